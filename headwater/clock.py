@@ -1,0 +1,114 @@
+"""The one place where the time is read; a test swaps it for a clock that it moves itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """What Headwater asks of a clock: microseconds since 1970-01-01 UTC, and a wait."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch."""
+        return time.time_ns() // 1_000
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        time.sleep(seconds)
+
+
+_clock: Clock = SystemClock()
+
+
+def now_us() -> int:
+    """Microseconds since the epoch: the unit of every time in the journal."""
+    return _clock.now_us()
+
+
+def now() -> datetime:
+    """The current time, aware, in UTC.
+
+    >>> now().tzinfo is UTC
+    True
+    """
+    return from_us(_clock.now_us())
+
+
+def sleep(seconds: float) -> None:
+    """Wait for so many seconds of the current clock."""
+    _clock.sleep(seconds)
+
+
+def wait(event: threading.Event, seconds: float) -> bool:
+    """Wait for so many seconds of the current clock, at most until the event is set; says whether it is set."""
+    if isinstance(_clock, SystemClock):
+        return event.wait(seconds)
+    _clock.sleep(seconds)
+    return event.is_set()
+
+
+async def sleep_async(seconds: float) -> None:
+    """Wait for so many seconds of the current clock without holding up the event loop."""
+    if isinstance(_clock, SystemClock):
+        import asyncio
+
+        await asyncio.sleep(seconds)
+    else:
+        _clock.sleep(seconds)
+
+
+def from_us(us: int) -> datetime:
+    """The aware UTC datetime of so many microseconds since the epoch.
+
+    >>> from_us(0).isoformat()
+    '1970-01-01T00:00:00+00:00'
+    """
+    return EPOCH + timedelta(microseconds=us)
+
+
+def to_us(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware datetime.
+
+    >>> to_us(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def rfc3339(us: int) -> str:
+    """RFC 3339 in UTC with microseconds, the form of every time that `--json` prints.
+
+    >>> rfc3339(0)
+    '1970-01-01T00:00:00.000000Z'
+    """
+    return from_us(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@contextmanager
+def use(clock: Clock) -> Iterator[Clock]:
+    """Put another clock in place for a while (tests)."""
+    global _clock
+    before, _clock = _clock, clock
+    try:
+        yield clock
+    finally:
+        _clock = before

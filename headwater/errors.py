@@ -1,0 +1,207 @@
+"""Every error that Headwater raises on purpose.
+
+    HeadwaterError
+    ├── UsageError                 the command or the call is wrong            exit code 2
+    │   ├── SettingsError
+    │   ├── DefinitionError        an asset, task or flow is defined wrongly
+    │   ├── UnknownNameError       no such asset, flow, run, partition …
+    │   └── PartitionError         a partition key or range that does not fit
+    ├── RefusedError               a check, a policy or a verdict said no      exit code 3
+    │   ├── CheckFailed
+    │   └── InputMissing
+    ├── MaterializationError       data could not be staged, published, loaded exit code 1
+    │   ├── LocationError
+    │   └── ReturnTypeError
+    ├── JournalError               the journal or its home is not usable       exit code 1
+    │   ├── HomeError
+    │   └── FormatError
+    ├── ProjectionError            the projection can't be built or read       exit code 1
+    ├── ExportError                events can't be delivered to a destination  exit code 1
+    └── LockTimeout                somebody else holds what is needed          exit code 1
+
+    Cancelled (BaseException)      the run was asked to stop: user code should let it pass
+    RunRefused (BaseException)     a script that is only loaded for its definitions tried to start a run
+
+An error says what is wrong (its message), where (`where`) and what to do (`hint`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class HeadwaterError(Exception):
+    """Something went wrong."""
+
+    kind = "error"
+    exit_code = 1
+
+    def __init__(self, message: str | None = None, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
+        self.message: str = str(self.args[0])
+        self.where = where
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, self.__dict__)
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.where:
+            parts.append(f"  where: {self.where}")
+        if self.hint:
+            parts.append(f"  hint: {self.hint}")
+        return "\n".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape of an error with `--json`: kind, message, and where and hint when they are known."""
+        found = {"kind": self.kind, "message": self.message, "where": self.where, "hint": self.hint}
+        return {"error": {key: value for key, value in found.items() if value is not None}}
+
+
+def _revive(cls: type[HeadwaterError], args: tuple[Any, ...], state: dict[str, Any]) -> HeadwaterError:
+    # Errors cross process boundaries: unpickling must not depend on the signature of a subclass.
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(HeadwaterError):
+    """The call is wrong."""
+
+    kind = "usage"
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A setting is wrong."""
+
+    kind = "settings"
+
+
+class DefinitionError(UsageError):
+    """A definition is wrong."""
+
+    kind = "definition"
+
+
+class UnknownNameError(UsageError):
+    """There is nothing of that name."""
+
+    kind = "unknown_name"
+
+    @classmethod
+    def of(cls, what: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
+        """The error for an unknown name, with the nearest known names as the hint.
+
+        >>> print(UnknownNameError.of("asset", "dealys", ["delays", "flights"]))
+        there is no asset 'dealys'
+          hint: did you mean 'delays'?
+        """
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        if near:
+            hint = "did you mean " + " or ".join(f"'{found}'" for found in near) + "?"
+        elif known:
+            hint = f"known: {', '.join(known[:10])}" + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+        else:
+            hint = f"no {what} is known yet"
+        return cls(f"there is no {what} '{name}'", where=where, hint=hint)
+
+
+class PartitionError(UsageError):
+    """A partition does not fit the definition."""
+
+    kind = "partition"
+
+
+class RefusedError(HeadwaterError):
+    """The step was refused."""
+
+    kind = "refused"
+    exit_code = 3
+
+
+class CheckFailed(RefusedError):
+    """A blocking check failed: the old data stays in place."""
+
+    kind = "check_failed"
+
+
+class InputMissing(RefusedError):
+    """An input that is needed was never made."""
+
+    kind = "input_missing"
+
+
+class MaterializationError(HeadwaterError):
+    """Data could not be written or read."""
+
+    kind = "materialization"
+
+
+class LocationError(MaterializationError):
+    """A location can't be read or written."""
+
+    kind = "location"
+
+
+class ReturnTypeError(MaterializationError):
+    """A function returned something that its asset can't store."""
+
+    kind = "return_type"
+
+
+class JournalError(HeadwaterError):
+    """The journal can't be used."""
+
+    kind = "journal"
+
+
+class HomeError(JournalError):
+    """The home can't be used."""
+
+    kind = "home"
+
+
+class FormatError(JournalError):
+    """The home was written by a version of Headwater that this one does not know."""
+
+    kind = "format"
+
+
+class ProjectionError(HeadwaterError):
+    """The projection can't be built or read."""
+
+    kind = "projection"
+
+
+class ExportError(HeadwaterError):
+    """Events can't be delivered to a destination."""
+
+    kind = "export"
+
+
+class LockTimeout(HeadwaterError):
+    """Somebody else holds the lock."""
+
+    kind = "lock_timeout"
+
+
+class Cancelled(BaseException):
+    """The run was asked to stop; not an Exception, so that `except Exception` lets it pass.
+
+    >>> issubclass(Cancelled, Exception)
+    False
+    """
+
+
+class RunRefused(BaseException):
+    """A run was about to start while code is only loaded for its definitions.
+
+    >>> issubclass(RunRefused, Exception)
+    False
+    """

@@ -1,0 +1,98 @@
+"""Settings: `[tool.headwater]` in `pyproject.toml`, overridden by `HEADWATER_*` in the environment."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from headwater.errors import SettingsError, UnknownNameError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The project's settings, with the root that relative locations start from.
+
+    >>> Settings(root=Path("/srv/shop")).home_path
+    PosixPath('/srv/shop/.headwater')
+    """
+
+    root: Path
+    """The folder of the nearest `pyproject.toml`, else the current one."""
+    project: str = ""
+    """The project's name: the OpenLineage job namespace unless `openlineage_namespace` says otherwise."""
+    home: str = ".headwater"
+    """Where the journal and the projection live, relative to the root."""
+    modules: tuple[str, ...] = ()
+    """Modules in which assets and flows are defined."""
+    openlineage_namespace: str = ""
+    """The namespace of jobs in OpenLineage; the project's name when empty."""
+    openlineage_file: str = ""
+    """A file that OpenLineage events are appended to, relative to the root; none when empty."""
+    openlineage_drain: float = 0.2
+    """Seconds that a process waits at its end for OpenLineage events to go out."""
+    log_level: str = "INFO"
+    """The least level of log records that are kept with a run."""
+    locations: Mapping[str, str] | None = None
+    """Values for `{names}` in asset locations, so that dev and prod differ without code."""
+
+    @property
+    def home_path(self) -> Path:
+        """The home as an absolute path."""
+        return (self.root / self.home).absolute()
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder of the nearest `pyproject.toml` at or above `start`, else `start` itself."""
+    start = (start or Path.cwd()).absolute()
+    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
+
+
+def load(root: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings that hold in a folder. Raises SettingsError naming the setting and where it was given."""
+    root = find_root(root)
+    environ = os.environ if environ is None else environ
+    found, origin = _from_pyproject(root)
+    names = {field.name for field in fields(Settings)} - {"root"}
+    for name in sorted(names - {"locations"}):
+        value = environ.get(f"HEADWATER_{name.upper()}")
+        if value is not None:
+            found[name] = value.split(",") if name == "modules" else value
+            origin[name] = f"the environment variable HEADWATER_{name.upper()}"
+    for name in found:
+        if name not in names:
+            raise UnknownNameError.of("setting", name, names, where=origin[name])
+    return _validated({"project": root.name or "headwater", **found, "root": root}, origin)
+
+
+def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    path = root / "pyproject.toml"
+    if not path.is_file():
+        return {}, {}
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path)) from error
+    found = dict(tables.get("tool", {}).get("headwater", {}))
+    if "name" in tables.get("project", {}):
+        found.setdefault("project", tables["project"]["name"])
+    return found, dict.fromkeys(found, f"[tool.headwater] in {path}")
+
+
+def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
+    if not origin:
+        return Settings(**values)
+    # pydantic costs 75 ms to import: only those who set something pay for having it checked.
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Settings).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise SettingsError(
+            f"the setting '{name}' is wrong: {first['msg']}, got {first['input']!r}", where=origin.get(name)
+        ) from error
