@@ -1,0 +1,74 @@
+"""Sets of whole numbers as sorted, disjoint, merged, half-open intervals: what sets of partitions are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+Interval: TypeAlias = tuple[int, int]
+Intervals: TypeAlias = tuple[Interval, ...]
+
+
+def merged(intervals: Iterable[Interval]) -> Intervals:
+    """The same numbers, sorted and merged; empty intervals vanish.
+
+    >>> merged([(5, 7), (1, 3), (3, 4), (9, 9)])
+    ((1, 4), (5, 7))
+    """
+    found: list[Interval] = []
+    for low, high in sorted(interval for interval in intervals if interval[0] < interval[1]):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def intersection(left: Intervals, right: Intervals) -> Intervals:
+    """The numbers in both.
+
+    >>> intersection(((1, 5), (8, 10)), ((4, 9),))
+    ((4, 5), (8, 9))
+    """
+    found: list[Interval] = []
+    i = j = 0
+    while i < len(left) and j < len(right):
+        low, high = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
+        if low < high:
+            found.append((low, high))
+        if left[i][1] < right[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+def difference(left: Intervals, right: Intervals) -> Intervals:
+    """The numbers in `left` that are not in `right`.
+
+    >>> difference(((1, 10),), ((3, 4), (8, 12)))
+    ((1, 3), (4, 8))
+    """
+    found: list[Interval] = []
+    j = 0
+    for low, high in left:
+        while j < len(right) and right[j][1] <= low:
+            j += 1
+        k = j
+        while k < len(right) and right[k][0] < high:
+            if low < right[k][0]:
+                found.append((low, right[k][0]))
+            low = max(low, right[k][1])
+            k += 1
+        if low < high:
+            found.append((low, high))
+    return tuple(found)
+
+
+def of_numbers(numbers: Iterable[int]) -> Intervals:
+    """The intervals of single numbers, in any order and with repetitions.
+
+    >>> of_numbers([3, 1, 2, 7, 3])
+    ((1, 4), (7, 8))
+    """
+    return merged((number, number + 1) for number in numbers)
