@@ -1,0 +1,328 @@
+"""Backfill plans: which partitions of which assets to make, in which order, and why. A plan is a value.
+
+The same plan is shown by a dry run, kept in the journal, and carried out (`Progress` says what may run next).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from headwater.assets.components import components
+from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.facts import Facts
+from headwater.assets.mappings import AllMapping, infer_mapping
+from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, PartitionSet, partitioning
+from headwater.assets.progress import Blocked, Progress
+from headwater.assets.staleness import Staleness, spread, staleness
+from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
+from headwater.types import Reason
+
+__all__ = [
+    "BackfillPlan",
+    "BackfillRequest",
+    "Blocked",
+    "Only",
+    "Order",
+    "PlanStep",
+    "Progress",
+    "plan",
+    "plan_from_json",
+]
+
+Only: TypeAlias = Literal["missing", "failed", "stale"]
+Order: TypeAlias = Literal["oldest", "newest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillRequest:
+    """What is asked for: which partitions (None: all) of which assets, and what of the assets around them.
+
+    `partitions` is meant for the targets that are divided in the same way; the others get what overlaps with it. `only`
+    keeps what is missing, failed or stale (empty: everything). Raises UsageError when a word is unknown.
+    """
+
+    targets: tuple[str, ...]
+    partitions: PartitionSet | None = None
+    upstream: bool = False
+    downstream: bool = False
+    only: frozenset[str] = frozenset()
+    order: Order = "oldest"
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise UsageError("a backfill needs an asset", hint="name one: headwater backfill ASSET")
+        for given, known in ((self.only, get_args(Only)), ({self.order}, get_args(Order))):
+            for word in sorted(given - set(known)):
+                raise UsageError(f"'{word}' is not known", where="backfill", hint=f"one of: {', '.join(known)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStep:
+    """The partitions of one asset that a plan makes, and why they are in it."""
+
+    asset: str
+    partitions: PartitionSet
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillPlan:
+    """What a backfill will make: steps in topological order, each asset once."""
+
+    steps: tuple[PlanStep, ...] = ()
+    order: Order = "oldest"
+    as_of: int | None = None
+    """The moment (microseconds since the epoch) up to which open-ended partitions reach in it."""
+
+    @property
+    def total(self) -> int:
+        """The number of units, that is (asset, partition) pairs."""
+        return sum(len(step.partitions) for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON, partitions as pairs of first and last key; `plan_from_json` reads it back."""
+        return {
+            "order": self.order,
+            "as_of": self.as_of,
+            "total": self.total,
+            "steps": [
+                {"asset": step.asset, "partitions": step.partitions.to_json(), "reason": step.reason.to_json()}
+                for step in self.steps
+            ],
+        }
+
+
+def plan_from_json(value: Mapping[str, Any], definitions: Mapping[str, AssetDefinition]) -> BackfillPlan:
+    """The plan that `BackfillPlan.to_json` wrote.
+
+    Raises UnknownNameError when an asset is not defined any more, PartitionError when its partitions have changed.
+    """
+    steps = []
+    for step in value["steps"]:
+        name = step["asset"]
+        if name not in definitions:
+            raise UnknownNameError.of("asset", name, definitions, where="the plan of a backfill")
+        partitions = partitioning(definitions[name]).set_from_json(step["partitions"])
+        steps.append(PlanStep(asset=name, partitions=partitions, reason=_reason_from_json(step["reason"])))
+    order = cast("Order", value.get("order", "oldest"))
+    return BackfillPlan(steps=tuple(steps), order=order, as_of=value.get("as_of"))
+
+
+def _reason_from_json(value: Mapping[str, Any]) -> Reason:
+    return Reason(value["kind"], value["text"], tuple(_reason_from_json(one) for one in value["because"]))
+
+
+def plan(facts: Facts, request: BackfillRequest, as_of: int) -> BackfillPlan:
+    """The plan for a request; sources are never in it, and steps without partitions are left out.
+
+    Raises UnknownNameError for an unknown asset, UsageError for a source, PartitionError when the partitions asked for
+    mean nothing to a target, DefinitionError when the assets form a cycle.
+
+    >>> from headwater.assets.definitions import AssetDefinition
+    >>> from headwater.assets.events import AssetRef
+    >>> from headwater.assets.partitions import DailyPartitions
+    >>> ref = AssetRef(name="clicks", uri="memory://clicks", kind="memory", namespace="memory", dataset="clicks")
+    >>> days = DailyPartitions("2013-01-01", "2013-01-04")
+    >>> facts = Facts(definitions={"clicks": AssetDefinition(ref=ref, partitions=days, code_version="1")})
+    >>> found = plan(facts, BackfillRequest(targets=("clicks",), only=frozenset({"missing"})), as_of=0)
+    >>> [(step.asset, str(step.partitions), step.reason.text) for step in found.steps]
+    [('clicks', '2013-01-01..2013-01-03', 'clicks was asked for; 3 of 3 partitions are missing')]
+    """
+    return _Planner(facts, request, as_of).plan()
+
+
+class _Planner:
+    """The work on one request. `wanted` is what it is about, before `only` takes its choice."""
+
+    def __init__(self, facts: Facts, request: BackfillRequest, as_of: int) -> None:
+        self._facts, self._request, self._as_of = facts, request, as_of
+        self._definitions = facts.definitions
+        self._order = _topological(facts.definitions)
+        self._stale: Mapping[str, Staleness] = {}
+        self._planned: dict[str, PartitionSet] = {}
+        self._made: dict[str, PartitionSet] = {}
+
+    def plan(self) -> BackfillPlan:
+        asked = {name: self._asked(name) for name in self._request.targets}
+        above = self._above(asked) if self._request.upstream else {}
+        below = self._below(asked) if self._request.downstream else {}
+        if "stale" in self._request.only:
+            self._stale = staleness(self._facts, self._as_of)
+        steps = []
+        for name in self._order:
+            parts = [found[name] for found in (asked, above, below) if name in found]
+            if not parts:
+                continue
+            wanted = _all_of(parts)
+            self._planned[name] = self._chosen(name, wanted) if self._request.only else wanted
+            if self._planned[name]:
+                why = self._reason(name, wanted, asked.get(name), name in above)
+                steps.append(PlanStep(asset=name, partitions=self._planned[name], reason=why))
+        return BackfillPlan(steps=tuple(steps), order=self._request.order, as_of=self._as_of)
+
+    def _asked(self, name: str) -> PartitionSet:
+        """The partitions of a target that the request means."""
+        if name not in self._definitions:
+            raise UnknownNameError.of("asset", name, self._definitions)
+        if not self._makes(name):
+            raise UsageError(f"'{name}' is a source: nothing here makes it", hint="name an asset that is made from it")
+        divided, given = partitioning(self._definitions[name]), self._request.partitions
+        if given is None or divided is UNPARTITIONED:
+            return divided.all(self._as_of)
+        if given.definition == divided:
+            return given
+        try:
+            return infer_mapping(given.definition, divided).downstream(given, divided, as_of=self._as_of)
+        except DefinitionError as error:
+            message = f"the partitions {given} mean nothing to '{name}' ({divided.describe()})"
+            raise PartitionError(message, hint="ask for it in a backfill of its own") from error
+
+    def _above(self, asked: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
+        """What is read to make what is asked for, up to the sources."""
+        found = dict(asked)
+        for name in reversed(self._order):
+            if name not in found:
+                continue
+            for used in self._inputs(name):
+                if used.asset == name:
+                    found[name] |= self._own_past(used, found[name])
+                else:
+                    _add(found, used.asset, self._reads(used, found[name]))
+        return found
+
+    def _own_past(self, used: InputDefinition, wanted: PartitionSet) -> PartitionSet:
+        # An asset that reads its own earlier partitions needs those that are missing, not all of its history.
+        missing = wanted.definition.all(self._as_of) - self._there(used.asset)
+        reached = frontier = wanted
+        while frontier:
+            frontier = (self._reads(used, frontier) & missing) - reached
+            reached |= frontier
+        return reached
+
+    def _below(self, asked: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
+        """What is made of what is asked for, down to the ends."""
+        found = dict(asked)
+        for name in self._order:
+            for used in self._inputs(name):
+                if used.asset in found and (used.asset != name or name in found):
+                    step = self._along if used.asset == name else self._readers
+                    _add(found, name, step(used, found[used.asset], partitioning(self._definitions[name])))
+        return found
+
+    def _readers(self, used: InputDefinition, of: PartitionSet, divided: PartitionsDefinition) -> PartitionSet:
+        readers = used.mapping.downstream(of, divided, as_of=self._as_of)
+        return readers & divided.all(self._as_of) if divided.open_ended else readers
+
+    def _along(self, used: InputDefinition, of: PartitionSet, divided: PartitionsDefinition) -> PartitionSet:
+        """The partitions of an asset that read these of the same asset, and those that read them, and so on."""
+        reached = frontier = of
+        while frontier:
+            frontier = self._readers(used, frontier, divided) - reached
+            reached |= frontier
+        return reached
+
+    def _chosen(self, name: str, wanted: PartitionSet) -> PartitionSet:
+        """What `only` leaves of the partitions of an asset; what it reads has been planned before."""
+        only, divided = self._request.only, wanted.definition
+        parts = [divided.empty()]
+        if "missing" in only or "stale" in only:
+            parts.append(wanted - self._there(name))
+        if "failed" in only:
+            parts.append(wanted & self._known(divided, self._facts.of(name).failed))
+        if "stale" in only:
+            parts.append(wanted & self._stale[name].stale)
+            # What is made again here makes its readers stale, so a dry run says all that will happen.
+            again = [one for one in self._inputs(name) if one.asset in self._planned and one.asset != name]
+            parts += [wanted & self._readers(one, self._planned[one.asset], divided) for one in again]
+            chosen = _all_of(parts)
+            own = [one for one in self._inputs(name) if one.asset == name]
+            parts += [wanted & self._along(one, chosen, divided) for one in own]
+        return _all_of(parts)
+
+    def _reason(self, name: str, wanted: PartitionSet, asked: PartitionSet | None, above: bool) -> Reason:
+        planned, only = self._planned[name], sorted(self._request.only)
+        kind = "requested" if asked is not None else "upstream" if above else "downstream"
+        targets = ", ".join(self._request.targets)
+        text = {
+            "requested": f"{name} was asked for",
+            "upstream": f"{targets} needs {name}",
+            "downstream": f"{name} is made from {targets}",
+        }[kind]
+        if only:
+            text += f"; {len(planned)} of {_count(wanted)} {'is' if len(planned) == 1 else 'are'} {' or '.join(only)}"
+        because = self._stale[name].reasons if name in self._stale else ()
+        return Reason(kind, text, (*because, *self._lacking(name)))
+
+    def _lacking(self, name: str) -> Iterable[Reason]:
+        """The inputs that will be missing when the partitions of this asset are made."""
+        planned = self._planned[name]
+        for used in self._inputs(name):
+            above = self._there(used.asset) | self._planned.get(used.asset, self._there(used.asset))
+            reads = self._reads(used, planned)
+            lacking = reads - above
+            enough = used.mapping.at_least if used.mapping.at_least is not None else _needed(used)
+            if not lacking or (enough is not None and len(reads & above) >= enough):
+                continue
+            hit = used.mapping.downstream(lacking, planned.definition, as_of=self._as_of) & planned
+            sure = "will" if used.mapping.at_least is None else "may"
+            text = f"{_count(hit)} {sure} be blocked: the input {used.asset} was never made and is not planned"
+            yield Reason("input_missing", f"{text}{spread(lacking)}")
+
+    def _inputs(self, name: str) -> list[InputDefinition]:
+        """The inputs that are made here: those that are sources play no part in a plan."""
+        return [used for used in self._definitions[name].inputs if self._makes(used.asset)]
+
+    def _makes(self, name: str) -> bool:
+        return name in self._definitions and self._definitions[name].code_version is not None
+
+    def _reads(self, used: InputDefinition, of: PartitionSet) -> PartitionSet:
+        return used.mapping.upstream(of, partitioning(self._definitions[used.asset]), as_of=self._as_of)
+
+    def _there(self, name: str) -> PartitionSet:
+        if name not in self._made:
+            self._made[name] = self._known(partitioning(self._definitions[name]), self._facts.of(name).made)
+        return self._made[name]
+
+    def _known(self, divided: PartitionsDefinition, keys: Iterable[str | None]) -> PartitionSet:
+        numbers = []
+        for key in keys:
+            try:
+                numbers.append(divided.ordinal(key))
+            except PartitionError:
+                continue  # it was made under an earlier definition, which had this partition
+        return divided.clip((number, number + 1) for number in numbers)
+
+
+def _topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
+    """All assets, inputs first; a DefinitionError for a cycle."""
+    order: list[str] = []
+
+    def reads(name: str) -> list[str]:
+        inputs = definitions[name].inputs
+        return [used.asset for used in inputs if used.asset != name and used.asset in definitions]
+
+    for group in components(sorted(definitions), reads):
+        if len(group) > 1:
+            raise DefinitionError(f"these assets are made of one another: {', '.join(sorted(group))}")
+        order += group
+    return tuple(order)
+
+
+def _needed(used: InputDefinition) -> int | None:
+    return 1 if isinstance(used.mapping, AllMapping) else None
+
+
+def _add(found: dict[str, PartitionSet], name: str, partitions: PartitionSet) -> None:
+    if partitions:
+        found[name] = found[name] | partitions if name in found else partitions
+
+
+def _all_of(parts: list[PartitionSet]) -> PartitionSet:
+    first = parts[0]
+    return first.definition.clip(interval for part in parts for interval in part.intervals)
+
+
+def _count(partitions: PartitionSet) -> str:
+    return "1 partition" if len(partitions) == 1 else f"{len(partitions)} partitions"

@@ -1,0 +1,355 @@
+"""`data_through`: how far into the world's time the data of an asset reaches, on what basis, and what holds it back.
+
+For every partition the basis is the first of these that exists:
+
+- measured: the greatest value of the time column;
+- observed: what an observer said;
+- derived: for each input asset the newest end among the partitions that were consumed, then the minimum over the input
+  assets. Static inputs and the asset itself don't count; one unknown input makes it unknown;
+- claimed: the end of the time partition, when nothing is known of its inputs.
+
+Never beyond the end of the partition or the start of the run that made it. What has no basis is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from headwater.assets.components import components
+from headwater.assets.durations import moment
+from headwater.assets.facts import Consumed, Facts, Made, Observed
+from headwater.assets.partitions import UNPARTITIONED, partitioning
+from headwater.errors import PartitionError
+from headwater.types import Reason
+
+Basis: TypeAlias = Literal["measured", "observed", "derived", "claimed"]
+Node: TypeAlias = tuple[str, str | None, str | None]
+"""Asset, partition, and the version where it is not the one in place."""
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataThrough:
+    """How far the data of an asset, or of one partition, reaches.
+
+    `end` is in microseconds since the epoch (None: unknown); `complete_through` is the end of the last partition before
+    the first missing one; `witness` is the path to the input that holds it back, as "asset@partition" or "asset".
+    """
+
+    end: int | None
+    basis: Basis | None
+    complete_through: int | None
+    witness: tuple[str, ...]
+    reason: Reason
+
+
+def data_through(facts: Facts, name: str) -> DataThrough:
+    """How far the data of an asset reaches: the newest end among its partitions."""
+    return Reach(facts).asset(name)
+
+
+def partition_data_through(facts: Facts, name: str, partition: str | None) -> DataThrough:
+    """How far the data of one partition of an asset reaches."""
+    return Reach(facts).partition(name, partition)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    at: int | None
+    basis: Basis | None
+    kind: str
+    held: Node | None = None
+    """The input that decides it."""
+
+
+class Reach:
+    """Answers for many assets of the same facts, each partition being worked out once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._ends: dict[Node, _End] = {}
+        self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
+        self._said: dict[Node, Reason] = {}
+
+    def asset(self, name: str) -> DataThrough:
+        """How far the data of an asset reaches."""
+        node, end = self._newest(name)
+        return self._answer(node, end, self._complete_through(name))
+
+    def partition(self, name: str, partition: str | None) -> DataThrough:
+        """How far the data of one partition reaches."""
+        node = (name, partition, None)
+        return self._answer(node, self._end(node), None)
+
+    def _newest(self, name: str) -> tuple[Node, _End]:
+        best: tuple[Node, _End] | None = None
+        unknown: tuple[Node, _End] | None = None
+        for limit, node in self._candidates(name):
+            if best is not None and limit <= (best[1].at or 0):
+                break
+            end = self._end(node)
+            if end.at is None:
+                unknown = unknown or (node, end)
+            elif best is None or end.at > (best[1].at or 0):
+                best = node, end
+        whole = (name, None, None)
+        return best or self._whole(name, whole) or unknown or (whole, self._never(name))
+
+    def _whole(self, name: str, node: Node) -> tuple[Node, _End] | None:
+        # An observation of a partitioned asset as a whole counts when no partition tells more.
+        seen = self._facts.of(name).observed.get(None)
+        return (node, self._end(node)) if seen is not None and self._partitioned(name) else None
+
+    def _candidates(self, name: str) -> list[tuple[float, Node]]:
+        """The partitions of an asset with the furthest that each can reach, furthest first."""
+        facts = self._facts.of(name)
+        limits: dict[str | None, float] = {}
+        for key, seen in facts.observed.items():
+            limits[key] = min(seen.data_through or -math.inf, seen.at)
+        for key, made in facts.made.items():
+            limits[key] = max(limits.get(key, -math.inf), self._limit(name, made))
+        whole = self._partitioned(name)
+        found = [(limit, (name, key, None)) for key, limit in limits.items() if (key is not None) == whole]
+        return sorted(found, key=lambda item: (item[0], item[1][1] or ""), reverse=True)
+
+    def _end(self, node: Node) -> _End:
+        if node not in self._ends:
+            for group in components([node], self._open):
+                members = frozenset(group) if len(group) > 1 else frozenset()
+                for member in group:
+                    self._ends[member] = self._work_out(member, members)
+        return self._ends[node]
+
+    def _open(self, node: Node) -> Iterator[Node]:
+        """The consumed partitions that must be known before this one is, without those that are known."""
+        name, _, _ = node
+        made, observed = self._versions(node)
+        if made is None or made.unknown_inputs or self._stated(name, made, observed) is not None:
+            return iter(())
+        return (used for nodes in self._consumed(name, made).values() for used in nodes if used not in self._ends)
+
+    def _work_out(self, node: Node, cycle: frozenset[Node]) -> _End:
+        name, _, version = node
+        made, observed = self._versions(node)
+        if made is None and observed is None:
+            if version is not None:
+                return _End(None, None, "replaced")
+            return self._never(name)
+        stated = self._stated(name, made, observed)
+        if stated is not None or made is None:
+            return stated or _End(None, None, "not_told")
+        if made.unknown_inputs:
+            return _End(None, None, "unknown_inputs")
+        groups = self._consumed(name, made)
+        return self._derived(name, made, groups, cycle) if groups else self._claimed(name, made)
+
+    def _never(self, name: str) -> _End:
+        definition = self._facts.definitions.get(name)
+        source = definition is not None and definition.code_version is None
+        return _End(None, None, "never_observed" if source else "never_made")
+
+    def _stated(self, name: str, made: Made | None, observed: Observed | None) -> _End | None:
+        """The end that was measured or observed, if any."""
+        if made is not None and made.time_max is not None and made.rows != 0:
+            return self._capped(name, made, made.time_max, "measured")
+        if observed is None or observed.data_through is None or not _of_this_version(made, observed):
+            return None
+        end = min(observed.data_through, observed.at)
+        window = made.partition_end if made is not None else self._window_end(name, observed.partition)
+        return _End(end if window is None else min(end, window), "observed", "observed")
+
+    def _derived(self, name: str, made: Made, groups: dict[str, list[Node]], cycle: frozenset[Node]) -> _End:
+        least: tuple[int, Node] | None = None
+        for asset in sorted(groups):
+            known = [
+                (end.at, used)
+                for used in groups[asset]
+                if used not in cycle and (end := self._ends[used]).at is not None
+            ]
+            if not known:
+                held = max(groups[asset], key=_age)
+                return _End(None, None, "cycle" if held in cycle else "input_unknown", held)
+            newest = max(known, key=lambda item: (item[0] or 0, _age(item[1])))
+            if least is None or (newest[0] or 0) < least[0]:
+                least = newest[0] or 0, newest[1]
+        assert least is not None, "there is no group without an end here"
+        limit = self._limit(name, made)
+        return (
+            _End(int(limit), "derived", "capped")
+            if limit < least[0]
+            else _End(least[0], "derived", "derived", least[1])
+        )
+
+    def _claimed(self, name: str, made: Made) -> _End:
+        if made.rows == 0:
+            return _End(None, None, "empty")
+        end = made.partition_end or self._window_end(name, made.partition)
+        return _End(None, None, "no_basis") if end is None else self._capped(name, made, end, "claimed")
+
+    def _capped(self, name: str, made: Made, end: int, basis: Basis) -> _End:
+        if made.partition_start is not None and made.started <= made.partition_start:
+            # What was made before its time began tells nothing of the world's time.
+            return _End(None, None, "too_early")
+        return _End(int(min(end, self._limit(name, made))), basis, basis)
+
+    def _limit(self, name: str, made: Made) -> float:
+        """The furthest that a partition can reach: its end, and the start of the run that made it."""
+        end = made.partition_end or self._window_end(name, made.partition)
+        return made.started if end is None else min(end, made.started)
+
+    def _window_end(self, name: str, partition: str | None) -> int | None:
+        definition = self._facts.definitions.get(name)
+        if definition is None or partition is None:
+            return None
+        try:
+            return partitioning(definition).partition(partition).end_us
+        except PartitionError:
+            return None
+
+    def _versions(self, node: Node) -> tuple[Made | None, Observed | None]:
+        name, partition, version = node
+        facts = self._facts.of(name)
+        if version is None:
+            return facts.made.get(partition), facts.observed.get(partition)
+        return facts.replaced.get((partition, version)), facts.observed_before.get((partition, version))
+
+    def _consumed(self, name: str, made: Made) -> dict[str, list[Node]]:
+        """What was consumed, by input asset, without static inputs and the asset itself."""
+        groups: dict[str, list[Node]] = {}
+        for used in made.inputs:
+            definition = self._facts.definitions.get(used.asset)
+            if used.asset != name and not (definition is not None and definition.static):
+                groups.setdefault(used.asset, []).extend(self._nodes(used, made))
+        return groups
+
+    def _nodes(self, used: Consumed, by: Made) -> Iterable[Node]:
+        facts, part = self._facts.of(used.asset), used.partition
+        if part is None and None not in facts.made and None not in facts.observed and self._partitioned(used.asset):
+            # Read as a whole: whatever was in place by then.
+            there = [(used.asset, key, None) for key, one in facts.made.items() if one.at <= by.started]
+            return there or [(used.asset, None, None)]
+        return [(used.asset, part, self._version_read(used, by))]
+
+    def _version_read(self, used: Consumed, by: Made) -> str | None:
+        """Which version was read: None for the one in place, else an earlier one."""
+        facts, part, version = self._facts.of(used.asset), used.partition, used.version
+        made = facts.made.get(part)
+        now = made or facts.observed.get(part)
+        before: Mapping[tuple[str | None, str], Made | Observed] = facts.replaced if made else facts.observed_before
+        if version is not None and (now is None or version != now.version) and (part, version) in before:
+            return version
+        if now is None or (version is not None and version == now.version):
+            return None
+        if version is not None and made is not None and made.code_version is not None:
+            return version
+        # Somebody else's word on the data may name versions in another way than the data itself does, or none at all:
+        # then it is the newest that was known by the time of reading that counts, and failing that a later one of ours.
+        if now.at <= by.started:
+            return None
+        known = [one for (key, _), one in before.items() if key == part and one.at <= by.started]
+        if known:
+            return max(known, key=lambda one: one.at).version
+        return None if version is None or now.version is None else version
+
+    def _partitioned(self, name: str) -> bool:
+        definition = self._facts.definitions.get(name)
+        if definition is None:
+            return None not in self._facts.of(name).made and None not in self._facts.of(name).observed
+        return partitioning(definition) is not UNPARTITIONED
+
+    def _complete_through(self, name: str) -> int | None:
+        definition = self._facts.definitions.get(name)
+        if definition is None or not self._partitioned(name):
+            return None
+        facts, divided = self._facts.of(name), partitioning(definition)
+        ordinal, last = divided.bounds[0], None
+        while ordinal < divided.bounds[1]:
+            key = divided.key(ordinal)
+            if key not in facts.made and key not in facts.observed:
+                break
+            ordinal, last = ordinal + 1, key
+        end = self._window_end(name, last)
+        made = facts.made.get(last)
+        return end if end is None or made is None else min(end, made.started)
+
+    def _answer(self, node: Node, end: _End, complete: int | None) -> DataThrough:
+        witness, origin = self._path(node, end)
+        shown = [node]
+        while len(shown) < min(len(witness), _SHOWN):
+            shown.append(self._ends[shown[-1]].held or origin)
+        steps = [self._sentence(one, self._ends.get(one, end)) for one in shown]
+        if len(witness) > _SHOWN:
+            steps[-1:] = [
+                Reason("more", f"… {len(witness) - _SHOWN} more steps up …"),
+                self._sentence(origin, self._ends[origin]),
+            ]
+        return DataThrough(
+            end=end.at,
+            basis=end.basis,
+            complete_through=complete,
+            witness=witness,
+            reason=Reason(steps[0].kind, steps[0].text, tuple(steps[1:])),
+        )
+
+    def _path(self, node: Node, end: _End) -> tuple[tuple[str, ...], Node]:
+        """The path from a partition to what holds it back, as labels, and its last node."""
+        passed = []
+        following: Node | None = node
+        while following is not None and following not in self._paths:
+            passed.append(following)
+            end = self._ends.get(following, end)
+            following = None if end.kind == "cycle" else end.held
+        path, origin = ((), passed[-1]) if following is None else self._paths[following]
+        for one in reversed(passed):
+            path = (label(one[0], one[1]), *path)
+            self._paths[one] = path, origin
+        return path, origin
+
+    def _sentence(self, node: Node, end: _End) -> Reason:
+        if node not in self._said:
+            there = moment(end.at) if end.at is not None else ""
+            held = label(end.held[0], end.held[1]) if end.held is not None else ""
+            text = _SENTENCES[end.kind].format(what=label(node[0], node[1]), there=there, held=held)
+            self._said[node] = Reason(end.kind, text)
+        return self._said[node]
+
+
+_SENTENCES = {
+    "measured": "{what} has rows up to {there}",
+    "observed": "{what} was observed to reach to {there}",
+    "derived": "{what} reaches to {there}, as far as its input {held}",
+    "capped": "{what} reaches to {there}, the end of its partition or the start of the run that made it",
+    "claimed": "{what} reaches to {there}, the end of its partition or the start of the run that made it",
+    "never_made": "{what} was never made",
+    "never_observed": "{what} was never observed",
+    "not_told": "{what} was observed, but nobody said how far its data reaches",
+    "empty": "{what} has no rows, so nothing in it says how far it reaches",
+    "no_basis": "{what} has no time column, no time partition and no known inputs",
+    "too_early": "{what} was made before its own time began",
+    "unknown_inputs": "{what} was made of something that is not known",
+    "input_unknown": "{what} was made of {held}, and how far that reaches is not known",
+    "replaced": "the version of {what} that was read has been replaced, and how far it reached is not known",
+    "cycle": "{what} was made of itself, by way of {held}",
+}
+
+
+def label(name: str, partition: str | None) -> str:
+    """An asset, or one partition of it, as it is written everywhere.
+
+    >>> label("delays", "2013-01-05"), label("scores", None)
+    ('delays@2013-01-05', 'scores')
+    """
+    return name if partition is None else f"{name}@{partition}"
+
+
+def _age(node: Node) -> str:
+    return node[1] or ""
+
+
+def _of_this_version(made: Made | None, observed: Observed) -> bool:
+    """Whether an observation tells of the data in place: not when it names another version and is older."""
+    return made is None or observed.version in (None, made.version) or observed.at > made.at

@@ -1,0 +1,89 @@
+"""What is known of assets at a moment: frozen values that freshness, staleness and plans are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headwater.assets.definitions import AssetDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumed:
+    """An input version that a materialization read; `asset` is the name of the dataset's asset in the definitions."""
+
+    asset: str
+    partition: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The version of one partition that is in place. Times in microseconds since the epoch, UTC."""
+
+    partition: str | None
+    version: str
+    at: int
+    """When its outcome was recorded."""
+    started: int
+    """When the run that made it began to make it: its data can't reach further than that."""
+    run_id: str
+    rows: int | None = None
+    time_max: int | None = None
+    partition_start: int | None = None
+    partition_end: int | None = None
+    code_version: str | None = None
+    inputs: tuple[Consumed, ...] = ()
+    unknown_inputs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The newest observation of an asset (or of one of its partitions)."""
+
+    partition: str | None
+    at: int
+    version: str | None = None
+    data_through: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The newest attempt at a partition, when it did not publish and is newer than what is in place."""
+
+    partition: str | None
+    at: int
+    state: str
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetFacts:
+    """All facts of one asset."""
+
+    made: Mapping[str | None, Made] = field(default_factory=dict)
+    observed: Mapping[str | None, Observed] = field(default_factory=dict)
+    failed: Mapping[str | None, Failure] = field(default_factory=dict)
+    last_run: int | None = None
+    """When something last tried to make it, whatever came of it."""
+    replaced: Mapping[tuple[str | None, str], Made] = field(default_factory=dict)
+    """Versions that are no longer in place, by partition and version: as many as are known. A version that something in
+    place was made of belongs here, for its data end is what that thing's data end is derived from."""
+    observed_before: Mapping[tuple[str | None, str], Observed] = field(default_factory=dict)
+    """The newest observation of each earlier version, by partition and version, for the same use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Definitions and facts of assets, by name."""
+
+    definitions: Mapping[str, AssetDefinition] = field(default_factory=dict)
+    assets: Mapping[str, AssetFacts] = field(default_factory=dict)
+
+    def of(self, name: str) -> AssetFacts:
+        """The facts of an asset; none when nothing is known of it."""
+        return self.assets.get(name, _NOTHING)
+
+
+_NOTHING = AssetFacts()

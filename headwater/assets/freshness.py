@@ -1,0 +1,255 @@
+"""Freshness: how far behind an asset is, by which clock, and what its policy says of that.
+
+A verdict is a pure function of all known facts and `as_of`: that is only "now", for the lag. Re-making old partitions
+never turns a late asset fresh, since the clock that is judged first is how far the data reaches, not when it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias, get_args
+
+from headwater.assets.data_through import Basis, DataThrough, Reach, data_through, partition_data_through
+from headwater.assets.definitions import AssetDefinition
+from headwater.assets.durations import format_duration, moment, parse_duration
+from headwater.assets.facts import Facts
+from headwater.assets.partitions import TimePartitions, partitioning
+from headwater.errors import DefinitionError
+from headwater.types import Reason
+
+__all__ = [
+    "DataThrough",
+    "Freshness",
+    "FreshnessClock",
+    "FreshnessVerdict",
+    "Verdict",
+    "board",
+    "data_through",
+    "freshness_from_json",
+    "partition_data_through",
+]
+
+FreshnessClock: TypeAlias = Literal["data_through", "complete_through", "last_materialized", "last_run"]
+Verdict: TypeAlias = Literal["fresh", "warn", "late", "unknown", "none"]
+
+_US = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Freshness:
+    """A freshness policy: how far behind an asset may be, from when on to warn, and by which clock.
+
+    Durations are text ("26h", "1d12h"), timedeltas or seconds. Exactly `max_lag` behind is still fresh. Raises
+    DefinitionError for what is not a duration, a warning that would come too late, or an unknown clock.
+
+    >>> policy = Freshness(max_lag="26h", warn="25h")
+    >>> policy.max_lag.total_seconds() / 3600, policy == freshness_from_json(policy.to_json())
+    (26.0, True)
+    """
+
+    max_lag: timedelta
+    warn: timedelta | None
+    clock: FreshnessClock | None
+
+    def __init__(
+        self,
+        max_lag: str | timedelta | float,
+        warn: str | timedelta | float | None = None,
+        clock: FreshnessClock | None = None,
+    ) -> None:
+        limit = parse_duration(max_lag, where="Freshness(max_lag=…)")
+        early = None if warn is None else parse_duration(warn, where="Freshness(warn=…)")
+        if early is not None and early >= limit:
+            raise DefinitionError(
+                f"warn={_shown(early)} is not before max_lag={_shown(limit)}",
+                where="Freshness",
+                hint="a warning comes first: give a shorter duration than max_lag",
+            )
+        if clock is not None and clock not in get_args(FreshnessClock):
+            known = ", ".join(get_args(FreshnessClock))
+            raise DefinitionError(f"there is no clock {clock!r}", where="Freshness(clock=…)", hint=f"known: {known}")
+        object.__setattr__(self, "max_lag", limit)
+        object.__setattr__(self, "warn", early)
+        object.__setattr__(self, "clock", clock)
+
+    def to_json(self) -> dict[str, Any]:
+        """The policy as JSON, durations in seconds; `freshness_from_json` reads it back."""
+        warn = None if self.warn is None else self.warn.total_seconds()
+        return {"max_lag": self.max_lag.total_seconds(), "warn": warn, "clock": self.clock}
+
+    def judge(self, value: int, as_of: int) -> tuple[Verdict, int | None]:
+        """The verdict of a clock that stands at `value`, and the moment from which on it is another one.
+
+        All in microseconds since the epoch.
+
+        >>> Freshness(max_lag=10, warn=5).judge(0, 6_000_000)
+        ('warn', 10000001)
+        """
+        late = value + self.max_lag // _US + 1
+        warn = late if self.warn is None else value + self.warn // _US + 1
+        if as_of < warn:
+            return "fresh", warn
+        return ("warn", late) if as_of < late else ("late", None)
+
+
+def freshness_from_json(value: Mapping[str, Any]) -> Freshness:
+    """The policy that `Freshness.to_json` wrote."""
+    return Freshness(max_lag=value["max_lag"], warn=value.get("warn"), clock=value.get("clock"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshnessVerdict:
+    """How fresh an asset is, and why.
+
+    `lag` is in seconds behind `as_of` by `clock` (None: not behind, or not known); times are microseconds since the
+    epoch; `next_change` is when the verdict flips if nothing new becomes known; `witness` is the path to the input that
+    holds the data back. `verdict` is "none" without a policy, "unknown" when the clock has no value.
+    """
+
+    name: str
+    verdict: Verdict
+    clock: FreshnessClock
+    lag: float | None
+    next_change: int | None
+    witness: tuple[str, ...]
+    reason: Reason
+    data_through: int | None
+    basis: Basis | None
+    complete_through: int | None
+    last_run: int | None
+    last_materialized: int | None
+
+
+def board(facts: Facts, as_of: int) -> dict[str, FreshnessVerdict]:
+    """The verdict on every asset of the facts at `as_of` (microseconds since the epoch), by name.
+
+    >>> from headwater.assets.definitions import AssetDefinition
+    >>> from headwater.assets.events import AssetRef
+    >>> from headwater.assets.partitions import DailyPartitions
+    >>> ref = AssetRef(name="clicks", uri="memory://clicks", kind="memory", namespace="memory", dataset="clicks")
+    >>> days = DailyPartitions("2013-01-01", "2013-01-04")
+    >>> clicks = AssetDefinition(ref=ref, partitions=days, code_version="1", freshness=Freshness("26h"))
+    >>> verdict = board(Facts(definitions={"clicks": clicks}), as_of=0)["clicks"]
+    >>> verdict.verdict, verdict.clock, verdict.reason.text
+    ('unknown', 'data_through', 'clicks was never made')
+    """
+    reach, measured = Reach(facts), _by_data(facts)
+    names = sorted(facts.definitions.keys() | facts.assets.keys())
+    return {name: _verdict(facts, name, reach.asset(name), name in measured, as_of) for name in names}
+
+
+def _by_data(facts: Facts) -> set[str]:
+    """The assets whose `data_through` has a basis in the definitions: their own, or that of an input that ages."""
+    readers: dict[str, list[str]] = {}
+    for definition in facts.definitions.values():
+        for used in definition.inputs:
+            readers.setdefault(used.asset, []).append(definition.name)
+    work = [name for name, definition in facts.definitions.items() if _own_basis(definition, facts)]
+    found = set(work)
+    while work:
+        name = work.pop()
+        if not facts.definitions[name].static:
+            new = [reader for reader in readers.get(name, ()) if reader not in found]
+            found.update(new)
+            work.extend(new)
+    return found
+
+
+def _own_basis(definition: AssetDefinition, facts: Facts) -> bool:
+    if definition.time_column is not None or isinstance(partitioning(definition), TimePartitions):
+        return True
+    return any(seen.data_through is not None for seen in facts.of(definition.name).observed.values())
+
+
+def _verdict(facts: Facts, name: str, through: DataThrough, by_data: bool, as_of: int) -> FreshnessVerdict:
+    known = facts.of(name)
+    definition = facts.definitions.get(name)
+    policy = None if definition is None else definition.freshness
+    made = max((one.at for one in known.made.values()), default=None)
+    clock: FreshnessClock = (policy and policy.clock) or ("data_through" if by_data else "last_materialized")
+    value = {
+        "data_through": through.end,
+        "complete_through": through.complete_through,
+        "last_materialized": made,
+        "last_run": known.last_run,
+    }[clock]
+    verdict, change = _judge(policy, value, as_of)
+    return FreshnessVerdict(
+        name=name,
+        verdict=verdict,
+        clock=clock,
+        lag=(as_of - value) / 1e6 if value is not None and as_of >= value else None,
+        next_change=change,
+        witness=through.witness,
+        reason=_reason(policy, verdict, clock, value, as_of, through, name),
+        data_through=through.end,
+        basis=through.basis,
+        complete_through=through.complete_through,
+        last_run=known.last_run,
+        last_materialized=made,
+    )
+
+
+def _judge(policy: Freshness | None, value: int | None, as_of: int) -> tuple[Verdict, int | None]:
+    if policy is None:
+        return "none", None
+    return ("unknown", None) if value is None else policy.judge(value, as_of)
+
+
+def _reason(
+    policy: Freshness | None,
+    verdict: Verdict,
+    clock: FreshnessClock,
+    value: int | None,
+    as_of: int,
+    through: DataThrough,
+    name: str,
+) -> Reason:
+    because = _because(clock, through)
+    if value is None:
+        never = through.reason.kind in ("never_made", "never_observed")
+        text = through.reason.text if clock == "data_through" or never else _NO_VALUE[clock].format(name=name)
+        if clock == "data_through" and not never:
+            text = f"how far the data reaches is not known: {text}"
+    else:
+        behind = format_duration((as_of - value) / 1e6) + " behind" if as_of > value else "not behind"
+        text = f"{_SAYS[clock]} {moment(value)}, {behind}"
+        if policy is not None:
+            text += f"; limit {_shown(policy.max_lag)}"
+    if policy is None:
+        text += "; no freshness policy"
+    elif verdict == "warn" and policy.warn is not None:
+        text += f", warning from {_shown(policy.warn)} on"
+    return Reason(verdict, text, because)
+
+
+def _because(clock: FreshnessClock, through: DataThrough) -> tuple[Reason, ...]:
+    found = []
+    if clock == "data_through":
+        found.append(through.reason)
+    complete, end = through.complete_through, through.end
+    if clock == "complete_through" or (complete is not None and end is not None and complete < end):
+        upto = "not even the first partition was made" if complete is None else f"complete only to {moment(complete)}"
+        found.append(Reason("gap", f"{upto}: a partition behind that is missing" if complete is not None else upto))
+    return tuple(found)
+
+
+_SAYS: dict[FreshnessClock, str] = {
+    "data_through": "data reaches",
+    "complete_through": "data is complete to",
+    "last_materialized": "last materialized",
+    "last_run": "last run",
+}
+
+_NO_VALUE: dict[FreshnessClock, str] = {
+    "data_through": "how far the data of {name} reaches is not known",
+    "complete_through": "{name} has no time partitions that are there from the first one on",
+    "last_materialized": "{name} was never materialized",
+    "last_run": "nothing ever tried to make {name}",
+}
+
+
+def _shown(duration: timedelta) -> str:
+    return format_duration(duration.total_seconds())

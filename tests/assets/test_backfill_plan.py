@@ -1,0 +1,260 @@
+import json
+
+import pytest
+from asset_worlds import DAYS, World, keys, keys_of, us
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
+from headwater.assets.mappings import WindowMapping
+from headwater.assets.partitions import DailyPartitions, MonthlyPartitions, partitioning
+from headwater.assets.staleness import staleness
+from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
+
+NOW = us("2014-06-01")
+SHORT = DailyPartitions("2013-01-01", "2013-01-11")
+
+
+def river(window=(-2, 0)):
+    world = World().source("feed").asset("flights", "feed", partitions=SHORT).asset("weather", partitions=SHORT)
+    world.asset("delays", "flights", partitions=SHORT)
+    world.asset("risk", ("flights", WindowMapping(*window)), ("weather", WindowMapping(*window)), partitions=SHORT)
+    return world.asset("score", "delays").observe("feed", version="f1")
+
+
+def full():
+    world = river()
+    for name in ("flights", "weather", "delays", "risk"):
+        world.make(name, *keys(SHORT))
+    return world.make("score")
+
+
+def steps(world, *targets, of=None, only=(), **how):
+    request = BackfillRequest(targets=targets, partitions=of and SHORT.parse(of), only=frozenset(only), **how)
+    return {step.asset: str(step.partitions) for step in plan(world.facts(), request, NOW).steps}
+
+
+def test_all_of_an_asset_or_the_partitions_asked_for():
+    assert steps(river(), "flights") == {"flights": "2013-01-01..2013-01-10"}
+    assert steps(river(), "flights", of="2013-01-03..2013-01-04") == {"flights": "2013-01-03..2013-01-04"}
+
+
+def test_upstream_follows_the_windows_and_stops_at_sources():
+    assert steps(river(), "risk", of="2013-01-05..2013-01-06", upstream=True) == {
+        "flights": "2013-01-03..2013-01-06",
+        "weather": "2013-01-03..2013-01-06",
+        "risk": "2013-01-05..2013-01-06",
+    }
+
+
+def test_downstream_follows_them_the_other_way():
+    assert steps(river(), "flights", of="2013-01-05", downstream=True) == {
+        "flights": "2013-01-05",
+        "delays": "2013-01-05",
+        "risk": "2013-01-05..2013-01-07",
+        "score": "unpartitioned",
+    }
+
+
+def test_steps_are_in_topological_order_whatever_the_targets_order():
+    found = plan(river().facts(), BackfillRequest(targets=("score", "risk", "delays", "flights", "weather")), NOW)
+    names = [step.asset for step in found.steps]
+    assert names.index("flights") < names.index("delays") < names.index("score")
+    assert names.index("weather") < names.index("risk")
+    assert found.total == 41
+
+
+def test_only_missing():
+    world = river().make("flights", "2013-01-02", "2013-01-03").make("delays", "2013-01-02")
+    assert steps(world, "delays", of="2013-01-01..2013-01-03", upstream=True, only=["missing"]) == {
+        "flights": "2013-01-01",
+        "delays": "2013-01-01, 2013-01-03",
+    }
+    assert steps(full(), "delays", upstream=True, only=["missing"]) == {}
+
+
+def test_only_failed():
+    world = full().fail("delays", "2013-01-04").fail("flights", "2013-01-09")
+    assert steps(world, "delays", only=["failed"]) == {"delays": "2013-01-04"}
+    assert steps(world, "delays", only=["failed"], upstream=True) == {"flights": "2013-01-09", "delays": "2013-01-04"}
+
+
+def test_only_missing_or_failed():
+    world = river().make("flights", *keys(SHORT)).make("delays", *keys(SHORT, "2013-01-01", "2013-01-08"))
+    assert steps(world.fail("delays", "2013-01-02"), "delays", only=["missing", "failed"]) == {
+        "delays": "2013-01-02, 2013-01-09..2013-01-10",
+    }
+
+
+def test_only_stale_is_nothing_when_everything_is_up_to_date():
+    assert steps(full(), "score", "risk", upstream=True, only=["stale"]) == {}
+
+
+def test_only_stale_says_all_that_will_happen():
+    world = full()
+    world.facts_of("flights")["made"].pop("2013-01-05")
+    assert steps(world, "risk", "score", upstream=True, only=["stale"]) == {
+        "flights": "2013-01-05",
+        "delays": "2013-01-05",
+        "risk": "2013-01-05..2013-01-07",
+        "score": "unpartitioned",
+    }
+    assert steps(world, "risk", only=["stale"]) == {}, (
+        "nothing that it was made of differs, and flights isn't asked for"
+    )
+
+
+def test_only_stale_after_a_change_of_code():
+    world = full().asset("delays", "flights", partitions=SHORT, code="code-2")
+    assert steps(world, "score", upstream=True, only=["stale"]) == {
+        "delays": "2013-01-01..2013-01-10",
+        "score": "unpartitioned",
+    }
+    found = plan(world.facts(), BackfillRequest(targets=("delays",), only=frozenset({"stale"})), NOW).steps[0]
+    assert found.reason.tree() == (
+        "delays was asked for; 10 of 10 partitions are stale\n"
+        "  its code changed since it was made (10 partitions: 2013-01-01..2013-01-10)"
+    )
+
+
+def test_only_stale_along_an_asset_that_reads_its_own_day_before():
+    world = World().asset("flights", partitions=SHORT)
+    world.asset("sums", "flights", ("sums", WindowMapping(-1, -1)), partitions=SHORT)
+    world.make("flights", *keys(SHORT)).make("sums", *keys(SHORT))
+    world.facts_of("flights")["made"].pop("2013-01-05")
+    assert steps(world, "sums", upstream=True, only=["stale"]) == {
+        "flights": "2013-01-05",
+        "sums": "2013-01-05..2013-01-10",
+    }
+
+
+def test_upstream_of_an_asset_that_reads_itself_is_only_what_is_missing():
+    world = World().asset("sums", ("sums", WindowMapping(-1, -1)), partitions=SHORT)
+    world.make("sums", *keys(SHORT, "2013-01-01", "2013-01-03"))
+    assert steps(world, "sums", of="2013-01-06", upstream=True) == {"sums": "2013-01-04..2013-01-06"}
+    assert steps(world, "sums", of="2013-01-06", downstream=True) == {"sums": "2013-01-06..2013-01-10"}
+
+
+def test_an_input_that_is_missing_and_not_planned_is_noted():
+    world = river().make("flights", *keys(SHORT, "2013-01-01", "2013-01-08"))
+    found = plan(world.facts(), BackfillRequest(targets=("delays",)), NOW)
+    assert found.total == 10, "they are planned all the same"
+    assert found.steps[0].reason.tree() == (
+        "delays was asked for\n"
+        "  2 partitions will be blocked: the input flights was never made and is not planned "
+        "(2 partitions: 2013-01-09..2013-01-10)"
+    )
+    whole = plan(world.facts(), BackfillRequest(targets=("delays",), upstream=True), NOW)
+    assert [step.reason.because for step in whole.steps] == [(), ()]
+
+
+def test_an_input_of_which_enough_is_there_is_not_noted():
+    world = World().asset("flights", partitions=SHORT)
+    world.asset("risk", ("flights", WindowMapping(-2, 0, at_least=1)), partitions=SHORT).make("flights", "2013-01-02")
+    request = BackfillRequest(targets=("risk",), partitions=SHORT.parse("2013-01-02"))
+    assert plan(world.facts(), request, NOW).steps[0].reason.because == ()
+
+
+def test_several_targets_that_are_divided_in_different_ways():
+    months = MonthlyPartitions("2013-01", "2014-01")
+    world = (
+        World()
+        .asset("flights", partitions=DAYS)
+        .asset("monthly", "flights", partitions=months)
+        .asset("score", "flights")
+    )
+    request = BackfillRequest(targets=("score", "monthly", "flights"), partitions=DAYS.parse("2013-02-10..2013-03-05"))
+    found = {step.asset: str(step.partitions) for step in plan(world.facts(), request, NOW).steps}
+    assert found == {"flights": "2013-02-10..2013-03-05", "monthly": "2013-02..2013-03", "score": "unpartitioned"}
+
+
+def test_open_ended_partitions_reach_to_as_of():
+    world = (
+        World()
+        .asset("clicks", partitions=DailyPartitions("2013-01-01"))
+        .asset("counts", "clicks", partitions=DailyPartitions("2013-01-01"))
+    )
+    found = plan(world.facts(), BackfillRequest(targets=("counts",), upstream=True), us("2013-01-04T12:00"))
+    assert [str(step.partitions) for step in found.steps] == ["2013-01-01..2013-01-03"] * 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "error", "says"),
+    [
+        ({"targets": ("dealys",)}, UnknownNameError, "did you mean 'delays'"),
+        ({"targets": ("feed",)}, UsageError, "'feed' is a source"),
+        ({"targets": ()}, UsageError, "needs an asset"),
+        ({"targets": ("delays",), "only": frozenset({"old"})}, UsageError, "one of: missing, failed, stale"),
+        ({"targets": ("delays",), "order": "sideways"}, UsageError, "one of: oldest, newest"),
+    ],
+)
+def test_what_can_not_be_planned_is_refused(request_, error, says):
+    with pytest.raises(error, match=says):
+        plan(river().facts(), BackfillRequest(**request_), NOW)
+
+
+def test_a_cycle_is_refused_by_name():
+    world = World().asset("a").asset("b", "a").asset("a", "b")
+    with pytest.raises(DefinitionError, match="made of one another: a, b"):
+        plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
+
+
+def test_a_plan_comes_back_from_json():
+    world = full().fail("delays", "2013-01-04")
+    request = BackfillRequest(targets=("score", "risk"), upstream=True, order="newest")
+    made = plan(world.facts(), request, NOW)
+    assert plan_from_json(json.loads(json.dumps(made.to_json())), world.definitions) == made
+
+
+def test_a_plan_that_does_not_fit_any_more_is_refused():
+    value = plan(river().facts(), BackfillRequest(targets=("delays",)), NOW).to_json()
+    with pytest.raises(UnknownNameError, match="no asset 'delays'"):
+        plan_from_json(value, {})
+    world = World().asset("delays", partitions=DailyPartitions("2015-01-01", "2016-01-01"))
+    with pytest.raises(PartitionError):
+        plan_from_json(value, world.definitions)
+
+
+@st.composite
+def rivers(draw):
+    world = World()
+    for number in range(draw(st.integers(1, 5))):
+        inputs = []
+        for above in range(number):
+            if draw(st.booleans()):
+                first = draw(st.integers(-3, 1))
+                divided = world.definitions[f"a{above}"].partitions is not None
+                inputs.append((f"a{above}", WindowMapping(first, first + draw(st.integers(0, 3))) if divided else None))
+        divided = draw(st.integers(0, 3)) > 0 or any(isinstance(mapping, WindowMapping) for _, mapping in inputs)
+        world.asset(f"a{number}", *inputs, partitions=SHORT if divided else None)
+        for key in draw(st.lists(st.sampled_from(keys(SHORT)), unique=True)) if divided else []:
+            world.make(f"a{number}", key)
+    return world
+
+
+@settings(max_examples=50, deadline=None)
+@given(rivers(), st.data())
+def test_plans_are_closed_and_in_topological_order(world, data):
+    targets = tuple(data.draw(st.lists(st.sampled_from(sorted(world.definitions)), min_size=1, unique=True)))
+    made = plan(world.facts(), BackfillRequest(targets=targets, upstream=True), NOW)
+    planned = {step.asset: step.partitions for step in made.steps}
+    seen = set()
+    for step in made.steps:
+        seen.add(step.asset)
+        for used in world.definitions[step.asset].inputs:
+            needed = used.mapping.upstream(step.partitions, partitioning(world.definitions[used.asset]))
+            assert not needed or (used.asset in seen and needed <= planned[used.asset])
+    assert set(targets) <= set(planned)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rivers(), st.data())
+def test_carrying_out_what_is_stale_leaves_nothing_stale(world, data):
+    targets = tuple(data.draw(st.lists(st.sampled_from(sorted(world.definitions)), min_size=1, unique=True)))
+    request = BackfillRequest(targets=targets, upstream=True, only=frozenset({"stale"}))
+    for step in plan(world.facts(), request, NOW).steps:
+        world.make(step.asset, *keys_of(step.partitions))
+    assert plan(world.facts(), request, NOW).steps == ()
+    everything = plan(world.facts(), BackfillRequest(targets=targets, upstream=True), NOW)
+    found = staleness(world.facts(), NOW)
+    assert not any(step.partitions & found[step.asset].stale for step in everything.steps)

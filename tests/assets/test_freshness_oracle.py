@@ -1,0 +1,143 @@
+"""The answers against a second implementation, which is as plain as the rules are written and as slow as it likes."""
+
+import itertools
+
+from asset_worlds import DAY, World, keys, us
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.assets.facts import Consumed
+from headwater.assets.freshness import Freshness, board, data_through, partition_data_through
+from headwater.assets.partitions import DailyPartitions
+
+WEEK = DailyPartitions("2013-01-01", "2013-01-08")
+START = us("2013-01-01")
+moments = st.integers(-4, 40).map(lambda quarter: START + quarter * DAY // 4)
+
+
+@st.composite
+def worlds(draw, policy=None):
+    world = World()
+    names = [f"a{number}" for number in range(draw(st.integers(1, 5)))]
+    for place, name in enumerate(names):
+        kind = draw(st.sampled_from(["source", "days", "days", "whole"]))
+        static = draw(st.integers(0, 5)) == 0
+        world.now = draw(moments) + DAY
+        if kind == "source":
+            world.source(name, static=static, freshness=policy)
+            if draw(st.booleans()):
+                world.observe(name, draw(st.none() | moments), version=draw(st.sampled_from([None, "x"])))
+            continue
+        world.asset(name, partitions=WEEK if kind == "days" else None, static=static, freshness=policy)
+        parts = draw(st.lists(st.sampled_from(keys(WEEK)), unique=True)) if kind == "days" else [None]
+        for key in parts:
+            made(draw, world, name, key, names[: place + 1])
+    return world
+
+
+def made(draw, world, name, key, names):
+    inputs = []
+    for other in draw(st.lists(st.sampled_from(names), max_size=3)):
+        there = world.facts_of(other)
+        known = [*there["made"], *there["observed"]]
+        if known:
+            part = draw(st.sampled_from(known))
+            inputs.append(
+                Consumed(asset=other, partition=part, version=draw(st.sampled_from([None, world.version(other, part)])))
+            )
+    world.make(
+        name,
+        *([key] if key else []),
+        inputs=inputs,
+        rows=draw(st.sampled_from([None, 0, 7])),
+        time_max=draw(st.none() | moments),
+        unknown_inputs=draw(st.integers(0, 5)) == 0,
+    )
+    if draw(st.integers(0, 4)) == 0:
+        world.observe(name, draw(st.none() | moments), partition=key)
+
+
+def oracle(facts, name, key):
+    """The end of a partition and its basis."""
+    made, seen = facts.of(name).made.get(key), facts.of(name).observed.get(key)
+    if made is None:
+        return (min(seen.data_through, seen.at), "observed") if seen and seen.data_through is not None else (None, None)
+    limit = min(made.started, made.partition_end if key else made.started)
+    early = key is not None and made.started <= made.partition_start
+    if made.rows != 0 and made.time_max is not None:
+        return (None, None) if early else (min(made.time_max, limit), "measured")
+    if seen is not None and seen.data_through is not None:
+        return min(seen.data_through, seen.at, made.partition_end if key else seen.at), "observed"
+    if made.unknown_inputs:
+        return None, None
+    ends = {}
+    for used in made.inputs:
+        if used.asset != name and not facts.definitions[used.asset].static:
+            ends.setdefault(used.asset, []).append(oracle(facts, used.asset, used.partition)[0])
+    newest = [max((end for end in found if end is not None), default=None) for found in ends.values()]
+    if newest:
+        return (None, None) if None in newest else (min(min(newest), limit), "derived")
+    if made.rows == 0 or key is None or early:
+        return None, None
+    return limit, "claimed"
+
+
+@settings(max_examples=80, deadline=None)
+@given(worlds())
+def test_every_partition_and_every_asset_reaches_as_far_as_the_rules_say(world):
+    facts = world.facts()
+    verdicts = board(facts, START)
+    for name in facts.definitions:
+        known = {*facts.of(name).made, *facts.of(name).observed}
+        ends = {key: oracle(facts, name, key) for key in known}
+        for key, expected in ends.items():
+            found = partition_data_through(facts, name, key)
+            assert (found.end, found.basis) == expected
+        newest = max((end for end, _ in ends.values() if end is not None), default=None)
+        whole = data_through(facts, name)
+        assert whole.end == verdicts[name].data_through == newest
+        assert whole.end is None or (newest, whole.basis) in ends.values()
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds())
+def test_the_witness_is_a_path_of_consumed_partitions_that_all_reach_no_further_than_the_answer(world):
+    facts = world.facts()
+    for name in facts.definitions:
+        found = data_through(facts, name)
+        path = [tuple(step.split("@")) if "@" in step else (step, None) for step in found.witness]
+        assert path[0][0] == name
+        for (asset, key), (other, part) in itertools.pairwise(path):
+            assert (other, part) in {(used.asset, used.partition) for used in facts.of(asset).made[key].inputs}
+            assert partition_data_through(facts, other, part).end == found.end
+
+
+@settings(max_examples=50, deadline=None)
+@given(worlds(policy=Freshness("36h", warn="12h")), moments, moments)
+def test_verdicts_change_only_at_the_announced_moments(world, one, other):
+    facts = world.facts()
+    early, late = sorted((one, other))
+    before, after = board(facts, early), board(facts, late)
+    for name, verdict in before.items():
+        if verdict.next_change is None or late < verdict.next_change:
+            assert after[name].verdict == verdict.verdict
+        if verdict.next_change is not None:
+            assert board(facts, verdict.next_change)[name].verdict != verdict.verdict
+            assert board(facts, verdict.next_change - 1)[name].verdict == verdict.verdict
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 7), st.data())
+def test_making_an_older_partition_again_never_turns_a_late_asset_fresh(count, data):
+    world = World().source("feed").asset("a", "feed", partitions=WEEK, freshness=Freshness("24h"))
+    world.asset("b", "a", partitions=WEEK, freshness=Freshness("24h")).observe("feed", "2013-01-09", version="f")
+    days = keys(WEEK)[:count]
+    world.make("a", *days).make("b", *days)
+    as_of = us("2013-01-10") + data.draw(st.integers(0, 10)) * DAY
+    before = board(world.facts(), as_of)
+    for name, key in data.draw(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(days)), max_size=6)):
+        world.make(name, key)
+    after = board(world.facts(), as_of)
+    assert {name: (found.verdict, found.lag) for name, found in after.items()} == {
+        name: (found.verdict, found.lag) for name, found in before.items()
+    }
