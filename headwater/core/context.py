@@ -1,0 +1,318 @@
+"""Which run the current code belongs to: a context variable that threads, asyncio tasks and subflows inherit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from headwater import clock
+from headwater.core import runtime
+from headwater.core.signals import interruptible
+from headwater.core.states import State
+
+if TYPE_CHECKING:
+    from headwater.core.arguments import Upstream
+    from headwater.core.futures import TaskFuture
+    from headwater.core.runners import ThreadRunner
+    from headwater.core.runtime import Appender
+    from headwater.types import SourceCode
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Cancellation:
+    """Whether a run was asked to stop: like `threading.Event`, heard by its subflows too.
+
+    >>> outer = Cancellation()
+    >>> inner = Cancellation(outer)
+    >>> outer.set()
+    >>> inner.is_set()
+    True
+    """
+
+    __slots__ = ("_callbacks", "_event", "_flag", "_lock", "_parent")
+
+    def __init__(self, parent: Cancellation | None = None) -> None:
+        self._flag = False
+        self._parent = parent
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: dict[int, Callable[[], object]] = {}
+        if parent is not None:
+            parent.subscribe(self, self.set)
+
+    def is_set(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._flag or (self._parent is not None and self._parent.is_set())
+
+    def mark(self) -> None:
+        """Ask it to stop without waking anybody: takes no lock, so a signal handler may call it."""
+        self._flag = True
+
+    def set(self) -> None:
+        """Ask it to stop: wakes who waits, and tells the subscribers."""
+        self._flag = True
+        self._event.set()
+        with self._lock:
+            callbacks, self._callbacks = list(self._callbacks.values()), {}
+        for callback in callbacks:
+            callback()
+
+    @interruptible
+    def wait(self, seconds: float) -> bool:
+        """Wait for so many seconds, at most until it is asked to stop; says whether it was."""
+        return clock.wait(self._event, seconds) or self._flag
+
+    def subscribe(self, key: object, callback: Callable[[], object]) -> None:
+        """Call this once when it is asked to stop; at once when it has been already."""
+        with self._lock:
+            if not self._event.is_set():
+                self._callbacks[id(key)] = callback
+                return
+        callback()
+
+    def unsubscribe(self, key: object) -> None:
+        """Don't call it any more."""
+        with self._lock:
+            self._callbacks.pop(id(key), None)
+
+    def detach(self) -> None:
+        """Hear no more of the outer run: this one is over."""
+        if self._parent is not None:
+            self._parent.unsubscribe(self)
+
+
+class RootRun:
+    """What everything inside an outermost run shares: its journal, threads, values and its end by a signal."""
+
+    def __init__(
+        self, run_id: str, flow: str, *, attempt: int = 1, is_async: bool = False, max_workers: int | None = None
+    ) -> None:
+        project = runtime.current()
+        self.run_id, self.flow, self.is_async = run_id, flow, is_async
+        self.attempt = attempt
+        self.runtime = project
+        self.project: str = project.project
+        self.journal: Appender = project.journal
+        self.extras: dict[str, Any] = {}
+        self.cancelled = Cancellation()
+        self.open_tasks: dict[str, TaskCall] = {}
+        """The task runs that have started and whose end nobody has recorded yet: whoever takes one out records it."""
+        self.signal: int | None = None
+        """The signal that asked it to stop."""
+        self.interrupt: Callable[[], object] | None = None
+        """How a signal reaches a run that is a coroutine; set while it runs."""
+        self.closing = False
+        """Whether it is ending: a signal then no longer raises, it only makes us wait less."""
+        self.impatient = False
+        self.abandoned = False
+        """Whether threads were given up that are still in user code."""
+        self._max_workers = max_workers
+        self._runner: ThreadRunner | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def runner(self) -> ThreadRunner:
+        """The threads that submitted tasks run in, made when the first one is submitted."""
+        with self._lock:
+            if self._runner is None:
+                from headwater.core.runners import ThreadRunner
+
+                self._runner = ThreadRunner(self._max_workers)
+            return self._runner
+
+    def close(self) -> None:
+        """Let the threads end, and wait for them unless they were given up."""
+        with self._lock:
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close(join=not self.abandoned)
+
+
+class Run:
+    """An attempt of a run while it runs."""
+
+    __slots__ = (
+        "attempt",
+        "cancelled",
+        "failure",
+        "flow",
+        "is_async",
+        "parent",
+        "pending",
+        "root",
+        "run_id",
+        "source",
+        "started",
+        "type",
+    )
+
+    def __init__(
+        self,
+        root: RootRun,
+        *,
+        run_id: str,
+        flow: str,
+        type: str,
+        attempt: int = 1,
+        parent: RunContext | None = None,
+        source: SourceCode | None = None,
+        is_async: bool = False,
+    ) -> None:
+        self.root, self.run_id, self.flow, self.type, self.attempt = root, run_id, flow, type, attempt
+        self.parent, self.source, self.is_async = parent, source, is_async
+        self.started = clock.now_us()
+        self.cancelled: Cancellation = root.cancelled if parent is None else Cancellation(parent.run.cancelled)
+        self.pending: dict[str, TaskFuture[Any]] = {}
+        """Submitted tasks in their order, without those that have completed."""
+        self.failure: str | None = None
+
+
+class RunContext:
+    """The run, and the task run in it, that the current code belongs to."""
+
+    __slots__ = ("is_async", "run", "started", "task", "task_run_id")
+
+    def __init__(
+        self, run: Run, task_run_id: str | None = None, task: str | None = None, is_async: bool = False
+    ) -> None:
+        self.run = run
+        self.task_run_id = task_run_id
+        self.task = task
+        self.started = run.started
+        """When the task run (or the run, outside a task) began: microseconds since the epoch."""
+        self.is_async = is_async
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.run.run_id
+
+    @property
+    def attempt(self) -> int:
+        """The attempt of the run, from 1."""
+        return self.run.attempt
+
+    @property
+    def flow(self) -> str:
+        """The run's name: that of its flow, or of its task when it was called outside a flow."""
+        return self.run.flow
+
+    @property
+    def type(self) -> str:
+        """The run's type: flow, task, materialize, backfill …"""
+        return self.run.type
+
+    @property
+    def root_run_id(self) -> str:
+        """The id of the outermost run that this one is part of."""
+        return self.run.root.run_id
+
+    @property
+    def root_flow(self) -> str:
+        """The name of the outermost run."""
+        return self.run.root.flow
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.run.root.project
+
+    @property
+    def root(self) -> Path:
+        """The project's root folder."""
+        folder: Path = self.run.root.runtime.root
+        return folder
+
+    @property
+    def journal(self) -> Appender:
+        """Where this run's events go."""
+        return self.run.root.journal
+
+    @property
+    def cancelled(self) -> Cancellation:
+        """Set when the run was asked to stop: long work may look at it, and raise `headwater.errors.Cancelled`."""
+        return self.run.cancelled
+
+    @property
+    def extras(self) -> dict[str, Any]:
+        """Values that other layers keep for as long as the outermost run lasts."""
+        return self.run.root.extras
+
+    def fail(self, message: str) -> None:
+        """Let the run end as Failed with this message although its body returns."""
+        self.run.failure = message
+
+    def run_in(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function within this run, from any thread: tasks that it calls belong to it."""
+        token = _current.set(self)
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            _current.reset(token)
+
+
+class TaskCall:
+    """One call of a task: its arguments, and what is known of it while it runs."""
+
+    __slots__ = (
+        "annotations",
+        "args",
+        "context",
+        "kwargs",
+        "outer",
+        "started",
+        "state",
+        "task_run_id",
+        "tries",
+        "upstream",
+        "wait_for",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        task_run_id: str,
+        task: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        outer: str | None = None,
+        wait_for: tuple[TaskFuture[Any], ...] = (),
+        upstream: tuple[Upstream, ...] = (),
+        is_async: bool = False,
+    ) -> None:
+        self.task_run_id = task_run_id
+        self.args = args
+        self.kwargs = kwargs
+        self.wait_for = wait_for
+        self.upstream = upstream
+        """Every future that it waits for: in `wait_for`, and in its arguments until they are resolved."""
+        self.outer = outer
+        """The task run that called it."""
+        self.started = 0
+        self.context = RunContext(run, task_run_id, task, is_async)
+        self.annotations: dict[str, Any] = {}
+        """Notes of other layers; the future of the call shows the same dict."""
+        self.state = State.PENDING
+        self.tries = 0
+
+    def release(self) -> None:
+        """Let go of the arguments: a future that somebody keeps must not keep them alive."""
+        self.args, self.kwargs, self.upstream, self.wait_for = (), {}, (), ()
+
+
+_current: ContextVar[RunContext | None] = ContextVar("headwater_run", default=None)
+
+
+def current() -> RunContext | None:
+    """The run that this code belongs to, or None outside of any.
+
+    >>> current() is None
+    True
+    """
+    return _current.get()

@@ -1,0 +1,71 @@
+"""What comes next after a try of a task or an attempt of a flow: pure, so that both drivers decide alike."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from headwater.core.options import RetryDelay, TaskOptions
+from headwater.core.states import State
+from headwater.errors import Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after so many seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """It is over, in this state."""
+
+    state: State
+
+
+def after_error(options: TaskOptions, tries: int, error: BaseException, *, refused: bool = False) -> Retry | Finish:
+    """What follows when try number `tries` (from 1) raised `error`.
+
+    >>> after_error(TaskOptions(retries=1, retry_delay=3), 1, ValueError())
+    Retry(delay=3.0)
+    >>> after_error(TaskOptions(retries=1), 2, ValueError())
+    Finish(state=<State.FAILED: 'Failed'>)
+    """
+    if is_cancellation(error):
+        return Finish(State.CANCELLED)
+    if refused:
+        return Finish(State.BLOCKED)
+    if not isinstance(error, Exception) or tries > options.retries:
+        return Finish(State.FAILED)
+    if options.retry_if is not None and not options.retry_if(error):
+        return Finish(State.FAILED)
+    return Retry(retry_delay(options.retry_delay, tries))
+
+
+def retry_delay(delay: RetryDelay, tries: int) -> float:
+    """Seconds to wait after try number `tries` (from 1) has failed; never negative.
+
+    >>> [retry_delay([1, 10], tries) for tries in (1, 2, 3)]
+    [1.0, 10.0, 10.0]
+    """
+    if callable(delay):
+        return max(0.0, float(delay(tries)))
+    if isinstance(delay, (int, float)):
+        return float(delay)
+    return float(delay[min(tries, len(delay)) - 1])
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Whether an error says "stop" rather than "this went wrong".
+
+    >>> is_cancellation(KeyboardInterrupt()), is_cancellation(ValueError())
+    (True, False)
+    """
+    if isinstance(error, (Cancelled, KeyboardInterrupt, GeneratorExit)):
+        return True
+    if isinstance(error, Exception):
+        return False
+    # asyncio costs 30 ms to import: who has not imported it can't have raised its error.
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)

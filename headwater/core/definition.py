@@ -1,0 +1,121 @@
+"""What tasks and flows have in common: a user's function, its options and its signature."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cached_property, update_wrapper
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
+
+from headwater.core import runtime
+from headwater.core.options import OptionValues, TaskOptions
+from headwater.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from typing import Self, Unpack
+
+    from headwater.types import SourceCode
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CACHED = ("signature", "source")
+
+
+class Definition(Generic[P, R]):
+    """A function and how it runs. Raises DefinitionError for what can't be one."""
+
+    noun: ClassVar[str] = "task"
+    may_generate: ClassVar[bool] = False
+    """Whether the function may be a generator."""
+
+    def __init__(self, fn: Callable[P, R], options: TaskOptions | None = None) -> None:
+        _check(fn, self.noun, self.may_generate)
+        self.fn: Callable[P, R] = fn
+        """The bare function."""
+        self.options = options or TaskOptions()
+        self.instance: Any = None
+        """The object that a method was taken from: its calls get it as their first argument."""
+        update_wrapper(cast("Callable[..., Any]", self), fn)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        # What every call needs is worked out here, once.
+        self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
+        self.is_async: bool = inspect.iscoroutinefunction(self.fn)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def replace(self, **changes: Any) -> Self:
+        """The same definition with some attributes changed; whatever a subclass keeps goes with it."""
+        same = object.__new__(type(self))
+        same.__dict__.update(self.__dict__)
+        same.__dict__.update(changes)
+        if "fn" in changes:
+            for name in _CACHED:
+                same.__dict__.pop(name, None)
+        same._prepare()
+        return same
+
+    def with_options(self, **options: Unpack[OptionValues]) -> Self:
+        """The same definition with some options changed; this one stays as it is.
+
+        Raises DefinitionError for a wrong value, UnknownNameError for a wrong name.
+        """
+        return self.replace(options=self.options.changed(options))
+
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The function's signature."""
+        return inspect.signature(self.fn)
+
+    @property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        """The function's parameters by name."""
+        return self.signature.parameters
+
+    @cached_property
+    def source(self) -> SourceCode:
+        """Where the function stands, relative to the project's root, and the hash of its source."""
+        from headwater.core.source import source_of
+
+        return source_of(self.fn, runtime.current().root)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by parameter, without those that are not passed. Raises TypeError when they don't fit."""
+        return dict(self.signature.bind_partial(*args, **kwargs).arguments)
+
+    def unbind(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments again, of what `bind` gave."""
+        bound = inspect.BoundArguments(self.signature, dict(arguments))
+        return bound.args, bound.kwargs
+
+    def _own(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return args if self.instance is None else (self.instance, *args)
+
+
+def _check(fn: Any, noun: str, may_generate: bool) -> None:
+    if isinstance(fn, (staticmethod, classmethod)):
+        kind = type(fn).__name__
+        raise DefinitionError(
+            f"@{noun} stands above @{kind}", hint=f"write @{kind} first, and @{noun} right above the function"
+        )
+    if not callable(fn) or isinstance(fn, type):
+        raise DefinitionError(
+            f"a {noun} is made of a function, got {fn!r}", hint=f"write @{noun} or @{noun}(retries=2)"
+        )
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+    if getattr(fn, "__name__", "") == "<lambda>":
+        raise DefinitionError(f"a lambda can't be a {noun}: it has no name", where=where, hint="write it with def")
+    if not may_generate and (inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)):
+        raise DefinitionError(
+            f"the generator function '{fn.__name__}' can't be a {noun}", where=where, hint="return a list"
+        )
+    if code is not None and "wait_for" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        raise DefinitionError(
+            f"'{fn.__name__}' has a parameter named wait_for, which every {noun} has already",
+            where=where,
+            hint="give the parameter another name",
+        )

@@ -1,0 +1,201 @@
+"""Submitting: a task run starts in a thread, or in the event loop of async code, once its upstream has ended."""
+
+from __future__ import annotations
+
+import contextvars
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headwater import ids
+from headwater.core.arguments import find
+from headwater.core.context import Run, RunContext, TaskCall, current
+from headwater.core.engine import Steps, drive_async, drive_sync, run_task
+from headwater.core.futures import TaskFuture
+from headwater.core.runs import new_run, run_alone
+from headwater.errors import Cancelled
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from headwater.core.task import Task
+
+
+def new_call(
+    task: Task[..., Any],
+    context: RunContext,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    wait_for: Iterable[Any] = (),
+) -> TaskCall:
+    """A call of a task within a run."""
+    upstream = find(args, kwargs, wait_for)
+    waits = tuple(found.future for found in find((), {}, wait_for)) if wait_for else ()
+    return TaskCall(
+        context.run,
+        ids.new_id(),
+        task.name,
+        args,
+        kwargs,
+        outer=context.task_run_id,
+        wait_for=waits,
+        upstream=upstream,
+        is_async=task.is_async,
+    )
+
+
+def alone(
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()
+) -> tuple[Run, TaskCall]:
+    """A call of a task outside any flow, and the run of its own that it is."""
+    run = new_run(task.name, task.task_type, source=task.source, is_async=task.is_async)
+    return run, new_call(task, RunContext(run), args, kwargs, wait_for)
+
+
+def submit(
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()
+) -> TaskFuture[Any]:
+    """Start a task run when its upstream has ended; returns its future at once."""
+    context = current()
+    if context is None:
+        run, call = alone(task, args, kwargs, wait_for)
+        loop = _running_loop() if task.is_async else None
+        future: TaskFuture[Any] = TaskFuture(call, task.name, loop)
+        job = _Job(run, run_alone(task, run, call), future, task.is_async)
+        start: Callable[[], object] = job.in_loop if loop is not None else job.in_new_thread
+    else:
+        run, call = context.run, new_call(task, context, args, kwargs, wait_for)
+        loop = _running_loop() if task.is_async and context.is_async else None
+        future = TaskFuture(call, task.name, loop)
+        run.pending[call.task_run_id] = future
+        job = _Job(run, run_task(task, call), future, task.is_async)
+        start = job.in_loop if loop is not None else job.in_runner
+    _after([found.future for found in call.upstream if not found.future.done()], start)
+    return future
+
+
+def _after(futures: list[TaskFuture[Any]], start: Callable[[], object]) -> None:
+    """Call `start` when all futures have ended: until then a task takes up no thread."""
+    if not futures:
+        start()
+        return
+    left = len(futures)
+    lock = threading.Lock()
+    # A future keeps its callbacks: what they start must not live as long as its upstream does.
+    waiting = [start]
+
+    def one_ended(_: object) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = left == 0
+        if last:
+            waiting.pop()()
+
+    for future in futures:
+        future._done.add_done_callback(one_ended)
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    asyncio = sys.modules.get("asyncio")
+    loop: AbstractEventLoop | None = asyncio._get_running_loop() if asyncio is not None else None
+    return loop
+
+
+class _Job:
+    """A submitted task run on its way to where it runs."""
+
+    __slots__ = ("_context", "_future", "_is_async", "_run", "_steps", "_task")
+
+    def __init__(self, run: Run, steps: Steps, future: TaskFuture[Any], is_async: bool) -> None:
+        self._run, self._steps, self._future, self._is_async = run, steps, future, is_async
+        self._context = contextvars.copy_context()
+        self._task: Any = None
+
+    def in_runner(self) -> None:
+        """Run in a thread of the root run."""
+        if self._run.cancelled.is_set():
+            # Its threads may be gone already.
+            self._future.fail(Cancelled("the run was asked to stop"))
+        else:
+            self._run.root.runner.submit(self._in_thread)
+
+    def in_new_thread(self) -> None:
+        """Run in a thread that outlives the caller: nobody else waits for a task outside any flow."""
+        threading.Thread(target=self._in_thread, name=f"headwater-{self._future.task}").start()
+
+    def in_loop(self) -> None:
+        """Run in the event loop of the future."""
+        loop = self._future.loop
+        assert loop is not None
+        if _running_loop() is loop:
+            self._create_task()
+            return
+        try:
+            loop.call_soon_threadsafe(self._create_task)
+        except RuntimeError as error:
+            self._future.fail(Cancelled(f"its event loop has ended: {error}"))
+
+    def _in_thread(self) -> None:
+        self._context.run(self._settle_future)
+
+    def _settle_future(self) -> None:
+        try:
+            value = self._run_coroutine() if self._is_async else drive_sync(self._steps, self._run)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the future raises it where somebody waits
+            self._future.fail(error)
+        else:
+            self._future.succeed(value)
+
+    def _run_coroutine(self) -> Any:
+        import asyncio
+
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            return runner.run(self._with_children(loop), context=contextvars.copy_context())
+
+    async def _with_children(self, loop: AbstractEventLoop) -> Any:
+        import asyncio
+
+        try:
+            return await self._stoppable()
+        finally:
+            # What it submitted lives in this loop, which ends with it.
+            children = [one for one in list(self._run.pending.values()) if one.loop is loop and not one.done()]
+            if children:
+                await asyncio.wait([asyncio.wrap_future(one._done) for one in children])
+
+    def _create_task(self) -> None:
+        loop = self._future.loop
+        assert loop is not None
+        self._task = loop.create_task(self._stoppable(), context=self._context)
+        self._task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: Any) -> None:
+        if task.cancelled():
+            self._future.fail(Cancelled(f"the task '{self._future.task}' was cancelled"))
+        elif (error := task.exception()) is not None:
+            self._future.fail(error)
+        else:
+            self._future.succeed(task.result())
+
+    async def _stoppable(self) -> Any:
+        """Each `await` of a coroutine is a boundary: when the run is asked to stop, it is cancelled there."""
+        import asyncio
+
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._run.cancelled.subscribe(self, lambda: _cancel(loop, task))
+        try:
+            return await drive_async(self._steps, self._run)
+        finally:
+            self._run.cancelled.unsubscribe(self)
+
+
+def _cancel(loop: AbstractEventLoop, task: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(task.cancel)
+    except RuntimeError:
+        # The loop has closed in the meantime: the task has ended with it.
+        return

@@ -1,0 +1,287 @@
+"""The engine: a task run as a generator of effects, and two drivers that carry them out, one sync and one async.
+
+The generators decide and record; they never block and never call user code. What they need done they yield: `Invoke`,
+`Sleep`, `Gather`, `Settle`. So there is one engine, and what differs between sync and async is in the drivers alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from headwater.core import recording, signals
+from headwater.core.arguments import resolve
+from headwater.core.context import _current
+from headwater.core.decisions import Finish, after_error
+from headwater.core.signals import interruptible, interruption
+from headwater.core.states import State
+from headwater.core.tracebacks import summary
+
+if TYPE_CHECKING:
+    from contextvars import Token
+
+    from headwater.core.context import Run, RunContext, TaskCall
+    from headwater.core.futures import TaskFuture
+    from headwater.core.task import Task
+
+PATIENCE = 8.0
+"""Seconds that a run that was asked to stop waits for threads that are still in user code (Docker kills after 10)."""
+_POLL = 0.05
+
+
+class Invoke:
+    """Call a function, and await what it gives if that is a coroutine; the effect's value is what it returned."""
+
+    __slots__ = ("args", "fn", "kwargs")
+
+    def __init__(
+        self, fn: Callable[..., Any], args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        self.fn, self.args, self.kwargs = fn, args, kwargs or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for so many seconds, or until the run is asked to stop."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Wait until futures have ended, however they did."""
+
+    futures: tuple[TaskFuture[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait, but not for ever, until what still runs in a cancelled run has stopped. Never raises."""
+
+    run: Run
+
+
+Effect: TypeAlias = Invoke | Sleep | Gather | Settle
+Steps: TypeAlias = Generator[Effect, Any, Any]
+
+
+def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
+    """A task run from its upstream to its end: returns what the task returned, or raises what it raised."""
+    run = call.context.run
+    if run.cancelled.is_set():
+        raise interruption(run)
+    if call.upstream:
+        yield from _resolve_arguments(task, call)
+    token = _current.set(call.context)
+    delay: float | None = None
+    try:
+        recording.task_started(call, task.options)
+        while True:
+            try:
+                if delay is not None:
+                    yield Sleep(delay)
+                    recording.task_tries_again(call)
+                call.tries += 1
+                value = yield from task.steps(call)
+            except BaseException as error:
+                delay = _after_error(task, call, error)
+                if delay is None:
+                    raise
+            else:
+                recording.task_ended(call, State.COMPLETED)
+                return value
+    finally:
+        leave(token)
+
+
+signals.hosts(run_task)
+
+
+def _after_error(task: Task[..., Any], call: TaskCall, error: BaseException) -> float | None:
+    """Record what follows a failed try: the delay before the next one, or None when there is none."""
+    try:
+        refused = isinstance(error, Exception) and task.refuses(error)
+        decision = after_error(task.options, call.tries, error, refused=refused)
+    except BaseException as second:
+        # A condition or a delay of the user's own raised: that is how the task run ends.
+        recording.task_ended(call, State.FAILED, second)
+        raise
+    if isinstance(decision, Finish):
+        recording.task_ended(call, decision.state, error)
+        return None
+    recording.task_waits(call, decision.delay, error)
+    return decision.delay
+
+
+def _resolve_arguments(task: Task[..., Any], call: TaskCall) -> Steps:
+    """Wait for the upstream; put results in place of futures. Raises the upstream's error when it failed: skipped."""
+    waited = tuple(upstream.future for upstream in call.upstream)
+    yield Gather(waited)
+    for upstream in call.upstream:
+        upstream.future.looked_at = True
+        error = upstream.future.error
+        if error is not None and not upstream.may_fail:
+            state = upstream.future.state.value
+            why = f"it did not run: its upstream '{upstream.future.task}' ended {state}: {summary(error)}"
+            recording.task_skipped(call, task.options, why)
+            upstream.future.result()
+    call.args = tuple(resolve(value) for value in call.args)
+    call.kwargs = {key: resolve(value) for key, value in call.kwargs.items()}
+    call.upstream = ()
+
+
+def leave(token: Token[RunContext | None]) -> None:
+    """Go back to the context before."""
+    try:
+        _current.reset(token)
+    except ValueError:
+        # A coroutine that nobody awaited to its end is closed in another context: there is nothing to go back to.
+        return
+
+
+def drive_sync(steps: Steps, run: Run) -> Any:
+    """Carry out the effects of a generator in this thread; returns what it returns."""
+    try:
+        effect = steps.send(None)
+        while True:
+            try:
+                if type(effect) is Invoke:
+                    value = _invoke(effect, run)
+                else:
+                    value = None
+                    _perform(effect, run)
+            except BaseException as error:  # noqa: BLE001 - the generator decides
+                effect = steps.throw(error)
+            else:
+                # A value of the user's must not live in this frame while the next effect waits.
+                sent, value = value, None
+                effect = steps.send(sent)
+                del sent
+    except StopIteration as stop:
+        return stop.value
+
+
+@interruptible
+def _invoke(effect: Invoke, run: Run) -> Any:
+    if run.cancelled.is_set():
+        raise interruption(run)
+    value = effect.fn(*effect.args, **effect.kwargs)
+    if run.cancelled.is_set():
+        raise interruption(run)
+    return value
+
+
+@interruptible
+def _perform(effect: Effect, run: Run) -> None:
+    if isinstance(effect, Sleep):
+        if run.cancelled.is_set() or run.cancelled.wait(effect.seconds):
+            raise interruption(run)
+    elif isinstance(effect, Gather):
+        for future in effect.futures:
+            future._wait()
+        if run.cancelled.is_set():
+            raise interruption(run)
+    elif isinstance(effect, Settle):
+        settle(effect.run)
+
+
+def settle(run: Run) -> None:
+    """Wait until what still runs in a cancelled run has stopped: so long, or until the next signal."""
+    with signals.closing(run.root):
+        for _ in range(int(PATIENCE / _POLL)):
+            waiting_for = _unsettled(run)
+            if not waiting_for or run.root.impatient:
+                return
+            if waiting_for[0] is None:
+                threading.Event().wait(_POLL)
+            else:
+                waiting_for[0]._wait(_POLL)
+
+
+def _unsettled(run: Run) -> list[TaskFuture[Any] | None]:
+    """Futures that have not ended; at the root also task runs in threads of the user's own (None)."""
+    futures: list[TaskFuture[Any] | None] = [future for future in list(run.pending.values()) if not future.done()]
+    return futures or ([None] if run.parent is None and run.root.open_tasks else [])
+
+
+async def drive_async(steps: Steps, run: Run) -> Any:
+    """Carry out the effects of a generator in the running event loop; returns what it returns."""
+    import inspect
+
+    cancelled = run.cancelled
+    try:
+        effect = steps.send(None)
+        while True:
+            try:
+                if cancelled.is_set() and not isinstance(effect, Settle):
+                    raise interruption(run)
+                if isinstance(effect, Invoke):
+                    value = effect.fn(*effect.args, **effect.kwargs)
+                    if inspect.iscoroutine(value):
+                        value = await value
+                    if cancelled.is_set():
+                        raise interruption(run)
+                else:
+                    value = None
+                    await _perform_async(effect)
+            except BaseException as error:  # noqa: BLE001 - the generator decides
+                effect = steps.throw(error)
+            else:
+                sent, value = value, None
+                effect = steps.send(sent)
+                del sent
+    except StopIteration as stop:
+        return stop.value
+
+
+signals.hosts(drive_async)
+
+
+async def drive_outermost(steps: Steps, run: Run) -> Any:
+    """Like `drive_async`, for an outermost run: a signal cancels the asyncio task that it runs in."""
+    import asyncio
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    run.root.interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
+    try:
+        return await drive_async(steps, run)
+    finally:
+        run.root.interrupt = None
+
+
+async def _perform_async(effect: Effect) -> None:
+    import asyncio
+
+    from headwater import clock
+
+    if isinstance(effect, Sleep):
+        await clock.sleep_async(effect.seconds)
+    elif isinstance(effect, Gather):
+        waiting_for = [asyncio.wrap_future(future._done) for future in effect.futures if not future.done()]
+        if waiting_for:
+            await asyncio.wait(waiting_for)
+    elif isinstance(effect, Settle):
+        await _settle_async(effect.run)
+
+
+async def _settle_async(run: Run) -> None:
+    import asyncio
+
+    with signals.closing(run.root):
+        with contextlib.suppress(asyncio.CancelledError):
+            # A boundary may have seen the signal before the cancellation that it asked for arrived here.
+            await asyncio.sleep(0)
+        for _ in range(int(PATIENCE / _POLL)):
+            waiting_for = _unsettled(run)
+            if not waiting_for or run.root.impatient:
+                return
+            try:
+                running = [asyncio.wrap_future(future._done) for future in waiting_for if future is not None]
+                await (asyncio.wait(running, timeout=_POLL) if running else asyncio.sleep(_POLL))
+            except asyncio.CancelledError:
+                # Asked once more: whoever asks twice does not want to wait.
+                run.root.impatient = True

@@ -1,0 +1,120 @@
+"""`@flow`: a function whose calls are runs, and `open_run`, a run without a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
+
+from headwater.core.context import current
+from headwater.core.definition import Definition
+from headwater.core.engine import drive_async, drive_outermost, drive_sync
+from headwater.core.options import OptionValues, TaskOptions
+from headwater.core.runs import new_run, open_run, run_flow
+from headwater.core.signals import raise_pending
+from headwater.core.tracebacks import strip
+from headwater.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from typing import Self, Unpack
+
+    from headwater.core.context import Run
+
+__all__ = ["Flow", "flow", "open_run"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Flow(Definition[P, R]):
+    """A function as a flow. Called, it is a run and returns its value; in another flow it is a subrun of that."""
+
+    noun: ClassVar[str] = "flow"
+    max_workers: int | None = None
+    """Threads for submitted tasks, when this flow is the outermost one."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it and return what it returns. Raises what it raises, or the error of a submitted task that nobody looked at."""
+        if self.is_async:
+            return cast("R", self._call_async(args, kwargs))
+        try:
+            run = self._new_run()
+            value: R = drive_sync(run_flow(self, run, self._own(args), kwargs), run)
+        except BaseException as error:
+            # The engine's frames between the caller and the function tell nobody anything.
+            error.__traceback__ = strip(error.__traceback__)
+            raise
+        if run.parent is not None and run.root.signal is not None:
+            raise_pending()
+        return value
+
+    async def _call_async(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        try:
+            run = self._new_run()
+            steps = run_flow(self, run, self._own(args), kwargs)
+            return await (drive_outermost(steps, run) if run.parent is None else drive_async(steps, run))
+        except BaseException as error:
+            error.__traceback__ = strip(error.__traceback__)
+            raise
+
+    def _new_run(self) -> Run:
+        return new_run(
+            self.name,
+            "flow",
+            parent=current(),
+            source=self.source,
+            is_async=self.is_async,
+            max_workers=self.max_workers,
+        )
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by parameter, defaults included. Raises TypeError when they don't fit the function."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return dict(bound.arguments)
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self: Flow[Concatenate[S, Q], T], instance: S, owner: type | None = None) -> Flow[Q, T]: ...
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self.replace(instance=instance)
+
+
+class FlowOptionValues(OptionValues, total=False):
+    """The options of a flow as keyword arguments."""
+
+    max_workers: int | None
+
+
+@overload
+def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+
+
+@overload
+def flow(**options: Unpack[FlowOptionValues]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+
+
+def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
+    """Make a function a flow: `@flow`, or with options `@flow(name="nightly", max_workers=8)`.
+
+    The options are those of `@task`, and `max_workers`: how many submitted tasks run at once in threads (by default the number
+    of cores plus 4, at most 32). Raises DefinitionError for what can't be a flow.
+
+    >>> @flow(name="nightly")
+    ... def main(day: str = "2024-01-01") -> str:
+    ...     return day
+    >>> main.name, main.fn()
+    ('nightly', '2024-01-01')
+    """
+    if fn is not None:
+        return Flow(fn)
+    workers = options.pop("max_workers", None)
+    if workers is not None and (not isinstance(workers, int) or workers < 1):
+        raise DefinitionError(f"max_workers is a number from 1, got {workers!r}")
+    made = TaskOptions.of(options)
+    return lambda function: Flow(function, made).replace(max_workers=workers)

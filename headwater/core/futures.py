@@ -1,0 +1,252 @@
+"""Futures: the results of submitted tasks, before they are there."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import queue
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
+
+from headwater import clock
+from headwater.core.arguments import FutureLike, allow_failure, unmapped
+from headwater.core.decisions import is_cancellation
+from headwater.core.runners import waiting
+from headwater.core.signals import interruptible, raise_pending
+from headwater.core.states import State
+from headwater.core.tracebacks import strip
+from headwater.errors import Cancelled, UsageError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from headwater.core.context import TaskCall
+
+__all__ = ["Futures", "TaskFuture", "Waited", "allow_failure", "as_completed", "unmapped", "wait"]
+
+R = TypeVar("R")
+
+
+class TaskFuture(FutureLike, Generic[R]):
+    """The result of a submitted task. `future.result()` waits for it; in async code, `await future`.
+
+    >>> from headwater import flow, task
+    >>> from headwater.testing import project
+    >>> with project():
+    ...     @task
+    ...     def double(x):
+    ...         return 2 * x
+    ...     @flow
+    ...     def main():
+    ...         future = double.submit(21)
+    ...         return future.result(), future.state.value
+    ...     main()
+    (42, 'Completed')
+    """
+
+    __slots__ = ("__weakref__", "_call", "_done", "_error", "_trace", "_value", "looked_at", "loop", "task")
+
+    def __init__(self, call: TaskCall, task: str, loop: AbstractEventLoop | None = None) -> None:
+        self.task = task
+        """The task's name."""
+        self.loop = loop
+        """The event loop that it runs in, if it does not run in a thread."""
+        self.looked_at = False
+        """Whether somebody asked how it ended: an error that nobody looked at fails the flow."""
+        self._call = call
+        self._done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        # Running, from the standard library's view: cancelling an `await` of it must not cancel the task.
+        self._done.set_running_or_notify_cancel()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._trace: TracebackType | None = None
+
+    def __repr__(self) -> str:
+        return f"<TaskFuture {self.task} {self._call.state.value} {self.task_run_id}>"
+
+    @property
+    def task_run_id(self) -> str:
+        """The id of its task run."""
+        return self._call.task_run_id
+
+    @property
+    def annotations(self) -> dict[str, Any]:
+        """Notes of other layers on the call."""
+        return self._call.annotations
+
+    @property
+    def state(self) -> State:
+        """Where the task run stands now, without waiting."""
+        if self._done.done():
+            self.looked_at = True
+        return self._call.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it raised, once it is done; looking here doesn't count as having looked."""
+        return self._error
+
+    def done(self) -> bool:
+        """Whether it has ended, without waiting."""
+        return self._done.done()
+
+    @interruptible
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it has ended, at most so many seconds; says whether it has."""
+        self.looked_at = True
+        return self._wait(timeout)
+
+    @interruptible
+    def _wait(self, timeout: float | None = None) -> bool:
+        if self._done.done():
+            return True
+        self._refuse_to_block()
+        raise_pending()
+        with waiting():
+            try:
+                self._done.result(timeout)
+            except TimeoutError:
+                return False
+        return True
+
+    @overload
+    def result(self, timeout: float | None = None, raise_on_failure: Literal[True] = True) -> R: ...
+
+    @overload
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R | BaseException: ...
+
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> R | BaseException:
+        """What the task returned; waits for it, at most so many seconds (then raises TimeoutError).
+
+        Raises what the task raised, with the task's own traceback; with `raise_on_failure=False` the error is returned.
+        """
+        if not self.wait(timeout):
+            raise TimeoutError(f"the task '{self.task}' has not ended within {timeout} s")
+        if self._error is None:
+            value: R = self._value
+            return value
+        if not raise_on_failure:
+            return self._error
+        # The same error may be raised many times: each time from the task's own frames on, not from the last time's.
+        raise self._error.with_traceback(self._trace)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        self.looked_at = True
+        if not self._done.done():
+            import asyncio
+
+            yield from asyncio.wrap_future(self._done).__await__()
+        return self.result()
+
+    def add_done_callback(self, callback: Callable[[TaskFuture[R]], object]) -> None:
+        """Call this when it has ended (in the thread that it ended in), or now if it has."""
+        self._done.add_done_callback(lambda _: callback(self))
+
+    def succeed(self, value: R) -> None:
+        """The engine says: it returned this."""
+        self._value = value
+        self._call.release()
+        self._call.context.run.pending.pop(self.task_run_id, None)
+        self._done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """The engine says: it raised this."""
+        cancelled = is_cancellation(error)
+        if cancelled and not isinstance(error, Cancelled):
+            # An `await` that raised asyncio's own CancelledError would look as if the one who awaits was cancelled.
+            error = Cancelled(f"the task '{self.task}' was cancelled")
+        if self._call.state in (State.PENDING, State.RUNNING, State.AWAITING_RETRY):
+            self._call.state = State.CANCELLED if cancelled else State.FAILED
+        self._call.release()
+        self._error, self._trace = error, strip(error.__traceback__)
+        self._done.set_result(None)
+
+    def _refuse_to_block(self) -> None:
+        if self.loop is None:
+            return
+        asyncio = sys.modules["asyncio"]
+        if asyncio._get_running_loop() is self.loop:
+            raise UsageError(
+                f"waiting for the async task '{self.task}' here would block the event loop that it runs in",
+                hint="await the future, or use `async for future in as_completed(…)`",
+            )
+
+
+class Futures(list[TaskFuture[R]]):
+    """The futures of a map."""
+
+    def result(self, timeout: float | None = None) -> list[R]:
+        """What they returned, in order. Raises the first one's error, or TimeoutError after so many seconds for one of them."""
+        return [future.result(timeout) for future in self]
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until all have ended, at most so many seconds for each."""
+        for future in self:
+            future.wait(timeout)
+
+
+class Waited(NamedTuple):
+    """Which futures have ended, and which have not."""
+
+    done: set[TaskFuture[Any]]
+    not_done: set[TaskFuture[Any]]
+
+
+@interruptible
+def wait(futures: Iterable[TaskFuture[Any]], timeout: float | None = None) -> Waited:
+    """Wait until all have ended, at most so many seconds together; failures don't raise.
+
+    >>> wait([])
+    Waited(done=set(), not_done=set())
+    """
+    futures = list(futures)
+    until = None if timeout is None else clock.now_us() + int(timeout * 1e6)
+    for future in futures:
+        future.wait(None if until is None else max(0.0, (until - clock.now_us()) / 1e6))
+    done = {future for future in futures if future.done()}
+    return Waited(done, set(futures) - done)
+
+
+class as_completed(Generic[R]):
+    """Futures as they end, `for` or `async for`. Raises TimeoutError when not all have ended after so many seconds.
+
+    >>> list(as_completed([]))
+    []
+    """
+
+    def __init__(self, futures: Iterable[TaskFuture[R]], timeout: float | None = None) -> None:
+        self._futures = list(dict.fromkeys(futures))
+        self._timeout = timeout
+
+    @interruptible
+    def __iter__(self) -> Iterator[TaskFuture[R]]:
+        for future in self._futures:
+            if not future.done():
+                future._refuse_to_block()
+        ended: queue.SimpleQueue[TaskFuture[R]] = queue.SimpleQueue()
+        for future in self._futures:
+            future.add_done_callback(ended.put)
+        until = None if self._timeout is None else clock.now_us() + int(self._timeout * 1e6)
+        for _ in self._futures:
+            raise_pending()
+            try:
+                with waiting():
+                    one = ended.get(timeout=None if until is None else max(0.0, (until - clock.now_us()) / 1e6))
+            except queue.Empty:
+                raise TimeoutError(f"not all tasks have ended within {self._timeout} s") from None
+            one.looked_at = True
+            yield one
+
+    async def __aiter__(self) -> AsyncIterator[TaskFuture[R]]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Queue[TaskFuture[R]] = asyncio.Queue()
+        for future in self._futures:
+            future.add_done_callback(lambda one: loop.call_soon_threadsafe(ended.put_nowait, one))
+        async with asyncio.timeout(self._timeout):
+            for _ in self._futures:
+                future = await ended.get()
+                future.looked_at = True
+                yield future

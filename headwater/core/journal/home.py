@@ -1,0 +1,155 @@
+"""The home: the folder (`.headwater` in a project) that holds the journal, the projection and the locks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.core.journal.lines import FORMAT
+from headwater.errors import FormatError, HomeError
+
+_MARKER = "headwater-home"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where everything is kept. Made by `Home.open`; its folders are private to their owner (0700).
+
+    >>> Home(Path("/srv/shop/.headwater")).database
+    PosixPath('/srv/shop/.headwater/headwater.duckdb')
+    """
+
+    path: Path
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the segments, one a writer."""
+        return self.path / "journal"
+
+    @property
+    def locks(self) -> Path:
+        """The folder of the lock files."""
+        return self.path / "locks"
+
+    @property
+    def tmp(self) -> Path:
+        """A folder for what is in the making, on the same file system."""
+        return self.path / "tmp"
+
+    @property
+    def database(self) -> Path:
+        """The projection's file, which can be deleted at any time."""
+        return self.path / "headwater.duckdb"
+
+    @property
+    def marker(self) -> Path:
+        """The file that says in which format the home is."""
+        return self.path / "format"
+
+    @classmethod
+    def open(cls, path: Path | str, *, create: bool) -> Home:
+        """The home at a path, made first if `create`. Safe when several processes do it at once.
+
+        Raises HomeError when it is absent, not a home or not writable, FormatError when a newer version wrote it.
+
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     home = Home.open(Path(folder) / ".headwater", create=True)
+        ...     sorted(entry.name for entry in home.path.iterdir())
+        ['.gitignore', 'format', 'journal', 'locks', 'tmp']
+        """
+        home = cls(Path(path).absolute())
+        try:
+            if create:
+                home._create()
+            home._check()
+        except OSError as error:
+            raise _unusable(home.path, error) from error
+        return home
+
+    def _create(self) -> None:
+        if not self.marker.exists():
+            self._refuse_foreign()
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_once(self.path / ".gitignore", "*\n")
+            _write_once(self.marker, f"{_MARKER} {FORMAT}\n")
+            for folder in (self.journal, self.locks, self.tmp):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(self.path)
+            sync_folder(self.path.parent)
+        for folder in (self.journal, self.locks, self.tmp):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _refuse_foreign(self) -> None:
+        # Our .gitignore hides everything beside it: it must never land in a folder with somebody's work in it.
+        if not self.path.is_dir() or self.journal.is_dir():
+            return
+        ours = {self.locks.name, self.tmp.name, self.database.name}
+        for entry in self.path.iterdir():
+            if entry.name not in ours and not entry.name.startswith((".gitignore", "format")):
+                raise HomeError(
+                    f"the folder is not a Headwater home, and not empty: it holds '{entry.name}'",
+                    where=str(self.path),
+                    hint="choose another folder with the setting `home` (or HEADWATER_HOME)",
+                )
+
+    def _check(self) -> None:
+        if not self.marker.exists():
+            raise HomeError(
+                "there is no Headwater home here yet",
+                where=str(self.path),
+                hint="run a flow or materialize an asset first, or point the setting `home` (or HEADWATER_HOME) at it",
+            )
+        name, _, version = self.marker.read_text(encoding="utf-8", errors="replace").strip().partition(" ")
+        if name != _MARKER or version != str(FORMAT):
+            raise unknown_format(version if name == _MARKER else f"{name} {version}".strip(), self.marker)
+        for folder in (self.path, self.journal, self.locks, self.tmp):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise HomeError(
+                    "the home is not writable",
+                    where=str(folder),
+                    hint="it belongs to another user or lies on a read-only disk: fix that, or set HEADWATER_HOME",
+                )
+
+
+def unknown_format(found: str, where: Path) -> FormatError:
+    """The error for a home or a segment in a format that this version does not know."""
+    return FormatError(
+        f"this home is in format '{found}', and this version of Headwater knows only format {FORMAT}",
+        where=str(where),
+        hint="a newer version of Headwater wrote it: upgrade, or choose another home with HEADWATER_HOME",
+    )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_once(path: Path, text: str) -> None:
+    # Under a name of its own first, so that nobody ever reads half a marker.
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _unusable(path: Path, error: OSError) -> HomeError:
+    return HomeError(
+        f"the home can't be used: {error.strerror or error}",
+        where=str(error.filename or path),
+        hint="it must be a folder on a local disk that you may write to; choose another with HEADWATER_HOME",
+    )

@@ -1,0 +1,121 @@
+"""The bytes of one event: written, checked, read. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+from zlib import crc32
+
+from headwater import clock, ids
+from headwater.core.journal.events import Body, Event
+
+FORMAT = 1
+"""The format of segments and homes that this version writes, and the newest that it reads."""
+
+REBOOT = 1 << 32
+"""A recovered segment goes on at the next multiple of this when the machine may have crashed (see `recovery`)."""
+
+_CHECKSUM = 16  # the length of `,"c":"9f86d081"}`
+_INT64 = 1 << 63
+_DEEPEST = 60  # containers within containers; a container that holds itself ends here
+
+
+def head_of(writer: str) -> bytes:
+    """What every line of a writer begins with, up to its sequence number.
+
+    >>> head_of("0197")
+    b'{"w":"0197","n":'
+    """
+    return b'{"w":"%b","n":' % writer.encode()
+
+
+def encode(head: bytes, seq: int, body: Body, plain: bytes) -> bytes:
+    """The line of an event, with its newline; `plain` is the body as JSON (see `plain_json`)."""
+    checked = b'%b%d,"id":"%b","t":%d%b%b' % (
+        head,
+        seq,
+        ids.new_id().encode(),
+        clock.now_us(),
+        _labels.get(type(body)) or _label_of(type(body)),
+        plain,
+    )
+    return b'%b,"c":"%08x"}\n' % (checked, crc32(checked))
+
+
+_labels: dict[type[Body], bytes] = {}
+
+
+def _label_of(cls: type[Body]) -> bytes:
+    label = _labels[cls] = b',"k":"%b","v":%d,"b":' % (cls.kind.encode(), cls.body_version)
+    return label
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a line (without its newline) ends in the checksum of what stands before it.
+
+    >>> is_whole(b'{"n":1,"c":"ff61ec38"}'), is_whole(b'{"n":2,"c":"ff61ec38"}')
+    (True, False)
+    """
+    return line[-_CHECKSUM:] == b',"c":"%08x"}' % crc32(line[:-_CHECKSUM])
+
+
+def sequence_of(head: bytes, line: bytes) -> int | None:
+    """The sequence number of a whole line, or None if another writer wrote it."""
+    if not line.startswith(head):
+        return None
+    digits = line[len(head) : line.find(b",", len(head))]
+    return int(digits) if digits.isdigit() else None
+
+
+def decode(line: bytes) -> Event:
+    """The event of a line whose checksum has been verified."""
+    import orjson
+
+    value = orjson.loads(line)
+    return Event(
+        writer=value["w"],
+        seq=value["n"],
+        id=value["id"],
+        time=value["t"],
+        kind=value["k"],
+        version=value["v"],
+        body=value["b"],
+    )
+
+
+def plain_json(body: Body) -> bytes:
+    """A body as JSON. What JSON can't hold is written as text: the outcome of a run must not fail on a strange value.
+
+    >>> from headwater.core.events import WriterClosed
+    >>> plain_json(WriterClosed(reason="exit")), plain_json(WriterClosed(reason="bad \\udcff byte"))
+    (b'{"reason":"exit"}', b'{"reason":"bad \\\\\\\\udcff byte"}')
+    """
+    import orjson
+
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        return orjson.dumps(_storable(body, orjson.dumps))
+
+
+def _storable(value: Any, dumps: Callable[[Any], bytes], depth: int = 0) -> Any:
+    # Only reached when a value somewhere inside was refused: descend to the smallest part that is.
+    if depth > _DEEPEST:
+        value = repr(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int):
+        return value if -_INT64 <= value < 2 * _INT64 else str(value)
+    if isinstance(value, Mapping):
+        return {_storable(str(key), dumps): _storable(item, dumps, depth + 1) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_storable(item, dumps, depth + 1) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: _storable(getattr(value, name), dumps, depth + 1) for name in names}
+    try:
+        dumps(value)
+    except TypeError:
+        return _storable(repr(value), dumps)
+    return value

@@ -1,0 +1,246 @@
+"""Recovery: ends what writers left open that died, exactly once, however many processes look at the same time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState, WriterClosed, WriterOpened
+from headwater.core.journal import descriptors
+from headwater.core.journal.events import Body, Event
+from headwater.core.journal.home import Home
+from headwater.core.journal.lines import REBOOT, decode, head_of, is_whole, sequence_of
+from headwater.core.journal.reader import Reader
+from headwater.core.journal.scan import Damage, Scan
+from headwater.core.journal.segment import UNBORN, Segment, boot_id, is_closed, segment_path
+from headwater.errors import HeadwaterError, JournalError
+from headwater.types import ErrorInfo
+
+Settler = Callable[[Sequence[Event]], Iterable[Body]]
+"""Says what must be appended to a dead writer's segment, of all that stands in it: nothing if it has been said before."""
+
+STATE = "Crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """One dead writer: the runs that were ended for it, how many events were appended, and the damage found.
+
+    With an `error` a settler could not settle it yet: the next look tries again.
+    """
+
+    writer: str
+    crashed: tuple[str, ...] = ()
+    appended: int = 0
+    damage: tuple[Damage, ...] = ()
+    error: HeadwaterError | OSError | None = None
+
+
+def recover(home: Home, settlers: Sequence[Settler] = (), *, skip: Collection[str] = ()) -> list[Recovered]:
+    """End what dead writers left open, and close their segments; returns one record for each.
+
+    Appended are, in this order: TaskEnded for open task runs, what the settlers say, RunEnded for open runs (both in state
+    Crashed), WriterClosed. Idempotent: a process that is killed in the middle leaves the rest to the next one. `skip` names
+    writers that are known to be closed. Raises FormatError and JournalError.
+    """
+    try:
+        _sweep(home)
+        found = (_recover_segment(home, writer, settlers) for writer in Reader(home).writers() if writer not in skip)
+        return [recovered for recovered in found if recovered is not None]
+    except OSError as error:
+        raise JournalError(
+            f"dead writers can't be recovered: {error.strerror or error}",
+            where=str(error.filename or home.journal),
+            hint="free space or make the home writable; nothing is lost, the next look goes on",
+        ) from error
+
+
+def _sweep(home: Home) -> None:
+    """Remove segments whose writers died while they were being born: nothing was ever acknowledged in them."""
+    for path in home.journal.glob(f"*{UNBORN}"):
+        try:
+            descriptor = descriptors.open_descriptor(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            if descriptors.try_lock(descriptor):
+                path.unlink(missing_ok=True)
+        finally:
+            descriptors.close_descriptor(descriptor)
+
+
+def _recover_segment(home: Home, writer: str, settlers: Sequence[Settler]) -> Recovered | None:
+    path = segment_path(home, writer)
+    try:
+        descriptor = descriptors.open_descriptor(path, os.O_RDWR | os.O_APPEND)
+    except FileNotFoundError:
+        return None
+    try:
+        if is_closed(descriptor) or not descriptors.try_lock(descriptor) or os.fstat(descriptor).st_nlink == 0:
+            return None
+        # From here nobody else writes: what we see now is all there is.
+        scan, damage = _look(descriptor, path)
+        if _mend_last_newline(descriptor, scan, path):
+            scan, damage = _look(descriptor, path)
+        if scan.closed:
+            return None
+        if scan.tail:
+            damage.append(scan.torn())
+            os.ftruncate(descriptor, scan.offset)
+        if scan.offset == 0:
+            path.unlink(missing_ok=True)
+            return Recovered(writer=writer, damage=tuple(damage))
+        return _settle(descriptor, path, scan, settlers, damage)
+    finally:
+        descriptors.close_descriptor(descriptor)
+
+
+def _look(descriptor: int, path: Path) -> tuple[Scan, list[Damage]]:
+    scan = Scan(descriptor, path)
+    return scan, [damage for stretch in scan.stretches() for damage in stretch.damage]
+
+
+def _mend_last_newline(descriptor: int, scan: Scan, path: Path) -> bool:
+    """A last record that is whole but for its newline (missing, or another byte) was acknowledged: complete it."""
+    for line in (scan.tail, scan.tail[:-1]):
+        number = sequence_of(head_of(path.stem), line) if line and is_whole(line) else None
+        if number is not None and number >= scan.seq:
+            os.ftruncate(descriptor, scan.offset + len(line))
+            os.write(descriptor, b"\n")
+            return True
+    return False
+
+
+def _settle(
+    descriptor: int, path: Path, scan: Scan, settlers: Sequence[Settler], damage: Sequence[Damage]
+) -> Recovered:
+    events = SegmentEvents(descriptor, path)
+    tasks, runs = crashed(events)
+    settled: list[Body] = []
+    failure: HeadwaterError | OSError | None = None
+    for settler in settlers:
+        try:
+            settled += settler(events)
+        except (HeadwaterError, OSError) as error:
+            failure = failure or error
+    bodies = [*tasks, *settled, *runs, *([] if failure else [WriterClosed(reason="recovered")])]
+    segment = Segment(descriptor, path, seq=_next_number(scan, events), end=scan.offset)
+    if bodies:
+        # One write and one sync: a kill in between leaves whole records, and the next look finds what is still missing.
+        segment.write(bodies)
+    segment.sync(segment.end)
+    return Recovered(
+        writer=path.stem,
+        crashed=tuple(run.run_id for run in runs),
+        appended=len(bodies),
+        damage=tuple(damage),
+        error=failure,
+    )
+
+
+def _next_number(scan: Scan, events: SegmentEvents) -> int:
+    number = scan.seq + scan.broken
+    opened = next(iter(events), None)
+    boot = opened.body.get("boot") if opened is not None and opened.kind == WriterOpened.kind else None
+    if boot is not None and boot == boot_id():
+        return number
+    # The machine itself may have crashed, and the end of what was written may be lost although somebody has read it: a
+    # number that was read before would be passed over. So go on where no reader can have been.
+    return (number // REBOOT + 1) * REBOOT
+
+
+def crashed(events: Iterable[Event]) -> tuple[list[TaskEnded], list[RunEnded]]:
+    """The ends of all task runs and runs of a dead writer that have none yet, the innermost first. Pure.
+
+    >>> crashed([])
+    ([], [])
+    """
+    runs: dict[tuple[str, int], tuple[RunStarted, int]] = {}
+    tasks: dict[tuple[str, int], tuple[TaskStarted, int]] = {}
+    tries: dict[tuple[str, int], int] = {}
+    opened: WriterOpened | None = None
+    for event in events:
+        if event.kind == RunStarted.kind:
+            run = event.record(RunStarted)
+            runs[run.run_id, run.attempt] = run, event.time
+        elif event.kind == RunEnded.kind:
+            runs.pop(_key(event, "run_id"), None)
+        elif event.kind == TaskStarted.kind:
+            task = event.record(TaskStarted)
+            tasks[task.task_run_id, task.attempt] = task, event.time
+        elif event.kind == TaskState.kind:
+            tries[_key(event, "task_run_id")] = event.body["tries"]
+        elif event.kind == TaskEnded.kind:
+            tasks.pop(_key(event, "task_run_id"), None)
+        elif event.kind == WriterOpened.kind:
+            opened = event.record(WriterOpened)
+    error = _death(opened)
+    ended_tasks = [_task_ended(task, time, tries.get(key, 1), error) for key, (task, time) in reversed(tasks.items())]
+    return ended_tasks, [_run_ended(run, time, error) for run, time in reversed(runs.values())]
+
+
+def _key(event: Event, name: str) -> tuple[str, int]:
+    return event.body[name], event.body.get("attempt", 1)
+
+
+def _death(opened: WriterOpened | None) -> ErrorInfo:
+    process = f"process {opened.pid} on {opened.host}" if opened else "the process"
+    return ErrorInfo(type="ProcessDied", message=f"{process} died before this had ended")
+
+
+def _task_ended(task: TaskStarted, started: int, tries: int, error: ErrorInfo) -> TaskEnded:
+    return TaskEnded(
+        task_run_id=task.task_run_id,
+        run_id=task.run_id,
+        attempt=task.attempt,
+        task=task.task,
+        state=STATE,
+        tries=tries,
+        started=started,
+        error=error,
+    )
+
+
+def _run_ended(run: RunStarted, started: int, error: ErrorInfo) -> RunEnded:
+    return RunEnded(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        flow=run.flow,
+        type=run.type,
+        state=STATE,
+        started=started,
+        parent_run_id=run.parent_run_id,
+        parent_flow=run.parent_flow,
+        root_run_id=run.root_run_id,
+        root_flow=run.root_flow,
+        project=run.project,
+        error=error,
+        source=run.source,
+    )
+
+
+class SegmentEvents(Sequence[Event]):
+    """All events of an open segment, read anew from the file on every pass, so that a long one need not fit in memory."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._path = path
+
+    def __iter__(self) -> Iterator[Event]:
+        for stretch in Scan(self._descriptor, self._path).stretches():
+            yield from map(decode, stretch.lines)
+
+    def __len__(self) -> int:
+        return sum(len(stretch.lines) for stretch in Scan(self._descriptor, self._path).stretches())
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Event]: ...
+
+    def __getitem__(self, index: int | slice) -> Event | Sequence[Event]:
+        return tuple(self)[index]

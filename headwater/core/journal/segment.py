@@ -1,0 +1,231 @@
+"""One open segment: the file that one writer appends its events to, locked from its birth to its death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from headwater.core.events import RunEnded, RunStarted, WriterClosed, WriterOpened
+from headwater.core.journal import descriptors
+from headwater.core.journal.events import Body
+from headwater.core.journal.home import Home, sync_folder
+from headwater.core.journal.lines import FORMAT, encode, head_of, is_whole, plain_json, sequence_of
+from headwater.errors import JournalError
+
+SUFFIX = ".ndjson"
+UNBORN = ".new"
+
+
+class Segment:
+    """Appends events to one open, locked file. Its methods are not thread-safe, except `sync` and `close`."""
+
+    def __init__(self, descriptor: int, path: Path, *, seq: int = 0, end: int = 0) -> None:
+        self.descriptor = descriptor
+        self.path = path
+        self.writer = path.stem
+        self.seq = seq
+        self.end = end
+        self._head = head_of(self.writer)
+        self._open_runs: set[tuple[str, int]] = set()
+        self._uncertain = False
+        self._sync_lock = threading.RLock()
+        self._wanted = 0
+        self._synced = -1
+        self._sync_failed = False
+
+    @classmethod
+    def create(cls, home: Home, writer: str) -> Segment:
+        """A new segment of this process, locked, its first event written. Raises JournalError."""
+        try:
+            while True:
+                # Born under another name, so that nobody ever sees a segment that is not locked or has no first event.
+                unborn = home.journal / f"{writer}{UNBORN}"
+                descriptor = descriptors.open_descriptor(unborn, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC)
+                try:
+                    segment = cls._born(descriptor, unborn, segment_path(home, writer))
+                except BaseException:
+                    descriptors.close_descriptor(descriptor)
+                    unborn.unlink(missing_ok=True)
+                    raise
+                if segment is not None:
+                    return segment
+                # Somebody who cleans up was quicker than our lock, and took the file for a dead process's.
+                descriptors.close_descriptor(descriptor)
+        except OSError as error:
+            raise _unwritable(home.journal, error) from error
+
+    @classmethod
+    def _born(cls, descriptor: int, unborn: Path, path: Path) -> Segment | None:
+        if not descriptors.try_lock(descriptor):
+            return None
+        segment = cls(descriptor, path)
+        segment.write([_opened()])
+        try:
+            unborn.rename(path)
+        except FileNotFoundError:
+            return None
+        return segment
+
+    def write(self, bodies: Sequence[Body]) -> int:
+        """Append events with one write(); returns the offset to `sync`, 0 if none of them is durable. Raises JournalError."""
+        texts = [plain_json(body) for body in bodies]
+        durable = [body for body in bodies if body.durable]
+        if self._uncertain:
+            self._find_end()
+        for body in durable:
+            if type(body) is RunStarted:
+                self._open_runs.add((body.run_id, body.attempt))
+        # From here to the last line an exception of any kind (a full disk, Ctrl-C) leaves open what is in the file.
+        self._uncertain = True
+        head, seq = self._head, self.seq
+        lines = []
+        for body, text in zip(bodies, texts, strict=True):
+            lines.append(encode(head, seq, body, text))
+            seq += 1
+        data = b"".join(lines)
+        self._write_all(data)
+        self.seq = seq
+        self.end += len(data)
+        self._uncertain = False
+        for body in durable:
+            if type(body) is RunEnded:
+                self._open_runs.discard((body.run_id, body.attempt))
+        return self.end if durable else 0
+
+    def _write_all(self, data: bytes) -> None:
+        try:
+            written = os.write(self.descriptor, data)
+            while written < len(data):
+                written += os.write(self.descriptor, data[written:])
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _find_end(self) -> None:
+        # An append was interrupted: keep the whole records that it wrote (a reader may have seen them), cut the rest.
+        try:
+            found = os.pread(self.descriptor, max(0, os.fstat(self.descriptor).st_size - self.end), self.end)
+            *lines, rest = found.split(b"\n")
+            whole = 0
+            for line in lines:
+                if not is_whole(line) or sequence_of(self._head, line) != self.seq + whole:
+                    break
+                whole += 1
+            kept = sum(len(line) + 1 for line in lines[:whole])
+            if rest or kept < len(found):
+                os.ftruncate(self.descriptor, self.end + kept)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self.seq += whole
+        self.end += kept
+        self._uncertain = False
+
+    def sync(self, target: int) -> None:
+        """Return when everything up to an offset is on the disk; threads that wait together share one sync.
+
+        Raises JournalError when that failed or can't be known.
+        """
+        if target > self._wanted:
+            self._wanted = target
+        with self._sync_lock:
+            if self._synced >= target:
+                return
+            if self.descriptor < 0 or self._sync_failed:
+                raise JournalError("events could not be made durable", where=str(self.path), hint=_SYNC_HINT)
+            first, end = self._synced < 0, self.end
+            try:
+                if os.fstat(self.descriptor).st_nlink == 0:
+                    raise JournalError("the segment was deleted while it was in use", where=str(self.path))
+                _sync_data(self.descriptor)
+                if first:
+                    sync_folder(self.path.parent)
+            except OSError as error:
+                # After a failed sync the kernel may forget what it could not write: trying again would prove nothing.
+                self._sync_failed = True
+                raise _unwritable(self.path, error) from error
+            self._synced = max(self._synced, end)
+
+    def close(self, reason: str = "exit") -> None:
+        """Write the last event and free the lock. With a run still open the segment stays unclosed: it is recovered."""
+        with self._sync_lock:
+            if self.descriptor < 0:
+                return
+            try:
+                with contextlib.suppress(JournalError):
+                    if not self._open_runs:
+                        self.write([WriterClosed(reason=reason)])
+                    if self._wanted > self._synced:
+                        self.sync(self._wanted)
+            finally:
+                self.free()
+
+    def free(self) -> None:
+        """Free the lock and close the file, without a word in it."""
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            descriptors.close_descriptor(descriptor)
+
+    def forget(self) -> None:
+        """In a forked child: the file is the parent's, nothing may be written to it here."""
+        self.descriptor = -1
+        self._sync_lock = threading.RLock()
+
+
+def is_closed(descriptor: int) -> bool:
+    """Whether the last event of a segment says that nothing follows (looks at the file's last 4 kB only)."""
+    import orjson
+
+    size = os.fstat(descriptor).st_size
+    found = os.pread(descriptor, 4096, max(0, size - 4096))
+    line = found[:-1].rpartition(b"\n")[2]
+    return found.endswith(b"\n") and is_whole(line) and bool(orjson.loads(line)["k"] == WriterClosed.kind)
+
+
+def segment_path(home: Home, writer: str) -> Path:
+    """The file of a writer."""
+    return home.journal / f"{writer}{SUFFIX}"
+
+
+@cache
+def boot_id() -> str | None:
+    """What tells this run of the machine from the ones before; None where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def _opened() -> WriterOpened:
+    return WriterOpened(
+        format=FORMAT,
+        pid=os.getpid(),
+        host=os.uname().nodename,
+        headwater=str(getattr(sys.modules["headwater"], "__version__", "")),
+        python=".".join(map(str, sys.version_info[:3])),
+        boot=boot_id(),
+    )
+
+
+_SYNC_HINT = "look at the disk: nothing more can be made durable by this process; start it again"
+
+if sys.platform == "darwin":
+    import fcntl
+
+    def _sync_data(descriptor: int) -> None:
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+else:
+
+    def _sync_data(descriptor: int) -> None:
+        os.fdatasync(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> JournalError:
+    return JournalError(
+        f"the journal can't be written: {error.strerror or error}",
+        where=str(path),
+        hint="free space or make the home writable; what was acknowledged before is safe",
+    )

@@ -1,0 +1,43 @@
+"""Looks for damage in every segment."""
+
+from __future__ import annotations
+
+import os
+
+from headwater.core.journal.home import Home
+from headwater.core.journal.reader import Reader
+from headwater.core.journal.scan import Damage, Scan
+from headwater.core.journal.segment import segment_path
+
+
+def verify_journal(home: Home) -> list[Damage]:
+    """Everything in the journal that is not as it was written; reads it all, changes nothing.
+
+    The unfinished end of a living writer's segment is no damage. Raises FormatError on a segment of a newer version.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     verify_journal(Home.open(folder, create=True))
+    []
+    """
+    reader = Reader(home)
+    found: list[Damage] = []
+    for writer in reader.writers():
+        found += _verify_segment(home, reader, writer)
+    return found
+
+
+def _verify_segment(home: Home, reader: Reader, writer: str) -> list[Damage]:
+    path = segment_path(home, writer)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return []
+    try:
+        scan = Scan(descriptor, path)
+        found = [damage for stretch in scan.stretches() for damage in stretch.damage]
+        if scan.tail and not reader.is_alive(writer):
+            found.append(scan.torn())
+        return found
+    finally:
+        os.close(descriptor)

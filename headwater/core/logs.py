@@ -1,0 +1,90 @@
+"""Log records of a run: what Python's logging emits inside it stands in the journal with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from headwater.core.context import current
+from headwater.core.events import LogWritten
+
+_LEVEL = logging.INFO
+_lock = threading.Lock()
+_runs = 0
+_level_before: int | None = None
+
+
+def get_logger(name: str = "headwater.run") -> logging.Logger:
+    """A logger whose records from INFO on are kept with the run; any other logger of Python's logging does as well.
+
+    >>> get_logger().name
+    'headwater.run'
+    """
+    logger = logging.getLogger(name)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(_LEVEL)
+    return logger
+
+
+class _JournalHandler(logging.Handler):
+    """Appends a run's records to the journal, and leaves it to others to show them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING and logging.lastResort is not None and not self._others(record):
+            # Python shows warnings on stderr as long as there is no handler at all; this one must not silence them.
+            logging.lastResort.handle(record)
+        context = current()
+        if context is None or record.name.startswith("headwater.core"):
+            return
+        try:
+            context.journal.append(
+                LogWritten(
+                    run_id=context.run_id,
+                    attempt=context.attempt,
+                    task_run_id=context.task_run_id,
+                    level=record.levelno,
+                    logger=record.name,
+                    message=self.format(record),
+                )
+            )
+        except Exception:  # noqa: BLE001 - logging must not break what it tells of: the standard way out
+            self.handleError(record)
+
+    def _others(self, record: logging.LogRecord) -> bool:
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return True
+            logger = logger.parent if logger.propagate else None
+        return False
+
+
+_handler = _JournalHandler(_LEVEL)
+
+
+def attach() -> None:
+    """A root run begins: keep its records."""
+    global _runs, _level_before
+    root = logging.getLogger()
+    with _lock:
+        _runs += 1
+        if _runs > 1:
+            return
+        # Nobody configured logging: let INFO through to us. Who did configure it has said what he wants.
+        _level_before = root.level if not root.handlers and root.level == logging.WARNING else None
+        if _level_before is not None:
+            root.setLevel(_LEVEL)
+        root.addHandler(_handler)
+
+
+def detach() -> None:
+    """A root run has ended."""
+    global _runs
+    root = logging.getLogger()
+    with _lock:
+        _runs -= 1
+        if _runs:
+            return
+        root.removeHandler(_handler)
+        if _level_before is not None:
+            root.setLevel(_level_before)

@@ -1,0 +1,110 @@
+"""The options of tasks and flows: one object, so that decorators and `.with_options` cannot drift apart."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias, TypedDict
+
+from headwater.errors import DefinitionError, UnknownNameError
+
+RetryDelay: TypeAlias = float | Sequence[float] | Callable[[int], float]
+"""Seconds before the next try: a number, one for each retry (the last one holds on), or a function of the number of the
+try that failed (from 1)."""
+
+RetryCondition: TypeAlias = Callable[[Exception], bool]
+
+
+class OptionValues(TypedDict, total=False):
+    """The options as keyword arguments."""
+
+    name: str | None
+    retries: int
+    retry_delay: RetryDelay
+    retry_if: RetryCondition | None
+    tags: Iterable[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """How a task or a flow runs.
+
+    >>> TaskOptions(retries=2, retry_delay=[1, 10]).retries
+    2
+    """
+
+    name: str | None = None
+    """The name under which it is recorded; the function's own when None."""
+    retries: int = 0
+    """How many more tries there are after the first one has failed."""
+    retry_delay: RetryDelay = 0.0
+    """Seconds before the next try."""
+    retry_if: RetryCondition | None = None
+    """Whether an error is worth another try; every Exception is when None."""
+    tags: tuple[str, ...] = ()
+    """Words to find its runs by."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (not isinstance(self.name, str) or not self.name):
+            raise DefinitionError(f"a name is a text that is not empty, got {self.name!r}")
+        if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
+            raise DefinitionError(f"retries is a number from 0, got {self.retries!r}")
+        if not isinstance(self.tags, tuple) or not all(isinstance(tag, str) for tag in self.tags):
+            raise DefinitionError(f"tags are texts, got {self.tags!r}", hint='write tags=["daily"]')
+        if self.retry_if is not None and not callable(self.retry_if):
+            raise DefinitionError(f"retry_if is a function of the error, got {self.retry_if!r}")
+        _check_delay(self.retry_delay)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> TaskOptions:
+        """The options of keyword arguments. Raises DefinitionError for a wrong value, UnknownNameError for a wrong name.
+
+        >>> TaskOptions.of({"tags": ["daily"]}).tags
+        ('daily',)
+        """
+        return cls().changed(values)
+
+    def changed(self, values: Mapping[str, Any]) -> TaskOptions:
+        """The same options, some of them changed."""
+        names = {field.name for field in fields(self)}
+        for name in values:
+            if name not in names:
+                raise UnknownNameError.of("option", name, names)
+        found = dict(values)
+        if "tags" in found and not isinstance(found["tags"], str):
+            found["tags"] = tuple(found["tags"])
+        return replace(self, **found)
+
+
+def _check_delay(delay: object) -> None:
+    if callable(delay):
+        return
+    values = list(delay) if isinstance(delay, Sequence) and not isinstance(delay, str) else [delay]
+    for value in values:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+            raise DefinitionError(
+                f"retry_delay is a number of seconds from 0, a list of them or a function, got {delay!r}"
+            )
+    if not values:
+        raise DefinitionError("retry_delay is an empty list", hint="leave it out to try again at once")
+
+
+def exponential_backoff(
+    first: float, *, factor: float = 2.0, limit: float = 600.0, jitter: float = 0.0
+) -> Callable[[int], float]:
+    """Delays that grow: `first` seconds, then `factor` times as long each, at most `limit`; use it as `retry_delay`.
+
+    `jitter` is the share of a delay that is drawn at random: with 0.5 a delay of 10 s comes to between 5 and 10 s.
+
+    >>> delay = exponential_backoff(1, limit=5)
+    >>> [delay(tries) for tries in (1, 2, 3, 4)]
+    [1.0, 2.0, 4.0, 5.0]
+    """
+
+    def delay(tries: int) -> float:
+        seconds = float(min(limit, first * factor ** min(tries - 1, 1_000)))
+        return seconds - seconds * jitter * random.random()  # noqa: S311 - spreading load, not a secret
+
+    return delay

@@ -1,0 +1,156 @@
+"""What the engine writes to the journal about task runs and runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headwater import clock
+from headwater.core.decisions import is_cancellation
+from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState
+from headwater.core.states import State
+from headwater.core.tracebacks import error_info, summary
+from headwater.types import ErrorInfo
+
+if TYPE_CHECKING:
+    from headwater.core.context import Run, TaskCall
+    from headwater.core.journal.events import Body
+    from headwater.core.options import TaskOptions
+
+
+def task_started(call: TaskCall, options: TaskOptions) -> None:
+    """A task run begins."""
+    root = call.context.run.root
+    call.state = State.RUNNING
+    call.started = call.context.started = clock.now_us()
+    root.open_tasks[call.task_run_id] = call
+    root.journal.append(_started(call, options))
+
+
+def task_ended(call: TaskCall, state: State, error: BaseException | None = None) -> None:
+    """A task run has ended. Only the first to say so is heard: a thread that was given up may come late."""
+    root = call.context.run.root
+    if root.open_tasks.pop(call.task_run_id, None) is not None:
+        root.journal.append(ended(call, state, error))
+
+
+def task_skipped(call: TaskCall, options: TaskOptions, why: str) -> None:
+    """A task run ended before it began, because an upstream of it failed."""
+    call.state = State.SKIPPED
+    call.started = clock.now_us()
+    error = ErrorInfo(type="UpstreamFailed", message=why)
+    call.context.run.root.journal.append(_started(call, options), _ended(call, State.SKIPPED, error))
+
+
+def task_waits(call: TaskCall, delay: float, error: BaseException) -> None:
+    """A try failed, and the next one starts after so many seconds."""
+    _changed(call, State.AWAITING_RETRY, delay, error_info(error))
+
+
+def task_tries_again(call: TaskCall) -> None:
+    """The next try starts."""
+    _changed(call, State.RUNNING, None, None)
+
+
+def ended(call: TaskCall, state: State, error: BaseException | None = None) -> TaskEnded:
+    """The end of a task run, as a body."""
+    call.state = state
+    return _ended(call, state, _info(error))
+
+
+def _started(call: TaskCall, options: TaskOptions) -> TaskStarted:
+    context = call.context
+    return TaskStarted(
+        task_run_id=call.task_run_id,
+        run_id=context.run.run_id,
+        attempt=context.run.attempt,
+        task=context.task or "",
+        parent_task_run_id=call.outer,
+        tags=options.tags,
+    )
+
+
+def _ended(call: TaskCall, state: State, error: ErrorInfo | None) -> TaskEnded:
+    context = call.context
+    return TaskEnded(
+        task_run_id=call.task_run_id,
+        run_id=context.run.run_id,
+        attempt=context.run.attempt,
+        task=context.task or "",
+        state=state.value,
+        tries=call.tries,
+        started=call.started,
+        error=error,
+    )
+
+
+def _changed(call: TaskCall, state: State, delay: float | None, error: ErrorInfo | None) -> None:
+    call.state = state
+    run = call.context.run
+    tries = call.tries if state is State.AWAITING_RETRY else call.tries + 1
+    run.root.journal.append(
+        TaskState(
+            task_run_id=call.task_run_id,
+            run_id=run.run_id,
+            attempt=run.attempt,
+            state=state.value,
+            tries=tries,
+            delay=delay,
+            error=error,
+        )
+    )
+
+
+def run_started(run: Run, parameters: dict[str, Any], fields: dict[str, Any]) -> None:
+    """An attempt of a run begins; returns when that is on disk."""
+    outer = run.parent
+    members: dict[str, Any] = {
+        "run_id": run.run_id,
+        "attempt": run.attempt,
+        "flow": run.flow,
+        "type": run.type,
+        "parent_run_id": outer.run_id if outer else None,
+        "parent_task_run_id": outer.task_run_id if outer else None,
+        "parent_flow": outer.flow if outer else None,
+        "parent_attempt": outer.attempt if outer else 1,
+        "root_run_id": run.root.run_id,
+        "root_flow": run.root.flow,
+        "root_attempt": run.root.attempt,
+        "project": run.root.project,
+        "parameters": parameters,
+        "source": run.source,
+    }
+    run.root.journal.append(RunStarted(**{**members, **fields}))
+
+
+def run_ended(run: Run, state: State, error: BaseException | ErrorInfo | None, *before: Body) -> None:
+    """An attempt of a run has ended; returns when that is on disk."""
+    outer = run.parent
+    run.root.journal.append(
+        *before,
+        RunEnded(
+            run_id=run.run_id,
+            attempt=run.attempt,
+            flow=run.flow,
+            type=run.type,
+            state=state.value,
+            started=run.started,
+            parent_run_id=outer.run_id if outer else None,
+            parent_flow=outer.flow if outer else None,
+            parent_attempt=outer.attempt if outer else 1,
+            root_run_id=run.root.run_id,
+            root_flow=run.root.flow,
+            root_attempt=run.root.attempt,
+            project=run.root.project,
+            error=_info(error),
+            source=run.source,
+        ),
+    )
+
+
+def _info(error: BaseException | ErrorInfo | None) -> ErrorInfo | None:
+    if error is None or isinstance(error, ErrorInfo):
+        return error
+    if is_cancellation(error):
+        # Where the signal happened to find the program is no defect of the line that it found.
+        return ErrorInfo(type=type(error).__qualname__, message=str(error) or summary(error))
+    return error_info(error)

@@ -1,0 +1,102 @@
+"""Threads for submitted tasks: as many as may run at once, and one more for each that only waits for others."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class _Worker(threading.Thread):
+    def __init__(self, runner: ThreadRunner, number: int) -> None:
+        # Daemons: a thread that was given up after Ctrl-C must not keep the process from ending.
+        super().__init__(name=f"headwater-{number}", daemon=True)
+        self.runner = runner
+
+    def run(self) -> None:
+        self.runner.work(self)
+
+
+class ThreadRunner:
+    """Runs jobs in threads. A job that waits for another job does not count, so nested waits can't starve each other."""
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        self._limit = max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self._jobs: deque[Callable[[], object]] = deque()
+        self._changed = threading.Condition()
+        self._threads: set[_Worker] = set()
+        self._idle = 0
+        self._waiting = 0
+        self._closed = False
+        self._started = 0
+
+    def submit(self, job: Callable[[], object]) -> None:
+        """Run a job when a thread is free. It must not raise."""
+        with self._changed:
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs):
+                self._changed.notify()
+            else:
+                self._grow()
+
+    def _grow(self) -> None:
+        if len(self._threads) - self._waiting < self._limit:
+            self._started += 1
+            worker = _Worker(self, self._started)
+            self._threads.add(worker)
+            worker.start()
+
+    def work(self, worker: _Worker) -> None:
+        """What a thread does for as long as it is needed."""
+        while (job := self._next(worker)) is not None:
+            job()
+            # A job holds its task's arguments and its value: let go of them before waiting for the next.
+            del job
+
+    def _next(self, worker: _Worker) -> Callable[[], object] | None:
+        with self._changed:
+            while True:
+                if len(self._threads) - self._waiting > self._limit or (self._closed and not self._jobs):
+                    self._threads.discard(worker)
+                    return None
+                if self._jobs:
+                    return self._jobs.popleft()
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let another thread take this one's place for as long as it only waits."""
+        with self._changed:
+            self._waiting += 1
+            if len(self._jobs) > self._idle:
+                self._grow()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiting -= 1
+
+    def close(self, *, join: bool) -> None:
+        """Let the threads end once nothing is left to do; with `join`, wait until they have."""
+        with self._changed:
+            self._closed = True
+            threads = list(self._threads)
+            self._changed.notify_all()
+        if join:
+            for thread in threads:
+                thread.join()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Tell this thread's runner, if it has one, that it only waits for now."""
+    thread = threading.current_thread()
+    if isinstance(thread, _Worker):
+        with thread.runner.waiting():
+            yield
+    else:
+        yield

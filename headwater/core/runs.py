@@ -1,0 +1,244 @@
+"""Runs: how an attempt of a flow, or of a task outside any flow, begins, lasts and ends."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from headwater import clock, ids
+from headwater.core import logs, recording, runtime, signals
+from headwater.core.arguments import find, resolve
+from headwater.core.context import RootRun, Run, RunContext, _current
+from headwater.core.decisions import Retry, after_error, is_cancellation
+from headwater.core.engine import Gather, Invoke, Settle, Sleep, Steps, leave, run_task, settle
+from headwater.core.parameters import plain_parameters
+from headwater.core.signals import raise_pending
+from headwater.core.states import State
+from headwater.errors import RunRefused
+from headwater.types import ErrorInfo, SourceCode
+
+if TYPE_CHECKING:
+    from headwater.core.context import TaskCall
+    from headwater.core.flow import Flow
+    from headwater.core.task import Task
+
+
+def new_run(
+    name: str,
+    type: str,
+    *,
+    run_id: str | None = None,
+    attempt: int = 1,
+    parent: RunContext | None = None,
+    source: SourceCode | None = None,
+    is_async: bool = False,
+    max_workers: int | None = None,
+) -> Run:
+    """A run that has not begun. Raises RunRefused where code is only loaded for its definitions."""
+    if runtime.is_defining():
+        raise RunRefused(f"'{name}' was called while code is loaded for its definitions only")
+    run_id = run_id or ids.new_id()
+    if parent is not None:
+        root = parent.run.root
+    else:
+        root = RootRun(run_id, name, attempt=attempt, is_async=is_async, max_workers=max_workers)
+    return Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
+
+
+def begin(run: Run, parameters: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> None:
+    """Record that an attempt begins; at the root, take over signals and logs."""
+    run.started = clock.now_us()
+    run.failure = None
+    run.pending.clear()
+    if run.parent is None:
+        logs.attach()
+        signals.enter(run.root)
+    try:
+        recording.run_started(run, plain_parameters(parameters), dict(fields or {}))
+    except BaseException:
+        if run.parent is None:
+            signals.leave(run.root)
+            logs.detach()
+        raise
+
+
+def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None:
+    """Record that an attempt has ended; at the root, close what it opened and tell the project."""
+    root = run.root
+    if run.parent is not None:
+        run.cancelled.detach()
+        recording.run_ended(run, state, error)
+        return
+    with signals.closing(root):
+        try:
+            recording.run_ended(run, state, error, *_given_up(run))
+        finally:
+            root.close()
+            logs.detach()
+            root.closing = True
+            signals.leave(root)
+    root.runtime.run_ended()
+
+
+def _given_up(run: Run) -> list[Any]:
+    """The ends of task runs that did not stop in time after the run was asked to."""
+    if not run.cancelled.is_set():
+        return []
+    root, found = run.root, []
+    for task_run_id in list(root.open_tasks):
+        call = root.open_tasks.pop(task_run_id, None)
+        if call is not None:
+            root.abandoned = True
+            found.append(recording.ended(call, State.CANCELLED, signals.interruption(run)))
+    return found
+
+
+def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
+    """Call the body, wait for what it submitted; returns (value, error). After a cancellation, stop everything first."""
+    value: Any = None
+    error: BaseException | None = None
+    try:
+        value = (yield body) if isinstance(body, Invoke) else (yield from body)
+    except BaseException as raised:  # noqa: BLE001 - recorded, then raised
+        error = raised
+    if error is None or not is_cancellation(error):
+        try:
+            yield Gather(tuple(run.pending.values()))
+        except BaseException as raised:  # noqa: BLE001 - recorded, then raised
+            error = raised
+    if error is not None and is_cancellation(error):
+        run.cancelled.set()
+        if not isinstance(error, GeneratorExit):
+            yield Settle(run)
+    return value, error or _unseen_failure(run, value)
+
+
+def _unseen_failure(run: Run, value: Any) -> BaseException | None:
+    """The error of a submitted task that nobody looked at, or that the flow returned as its value."""
+    returned = {id(upstream.future) for upstream in find((value,), {}) if not upstream.may_fail}
+    for future in run.pending.values():
+        if future.error is not None and (not future.looked_at or id(future) in returned):
+            return future.error
+    return None
+
+
+def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Steps:
+    """A flow's run with all its attempts: returns what the flow returned, or raises what it raised."""
+    args, kwargs = yield from _resolved(args, kwargs)
+    parameters = flow.bind(args, kwargs)
+    while True:
+        begin(run, parameters)
+        token = _current.set(RunContext(run, is_async=flow.is_async))
+        try:
+            value, error = yield from attempt_of(run, Invoke(flow.fn, args, kwargs))
+            if error is None:
+                _returned(run)
+                return value
+            error = _final_error(run, error)
+            decision = after_error(flow.options, run.attempt, error)
+            end(run, State.FAILED if isinstance(decision, Retry) else decision.state, error)
+        finally:
+            leave(token)
+        if not isinstance(decision, Retry):
+            raise error
+        yield Sleep(decision.delay)
+        run.attempt += 1
+        if run.parent is None:
+            run.root.attempt = run.attempt
+
+
+def _returned(run: Run) -> None:
+    """The body returned: the attempt completed, unless somebody said `context.fail(…)`."""
+    if run.failure is None:
+        end(run, State.COMPLETED, None)
+    else:
+        end(run, State.FAILED, ErrorInfo(type="Failed", message=run.failure))
+
+
+def _final_error(run: Run, error: BaseException) -> BaseException:
+    """What the caller gets: a coroutine that was cancelled by a signal raises what a function raises."""
+    root = run.root
+    if run.parent is None and root.is_async and root.signal is not None and is_cancellation(error):
+        return signals.raised_by(root.signal)
+    return error
+
+
+def run_alone(task: Task[..., Any], run: Run, call: TaskCall) -> Steps:
+    """A task outside any flow: a run of its own around the task run."""
+    call.args, call.kwargs = yield from _resolved(call.args, call.kwargs, call.wait_for)
+    call.upstream = ()
+    begin(run, task.bind(call.args, call.kwargs), task.run_fields(call))
+    token = _current.set(RunContext(run, is_async=task.is_async))
+    try:
+        value, error = yield from attempt_of(run, run_task(task, call))
+        if error is None:
+            _returned(run)
+            return value
+        error = _final_error(run, error)
+        state = State.CANCELLED if is_cancellation(error) else State.FAILED
+        end(run, State.BLOCKED if call.state is State.BLOCKED else state, error)
+    finally:
+        leave(token)
+    raise error
+
+
+def _resolved(args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: tuple[Any, ...] = ()) -> Steps:
+    """The arguments with results in place of futures. Raises the error of an upstream that failed."""
+    upstreams = find(args, kwargs, wait_for)
+    if upstreams:
+        yield Gather(tuple(upstream.future for upstream in upstreams))
+        for upstream in upstreams:
+            upstream.future.result(raise_on_failure=not upstream.may_fail)
+        args = tuple(resolve(value) for value in args)
+        kwargs = {key: resolve(value) for key, value in kwargs.items()}
+    return args, kwargs
+
+
+@contextmanager
+def open_run(
+    *,
+    flow: str,
+    type: str = "flow",
+    parameters: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+    attempt: int = 1,
+    source: SourceCode | None = None,
+) -> Iterator[RunContext]:
+    """A run without a function: what happens in the `with` block belongs to it, in other threads through `context.run_in`.
+
+    It ends as Failed when the block raises (or `context.fail(message)` was called), as Cancelled on Cancelled and Ctrl-C.
+    Within another run it is a subrun of that.
+    """
+    run = new_run(flow, type, run_id=run_id, attempt=attempt, parent=_current.get(), source=source)
+    context = RunContext(run)
+    begin(run, parameters or {})
+    token = _current.set(context)
+    try:
+        error = yield from _block(run, context)
+        if error is None:
+            _returned(run)
+            return
+        end(run, State.CANCELLED if is_cancellation(error) else State.FAILED, error)
+    finally:
+        leave(token)
+    raise error
+
+
+def _block(run: Run, context: RunContext) -> Generator[RunContext, None, BaseException | None]:
+    error: BaseException | None = None
+    try:
+        yield context
+        raise_pending()
+    except BaseException as raised:  # noqa: BLE001 - recorded, then raised
+        error = raised
+    if error is None or not is_cancellation(error):
+        try:
+            for future in tuple(run.pending.values()):
+                future._wait()
+        except BaseException as raised:  # noqa: BLE001 - recorded, then raised
+            error = raised
+    if error is not None and is_cancellation(error):
+        run.cancelled.set()
+        settle(run)
+    return error or _unseen_failure(run, None)

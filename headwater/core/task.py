@@ -1,0 +1,156 @@
+"""`@task`: a function whose calls are recorded, retried and run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
+
+from headwater.core.arguments import spread
+from headwater.core.context import Run, TaskCall, current
+from headwater.core.definition import Definition
+from headwater.core.dispatch import alone, new_call, submit
+from headwater.core.engine import Invoke, drive_async, drive_outermost, drive_sync, run_task
+from headwater.core.futures import Futures, TaskFuture
+from headwater.core.options import OptionValues, TaskOptions
+from headwater.core.runs import run_alone
+from headwater.core.signals import raise_pending
+from headwater.core.tracebacks import strip
+from headwater.errors import RefusedError
+
+if TYPE_CHECKING:
+    from typing import Self, Unpack
+
+    from headwater.core.engine import Steps
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Task(Definition[P, R]):
+    """A function as a task. Called, it runs and returns its value; in a flow it is a task run of that flow's run."""
+
+    task_type: ClassVar[str] = "task"
+    """The type of the run that a call outside any flow is."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it here and return what it returns. Raises what it raises."""
+        if self.is_async:
+            return cast("R", self._call_async(args, dict(kwargs)))
+        try:
+            run, steps = self._start(args, kwargs)
+            value: R = drive_sync(steps, run)
+        except BaseException as error:
+            # The engine's frames between the caller and the function tell nobody anything.
+            error.__traceback__ = strip(error.__traceback__)
+            raise
+        if run.root.signal is not None:
+            raise_pending()
+        return value
+
+    async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            run, steps = self._start(args, kwargs)
+            if current() is None:
+                return await drive_outermost(steps, run)
+            return await drive_async(steps, run)
+        except BaseException as error:
+            error.__traceback__ = strip(error.__traceback__)
+            raise
+
+    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Steps]:
+        context = current()
+        wait_for = kwargs.pop("wait_for", ()) if kwargs else ()
+        if context is None:
+            run, call = alone(self, self._own(args), kwargs, wait_for)
+            return run, run_alone(self, run, call)
+        call = new_call(self, context, self._own(args), kwargs, wait_for)
+        return context.run, run_task(self, call)
+
+    @overload
+    def submit(self: Task[Q, Coroutine[Any, Any, T]], *args: Q.args, **kwargs: Q.kwargs) -> TaskFuture[T]: ...
+
+    @overload
+    def submit(
+        self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
+    ) -> TaskFuture[T]: ...
+
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[R]: ...
+
+    @overload
+    def submit(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> TaskFuture[R]: ...
+
+    def submit(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> TaskFuture[Any]:
+        """Start it in the background and return its future at once: in a thread, or in the event loop of async code.
+
+        Futures in the arguments, at any depth of lists, tuples, sets and dicts, are waited for and replaced by their
+        results; `wait_for` names more to wait for. When one of them failed the task does not run (its state is Skipped, and its
+        `result()` raises the upstream's error), unless it is wrapped in `allow_failure(…)`.
+        """
+        return submit(self, self._own(args), kwargs, wait_for)
+
+    @overload
+    def map(
+        self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
+    ) -> Futures[T]: ...
+
+    @overload
+    def map(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> Futures[R]: ...
+
+    def map(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> Futures[Any]:
+        """Submit it once for each item of the arguments that are sequences, side by side; `unmapped(…)` passes one whole.
+
+        Raises UsageError when there is nothing to go through, or when lengths differ.
+        """
+        waits = list(wait_for)
+        return Futures(submit(self, self._own(row), named, waits) for row, named in spread(args, kwargs))
+
+    def steps(self, call: TaskCall) -> Generator[Invoke, Any, Any]:
+        """One try, for subclasses to do something around: yields the call of the function, returns the task's value."""
+        return (yield Invoke(self.fn, call.args, call.kwargs))
+
+    def refuses(self, error: BaseException) -> bool:
+        """Whether an error is a refusal: the task run ends as Blocked, without retries."""
+        return isinstance(error, RefusedError)
+
+    def run_fields(self, call: TaskCall) -> dict[str, Any]:
+        """More members for the RunStarted of a call outside any flow, for subclasses to give (nominal times)."""
+        return {}
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Self: ...
+
+    @overload
+    def __get__(self: Task[Concatenate[S, Q], T], instance: S, owner: type | None = None) -> Task[Q, T]: ...
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self.replace(instance=instance)
+
+
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(**options: Unpack[OptionValues]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a function a task: `@task`, or with options `@task(retries=2, retry_delay=[1, 10])`.
+
+    Options: `name`, `retries`, `retry_delay` (seconds: a number, one for each retry, or a function of the number of the try
+    that failed), `retry_if` (which errors are worth another try), `tags`. Raises DefinitionError for what can't be a task.
+
+    >>> @task(retries=2)
+    ... def double(number: int) -> int:
+    ...     return 2 * number
+    >>> double.fn(3), double.options.retries
+    (6, 2)
+    """
+    if fn is not None:
+        return Task(fn)
+    made = TaskOptions.of(options)
+    return lambda function: Task(function, made)

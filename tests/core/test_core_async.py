@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from headwater.core.context import current
+from headwater.core.flow import flow
+from headwater.core.futures import allow_failure, as_completed
+from headwater.core.states import State
+from headwater.core.task import task
+from headwater.errors import CheckFailed, UsageError
+
+
+@task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@task
+async def later(number: int) -> int:
+    await asyncio.sleep(0)
+    return number + 1
+
+
+@task
+async def fail(message: str = "no") -> int:
+    await asyncio.sleep(0)
+    raise ValueError(message)
+
+
+def test_an_async_flow_awaits_calls_and_futures(project: Any) -> None:
+    @flow
+    async def main() -> int:
+        a = await later(1)
+        future = later.submit(a)
+        assert await double.submit(future) == 6
+        assert double(5) == 10
+        return await future
+
+    assert asyncio.run(main()) == 3
+    assert project.one("run.ended").state == "Completed"
+    assert project.states() == {"later": ["Completed"] * 2, "double": ["Completed"] * 2}
+
+
+def test_async_tasks_share_the_flows_loop_and_sync_ones_run_in_threads(project: Any) -> None:
+    @task
+    async def where() -> threading.Thread:
+        return threading.current_thread()
+
+    @task
+    def sync_where() -> threading.Thread:
+        return threading.current_thread()
+
+    @flow
+    async def main() -> None:
+        assert await where.submit() is threading.main_thread()
+        assert await sync_where.submit() is not threading.main_thread()
+
+    asyncio.run(main())
+
+
+def test_async_tasks_overlap(project: Any) -> None:
+    @flow
+    async def main() -> list[int]:
+        gate = asyncio.Event()
+
+        @task
+        async def waits(number: int) -> int:
+            await gate.wait()
+            return number
+
+        @task
+        async def opens() -> None:
+            gate.set()
+
+        futures = waits.map([1, 2, 3])
+        await opens()
+        return await asyncio.gather(*futures)
+
+    assert asyncio.run(main()) == [1, 2, 3]
+
+
+def test_async_for_gives_futures_as_they_end(project: Any) -> None:
+    @flow
+    async def main() -> list[int]:
+        found = [await future async for future in as_completed([later.submit(1), double.submit(4)])]
+        return sorted(found)
+
+    assert asyncio.run(main()) == [2, 8]
+
+
+def test_blocking_on_the_own_loop_is_refused(project: Any) -> None:
+    @flow
+    async def main() -> None:
+        future = later.submit(1)
+        with pytest.raises(UsageError, match="would block the event loop"):
+            future.result()
+        with pytest.raises(UsageError, match="await the future"):
+            list(as_completed([future]))
+        assert await future == 2
+
+    asyncio.run(main())
+
+
+def test_failures_skips_and_lost_errors_are_those_of_sync_flows(project: Any) -> None:
+    @flow
+    async def skips() -> None:
+        last = later.submit(fail.submit("broken"))
+        with pytest.raises(ValueError, match="broken"):
+            await last
+        assert last.state is State.SKIPPED
+        assert await later.submit(1, wait_for=[allow_failure(fail.submit())]) == 2
+
+    @flow
+    async def loses() -> None:
+        fail.submit("lost")
+
+    asyncio.run(skips())
+    assert project.one("run.ended").state == "Completed"
+    with pytest.raises(ValueError, match="lost"):
+        asyncio.run(loses())
+    assert project.one("run.ended", flow="loses").state == "Failed"
+
+
+def test_async_subflows_and_tasks_outside_flows(project: Any) -> None:
+    @flow
+    async def inner(number: int) -> int:
+        return await later(number)
+
+    @flow
+    async def outer() -> list[int]:
+        return await asyncio.gather(inner(1), inner(2))
+
+    assert asyncio.run(outer()) == [2, 3]
+    root = project.one("run.started", flow="outer")
+    assert {one.parent_run_id for one in project.all("run.started", flow="inner")} == {root.run_id}
+    assert asyncio.run(later(7)) == 8
+    assert project.one("run.started", flow="later").type == "task"
+
+
+def test_each_asyncio_task_has_its_own_context(project: Any) -> None:
+    @task
+    async def who(number: int) -> tuple[str | None, str | None]:
+        before = current()
+        await asyncio.sleep(0)
+        after = current()
+        assert before is not None
+        assert after is not None
+        return before.task_run_id, after.task_run_id
+
+    @flow
+    async def main() -> None:
+        pairs = await asyncio.gather(*(who(number) for number in range(5)))
+        assert all(before == after for before, after in pairs)
+        assert len(set(pairs)) == 5
+        context = current()
+        assert context is not None
+        assert context.task_run_id is None
+
+    asyncio.run(main())
+    assert current() is None
+
+
+def test_async_retries_and_refusals(project: Any) -> None:
+    calls = []
+
+    @task(retries=2)
+    async def flaky() -> int:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ValueError("not yet")
+        return len(calls)
+
+    @task(retries=2)
+    async def refused() -> None:
+        raise CheckFailed("no")
+
+    assert asyncio.run(flaky()) == 3
+    with pytest.raises(CheckFailed):
+        asyncio.run(refused())
+    assert project.states() == {"flaky": ["Completed"], "refused": ["Blocked"]}
+    assert [one.state for one in project.all("task.state")] == ["AwaitingRetry", "Running"] * 2
+
+
+def test_a_timeout_around_a_subflow_cancels_it_and_nothing_else(project: Any) -> None:
+    @task
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    @flow
+    async def inner() -> None:
+        hangs.submit()
+        await hangs()
+
+    @flow
+    async def outer() -> int:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await inner()
+        return await later(1)
+
+    assert asyncio.run(outer()) == 2
+    assert project.one("run.ended", flow="inner").state == "Cancelled"
+    assert project.one("run.ended", flow="outer").state == "Completed"
+    assert project.states() == {"hangs": ["Cancelled"] * 2, "later": ["Completed"]}
+
+
+def test_a_flow_that_is_dropped_is_recorded_as_cancelled(project: Any) -> None:
+    @task
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    @flow
+    async def main() -> None:
+        await hangs()
+
+    async def drops() -> None:
+        running = asyncio.ensure_future(main())
+        await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(drops())
+    assert project.one("run.ended").state == "Cancelled"
+    assert project.states() == {"hangs": ["Cancelled"]}
+
+
+def test_cancelling_an_await_does_not_cancel_the_task(project: Any) -> None:
+    @flow
+    async def main() -> int:
+        release = threading.Event()
+
+        @task
+        def waits() -> int:
+            release.wait(10)
+            return 5
+
+        future = waits.submit()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await future
+        release.set()
+        return await future
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_sync_flow_in_an_event_loop_still_works(project: Any) -> None:
+    @flow
+    def main() -> int:
+        return later.submit(1).result() + double.submit(2).result()
+
+    async def outside() -> int:
+        return main()
+
+    assert asyncio.run(outside()) == 6

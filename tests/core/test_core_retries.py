@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headwater import clock
+from headwater.core.decisions import Finish, Retry, after_error
+from headwater.core.flow import flow
+from headwater.core.options import TaskOptions, exponential_backoff
+from headwater.core.states import State
+from headwater.core.task import task
+from headwater.errors import Cancelled
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.us = 1_700_000_000_000_000
+        self.slept: list[float] = []
+
+    def now_us(self) -> int:
+        return self.us
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.us += int(seconds * 1e6)
+
+
+def failing_times(times: int, **options: Any) -> Any:
+    tries = 0
+
+    @task(**options)
+    def flaky() -> int:
+        nonlocal tries
+        tries += 1
+        if tries <= times:
+            raise ValueError(f"try {tries}")
+        return tries
+
+    return flaky
+
+
+@pytest.mark.parametrize(
+    ("delay", "slept"),
+    [(30, [30, 30, 30]), ([1, 10], [1, 10, 10]), (lambda tries: tries * 5.0, [5, 10, 15])],
+)
+def test_delays_between_tries(project: Any, delay: Any, slept: list[float]) -> None:
+    with clock.use(FakeClock()) as fake:
+        assert failing_times(3, retries=3, retry_delay=delay)() == 4
+    assert fake.slept == slept
+    waits = project.all("task.state", state="AwaitingRetry")
+    assert [(one.tries, one.delay, one.error.message) for one in waits] == [
+        (number, slept[number - 1], f"try {number}") for number in (1, 2, 3)
+    ]
+    assert [one.tries for one in project.all("task.state", state="Running")] == [2, 3, 4]
+    ended = project.one("task.ended")
+    assert (ended.state, ended.tries) == ("Completed", 4)
+
+
+def test_the_last_error_is_raised_when_no_try_is_left(project: Any) -> None:
+    @flow
+    def main() -> None:
+        failing_times(9, retries=2).submit().result()
+
+    with pytest.raises(ValueError, match="try 3"):
+        main()
+    assert project.one("task.ended").tries == 3
+
+
+def test_a_condition_says_which_errors_are_worth_it(project: Any) -> None:
+    with pytest.raises(ValueError, match="try 2"):
+        failing_times(9, retries=5, retry_if=lambda error: "1" in str(error))()
+    assert project.one("task.ended").tries == 2
+
+
+def test_a_condition_that_raises_is_how_it_ends(project: Any) -> None:
+    def condition(error: Exception) -> bool:
+        raise KeyError("wrong condition")
+
+    with pytest.raises(KeyError, match="wrong condition"):
+        failing_times(9, retries=5, retry_if=condition)()
+    assert project.one("task.ended").state == "Failed"
+    assert project.one("task.ended").error.type == "KeyError"
+
+
+def test_backoff_grows_to_its_limit_and_jitter_only_shortens() -> None:
+    assert [exponential_backoff(1, limit=10)(tries) for tries in range(1, 6)] == [1, 2, 4, 8, 10]
+    assert exponential_backoff(1, limit=10)(100_000) == 10
+    jittered = [exponential_backoff(8, jitter=0.5)(1) for _ in range(50)]
+    assert all(4 <= delay <= 8 for delay in jittered)
+    assert len(set(jittered)) > 1
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "decision"),
+    [
+        (ValueError(), False, Retry(2.0)),
+        (ValueError(), True, Finish(State.BLOCKED)),
+        (Cancelled(), False, Finish(State.CANCELLED)),
+        (KeyboardInterrupt(), False, Finish(State.CANCELLED)),
+        (SystemExit(), False, Finish(State.FAILED)),
+    ],
+)
+def test_what_follows_an_error(error: BaseException, refused: bool, decision: Any) -> None:
+    assert after_error(TaskOptions(retries=1, retry_delay=2), 1, error, refused=refused) == decision
+    if isinstance(decision, Retry):
+        assert after_error(TaskOptions(retries=1), 2, error) == Finish(State.FAILED)

@@ -1,0 +1,385 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import traceback
+import weakref
+from collections import namedtuple
+from typing import Any
+
+import pytest
+
+from headwater.core.flow import flow
+from headwater.core.futures import allow_failure, as_completed, unmapped, wait
+from headwater.core.states import State
+from headwater.core.task import task
+from headwater.errors import UsageError
+
+Pair = namedtuple("Pair", "left right")
+
+
+@task
+def double(number: int) -> int:
+    return 2 * number
+
+
+@task
+def fail(message: str = "no") -> int:
+    raise ValueError(message)
+
+
+@task
+async def later(number: int) -> int:
+    await asyncio.sleep(0)
+    return number + 1
+
+
+def test_futures_are_resolved_at_any_depth(project: Any) -> None:
+    seen: list[Any] = []
+
+    @task
+    def take(*args: Any, **kwargs: Any) -> None:
+        seen.append((args, kwargs))
+
+    @flow
+    def main() -> None:
+        one, two = double.submit(1), double.submit(2)
+        untouched = [object()]
+        take.submit(one, [two, {"a": (one, {"b": two})}], Pair(one, 7), untouched, key=frozenset([one])).result()
+        take({"direct": one})
+        assert seen[0][0][3] is untouched
+
+    main()
+    args, kwargs = seen[0]
+    assert args[:3] == (2, [4, {"a": (2, {"b": 4})}], Pair(2, 7))
+    assert kwargs == {"key": frozenset([2])}
+    assert seen[1] == (({"direct": 2},), {})
+
+
+def test_a_list_that_holds_itself_is_no_trap(project: Any) -> None:
+    ring: list[Any] = []
+    ring.append(ring)
+
+    @task
+    def take(value: Any, number: int) -> bool:
+        return value is ring
+
+    @flow
+    def main() -> bool:
+        return take.submit(ring, double.submit(1)).result()
+
+    assert main() is True
+
+
+def test_a_task_whose_upstream_failed_is_skipped_and_says_so(project: Any) -> None:
+    ran = []
+
+    @task
+    def after(value: Any) -> None:
+        ran.append(value)
+
+    @flow
+    def main() -> None:
+        last = after.submit(after.submit(fail.submit("broken")))
+        assert last.wait()
+        assert last.state is State.SKIPPED
+        with pytest.raises(ValueError, match="broken"):
+            last.result()
+        with pytest.raises(ValueError, match="broken"):
+            after.submit(1, wait_for=[fail.submit("broken")]).result()
+        with pytest.raises(ValueError, match="broken"):
+            after(fail.submit("broken"))
+
+    main()
+    assert ran == []
+    assert project.states()["after"] == ["Skipped"] * 4
+    skipped = project.all("task.ended", task="after")
+    assert skipped[0].error.message == "it did not run: its upstream 'fail' ended Failed: ValueError: broken"
+    assert "ended Skipped" in skipped[1].error.message
+    assert project.one("run.ended").state == "Completed"
+
+
+def test_allow_failure_passes_the_error_on(project: Any) -> None:
+    @task
+    def look(value: Any) -> str:
+        return str(value)
+
+    @flow
+    def main() -> list[str]:
+        broken = fail.submit("broken")
+        return [
+            look.submit(allow_failure(broken)).result(),
+            look.submit("waited", wait_for=[allow_failure(broken)]).result(),
+            look.submit(allow_failure([broken, double.submit(1)])).result(),
+        ]
+
+    assert main() == ["broken", "waited", "[ValueError('broken'), 2]"]
+    assert project.one("run.ended").state == "Completed"
+
+
+def test_wait_for_orders_without_passing_a_value(project: Any) -> None:
+    order: list[str] = []
+    release = threading.Event()
+
+    @task
+    def first() -> None:
+        release.wait(10)
+        order.append("first")
+
+    @task
+    def second() -> None:
+        order.append("second")
+
+    @flow
+    def main() -> None:
+        one = first.submit()
+        two = second.submit(wait_for=[one])
+        assert two.state is State.PENDING
+        release.set()
+        two.result()
+        second(wait_for=[one])  # type: ignore[call-arg]
+
+    main()
+    assert order == ["first", "second", "second"]
+
+
+def test_map_goes_through_sequences_side_by_side(project: Any) -> None:
+    @task
+    def add(a: int, b: int, extra: Any = 0) -> Any:
+        return (a + b, extra)
+
+    @flow
+    def main() -> None:
+        assert add.map([1, 2], [10, 20]).result() == [(11, 0), (22, 0)]
+        assert add.map(range(2), 5, extra=unmapped([1])).result() == [(5, [1]), (6, [1])]
+        assert add.map(double.map([1, 2]), b=1).result() == [(3, 0), (5, 0)]
+        listed = task(lambda_free_list).submit()
+        assert double.map(listed).result() == [2, 4]
+        with pytest.raises(UsageError, match=r"lengths to map over differ \(argument 1: 2, 'b': 3\)"):
+            add.map([1, 2], b=[1, 2, 3])
+        with pytest.raises(UsageError, match="nothing to map over"):
+            add.map(1, 2)
+        assert double.map([]) == []
+
+    main()
+
+
+def lambda_free_list() -> list[int]:
+    return [1, 2]
+
+
+def test_result_raises_with_the_tasks_own_traceback_each_time(project: Any) -> None:
+    lengths = []
+
+    @flow
+    def main() -> None:
+        future = fail.submit()
+        for _ in range(3):
+            with pytest.raises(ValueError, match="no") as caught:
+                future.result()
+            names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+            assert names[-1] == "fail"
+            lengths.append(len(names))
+        assert isinstance(future.result(raise_on_failure=False), ValueError)
+
+    main()
+    assert len(set(lengths)) == 1
+
+
+def test_as_completed_and_wait(project: Any) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    @task
+    def waits(event: threading.Event, name: str) -> str:
+        assert event.wait(10)
+        return name
+
+    @flow
+    def main() -> None:
+        futures = [waits.submit(second, "b"), waits.submit(first, "a")]
+        first.set()
+        found = []
+        for future in as_completed(futures):
+            found.append(future.result())
+            second.set()
+        assert found == ["a", "b"]
+        assert wait([*futures, fail.submit()]).not_done == set()
+
+    main()
+    assert project.one("run.ended").state == "Completed"
+
+
+def test_waits_with_a_timeout_give_up(project: Any) -> None:
+    release = threading.Event()
+
+    @task
+    def waits() -> None:
+        release.wait(10)
+
+    @flow
+    def main() -> None:
+        future = waits.submit()
+        assert future.wait(0.01) is False
+        assert wait([future], timeout=0.01).not_done == {future}
+        with pytest.raises(TimeoutError, match="waits"):
+            future.result(timeout=0.01)
+        with pytest.raises(TimeoutError):
+            list(as_completed([future], timeout=0.01))
+        release.set()
+
+    main()
+
+
+def test_nested_waits_do_not_deadlock_a_small_pool(project: Any) -> None:
+    @task
+    def down(depth: int) -> int:
+        return 0 if depth == 0 else 1 + down.submit(depth - 1).result()
+
+    @flow(max_workers=2)
+    def main() -> int:
+        return down.submit(200).result()
+
+    assert main() == 200
+    assert len(project.all("task.ended", state="Completed")) == 201
+
+
+def test_at_most_max_workers_run_at_once(project: Any) -> None:
+    lock, running, most = threading.Lock(), 0, 0
+
+    @task
+    def counted(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.001)
+        with lock:
+            running -= 1
+
+    @flow(max_workers=3)
+    def main() -> None:
+        counted.map(range(30))
+
+    main()
+    assert most == 3
+
+
+def test_a_thousand_tasks_leave_no_thread(project: Any) -> None:
+    before = threading.active_count()
+
+    @flow
+    def main() -> int:
+        return sum(double.map(range(1000)).result())
+
+    assert main() == 999_000
+    assert threading.active_count() == before
+    assert len(project.all("task.ended", state="Completed")) == 1000
+
+
+def test_tasks_that_wait_for_their_upstream_take_up_no_thread(project: Any) -> None:
+    release = threading.Event()
+
+    @task
+    def first() -> int:
+        release.wait(10)
+        return 1
+
+    @flow(max_workers=1)
+    def main() -> int:
+        future = first.submit()
+        for _ in range(50):
+            future = double.submit(future)
+        assert sum(thread.name.startswith("headwater-") for thread in threading.enumerate()) == 1
+        release.set()
+        return future.result()
+
+    assert main() == 2**50
+
+
+def test_async_tasks_run_from_a_sync_flow(project: Any) -> None:
+    @task
+    async def parent() -> int:
+        return await later.submit(1) + await later(2)
+
+    @task
+    async def leaves_children() -> None:
+        later.submit(5)
+
+    @flow
+    def main() -> int:
+        leaves_children.submit().result()
+        return later.submit(1).result() + parent.submit().result()
+
+    assert main() == 7
+    assert set(project.states()["later"]) == {"Completed"}
+    assert len(project.states()["later"]) == 4
+
+
+def test_submit_outside_a_flow_is_a_run_of_its_own(project: Any) -> None:
+    futures = [double.submit(1), later.submit(1)]
+    assert [future.result() for future in futures] == [2, 2]
+    assert double.submit(double.submit(2)).result() == 8
+    with pytest.raises(ValueError, match="no"):
+        double.submit(fail.submit()).result()
+    assert [end.state for end in project.all("run.ended")].count("Completed") == 4
+
+
+def test_futures_keep_neither_arguments_nor_downstream_values_alive(project: Any) -> None:
+    class Big:
+        pass
+
+    @task
+    def make() -> Any:
+        return Big()
+
+    @task
+    def consume(value: Any, upstream: int) -> Big:
+        return Big()
+
+    @flow
+    def main() -> None:
+        release = threading.Event()
+
+        @task
+        def first() -> int:
+            release.wait(10)
+            return 1
+
+        upstream, passed = first.submit(), Big()
+        kept = consume.submit(passed, upstream)
+        release.set()
+        dead = [weakref.ref(passed), weakref.ref(kept.result())]
+        del passed
+        gc.collect()
+        assert dead[0]() is None
+        del kept
+        gc.collect()
+        assert dead[1]() is None
+        assert upstream.result() == 1
+
+    main()
+
+
+def test_annotations_reach_the_future(project: Any) -> None:
+    from headwater.core.task import Task
+
+    class Noting(Task[..., Any]):
+        extra = "kept"
+
+        def steps(self, call: Any) -> Any:
+            call.annotations["waited for"] = [one.task for one in call.wait_for]
+            value = yield from super().steps(call)
+            return ("noted", value)
+
+    noting = Noting(double.fn).replace(extra="changed").with_options(name="noting")
+    assert noting.extra == "changed"
+
+    @flow
+    def main() -> None:
+        future = noting.submit(2, wait_for=[double.submit(1)])
+        assert future.result() == ("noted", 4)
+        assert future.annotations == {"waited for": ["double"]}
+
+    main()

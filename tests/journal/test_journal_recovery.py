@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pytest
+from journal_cases import (
+    assert_sound,
+    events,
+    expect,
+    finish,
+    kill,
+    kinds,
+    log,
+    messages,
+    of_kind,
+    run_ended,
+    run_started,
+    segments,
+    start,
+    states,
+    task_ended,
+    task_started,
+)
+
+from headwater.core.events import RunEnded, TaskEnded, TaskState
+from headwater.core.journal import recovery as recovery_module
+from headwater.core.journal import segment as segment_module
+from headwater.core.journal.events import Body, Event
+from headwater.core.journal.home import Home
+from headwater.core.journal.lines import REBOOT
+from headwater.core.journal.reader import Position, Reader
+from headwater.core.journal.recovery import crashed, recover
+from headwater.core.journal.verify import verify_journal
+from headwater.core.journal.writer import Writer
+from headwater.errors import HeadwaterError
+
+pytestmark = pytest.mark.usefixtures("no_sync")
+
+
+def dead_writer(home: Home, *bodies: Body) -> Path:
+    """The segment of a writer that appended some events and died without another word."""
+    writer = Writer(home)
+    writer.append(*bodies)
+    path = home.journal / f"{writer.id}.ndjson"
+    segment = writer._segment
+    assert segment is not None
+    segment.free()
+    writer.close()
+    return path
+
+
+OPEN = (
+    run_started("outer"),
+    run_started("inner", parent_run_id="outer", parent_flow="flow", root_run_id="outer"),
+    task_started("done", "inner"),
+    task_ended("done", "inner"),
+    task_started("first", "inner"),
+    TaskState(task_run_id="first", run_id="inner", state="AwaitingRetry", tries=3),
+    task_started("second", "inner"),
+    run_started("finished"),
+    run_ended("finished"),
+)
+
+
+def test_a_dead_writers_runs_are_ended_where_they_stand(home: Home) -> None:
+    path = dead_writer(home, *OPEN)
+    (recovered,) = recover(home)
+    assert recovered.writer == path.stem
+    assert recovered.crashed == ("inner", "outer")
+    assert (recovered.appended, recovered.damage, recovered.error) == (5, (), None)
+    found = events(home)
+    assert_sound(found)
+    ends = found[-5:]
+    assert kinds(ends) == ["task.ended", "task.ended", "run.ended", "run.ended", "writer.closed"]
+    assert [end.body["task_run_id"] for end in ends[:2]] == ["second", "first"]
+    first = ends[1].record(TaskEnded)
+    assert (first.state, first.tries, first.started) == ("Crashed", 3, found[5].time)
+    inner = ends[2].record(RunEnded)
+    assert (inner.run_id, inner.parent_run_id, inner.state, inner.started) == (
+        "inner",
+        "outer",
+        "Crashed",
+        found[2].time,
+    )
+    assert inner.error is not None
+    assert f"process {os.getpid()} on " in inner.error.message
+    assert ends[4].body == {"reason": "recovered"}
+
+
+def test_looking_again_finds_nothing(home: Home) -> None:
+    path = dead_writer(home, *OPEN)
+    recover(home)
+    before = path.read_bytes()
+    assert recover(home) == []
+    assert path.read_bytes() == before
+
+
+def test_a_living_writer_is_left_alone(home: Home, writer: Writer) -> None:
+    writer.append(*OPEN)
+    assert Reader(home).is_alive(writer.id)
+    before = segments(home)[0].read_bytes()
+    assert recover(home) == []
+    assert segments(home)[0].read_bytes() == before
+
+
+def test_writers_known_to_be_closed_are_not_looked_at(home: Home) -> None:
+    path = dead_writer(home, *OPEN)
+    assert recover(home, skip={path.stem}) == []
+    assert states(events(home)) == {("finished", "Completed"): 1}
+
+
+def test_only_the_writers_own_segment_says_what_is_open(home: Home, writer: Writer) -> None:
+    writer.append(run_started("parent"))
+    dead_writer(home, run_started("child", parent_run_id="parent"), task_started("task", "parent"))
+    (recovered,) = recover(home)
+    assert recovered.crashed == ("child",)
+    assert states(events(home)) == {("child", "Crashed"): 1}
+
+
+def test_settlers_are_asked_between_tasks_and_runs(home: Home) -> None:
+    dead_writer(home, run_started("run"), task_started("task", "run"), log("staged"))
+    seen: list[Sequence[Event]] = []
+
+    def settler(found: Sequence[Event]) -> Iterable[Body]:
+        seen.append(list(found))
+        assert len(found) == 4
+        assert found[3].body["message"] == "staged"
+        assert found[-1] == found[1:][-1] == found[3]
+        return [log("settled")]
+
+    recover(home, [settler])
+    assert kinds(events(home))[4:] == ["task.ended", "log.written", "run.ended", "writer.closed"]
+    assert kinds(seen[0]) == ["writer.opened", "run.started", "task.started", "log.written"]
+
+
+def test_a_settler_that_cannot_yet_is_asked_again(home: Home) -> None:
+    dead_writer(home, run_started("run"))
+    dead_writer(home, run_started("other"))
+    ready = False
+
+    def settler(found: Sequence[Event]) -> Iterable[Body]:
+        if not ready and found[1].body["run_id"] == "run":
+            raise HeadwaterError("the store does not answer")
+        return [log(f"settled {found[1].body['run_id']}")]
+
+    assert [str(recovered.error) for recovered in recover(home, [settler])] == ["the store does not answer", "None"]
+    ready = True
+    assert [recovered.error for recovered in recover(home, [settler])] == [None]
+    found = events(home)
+    assert sorted(messages(found)) == ["settled other", "settled run"]
+    assert states(found) == {("run", "Crashed"): 1, ("other", "Crashed"): 1}
+    assert recover(home) == []
+
+
+def test_an_unexpected_error_of_a_settler_frees_the_segment(home: Home) -> None:
+    dead_writer(home, run_started("run"))
+
+    def settler(found: Sequence[Event]) -> Iterable[Body]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        recover(home, [settler])
+    assert recover(home)[0].crashed == ("run",)
+
+
+def test_a_recoverer_killed_at_any_byte_leaves_the_rest_to_the_next(home: Home, tmp_path: Path) -> None:
+    def settler(found: Sequence[Event]) -> Iterable[Body]:
+        return [] if "settled" in messages(found) else [log("settled")]
+
+    path = dead_writer(home, *OPEN)
+    begun = path.stat().st_size
+    copy = tmp_path / "copy"
+    shutil.copy(path, copy)
+    recover(home, [settler])
+    whole = path.read_bytes()
+    ends = Counter({("inner", "Crashed"): 1, ("outer", "Crashed"): 1, ("finished", "Completed"): 1})
+    for cut in random.Random(7).sample(range(begun, len(whole)), 60):
+        path.write_bytes(whole[:cut])
+        recover(home, [settler])
+        found = events(home)
+        assert_sound(found)
+        assert states(found) == ends
+        assert Counter(end.body["task_run_id"] for end in of_kind(found, "task.ended")) == Counter(
+            ["done", "first", "second"]
+        )
+        assert messages(found) == ["settled"]
+        assert kinds(found)[-1] == "writer.closed"
+        assert verify_journal(home) == []
+
+
+def test_a_recoverer_killed_while_it_settles_leaves_the_segment_free(home: Home) -> None:
+    path = dead_writer(home, *OPEN)
+    before = path.read_bytes()
+    process = start(home, "recover(home, [lambda events: [say('settling'), time.sleep(60)]])")
+    expect(process, "settling")
+    assert recover(home) == [], "it is being recovered"
+    kill(process)
+    assert path.read_bytes() == before
+    assert recover(home)[0].crashed == ("inner", "outer")
+
+
+def test_processes_that_recover_at_once_write_each_end_once(home: Home) -> None:
+    for i in range(15):
+        dead_writer(home, run_started(f"run{i}"), task_started(f"task{i}", f"run{i}"))
+    script = """
+    say("ready")
+    sys.stdin.readline()
+    while not all(map(lambda one: one in ended(), [f"run{i}" for i in range(15)])):
+        for one in recover(home):
+            say(*one.crashed)
+    """.replace("ended()", "{run for run, _ in states(events(home))}")
+    processes = [start(home, script) for _ in range(3)]
+    for process in processes:
+        expect(process, "ready")
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [line for process in processes for line in finish(process).split()]
+    assert sorted(said) == sorted(f"run{i}" for i in range(15))
+    found = events(home)
+    assert_sound(found)
+    assert states(found) == {(f"run{i}", "Crashed"): 1 for i in range(15)}
+    assert len(of_kind(found, "task.ended")) == len(of_kind(found, "writer.closed")) == 15
+
+
+def test_a_torn_tail_is_cut_and_told_once(home: Home) -> None:
+    path = dead_writer(home, run_started("run"), log("last"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40])
+    assert [damage.kind for damage in verify_journal(home)] == ["torn"]
+    (recovered,) = recover(home)
+    assert [damage.kind for damage in recovered.damage] == ["torn"]
+    assert kinds(events(home)) == ["writer.opened", "run.started", "run.ended", "writer.closed"]
+    assert_sound(events(home))
+    assert verify_journal(home) == recover(home) == []
+
+
+@pytest.mark.parametrize("ending", [b"", b"\x0b"])
+def test_a_last_record_that_only_lacks_its_newline_is_kept(home: Home, ending: bytes) -> None:
+    path = dead_writer(home, run_started("run"), run_ended("run"))
+    path.write_bytes(path.read_bytes()[:-1] + ending)
+    assert recover(home)[0].damage == ()
+    assert_sound(events(home))
+    assert states(events(home)) == {("run", "Completed"): 1}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"w":"', b"\x00" * 4096])
+def test_a_segment_without_a_first_event_is_removed(home: Home, content: bytes) -> None:
+    (home.journal / f"{'0' * 36}.ndjson").write_bytes(content)
+    (recovered,) = recover(home)
+    assert [damage.kind for damage in recovered.damage] == (["torn"] if content else [])
+    assert segments(home) == []
+
+
+def test_damage_in_the_middle_stays_and_is_named(home: Home) -> None:
+    path = dead_writer(home, run_started("run"), log("b"), log("c"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1] + lines[2].replace(b'"b"', b'"x"') + lines[3])
+    (recovered,) = recover(home)
+    assert [damage.kind for damage in recovered.damage] == ["record"]
+    assert lines[2].replace(b'"b"', b'"x"') in path.read_bytes()
+    assert kinds(events(home)) == ["writer.opened", "run.started", "log.written", "run.ended", "writer.closed"]
+    assert recover(home) == []
+
+
+def test_a_damaged_last_record_keeps_its_number(home: Home) -> None:
+    path = dead_writer(home, run_started("run"), log("last"))
+    path.write_bytes(path.read_bytes().replace(b'"last"', b'"lost"'))
+    position = {path.stem: Position(3, path.stat().st_size)}
+    recover(home)
+    assert kinds(Reader(home).events(position)) == ["run.ended", "writer.closed"]
+
+
+def test_after_a_crash_of_the_machine_no_number_is_used_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dead_writer(home, run_started("run"), log("a"), log("b"), log("c"))
+    (batch,) = Reader(home).read()
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]))
+    for module in (recovery_module, segment_module):
+        monkeypatch.setattr(module, "boot_id", lambda: "another boot")
+    recover(home)
+    # Who has read events that the disk lost still learns of the end.
+    new = list(Reader(home).events({path.stem: batch.position}))
+    assert kinds(new) == ["run.ended", "writer.closed"]
+    assert [event.seq for event in new] == [REBOOT, REBOOT + 1]
+    assert verify_journal(home) == []
+
+
+def test_a_writer_that_dies_while_it_is_born_leaves_nothing(home: Home, writer: Writer) -> None:
+    process = start(
+        home,
+        """
+        real = Path.rename
+        def strike(self, target):
+            say("unborn")
+            time.sleep(60)
+        Path.rename = strike
+        Writer(home).append(log("never acknowledged"))
+        """,
+    )
+    expect(process, "unborn")
+    assert recover(home) == []
+    assert [path.suffix for path in home.journal.iterdir()] == [".new"], "a living one is left alone"
+    kill(process)
+    recover(home)
+    assert list(home.journal.iterdir()) == []
+    assert events(home) == []
+
+
+def test_crashed_is_a_function_of_the_events_alone(home: Home) -> None:
+    dead_writer(home, *OPEN)
+    found = events(home)
+    tasks, runs = crashed(found)
+    assert [task.task_run_id for task in tasks] == ["second", "first"]
+    assert [run.run_id for run in runs] == ["inner", "outer"]
+    assert crashed(found[:1]) == ([], [])
