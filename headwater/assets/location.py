@@ -1,0 +1,250 @@
+"""Where an asset lies: the grammar of location URIs, and the dataset that a location resolves to.
+
+    parquet://lake/flights              a file `lake/flights.parquet`, or a folder with one file per partition
+    duckdb://warehouse.duckdb/main.delays   a table in a database file (the schema is `main` when left out)
+    csv://data/airlines.csv             a CSV file, read only
+    memory://name                       a value in this process
+
+Paths are taken as they stand (no percent-decoding, no query part): relative to the project's root, or absolute after a
+third slash. What could mean something else than it looks like is refused: control characters, bidirectional controls,
+`..`, parts that no file system can hold.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.assets.events import AssetRef
+from headwater.errors import DefinitionError, HeadwaterError
+
+BUILT_IN = ("csv", "duckdb", "memory", "parquet")
+"""The schemes that Headwater itself can read or write."""
+
+ENTRY_POINTS = "headwater.materializers"
+"""The entry point group in which other packages register materializers; an entry's name is its scheme."""
+
+VERSIONS_TABLE = "_headwater_versions"
+"""The table in a DuckDB file in which the versions of that file's assets stand."""
+
+_MAX_URI = 2_000
+_MAX_NAME = 250
+_MAX_PART = 200  # bytes; leaves room below 255 for the suffixes of locks, staging folders and files
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_JOINERS = "\u200c\u200d"  # zero-width, but scripts and emoji need them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A location URI taken apart. `path` is relative to the project's root unless it begins with a slash."""
+
+    scheme: str
+    path: str
+    schema: str | None = None
+    table: str | None = None
+
+    def resolve(self, root: Path) -> Path:
+        """The absolute path of the file or folder, of the database file for a table.
+
+        >>> str(parse_uri("parquet://lake/flights").resolve(Path("/project")))
+        '/project/lake/flights'
+        """
+        return root.absolute() / self.path
+
+
+def parse_uri(uri: str, *, where: str | None = None) -> Location:
+    """Take a location URI apart; placeholders must be filled already (`fill`).
+
+    Raises DefinitionError for a scheme that nothing here knows, and for a path or table that is not safe to use.
+
+    >>> parse_uri("duckdb://warehouse.duckdb/delays")
+    Location(scheme='duckdb', path='warehouse.duckdb', schema='main', table='delays')
+    """
+    check_text(uri, "a location", limit=_MAX_URI, where=where)
+    found = _SCHEME.match(uri)
+    if found is None:
+        raise _without_scheme(uri, where)
+    scheme, rest = found[1].lower(), uri[found.end() :]
+    if not rest.strip("/"):
+        raise DefinitionError(f"the location {uri!r} names no place", where=where, hint=_examples(scheme))
+    parser = _PARSERS.get(scheme)
+    if parser is not None:
+        return parser(uri, rest, where)
+    if scheme in _plugin_schemes():
+        return Location(scheme=scheme, path=rest)
+    raise DefinitionError(
+        f"locations of the scheme '{scheme}' are not supported: {uri!r}",
+        where=where,
+        hint=f"supported: {', '.join(f'{known}://' for known in known_schemes())}",
+    )
+
+
+def asset_ref(
+    name: str, uri: str, *, root: Path, values: Mapping[str, str] | None = None, where: str | None = None
+) -> AssetRef:
+    """The reference of an asset: its placeholders filled, and its dataset named by OpenLineage's rules.
+
+    Files are named `file` + absolute path, tables `duckdb://{path}` + `{file stem}.{schema}.{table}`, values in memory
+    `memory` + name. Raises DefinitionError.
+
+    >>> ref = asset_ref("delays", "duckdb://{db}/main.delays", root=Path("/p"), values={"db": "w.duckdb"})
+    >>> ref.uri, ref.namespace, ref.dataset
+    ('duckdb://w.duckdb/main.delays', 'duckdb:///p/w.duckdb', 'w.main.delays')
+    """
+    check_text(name, "an asset's name", limit=_MAX_NAME, where=where)
+    filled = fill(uri, values or {}, where=where)
+    location = parse_uri(filled, where=where)
+    namespace, dataset = _dataset(location, root)
+    return AssetRef(name=name, uri=filled, kind=location.scheme, namespace=namespace, dataset=dataset)
+
+
+def fill(uri: str, values: Mapping[str, str], *, where: str | None = None) -> str:
+    """Put values in the place of `{name}`; `{{` and `}}` stand for the braces themselves.
+
+    Raises DefinitionError for a name that has no value.
+
+    >>> fill("parquet://{lake}/flights", {"lake": "/data/dev"})
+    'parquet:///data/dev/flights'
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[0] in ("{{", "}}"):
+            return match[0][0]
+        name = match[1]
+        if name is None:
+            hint = "write '{{' and '}}' for the braces themselves"
+            raise DefinitionError(f"a brace stands alone in the location {uri!r}", where=where, hint=hint)
+        if name not in values:
+            hint = f"known: {', '.join(sorted(values))}" if values else "no values for locations are set"
+            raise DefinitionError(f"the location {uri!r} uses {{{name}}}, which is not set", where=where, hint=hint)
+        return str(values[name])
+
+    return _PLACEHOLDER.sub(value, uri)
+
+
+def known_schemes() -> tuple[str, ...]:
+    """All schemes that can be used here: Headwater's own, and those of installed plugins."""
+    return tuple(sorted({*BUILT_IN, *_plugin_schemes()}))
+
+
+def check_text(
+    text: str,
+    what: str,
+    *,
+    limit: int = _MAX_NAME,
+    where: str | None = None,
+    error: type[HeadwaterError] = DefinitionError,
+) -> None:
+    """Refuse text that is empty, too long, or holds characters that hide what it says.
+
+    >>> check_text("flights", "a name")
+    """
+    shown = repr(text if len(text) <= 80 else text[:77] + "…")
+    if not text:
+        raise error(f"{what} is empty", where=where)
+    if len(text) > limit:
+        message = f"{what} has {len(text):,} characters, more than {limit:,}: {shown}"
+        raise error(message, where=where, hint="shorten it")
+    bad = sorted({char for char in text if _is_hostile(char)})
+    if bad:
+        codes = ", ".join(f"U+{ord(char):04X}" for char in bad)
+        hint = "leave out control characters, line breaks and invisible characters"
+        raise error(f"{what} holds {codes}: {ascii(text)[:80]}", where=where, hint=hint)
+
+
+def _is_hostile(char: str) -> bool:
+    category = unicodedata.category(char)
+    return category in ("Cc", "Cs", "Zl", "Zp") or (category == "Cf" and char not in _JOINERS)
+
+
+def _without_scheme(uri: str, where: str | None) -> DefinitionError:
+    suffix = Path(uri).suffix.lower()
+    scheme = {".csv": "csv", ".parquet": "parquet"}.get(suffix)
+    if scheme is not None:
+        hint = f"write '{scheme}://{uri}'"
+    else:
+        hint = f"begin it with one of {', '.join(f'{known}://' for known in known_schemes())}"
+    return DefinitionError(f"the location {uri!r} has no scheme", where=where, hint=hint)
+
+
+def _examples(scheme: str) -> str:
+    examples = {
+        "parquet": "parquet://lake/flights",
+        "duckdb": "duckdb://warehouse.duckdb/main.delays",
+        "csv": "csv://data/airlines.csv",
+        "memory": "memory://name",
+    }
+    return f"for example {examples.get(scheme, scheme + '://place')}"
+
+
+def _path(uri: str, path: str, where: str | None) -> str:
+    parts = path.split("/")
+    if ".." in parts:
+        hint = "name the place from the project's root, or as an absolute path (three slashes)"
+        raise DefinitionError(f"the location {uri!r} leaves its folder by '..'", where=where, hint=hint)
+    for part in parts:
+        if len(part.encode()) > _MAX_PART:
+            message = f"a part of the path has {len(part.encode()):,} bytes, more than {_MAX_PART}: {part[:60]}…"
+            raise DefinitionError(message, where=where, hint="shorten it")
+    kept = "/".join(part for part in parts if part not in ("", "."))
+    if not kept:
+        raise DefinitionError(f"the location {uri!r} names no place", where=where)
+    return "/" + kept if path.startswith("/") else kept
+
+
+def _parse_parquet(uri: str, rest: str, where: str | None) -> Location:
+    return Location(scheme="parquet", path=_path(uri, rest, where))
+
+
+def _parse_csv(uri: str, rest: str, where: str | None) -> Location:
+    return Location(scheme="csv", path=_path(uri, rest, where))
+
+
+def _parse_memory(_uri: str, rest: str, _where: str | None) -> Location:
+    return Location(scheme="memory", path=rest)
+
+
+def _parse_duckdb(uri: str, rest: str, where: str | None) -> Location:
+    file, slash, table = rest.rpartition("/")
+    if not slash or not file.strip("/") or not table:
+        hint = _examples("duckdb")
+        raise DefinitionError(f"the location {uri!r} needs a file and a table", where=where, hint=hint)
+    parts = table.split(".")
+    if len(parts) > 2 or not all(parts):
+        message = f"{table!r} in the location {uri!r} is not a table, or a schema and a table"
+        raise DefinitionError(message, where=where, hint=_examples("duckdb"))
+    schema, name = parts if len(parts) == 2 else ("main", parts[0])
+    if name.lower() == VERSIONS_TABLE:
+        raise DefinitionError(f"the table {VERSIONS_TABLE} is Headwater's own", where=where, hint="choose another name")
+    return Location(scheme="duckdb", path=_path(uri, file, where), schema=schema, table=name)
+
+
+_PARSERS: dict[str, Callable[[str, str, str | None], Location]] = {
+    "csv": _parse_csv,
+    "duckdb": _parse_duckdb,
+    "memory": _parse_memory,
+    "parquet": _parse_parquet,
+}
+
+
+def _dataset(location: Location, root: Path) -> tuple[str, str]:
+    if location.scheme == "memory":
+        return "memory", location.path
+    if location.scheme == "duckdb":
+        file = location.resolve(root)
+        return f"duckdb://{file}", f"{file.stem}.{location.schema}.{location.table}"
+    if location.scheme in BUILT_IN:
+        return "file", str(location.resolve(root))
+    authority, _, rest = location.path.partition("/")
+    return f"{location.scheme}://{authority}", rest or authority
+
+
+def _plugin_schemes() -> Iterable[str]:
+    # Only asked for a scheme that is not ours: reading the installed packages' metadata takes milliseconds.
+    from importlib.metadata import entry_points
+
+    return {entry.name for entry in entry_points(group=ENTRY_POINTS)}

@@ -1,0 +1,195 @@
+"""Values from one form into another: Polars lazy and eager, Arrow, pandas, DuckDB relations, plain Python rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets.protocols import Form, SqlRelation
+from headwater.errors import MaterializationError, ReturnTypeError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ACCEPTED = (
+    "a Polars lazy or eager frame, a pandas DataFrame, a pyarrow Table, a DuckDB relation, "
+    "a list of dicts or a dict of lists"
+)
+
+
+class ArrowStream:
+    """A table that another library reads through Arrow's C stream, and nothing else about it.
+
+    Polars remembers the class of everything that it was given; were that a class of DuckDB's (or of a module that
+    imports it), DuckDB could not be taken down at the end of the process, and would complain on standard error.
+    """
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+# By package and class name, so that nothing is imported to find out what a value is.
+_FORMS: dict[tuple[str, str], Form] = {
+    ("polars", "LazyFrame"): "lazy",
+    ("polars", "DataFrame"): "eager",
+    ("pyarrow", "Table"): "arrow",
+    ("pandas", "DataFrame"): "pandas",
+    ("duckdb", "DuckDBPyRelation"): "relation",
+    ("pathlib", "Path"): "path",
+    ("pathlib", "PosixPath"): "path",
+    ("headwater", "SqlRelation"): "sql",
+    ("typing", "Any"): "any",
+    ("builtins", "object"): "any",
+}
+
+
+def form_of(annotation: object) -> Form | None:
+    """The form that an annotation asks for; None when it is the class of no form.
+
+    >>> form_of(Path), form_of(SqlRelation), form_of(Any), form_of(int)
+    ('path', 'sql', 'any', None)
+    """
+    if annotation is Any:
+        return "any"
+    if not isinstance(annotation, type):
+        return None
+    package = annotation.__module__.partition(".")[0].lstrip("_")
+    return _FORMS.get((package, annotation.__qualname__))
+
+
+def is_frame(value: object) -> bool:
+    """Whether a value is a table of one of the libraries that are understood (rows in plain Python don't count)."""
+    return form_of(type(value)) in ("lazy", "eager", "arrow", "pandas", "relation")
+
+
+def as_lazy(value: object) -> pl.LazyFrame:
+    """A value as a lazy frame; a lazy one stays what it is, nothing is executed.
+
+    Raises ReturnTypeError for what is not a table.
+
+    >>> as_lazy([{"a": 1}, {"a": 2}]).collect().rows()
+    [(1,), (2,)]
+    """
+    import polars as pl
+
+    if isinstance(value, pl.LazyFrame):
+        return value
+    return as_eager(value).lazy()
+
+
+def as_eager(value: object) -> pl.DataFrame:
+    """A value as an eager frame; a lazy one is executed. Raises ReturnTypeError for what is not a table.
+
+    >>> as_eager({"a": [1, 2]}).height
+    2
+    """
+    import polars as pl
+
+    if isinstance(value, pl.DataFrame):
+        return value
+    if isinstance(value, pl.LazyFrame):
+        return value.collect()
+    kind = form_of(type(value))
+    if kind == "arrow":
+        frame = pl.from_arrow(value)
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    if kind in ("pandas", "relation"):
+        from headwater.materializers.duckdb import frame_of_pandas, frame_of_relation
+
+        return frame_of_relation(value) if kind == "relation" else frame_of_pandas(value)
+    return _of_python(value)
+
+
+def convert(value: object, form: Form) -> Any:
+    """A value in another form; one that has the form already, or any when asked for "any", is given back itself.
+
+    As "sql" a frame stays a frame: a query registers it. Raises MaterializationError when there is no way.
+
+    >>> convert([{"a": 1}], "eager").rows()
+    [(1,)]
+    """
+    if form == "any" or form_of(type(value)) == form:
+        return value
+    if form == "path" or isinstance(value, (Path, SqlRelation)):
+        message = f"a value of type {_type_name(value)} can't be given as {_FORM_NAMES[form]}"
+        raise MaterializationError(message, hint="pass the asset itself, or ask for another form in the annotation")
+    if form == "lazy":
+        return as_lazy(value)
+    frame = as_eager(value)
+    return frame if form in ("eager", "sql") else of_frame(frame, form)
+
+
+def of_frame(frame: pl.DataFrame, form: Form) -> Any:
+    """An eager Polars frame in the form asked for."""
+    if form == "lazy":
+        return frame.lazy()
+    if form == "arrow":
+        return to_arrow(frame)
+    if form in ("pandas", "relation"):
+        from headwater.materializers.duckdb import pandas_of_frame, relation_of_frame
+
+        return pandas_of_frame(frame) if form == "pandas" else relation_of_frame(frame)
+    return frame
+
+
+def to_arrow(frame: pl.DataFrame) -> Any:
+    """A frame as a pyarrow Table. Raises MaterializationError when pyarrow is not installed."""
+    try:
+        return frame.to_arrow()
+    except ImportError as error:
+        message = "an input asks for a pyarrow Table, and pyarrow is not installed"
+        hint = "install pyarrow, or ask for polars.LazyFrame or polars.DataFrame"
+        raise MaterializationError(message, hint=hint) from error
+
+
+_FORM_NAMES: dict[Form, str] = {
+    "lazy": "a polars.LazyFrame",
+    "eager": "a polars.DataFrame",
+    "arrow": "a pyarrow.Table",
+    "pandas": "a pandas.DataFrame",
+    "relation": "a DuckDB relation",
+    "path": "a path",
+    "sql": "an SQL relation",
+    "any": "any value",
+}
+
+
+def _of_python(value: object) -> pl.DataFrame:
+    import polars as pl
+
+    rows = isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and _all_mappings(value)
+    columns = isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and _all_columns(value)
+    if not rows and not columns:
+        raise ReturnTypeError(f"a value of type {_type_name(value)} can't be stored", hint=f"return {ACCEPTED}")
+    try:
+        # Every row counts for the schema: the first hundred may hold only nulls, or whole numbers.
+        if isinstance(value, Mapping):
+            return pl.DataFrame(dict(value))
+        return pl.DataFrame(list(value) if isinstance(value, Sequence) else [], infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise ReturnTypeError(f"the rows make no table: {error}", hint="give every column one type") from error
+
+
+def _all_mappings(value: Sequence[object]) -> bool:
+    return all(isinstance(row, Mapping) for row in value)
+
+
+def _all_columns(value: Mapping[object, object]) -> bool:
+    return all(
+        _is_series(column) or (isinstance(column, Sequence) and not isinstance(column, (str, bytes)))
+        for column in value.values()
+    )
+
+
+def _is_series(column: object) -> bool:
+    package = type(column).__module__.partition(".")[0]
+    return (package, type(column).__name__) in {("polars", "Series"), ("pandas", "Series"), ("numpy", "ndarray")}
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

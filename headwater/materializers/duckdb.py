@@ -1,0 +1,399 @@
+"""Tables in DuckDB files; the one module of this package that imports DuckDB.
+
+A file is opened only under its lock (`locking`), briefly: to read, or to publish in one transaction what was staged as a
+Parquet file beside it. A query (`SqlQuery`) is executed in a database in memory to which the files that it reads are
+attached read-only, so that long queries never hold a file for writing. Which version of which partition a table holds
+stands in the same file, written by the same transaction, in `_headwater_versions`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import duckdb
+
+from headwater.assets.events import ColumnSchema
+from headwater.assets.protocols import Form, SqlQuery, SqlRelation, Staged, Target
+from headwater.errors import LocationError, ReturnTypeError
+from headwater.materializers import staging as files
+from headwater.materializers import tables
+from headwater.materializers.convert import ArrowStream, as_eager, as_lazy, of_frame
+from headwater.materializers.locking import exclusive, shared
+from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
+from headwater.materializers.querying import copy_query, in_database, register
+from headwater.materializers.quoting import identifier, literal
+from headwater.materializers.tables import place_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headwater.assets.partitions import Partition
+
+Connection = duckdb.DuckDBPyConnection
+
+FOREIGN_WAIT = 2.0
+"""Seconds that a file held by another program is tried again before that is an error."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+_BUSY = ("Could not set lock", "already attached", "different configuration", "Unique file handle conflict")
+_HOLDER = re.compile(r"\(PID (\d+)\)")
+
+
+class TableSource:
+    """The io source of a lazy frame over a table: reads when the frame is executed, and says what it reads.
+
+    `target` and `partitions` (None: the whole table) identify it as a leaf of a lazy plan.
+    """
+
+    def __init__(self, target: Target, partitions: Sequence[Partition] | None, select: str) -> None:
+        self.target = target
+        self.partitions = None if partitions is None else tuple(partitions)
+        self._file = place_of(target).file
+        self._select = select
+
+    def schema(self) -> pl.Schema:
+        """The Polars schema of the table."""
+        return self._read(None, 0).schema
+
+    def __call__(
+        self, columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """The rows asked for; only these columns are read, and no more than `n_rows` rows."""
+        needed = columns
+        if predicate is not None and columns is not None:
+            needed = list(dict.fromkeys([*columns, *predicate.meta.root_names()]))
+        frame = self._read(needed, n_rows)
+        if predicate is not None:
+            frame = frame.filter(predicate)
+        yield frame if columns is None else frame.select(columns)
+
+    def load(self, form: Form) -> Any:
+        """The rows at once, in another form."""
+        if form != "pandas":
+            return of_frame(self._read(None, None), form)
+        with reading(self._file) as opened:
+            return _pandas(_sql(opened, in_database(self._select, opened.name)))
+
+    def _read(self, columns: list[str] | None, n_rows: int | None) -> pl.DataFrame:
+        listed = "*" if columns is None else ", ".join(map(identifier, columns)) or "1"
+        limit = "" if n_rows is None else f" LIMIT {int(n_rows)}"
+        with reading(self._file) as opened:
+            query = f"SELECT {listed} FROM ({in_database(self._select, opened.name)}){limit}"  # noqa: S608 (quoted)
+            return frame_of_query(opened, query)
+
+
+class DuckDBMaterializer:
+    """Keeps assets as tables in DuckDB files; a partition is replaced by one transaction."""
+
+    def __init__(self) -> None:
+        self._versions: files.FileCache[Versions] = files.FileCache()
+
+    def stage(self, target: Target, partition: Partition | None, value: Any, *, version: str) -> Staged:
+        """Write a table, or the result of a query, to a Parquet file beside the database.
+
+        Raises ReturnTypeError for what is not a table, PartitionError, LocationError, and what a query's engine raises.
+        """
+        files.check_partition(target, partition)
+        folder = place_of(target).file.parent
+        if isinstance(value, SqlQuery):
+            return _stage_query(value, target, partition, folder=folder, version=version)
+
+        def columns(schema: pl.Schema) -> tuple[ColumnSchema, ...]:
+            return tables.table_columns(schema, target)
+
+        return files.stage_frame(as_lazy(value), target, partition, folder=folder, version=version, columns=columns)
+
+    def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
+        """Replace the partition's rows (without partitions: all) in one transaction; done twice, it does nothing more.
+
+        New columns are added, numbers widened. Raises MaterializationError when a column is of another type than in the
+        table, LocationError when another program holds the file.
+        """
+        files.check_partition(target, partition)
+        place = place_of(target)
+        source = files.staged_path(place.file.parent, staged.staging)
+        created = not place.file.exists()
+        with files.writing(target, place.file), exclusive(place.file):
+            with _engine.attached(place.file, "READ_WRITE") as opened:
+                versions = publish_rows(opened, place, target, partition, staged, source)
+            self._versions.put(place.file, versions, beside=(_log(place.file),))
+        if created:
+            files.sync_folder(place.file.parent)
+        files.discard_file(place.file.parent, staged.staging)
+
+    def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
+        """The rows of these partitions (None: of the whole table); a lazy frame reads when it is executed.
+
+        As "path": the database file. Raises LocationError when there is no such table.
+        """
+        place = place_of(target)
+        columns = None
+        if place.file.exists():
+            with reading(place.file) as opened:
+                columns = opened.columns(place)
+        if columns is None:
+            message = f"there is no table {place.name} for '{target.asset.name}'"
+            raise LocationError(message, where=str(place.file), hint="materialize it first")
+        if form == "path":
+            return place.file
+        select = tables.select_rows(place, target, partitions, columns)
+        if form == "sql":
+            return SqlRelation(select=select, database=place.file)
+        source = TableSource(target, partitions, select)
+        if form in ("lazy", "any"):
+            return _lazy(source)
+        return _relation(place.file, select) if form == "relation" else source.load(form)
+
+    def version(self, target: Target, partition: Partition | None) -> str | None:
+        """The version that the table holds; read again only when the file has changed."""
+        place = place_of(target)
+        if files.file_state(place.file) is None:
+            return None
+        versions = self._versions.get(place.file, lambda: _read(place.file), beside=(_log(place.file),))
+        return versions.of(place, files.key_of(partition))
+
+    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
+        """Remove what was staged, if it is still there."""
+        files.discard_file(place_of(target).file.parent, staging)
+
+
+class _Engine:
+    """One DuckDB in memory for the whole process, to which files are attached for a moment: starting one takes 20 ms of
+    a processor, attaching a file 1 ms.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._root: Connection | None = None
+        self._users = 0
+        self._names = 0
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_in_parent, after_in_child=self._after_in_child
+        )
+
+    @contextmanager
+    def attached(self, file: Path, mode: str) -> Iterator[Opened]:
+        """A database file, whose lock must be held. Raises LocationError when another program holds it."""
+        with self._lock:
+            self._root = root = self._root or memory()
+            self._users += 1
+            self._names += 1
+            connection, name = root.cursor(), f"db{self._names}"
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            _attach(connection, file, name, mode)
+            try:
+                yield Opened(connection, name)
+            finally:
+                self._detach(connection, name)
+        finally:
+            connection.close()
+            with self._lock:
+                self._users -= 1
+
+    def _detach(self, connection: Connection, name: str) -> None:
+        try:
+            connection.execute(f"DETACH {identifier(name)}")
+        except duckdb.Error:
+            # The file must not stay open without its lock: give up the engine, the next user starts another one.
+            connection.close()
+            with self._lock:
+                root, self._root = self._root, None
+            if root is not None:
+                root.close()
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+        if self._users == 0 and self._root is not None:
+            self._root.close()
+            self._root = None
+
+    def _after_in_parent(self) -> None:
+        self._lock.release()
+
+    def _after_in_child(self) -> None:
+        # Another thread was at work: DuckDB's own threads are not in the child, where taking it down would crash.
+        if self._root is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._root))
+        self._root, self._users = None, 0
+        self._lock = threading.Lock()
+
+
+_engine = _Engine()
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Opened]:
+    """A database file for reading, with its lock."""
+    with shared([file]), _engine.attached(file, "READ_ONLY") as opened:
+        yield opened
+
+
+def memory(temporary: Path | None = None) -> Connection:
+    """A database in memory. It loads no extensions by itself, and its times are in UTC."""
+    connection = duckdb.connect(":memory:", config=_CONFIG)
+    connection.execute("SET TimeZone = 'UTC'")
+    if temporary is not None:
+        connection.execute(f"SET temp_directory = {literal(str(temporary))}")
+    return connection
+
+
+def _attach(connection: Connection, file: Path, name: str, mode: str = "READ_ONLY") -> None:
+    statement = f"ATTACH {literal(str(file))} AS {identifier(name)} ({mode})"
+    # Real time, whatever clock the run is told: another program has the file.
+    waited, pause = 0.0, 0.05
+    while True:
+        try:
+            connection.execute(statement)
+        except duckdb.Error as error:
+            text = str(error)
+            if not any(sign in text for sign in _BUSY):
+                message = f"the database can't be opened: {text.splitlines()[0]}"
+                hint = "see that it is a DuckDB file, and not damaged"
+                raise LocationError(message, where=str(file), hint=hint) from error
+            if waited >= FOREIGN_WAIT:
+                raise _held(text, file) from error
+        else:
+            return
+        time.sleep(pause)
+        waited += pause
+
+
+def _held(text: str, file: Path) -> LocationError:
+    holder = _HOLDER.search(text)
+    if holder:
+        return LocationError(
+            f"the database is held by another program (process {holder[1]})",
+            where=str(file),
+            hint=f"close it there: a DuckDB file admits one writing process (ps -p {holder[1]})",
+        )
+    return LocationError(
+        "the database is open elsewhere in this process", where=str(file), hint="close that connection first"
+    )
+
+
+def frame_of_query(opened: Opened, query: str) -> pl.DataFrame:
+    """The result of a query as a frame."""
+    return frame_of_relation(_sql(opened, query))
+
+
+def _sql(opened: Opened, query: str) -> duckdb.DuckDBPyRelation:
+    return cast("Connection", opened.connection).sql(query)
+
+
+def frame_of_relation(relation: Any) -> pl.DataFrame:
+    """A relation's rows as a frame; intervals, for which Polars has no type, come as text.
+
+    >>> frame_of_relation(memory().sql("select 1 as a")).rows()
+    [(1,)]
+    """
+    import polars as pl
+
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    casts = [
+        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" for name in types if "INTERVAL" in types[name]
+    ]
+    if casts:
+        relation = relation.project(f"* REPLACE ({', '.join(casts)})")
+    return pl.DataFrame(ArrowStream(relation))
+
+
+def frame_of_pandas(value: Any) -> pl.DataFrame:
+    """The columns of a pandas DataFrame, without its index."""
+    if not len(value.columns):
+        return as_eager({})
+    if not all(isinstance(name, str) for name in value.columns):
+        raise ReturnTypeError("the names of a pandas DataFrame's columns must be text", hint="rename them with str")
+    connection = memory()
+    try:
+        connection.register("given", value)
+        return frame_of_relation(connection.sql("SELECT * FROM given"))
+    finally:
+        connection.close()
+
+
+def pandas_of_frame(frame: pl.DataFrame) -> Any:
+    """A frame as a pandas DataFrame."""
+    return _pandas(relation_of_frame(frame))
+
+
+def _pandas(relation: duckdb.DuckDBPyRelation) -> Any:
+    with warnings.catch_warnings():
+        # DuckDB converts zoned times by a call that pandas 3.1 deprecates: nothing that a user could change.
+        warnings.filterwarnings("ignore", message="The inplace keyword in DataFrame")
+        return relation.df()
+
+
+def relation_of_frame(frame: pl.DataFrame) -> duckdb.DuckDBPyRelation:
+    """A frame as a relation, in a database in memory of its own that lives as long as the relation."""
+    connection = memory()
+    register(connection, "loaded", frame)
+    return connection.sql("SELECT * FROM loaded")
+
+
+def _relation(file: Path, select: str) -> duckdb.DuckDBPyRelation:
+    # Copied into memory, because a relation is executed later, when nobody holds the file's lock any more.
+    connection = memory()
+    with shared([file]):
+        _attach(connection, file, "db")
+        connection.execute(f"CREATE TABLE loaded AS {in_database(select, 'db')}")
+        connection.execute("DETACH db")
+    return connection.sql("SELECT * FROM loaded")
+
+
+def _lazy(source: TableSource) -> pl.LazyFrame:
+    from polars.io.plugins import register_io_source
+
+    return register_io_source(source, schema=source.schema, explain_name=source.target.asset.name)
+
+
+def _read(file: Path) -> Versions:
+    with reading(file) as opened:
+        return read_versions(opened)
+
+
+def _log(file: Path) -> Path:
+    return file.with_name(f"{file.name}.wal")
+
+
+def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *, folder: Path, version: str) -> Staged:
+    # Frames first: a lazy one may read the very databases that get locked below.
+    frames = {name: as_eager(given) for name, given in query.inputs.items() if not isinstance(given, SqlRelation)}
+    relations = {name: given for name, given in query.inputs.items() if isinstance(given, SqlRelation)}
+    found = sorted({relation.database for relation in relations.values() if relation.database is not None})
+    names = {file: f"db{number}" for number, file in enumerate(found)}
+    columns: dict[str, str] = {}
+
+    def write(path: Path) -> None:
+        temporary = path.with_suffix(".tmp")
+        connection = memory(temporary)
+        try:
+            with shared(names):
+                for file, name in names.items():
+                    _attach(connection, file, name)
+                for name, frame in frames.items():
+                    register(connection, name, frame)
+                footer = files.footer(target, partition, version)
+                columns.update(copy_query(connection, query, relations, names, path, target, footer))
+        finally:
+            connection.close()
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def described(_schema: object) -> tuple[ColumnSchema, ...]:
+        return tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())
+
+    staged = files.stage_file(write, target, partition, folder=folder, version=version, columns=described)
+    return files.with_staging(staged, types=tables.kept_types(columns))

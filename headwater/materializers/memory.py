@@ -1,0 +1,108 @@
+"""Values in the memory of this process: for tests, and for what need not outlive a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets.location import parse_uri
+from headwater.assets.protocols import Form, Staged, Target
+from headwater.errors import LocationError
+from headwater.materializers.convert import as_eager, convert, is_frame
+from headwater.materializers.measure import measure_frame
+from headwater.materializers.staging import check_partition, key_of, polars_columns
+
+if TYPE_CHECKING:
+    from headwater.assets.partitions import Partition
+
+_lock = threading.Lock()
+_staged: dict[str, Any] = {}
+_values: dict[tuple[Path, str], dict[str | None, tuple[str, Any]]] = {}
+
+
+def clear() -> None:
+    """Forget all values (tests)."""
+    with _lock:
+        _staged.clear()
+        _values.clear()
+
+
+class MemoryMaterializer:
+    """Keeps any value as it is; a lazy frame or a relation is executed and kept as a frame.
+
+    What is kept belongs to the project's root and the location, and is gone with the process.
+    """
+
+    def stage(self, target: Target, partition: Partition | None, value: Any, *, version: str) -> Staged:
+        """Keep a value aside. Raises PartitionError when the rows of a frame lie outside the partition."""
+        check_partition(target, partition)
+        if not is_frame(value):
+            with _lock:
+                _staged[version] = value
+            return Staged(version=version, staging={"version": version}, frame=lambda: value)
+        frame = as_eager(value)
+        found = measure_frame(frame.lazy(), target, partition)
+        with _lock:
+            _staged[version] = frame if type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") else value
+        return Staged(
+            version=version,
+            staging={"version": version},
+            rows=found.rows,
+            bytes=int(frame.estimated_size()),
+            columns=polars_columns(found.schema),
+            time_min=found.time_min,
+            time_max=found.time_max,
+            frame=frame.lazy,
+        )
+
+    def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
+        """Make the value the current one; done twice, it does nothing more."""
+        with _lock:
+            kept = _values.setdefault(_place(target), {})
+            key = key_of(partition)
+            if key in kept and kept[key][0] == staged.version:
+                return
+            if staged.version not in _staged:
+                message = f"what was staged for '{target.asset.name}' is not there any more"
+                raise LocationError(message, where=target.asset.uri, hint="materialize it again")
+            kept[key] = (staged.version, _staged.pop(staged.version))
+
+    def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
+        """The value, converted to the form; of several partitions, frames one below the other, else a dict by key.
+
+        Raises LocationError when there is nothing.
+        """
+        with _lock:
+            kept = dict(_values.get(_place(target), {}))
+        keys = list(kept) if partitions is None else [key_of(partition) for partition in partitions]
+        found = {key: kept[key][1] for key in keys if key in kept}
+        if not found:
+            message = f"there is no data of '{target.asset.name}'"
+            raise LocationError(
+                message, where=target.asset.uri, hint="materialize it first: memory ends with the process"
+            )
+        if len(found) == 1 and (partitions is not None or not target.partitioned):
+            return convert(next(iter(found.values())), form)
+        if not all(is_frame(value) for value in found.values()):
+            return found
+        import polars as pl
+
+        frames = [as_eager(value) for value in found.values()]
+        return convert(pl.concat(frames, how="diagonal_relaxed"), form)
+
+    def version(self, target: Target, partition: Partition | None) -> str | None:
+        """The version that is kept; None when there is nothing."""
+        with _lock:
+            kept = _values.get(_place(target), {}).get(key_of(partition))
+        return None if kept is None else kept[0]
+
+    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
+        """Forget what was staged."""
+        with _lock:
+            _staged.pop(str(staging.get("version")), None)
+
+
+def _place(target: Target) -> tuple[Path, str]:
+    return target.root.absolute(), parse_uri(target.asset.uri).path

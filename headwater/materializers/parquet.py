@@ -1,0 +1,204 @@
+"""Parquet files: one file, or a folder with one file for each partition.
+
+`parquet://lake/x` is the file `lake/x.parquet`; with partitions it is the folder `lake/x/` with a file
+`<partition key>.parquet` each, the key percent-encoded where a file name could not hold it. A location that ends in
+`.parquet` is that very file. A file's footer says which version it is; a file that somebody else wrote has the hash of
+its content as its version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets.location import parse_uri
+from headwater.assets.protocols import Form, SqlRelation, Staged, Target
+from headwater.errors import DefinitionError, LocationError, MaterializationError
+from headwater.materializers import staging as files
+from headwater.materializers.convert import as_lazy, of_frame
+from headwater.materializers.quoting import decode_key, encode_key, literal, literal_glob
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headwater.assets.partitions import Partition
+
+_SUFFIX = ".parquet"
+
+
+class ParquetMaterializer:
+    """Keeps assets as Parquet files; a file appears in its place complete, by one rename."""
+
+    def __init__(self) -> None:
+        self._versions: files.FileCache[str] = files.FileCache()
+        self._schemas: files.FileCache[pl.Schema] = files.FileCache()
+
+    def stage(self, target: Target, partition: Partition | None, value: Any, *, version: str) -> Staged:
+        """Write a table beside its place, once; a lazy frame is executed here.
+
+        Raises ReturnTypeError for what is not a table, PartitionError, LocationError.
+        """
+        folder = self._file(target, partition).parent
+        return files.stage_frame(as_lazy(value), target, partition, folder=folder, version=version)
+
+    def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
+        """Move what was staged into its place; done twice, it does nothing more."""
+        file = self._file(target, partition)
+        source = files.staged_path(file.parent, staged.staging)
+        if not source.exists():
+            if self.version(target, partition) == staged.version:
+                return
+            message = f"what was staged for '{target.asset.name}' is not there any more"
+            raise LocationError(message, where=str(source), hint="materialize it again")
+        files.publish_file(source, file, target)
+
+    def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
+        """The data of these partitions, of those that exist; a lazy frame scans their files by absolute path.
+
+        As "path": the file of one partition, the files of several as a tuple, the folder of all.
+        Raises LocationError when there is nothing, or a file is not Parquet.
+        """
+        if form == "path" and partitions is None and target.partitioned:
+            return self._folder(target)
+        found = self.paths(target, partitions)
+        if not found:
+            where = str(self._folder(target))
+            raise LocationError(f"there is no data of '{target.asset.name}'", where=where, hint="materialize it first")
+        if form == "path":
+            return found[0] if len(found) == 1 else found
+        with _reading(target, found):
+            lazy = self._scan(target, found)
+            if form in ("lazy", "any"):
+                return lazy
+            if form == "sql":
+                return SqlRelation(select=_select(found))
+            return of_frame(lazy.collect(), form)
+
+    def version(self, target: Target, partition: Partition | None) -> str | None:
+        """The version in the file's footer, or the hash of its content when somebody else wrote it."""
+        file = self._file(target, partition)
+        if files.file_state(file) is None:
+            return None
+        with _reading(target, (file,)):
+            return self._versions.get(file, lambda: _read_version(file))
+
+    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
+        """Remove what was staged, if it is still there."""
+        folder = self._folder(target) if target.partitioned else self._file(target, None).parent
+        files.discard_file(folder, staging)
+
+    def paths(self, target: Target, partitions: Sequence[Partition] | None) -> tuple[Path, ...]:
+        """The absolute paths of the files of these partitions (None: of all) that exist, in the order of the partitions."""
+        if partitions is None and target.partitioned:
+            folder = self._folder(target)
+            found = folder.glob(f"*{_SUFFIX}") if folder.is_dir() else ()
+            return tuple(sorted(file for file in found if not file.name.startswith(".")))
+        wanted = [self._file(target, partition) for partition in (partitions or (None,))]
+        return tuple(file for file in wanted if file.exists())
+
+    def partition_key(self, path: Path) -> str:
+        """The key of the partition whose file this is.
+
+        >>> ParquetMaterializer().partition_key(Path("/lake/flights/a%2Fb.parquet"))
+        'a/b'
+        """
+        return decode_key(path.name.removesuffix(_SUFFIX))
+
+    def _folder(self, target: Target) -> Path:
+        return parse_uri(target.asset.uri).resolve(target.root)
+
+    def _file(self, target: Target, partition: Partition | None) -> Path:
+        place = self._folder(target)
+        key = files.key_of(partition)
+        if target.partitioned and place.name.endswith(_SUFFIX):
+            message = f"'{target.asset.name}' has partitions, and its location is a single file"
+            raise DefinitionError(message, where=target.asset.uri, hint=f"leave '{_SUFFIX}' out: it becomes a folder")
+        files.check_partition(target, partition)
+        if key is not None:
+            return place / f"{encode_key(key)}{_SUFFIX}"
+        return place if place.name.endswith(_SUFFIX) else place.with_name(place.name + _SUFFIX)
+
+    def _scan(self, target: Target, found: Sequence[Path]) -> pl.LazyFrame:
+        import polars as pl
+
+        if len(found) == 1:
+            return files.scan(found[0])
+        schemas = {file: self._schemas.get(file, partial(_read_schema, file)) for file in found}
+        first = schemas[found[0]]
+        if all(schema == first for schema in schemas.values()):
+            return pl.scan_parquet(list(found), glob=False, hive_partitioning=False)
+        casts = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast")
+        united = _united(target, schemas)
+        return pl.scan_parquet(
+            list(found),
+            glob=False,
+            hive_partitioning=False,
+            schema=united,
+            missing_columns="insert",
+            cast_options=casts,
+        )
+
+
+def _united(target: Target, schemas: Mapping[Path, pl.Schema]) -> dict[str, pl.DataType]:
+    """One schema for files that were written at different times: a column more, a wider number, a column of nulls."""
+    import polars as pl
+
+    united: dict[str, pl.DataType] = {}
+    for file, schema in schemas.items():
+        for name, dtype in schema.items():
+            known = united.setdefault(name, dtype)
+            if known == dtype or isinstance(dtype, pl.Null):
+                continue
+            wider = _wider(known, dtype)
+            if wider is None:
+                message = (
+                    f"the column {name!r} of '{target.asset.name}' is {known} in some partitions and {dtype} in others"
+                )
+                raise MaterializationError(message, where=str(file), hint="materialize the older partitions again")
+            united[name] = wider
+    return united
+
+
+def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
+    import polars as pl
+
+    if isinstance(one, pl.Null):
+        return other
+    signed: list[pl.DataType] = [pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()]
+    unsigned: list[pl.DataType] = [pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()]
+    floats: list[pl.DataType] = [pl.Float32(), pl.Float64()]
+    for family in (signed, unsigned, floats):
+        if one in family and other in family:
+            return family[max(family.index(one), family.index(other))]
+    return None
+
+
+def _read_schema(file: Path) -> pl.Schema:
+    return files.scan(file).collect_schema()
+
+
+def _read_version(file: Path) -> str:
+    import polars as pl
+
+    stored = pl.read_parquet_metadata(file).get(files.VERSION)
+    return stored if stored is not None else files.content_version(file)
+
+
+def _select(found: Sequence[Path]) -> str:
+    names = ", ".join(literal(literal_glob(str(path))) for path in found)
+    return f"SELECT * FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"  # noqa: S608 (literals)
+
+
+@contextmanager
+def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
+    import polars as pl
+
+    try:
+        yield
+    except (pl.exceptions.ComputeError, OSError) as error:
+        message = f"the data of '{target.asset.name}' can't be read: {str(error).splitlines()[0]}"
+        where = str(found[0]) if len(found) == 1 else str(found[0].parent)
+        raise LocationError(message, where=where, hint="materialize it again, or remove the file") from error

@@ -1,0 +1,77 @@
+"""Queries that are executed in DuckDB for the sake of their result: their inputs as views, their rows as a Parquet file."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets.protocols import SqlQuery, SqlRelation, Target
+from headwater.errors import ReturnTypeError
+from headwater.materializers import tables
+from headwater.materializers.convert import ArrowStream
+from headwater.materializers.quoting import identifier, literal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def copy_query(
+    connection: Any,
+    query: SqlQuery,
+    relations: Mapping[str, SqlRelation],
+    names: Mapping[Path, str],
+    path: Path,
+    target: Target,
+    footer: Mapping[str, str],
+) -> dict[str, str]:
+    """Write the result of a query to a Parquet file with this footer, and give its columns with their types.
+
+    `names` says under which name each database file of the `relations` is attached. Raises ReturnTypeError when the text
+    is not one SELECT, and what the engine raises.
+    """
+    for name, relation in relations.items():
+        given = relation.select if relation.database is None else in_database(relation.select, names[relation.database])
+        connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
+    text = _filled(query)
+    statements = connection.extract_statements(text)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise ReturnTypeError(f"the query of '{target.asset.name}' is not one SELECT", where=text[:80])
+    connection.execute(f"CREATE TEMP VIEW headwater_result AS {text}")
+    described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
+    columns = {str(row[0]): str(row[1]) for row in described}
+    tables.check_columns(list(columns), target)
+    marks = ", ".join(f"{literal(name)}: {literal(value)}" for name, value in footer.items())
+    select = tables.staged_select("headwater_result", columns)
+    connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, KV_METADATA {{{marks}}})")
+    return columns
+
+
+def register(connection: Any, name: str, frame: pl.DataFrame) -> None:
+    """Let queries on this connection see a frame under a name."""
+    import polars as pl
+
+    # DuckDB does not read Arrow's null type, and scans a Polars frame itself only by way of pyarrow.
+    nulls = [column for column, dtype in frame.schema.items() if isinstance(dtype, pl.Null)]
+    connection.register(name, ArrowStream(frame.with_columns(pl.col(nulls).cast(pl.String)) if nulls else frame))
+
+
+def in_database(select: str, name: str) -> str:
+    """The text of a `SqlRelation` with the name of its attached database filled in.
+
+    >>> in_database("SELECT * FROM {db}.main.t", "db1")
+    'SELECT * FROM "db1".main.t'
+    """
+    return select.replace("{db}", identifier(name))
+
+
+def _filled(query: SqlQuery) -> str:
+    parts = []
+    for text, name, _, _ in string.Formatter().parse(query.text):
+        parts.append(text)
+        if name is not None:
+            if name not in query.inputs:
+                raise ReturnTypeError(f"the query names {{{name}}}, which is not an input", where=query.text[:80])
+            parts.append(identifier(name))
+    return "".join(parts)

@@ -1,0 +1,290 @@
+"""Staged files: written beside their place under a hidden name, measured, and moved into place by one rename.
+
+A staged file is a Parquet file whose footer names the asset, the partition and the version. Its name follows from the
+version alone, so that the journal's record is enough to publish or discard it from any process, and can name no other file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from headwater import clock
+from headwater.assets.events import ColumnSchema
+from headwater.assets.protocols import Staged, Target
+from headwater.errors import DefinitionError, HeadwaterError, LocationError, MaterializationError
+from headwater.materializers.measure import measure
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from headwater.assets.partitions import Partition
+
+T = TypeVar("T")
+
+ASSET, PARTITION, VERSION = "headwater.asset", "headwater.partition", "headwater.version"
+"""The members of a Parquet footer that say what a file is; an asset without partitions has no `headwater.partition`."""
+
+WRITER_OPTIONS = frozenset({"compression", "compression_level", "data_page_size", "row_group_size", "statistics"})
+
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_STAGED_NAME = re.compile(r"\.staging-[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.parquet")
+_OS_ERROR = re.compile(r"os error (\d+)")
+_PLACE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOTDIR}
+    | {errno.ENAMETOOLONG, errno.EISDIR}
+)
+_RACY_US = 20_000  # a file this young may change again without its mtime showing it
+
+
+def key_of(partition: Partition | None) -> str | None:
+    """The key of a partition; None for an asset without partitions."""
+    return None if partition is None else partition.key
+
+
+def check_partition(target: Target, partition: Partition | None) -> None:
+    """Refuse a partition for an asset that has none, and the reverse: the whole asset would be replaced by a part."""
+    if target.partitioned != (key_of(partition) is not None):
+        need = "needs a partition" if target.partitioned else "has no partitions"
+        raise MaterializationError(f"'{target.asset.name}' {need}", where=target.asset.uri)
+
+
+def footer(target: Target, partition: Partition | None, version: str) -> dict[str, str]:
+    """What the footer of a file of this version says."""
+    key = key_of(partition)
+    named = {} if key is None else {PARTITION: key}
+    return {ASSET: target.asset.name, **named, VERSION: version}
+
+
+def polars_columns(schema: Mapping[str, object]) -> tuple[ColumnSchema, ...]:
+    """A Polars schema as columns, with types as Polars prints them."""
+    return tuple(ColumnSchema(name=name, type=str(dtype)) for name, dtype in schema.items())
+
+
+Columns: TypeAlias = "Callable[[pl.Schema], tuple[ColumnSchema, ...]]"
+"""Gives the columns of a staged schema as the asset's engine names them, or refuses them."""
+
+
+def stage_frame(
+    lazy: pl.LazyFrame,
+    target: Target,
+    partition: Partition | None,
+    *,
+    folder: Path,
+    version: str,
+    columns: Columns = polars_columns,
+) -> Staged:
+    """Execute a lazy frame once, into a staged file. A failure leaves nothing behind."""
+    options = writer_options(target)
+
+    def write(path: Path) -> None:
+        lazy.sink_parquet(path, metadata=footer(target, partition, version), **options)
+
+    return stage_file(write, target, partition, folder=folder, version=version, columns=columns)
+
+
+def stage_file(
+    write: Callable[[Path], None],
+    target: Target,
+    partition: Partition | None,
+    *,
+    folder: Path,
+    version: str,
+    columns: Columns = polars_columns,
+) -> Staged:
+    """Let `write` make a staged file in this folder, then sync and measure it. A failure leaves nothing behind.
+
+    Raises PartitionError when rows lie outside the partition, LocationError when the place can't be written.
+    """
+    if not _VERSION.fullmatch(version):
+        raise LocationError(f"{version!r} can't be used as a version")
+    path = folder / f".staging-{version}.parquet"
+    try:
+        with writing(target, folder):
+            make_folder(folder)
+            write(path)
+            sync_file(path)
+        found = measure(path, target, partition)
+        named = columns(found.schema)
+    except BaseException:
+        _unlink(path)
+        raise
+    return Staged(
+        version=version,
+        staging={"file": path.name},
+        rows=found.rows,
+        bytes=path.stat().st_size,
+        columns=named,
+        time_min=found.time_min,
+        time_max=found.time_max,
+        frame=lambda: scan(path),
+    )
+
+
+def scan(path: Path) -> pl.LazyFrame:
+    """A lazy frame over one Parquet file, whatever characters its path holds."""
+    import polars as pl
+
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def with_staging(staged: Staged, **more: Any) -> Staged:
+    """The same with more members in its record."""
+    return replace(staged, staging={**staged.staging, **more})
+
+
+def staged_path(folder: Path, staging: Mapping[str, Any]) -> Path:
+    """The staged file that the journal's record means. Raises LocationError for a record that no `stage` wrote."""
+    name = staging.get("file")
+    if not isinstance(name, str) or not _STAGED_NAME.fullmatch(name):
+        raise LocationError(
+            f"{name!r} is not the name of a staged file", hint="the record of what was staged is damaged"
+        )
+    return folder / name
+
+
+def publish_file(staged: Path, final: Path, target: Target) -> None:
+    """Move a staged file into place, durably: whoever looks sees the old file or the new one."""
+    with writing(target, final):
+        staged.replace(final)
+        sync_folder(final.parent)
+
+
+def discard_file(folder: Path, staging: Mapping[str, Any]) -> None:
+    """Remove a staged file, if it is still there."""
+    _unlink(staged_path(folder, staging))
+
+
+def writer_options(target: Target) -> dict[str, Any]:
+    """The options of an asset that go to the Parquet writer. Raises DefinitionError for one that it does not know."""
+    unknown = sorted(set(target.options) - WRITER_OPTIONS)
+    if unknown:
+        message = f"the asset '{target.asset.name}' has an option {unknown[0]!r} that its materializer does not know"
+        raise DefinitionError(message, hint=f"known: {', '.join(sorted(WRITER_OPTIONS))}")
+    return dict(target.options)
+
+
+@contextmanager
+def writing(target: Target, place: Path) -> Iterator[None]:
+    """Say of an error of the file system which asset could not be written, and where; others pass."""
+    try:
+        yield
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        number = _errno(error)
+        if number not in _PLACE_ERRORS:
+            raise
+        message = f"'{target.asset.name}' can't be written: {os.strerror(number)}"
+        hint = (
+            "make room on the disk" if number in (errno.ENOSPC, errno.EDQUOT) else "see that the place can be written"
+        )
+        raise LocationError(message, where=str(place), hint=hint) from error
+
+
+def _errno(error: Exception) -> int:
+    if isinstance(error, OSError):
+        return error.errno or 0
+    # Polars wraps what the system said into the text of its own errors.
+    found = _OS_ERROR.search(str(error)) if type(error).__module__.startswith("polars") else None
+    return int(found[1]) if found else 0
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and what leads to it, durably."""
+    missing = []
+    place = folder
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    for made in reversed(missing):
+        with suppress(FileExistsError):  # another process may be at the same
+            made.mkdir()
+        sync_folder(made.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file's content to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's entries to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def content_version(path: Path) -> str:
+    """The version of a file that nobody gave one: the hash of its content, `sha256:…`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return f"sha256:{digest.hexdigest()}"
+
+
+FileState = tuple[int, int, int]
+
+
+def file_state(path: Path) -> FileState | None:
+    """What changes when a file does: mtime (ns), size, inode; None when there is no file."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class FileCache(Generic[T]):
+    """What was read from files, kept for as long as the files look unchanged."""
+
+    def __init__(self, limit: int = 10_000) -> None:
+        self._kept: dict[Path, tuple[tuple[FileState | None, ...], T]] = {}
+        self._limit = limit
+
+    def get(self, path: Path, read: Callable[[], T], *, beside: tuple[Path, ...] = ()) -> T:
+        """What `read` gave for this file, when neither it nor the files beside it changed since then."""
+        files = (path, *beside)
+        state = self._state(files)
+        kept = self._kept.get(path)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        value = read()
+        after = self._state(files)
+        newest = max((found[0] for found in after if found), default=0) // 1_000
+        if after == state and newest + _RACY_US < clock.now_us():
+            self._keep(path, state, value)
+        return value
+
+    def put(self, path: Path, value: T, *, beside: tuple[Path, ...] = ()) -> None:
+        """Keep what is known of a file by somebody who has it locked: nobody else can have changed it meanwhile."""
+        self._keep(path, self._state((path, *beside)), value)
+
+    def _state(self, files: tuple[Path, ...]) -> tuple[FileState | None, ...]:
+        return tuple(file_state(file) for file in files)
+
+    def _keep(self, path: Path, state: tuple[FileState | None, ...], value: T) -> None:
+        if len(self._kept) >= self._limit:
+            self._kept.clear()
+        self._kept[path] = (state, value)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from headwater.assets.partitions import DailyPartitions
+from headwater.assets.protocols import SqlRelation, Staged
+from headwater.errors import DefinitionError, LocationError, MaterializationError
+from headwater.materializers.csv import READER_OPTIONS, CsvMaterializer
+
+CSV = CsvMaterializer()
+AIRLINES = "carrier;name;since\nUA;United;1926-04-06\nAA;O'Hare;NA\n"
+
+
+@pytest.fixture
+def airlines(at: Any, tmp_path: Path) -> Any:
+    (tmp_path / "airlines.csv").write_text(AIRLINES)
+    return at("csv://airlines.csv", options={"separator": ";", "null_values": "NA", "try_parse_dates": True})
+
+
+def test_a_file_is_read_with_the_options_of_its_asset(airlines: Any, tmp_path: Path) -> None:
+    frame = CSV.load(airlines, None, "eager")
+    assert frame["name"].to_list() == ["United", "O'Hare"]
+    assert frame.schema["since"] == pl.Date
+    assert frame["since"].null_count() == 1
+    lazy = CSV.load(airlines, None, "lazy")
+    assert str(tmp_path / "airlines.csv") in lazy.explain(optimized=False)
+    assert CSV.load(airlines, None, "path") == tmp_path / "airlines.csv"
+    assert CSV.load(airlines, None, "pandas")["carrier"].tolist() == ["UA", "AA"]
+
+
+def test_as_sql_a_file_is_read_by_the_engine_where_the_options_allow_it(at: Any, airlines: Any) -> None:
+    plain = at("csv://airlines.csv", options={"separator": ";", "null_values": ["NA"]})
+    relation = CSV.load(plain, None, "sql")
+    assert isinstance(relation, SqlRelation)
+    with duckdb.connect() as connection:
+        assert connection.execute(relation.select).fetchall()[1] == ("AA", "O'Hare", None)
+    assert isinstance(CSV.load(airlines, None, "sql"), pl.DataFrame)
+
+
+def test_the_version_follows_the_content(airlines: Any, tmp_path: Path) -> None:
+    first = CSV.version(airlines, None)
+    assert first == CSV.version(airlines, None)
+    assert first == CsvMaterializer().version(airlines, None)
+    file = tmp_path / "airlines.csv"
+    file.write_text(AIRLINES.replace("UA", "DL"))  # of the same size
+    second = CSV.version(airlines, None)
+    assert second != first
+    file.write_text(AIRLINES)
+    assert CSV.version(airlines, None) == first
+    file.unlink()
+    assert CSV.version(airlines, None) is None
+
+
+def test_a_file_that_is_missing_or_damaged_is_named(at: Any, tmp_path: Path) -> None:
+    target = at("csv://data.csv")
+    with pytest.raises(LocationError, match="no file of 'thing'"):
+        CSV.load(target, None, "lazy")
+    for content in (b"a,b\n1,2,3\n", b"a\n\xff\xfe\n", b""):
+        (tmp_path / "data.csv").write_bytes(content)
+        with pytest.raises(LocationError) as caught:
+            CSV.load(target, None, "eager")
+        assert caught.value.where == str(tmp_path / "data.csv")
+
+
+def test_a_file_is_never_written(airlines: Any, tmp_path: Path) -> None:
+    with pytest.raises(LocationError, match="can only be read"):
+        CSV.stage(airlines, None, pl.DataFrame({"a": [1]}), version="v")
+    with pytest.raises(LocationError, match="can only be read"):
+        CSV.publish(airlines, None, Staged(version="v", staging={}))
+    CSV.discard(airlines, {})
+    assert (tmp_path / "airlines.csv").read_text() == AIRLINES
+
+
+def test_unknown_options_and_partitions_are_refused(at: Any, airlines: Any, days: DailyPartitions) -> None:
+    with pytest.raises(DefinitionError, match="'seperator'"):
+        CSV.load(at("csv://airlines.csv", options={"seperator": ";"}), None, "lazy")
+    with pytest.raises(MaterializationError, match="has no partitions"):
+        CSV.load(airlines, [days.partition("2013-01-01")], "lazy")
+
+
+def test_every_option_is_one_of_polars() -> None:
+    assert set(inspect.signature(pl.scan_csv).parameters) >= READER_OPTIONS
+
+
+@pytest.mark.parametrize("name", ["o'hare", "-rf", "[a]*?", "\u00e9", "e\u0301", "'; DROP"])
+def test_hostile_names_are_read(at: Any, tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.csv").write_text("a\n1\n")
+    target = at(f"csv://{name}.csv")
+    assert CSV.load(target, None, "eager").item() == 1
+    with duckdb.connect() as connection:
+        assert connection.execute(CSV.load(target, None, "sql").select).fetchall() == [(1,)]

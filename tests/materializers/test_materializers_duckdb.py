@@ -1,0 +1,592 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from headwater.assets.partitions import DailyPartitions, Partition
+from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
+from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
+from headwater.materializers import duckdb as module
+from headwater.materializers import locking
+from headwater.materializers.duckdb import DuckDBMaterializer, TableSource
+
+DUCK = DuckDBMaterializer()
+URI = "duckdb://warehouse.duckdb/main.delays"
+DAY = date(2013, 1, 5)
+
+
+def query(file: Path, text: str) -> list[tuple[Any, ...]]:
+    with locking.shared([file]), duckdb.connect(str(file), read_only=True) as connection:
+        return connection.execute(text).fetchall()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "warehouse.duckdb"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FOREIGN_WAIT", 0.1)
+
+
+def test_a_table_without_partitions_is_replaced_as_a_whole(at: Any, make: Any, file: Path, hidden: Any) -> None:
+    target = at(URI)
+    assert DUCK.version(target, None) is None
+    staged = make(target, pl.DataFrame({"a": [1, 2], "d": [DAY, None]}), version="v1")
+    assert [(column.name, column.type) for column in staged.columns] == [("a", "BIGINT"), ("d", "DATE")]
+    assert (DUCK.version(target, None), staged.rows) == ("v1", 2)
+    make(target, {"a": ["another type"], "x": [True]}, version="v2")
+    assert DUCK.version(target, None) == "v2"
+    assert query(file, "FROM main.delays") == [("another type", True)]
+    assert query(file, 'SELECT "table", "partition", version FROM _headwater_versions') == [("main.delays", None, "v2")]
+    assert hidden() == []
+
+
+@pytest.mark.parametrize("column", ["date", None])
+def test_a_partition_is_replaced_and_the_others_stay(
+    at: Any, make: Any, days: DailyPartitions, file: Path, column: str | None
+) -> None:
+    target = at(URI, partitioned=True, partition_column=column)
+    first, second, third = (days.partition(f"2013-01-0{day}") for day in (1, 2, 3))
+    for partition, values in ((first, [1, 2]), (second, [3]), (first, [4])):
+        frame = pl.DataFrame({"n": values}).with_columns(date=pl.lit(partition.date))
+        make(target, frame, partition, version=f"v{values[0]}")
+    assert [DUCK.version(target, part) for part in (first, second, third)] == ["v4", "v3", None]
+    assert sorted(DUCK.load(target, None, "eager").rows()) == [(3, second.date), (4, first.date)]
+    assert DUCK.load(target, [first], "eager")["n"].to_list() == [4]
+    assert DUCK.load(target, [second, third], "lazy").collect()["n"].to_list() == [3]
+    assert DUCK.load(target, [third], "lazy").collect().height == 0
+    has_our_column = query(file, "SELECT count(*) FROM duckdb_columns() WHERE column_name = '_partition'")
+    assert has_our_column == [(0 if column else 1,)]
+    make(target, pl.DataFrame(schema={"n": pl.Int64, "date": pl.Date}), first, version="empty")
+    assert DUCK.load(target, None, "eager")["n"].to_list() == [3]
+    assert DUCK.version(target, first) == "empty"
+
+
+@pytest.mark.parametrize("kind", ["text", "datetime", "zoned", "number"])
+def test_rows_of_a_partition_are_found_by_any_usable_column(
+    at: Any, make: Any, days: DailyPartitions, kind: str
+) -> None:
+    target = at(URI, partitioned=True, partition_column="p")
+    for _ in range(2):
+        for key in ("2013-03-09", "2013-03-10", "2013-03-11"):
+            partition = days.partition(key)
+            assert partition.start is not None
+            assert partition.end is not None
+            ends = [partition.start.astimezone(UTC), partition.end.astimezone(UTC) - timedelta(microseconds=1)]
+            column: Any = pl.Series(ends)
+            if kind == "datetime":
+                column = column.dt.replace_time_zone(None)
+            elif kind == "text":
+                column = [key, key]
+            elif kind == "number":
+                partition, column = Partition(key=key[-2:].lstrip("0")), [int(key[-2:])] * 2
+            make(target, {"p": column, "n": [key, key]}, partition)
+            assert DUCK.load(target, [partition], "eager")["n"].to_list() == [key, key]
+    assert DUCK.load(target, None, "eager").height == 6
+
+
+def test_rows_outside_are_refused_before_anything_is_published(
+    at: Any, make: Any, days: DailyPartitions, hidden: Any, file: Path
+) -> None:
+    target = at(URI, partitioned=True, partition_column="date")
+    for bad in (date(2013, 1, 6), None):
+        with pytest.raises(PartitionError, match="1 of 2 row lies outside"):
+            DUCK.stage(target, days.partition("2013-01-05"), {"date": [DAY, bad]}, version="v")
+    assert hidden() == []
+    assert not file.exists()
+
+
+def test_added_columns_and_wider_numbers_change_the_table(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at(URI, partitioned=True, partition_column="date")
+
+    def put(day: int, **columns: Any) -> None:
+        partition = days.partition(f"2013-01-0{day}")
+        make(target, pl.DataFrame({"date": [partition.date], **columns}), partition)
+
+    put(1, n=pl.Series([1], dtype=pl.Int32), later=[None])
+    put(2, n=pl.Series([5_000_000_000]), later=[None], added=["x"])
+    put(3, n=pl.Series([3], dtype=pl.Int16), later=[2.5])
+    put(4, N=pl.Series([4]))
+    frame = DUCK.load(target, None, "eager").sort("date")
+    assert frame["n"].to_list() == [1, 5_000_000_000, 3, 4]
+    assert frame["added"].to_list() == [None, "x", None, None]
+    assert frame["later"].to_list() == [None, None, 2.5, None]
+
+
+def test_a_column_of_another_type_is_refused_and_the_table_stays(
+    at: Any, make: Any, days: DailyPartitions, file: Path
+) -> None:
+    target = at(URI, partitioned=True, partition_column="date")
+    make(target, {"date": [date(2013, 1, 1)], "n": [1]}, days.partition("2013-01-01"), version="v1")
+    make(target, {"date": [DAY], "n": [5]}, days.partition("2013-01-05"), version="v2")
+    with pytest.raises(MaterializationError) as caught:
+        make(target, {"date": [DAY], "n": ["five"], "m": [1]}, days.partition("2013-01-05"), version="v3")
+    assert "'n' is BIGINT in the table and VARCHAR in the data" in caught.value.message
+    assert str(file) in str(caught.value.where)
+    assert DUCK.load(target, None, "eager")["n"].to_list() == [1, 5]
+    assert DUCK.version(target, days.partition("2013-01-05")) == "v2"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": [1], "A": [2]}, "columns 'a' and 'A'"),
+        ({"_partition": ["x"]}, "'_partition'"),
+        ([], "has no columns"),
+        ({"d": [timedelta(days=1)]}, "'d' is of type Duration"),
+        (7, "type int"),
+    ],
+)
+def test_what_a_table_cannot_hold_is_refused(at: Any, hidden: Any, value: Any, message: str) -> None:
+    with pytest.raises(ReturnTypeError, match=message):
+        DUCK.stage(at(URI), None, value, version="v")
+    assert hidden() == []
+
+
+def test_every_type_comes_back(at: Any, make: Any) -> None:
+    frame = pl.DataFrame(
+        {
+            "i": pl.Series([1, None], dtype=pl.Int8),
+            "u": pl.Series([2**64 - 1, 0], dtype=pl.UInt64),
+            "f": [1.5, None],
+            "b": [True, None],
+            "s": ["o'hare", "\U0001f600"],
+            "bin": [b"\0", None],
+            "d": [DAY, None],
+            "t": [datetime(2013, 1, 1, 12), None],
+            "z": [datetime(2013, 1, 1, 12, tzinfo=UTC), None],
+            "dec": [Decimal("1.25"), None],
+            "l": [["a", None], None],
+            "st": [{"x": 1, "y": "a"}, {"x": None, "y": None}],
+        }
+    )
+    make(at(URI), frame)
+    assert DUCK.load(at(URI), None, "eager").equals(frame)
+    assert DUCK.load(at(URI), None, "lazy").collect_schema() == frame.schema
+
+
+def test_a_lazy_frame_reads_only_what_is_asked_for(at: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = at(URI)
+    make(target, pl.DataFrame({"a": range(10), "b": range(10), "c": ["x", "y"] * 5}))
+    lazy = DUCK.load(target, None, "lazy")
+    asked = []
+    original = TableSource._read
+    monkeypatch.setattr(TableSource, "_read", lambda self, *what: (asked.append(what), original(self, *what))[1])
+    eager = DUCK.load(target, None, "eager")
+    for plan in (
+        lambda f: f.select("a"),
+        lambda f: f.filter(pl.col("b") > 5).select("a"),
+        lambda f: f.head(3),
+        lambda f: f.head(6).filter(pl.col("b") > 2),
+        lambda f: f.filter(pl.col("b") > 2).head(2),
+        lambda f: f.select(pl.len()),
+        lambda f: f.filter(pl.col("c") == "x").select(pl.len()),
+        lambda f: f.group_by("c").agg(pl.col("a").sum()).sort("c"),
+        lambda f: f.tail(2),
+    ):
+        expected = plan(eager.lazy()).collect()
+        assert plan(lazy).collect().equals(expected)
+        assert plan(lazy).collect(engine="streaming").equals(expected)
+    assert lazy.select("a").collect().width == 1
+    assert asked[-1] == (["a"], None)
+    assert lazy.head(2).collect().height == 2
+    assert asked[-1] == (None, 2)
+
+
+def test_a_lazy_frame_shows_the_table_as_it_is_when_executed(at: Any, make: Any) -> None:
+    make(at(URI), {"a": [1]})
+    lazy = DUCK.load(at(URI), None, "lazy")
+    make(at(URI), {"a": [2]})
+    assert lazy.collect().item() == 2
+
+
+def test_the_source_of_a_lazy_frame_says_what_it_reads(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at(URI, partitioned=True)
+    partition = days.partition("2013-01-01")
+    make(target, {"a": [1]}, partition)
+    node = DUCK.load(target, [partition], "lazy")._ldf.visit()
+    source = node.view_current_node().options[0].io_source
+    assert isinstance(source, TableSource)
+    assert source.target == target
+    assert source.partitions == (partition,)
+
+
+def test_the_other_forms(at: Any, make: Any, file: Path, days: DailyPartitions) -> None:
+    target = at("duckdb://warehouse.duckdb/gold.o'hare", partitioned=True)
+    partition = Partition(key="a'b{db}")
+    make(target, {"a": [1, 2]}, partition)
+    make(target, {"a": [3]}, Partition(key="other"))
+    assert DUCK.load(target, [partition], "pandas")["a"].tolist() == [1, 2]
+    relation = DUCK.load(target, [partition], "relation")
+    assert (relation.columns, relation.fetchall()) == (["a"], [(1,), (2,)])
+    assert DUCK.load(target, None, "path") == file
+    found = DUCK.load(target, [partition], "sql")
+    assert isinstance(found, SqlRelation)
+    assert found.database == file
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{file}' AS w (READ_ONLY)")
+        assert connection.execute(found.select.replace("{db}", "w")).fetchall() == [(1,), (2,)]
+
+
+def test_a_relation_that_is_still_open_blocks_nobody(at: Any, make: Any) -> None:
+    make(at(URI), {"a": [1]})
+    relation = DUCK.load(at(URI), None, "relation")
+    make(at(URI), {"a": [2]})
+    assert relation.fetchall() == [(1,)]
+
+
+def test_pyarrow_is_asked_for_when_it_is_missing(at: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(at(URI), {"a": [1]})
+
+    def missing(self: pl.DataFrame) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow'")
+
+    monkeypatch.setattr(pl.DataFrame, "to_arrow", missing)
+    with pytest.raises(MaterializationError, match="pyarrow is not installed"):
+        DUCK.load(at(URI), None, "arrow")
+
+
+def test_what_is_not_there_is_said(at: Any, make: Any) -> None:
+    with pytest.raises(LocationError, match=r"no table main\.delays"):
+        DUCK.load(at(URI), None, "lazy")
+    make(at("duckdb://warehouse.duckdb/other"), {"a": [1]})
+    with pytest.raises(LocationError, match=r"no table main\.delays"):
+        DUCK.load(at(URI), None, "lazy")
+
+
+def test_a_version_ends_with_its_table(at: Any, make: Any, file: Path) -> None:
+    make(at(URI), {"a": [1]}, version="v1")
+    with locking.exclusive(file), duckdb.connect(str(file)) as connection:
+        connection.execute("DROP TABLE delays")
+    assert DUCK.version(at(URI), None) is None
+
+
+def test_a_query_is_executed_in_the_engine_and_keeps_its_types(
+    at: Any, make: Any, tmp_path: Path, days: DailyPartitions
+) -> None:
+    flights = at("parquet://lake/flights", partitioned=True)
+    carriers = at("duckdb://other.duckdb/carriers")
+    make(flights, {"carrier": ["UA", "UA", "AA"], "delay": [2**62, 2**62, 5]}, days.partition("2013-01-01"))
+    make(carriers, {"carrier": ["UA", "AA"], "name": ["United", "American"]})
+    from headwater.materializers.parquet import ParquetMaterializer
+
+    text = """
+        SELECT name, sum(delay) AS total, {{'n': count(*)}} AS box, INTERVAL 2 DAY AS span, max(bonus) AS bonus
+        FROM {flights} JOIN {names} USING (carrier) JOIN {extra} USING (carrier)
+        GROUP BY name ORDER BY names.name -- the end
+    """.replace("names.name", "name")
+    inputs = {
+        "flights": ParquetMaterializer().load(flights, None, "sql"),
+        "names": DUCK.load(carriers, None, "sql"),
+        "extra": pl.DataFrame({"carrier": ["UA", "AA"], "bonus": [1, None], "nothing": [None, None]}),
+    }
+    staged = make(at(URI), SqlQuery(text=text, inputs=inputs), version="v1")
+    assert [column.type for column in staged.columns] == [
+        "VARCHAR",
+        "HUGEINT",
+        "STRUCT(n BIGINT)",
+        "INTERVAL",
+        "BIGINT",
+    ]
+    assert staged.rows == 2
+    assert query(tmp_path / "warehouse.duckdb", "SELECT name, total, box, span, bonus FROM delays") == [
+        ("American", 5, {"n": 1}, timedelta(days=2), None),
+        ("United", 2**63, {"n": 2}, timedelta(days=2), 1),
+    ]
+    assert query(tmp_path / "warehouse.duckdb", "SELECT typeof(total), typeof(span) FROM delays LIMIT 1") == [
+        ("HUGEINT", "INTERVAL")
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    assert DUCK.load(at(URI), None, "lazy").collect()["total"].to_list() == [5, 2**63]
+
+
+def test_a_query_may_read_the_database_that_it_writes_to(at: Any, make: Any, days: DailyPartitions) -> None:
+    source, target = at("duckdb://warehouse.duckdb/a"), at("duckdb://warehouse.duckdb/b")
+    make(source, {"n": [1, 2]})
+    lazy = DUCK.load(source, None, "lazy")
+    inputs = {"a": DUCK.load(source, None, "sql"), "again": lazy}
+    make(target, SqlQuery(text="SELECT sum(n)::BIGINT AS n FROM (FROM {a} UNION ALL FROM {again})", inputs=inputs))
+    assert DUCK.load(target, None, "eager").item() == 6
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT 1 AS a; DROP TABLE x", "DROP TABLE x", "", "COPY (SELECT 1) TO '/tmp/headwater-never'", "PRAGMA version"],
+)
+def test_anything_but_one_select_is_refused(at: Any, hidden: Any, text: str) -> None:
+    with pytest.raises(ReturnTypeError, match="not one SELECT"):
+        DUCK.stage(at(URI), None, SqlQuery(text=text, inputs={}), version="v")
+    assert hidden() == []
+
+
+def test_an_error_in_a_query_is_the_engines_own_and_leaves_nothing(at: Any, hidden: Any) -> None:
+    with pytest.raises(duckdb.Error, match="nowhere"):
+        DUCK.stage(at(URI), None, SqlQuery(text="SELECT * FROM nowhere", inputs={}), version="v")
+    assert hidden() == []
+
+
+def test_publishing_twice_changes_nothing(at: Any, days: DailyPartitions, hidden: Any) -> None:
+    target, partition = at(URI, partitioned=True), days.partition("2013-01-01")
+    staged = DUCK.stage(target, partition, {"a": [1]}, version="v1")
+    again = Staged(version="v1", staging=dict(staged.staging))
+    DUCK.publish(target, partition, again)
+    DUCK.publish(target, partition, again)
+    assert DUCK.load(target, None, "eager").rows() == [(1,)]
+    DUCK.discard(target, staged.staging)
+    assert hidden() == []
+    with pytest.raises(LocationError, match="not there any more"):
+        DUCK.publish(target, partition, Staged(version="v2", staging={"file": ".staging-v2.parquet"}))
+
+
+def test_a_tampered_record_can_put_no_statement_into_the_transaction(at: Any, make: Any, file: Path) -> None:
+    make(at("duckdb://warehouse.duckdb/precious"), {"a": [1]})
+    staged = DUCK.stage(at(URI), None, {"a": [1]}, version="v1")
+    types = {"a": "BIGINT) FROM x; DROP TABLE precious; --", "b; DROP TABLE precious": "HUGEINT"}
+    DUCK.publish(at(URI), None, Staged(version="v1", staging={**staged.staging, "types": types}))
+    assert query(file, "SELECT a FROM precious") == [(1,)]
+    assert query(file, "SELECT a FROM delays") == [(1,)]
+
+
+def test_a_part_never_replaces_the_whole(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at(URI, partitioned=True)
+    make(target, {"a": [1]}, days.partition("2013-01-01"))
+    with pytest.raises(MaterializationError, match="needs a partition"):
+        make(target, {"a": [2]})
+    with pytest.raises(MaterializationError, match="has no partitions"):
+        make(at(URI), {"a": [2]}, days.partition("2013-01-01"))
+    assert DUCK.load(target, None, "eager")["a"].to_list() == [1]
+
+
+def test_versions_are_read_again_only_when_the_file_changed(
+    at: Any, make: Any, days: DailyPartitions, monkeypatch: pytest.MonkeyPatch, file: Path
+) -> None:
+    target = at(URI, partitioned=True)
+    make(target, {"a": [1]}, days.partition("2013-01-01"), version="v1")
+    os.utime(file, ns=(1_000_000_000, 1_000_000_000))  # old enough to be trusted
+    materializer = DuckDBMaterializer()
+    reads = []
+    original = module._read
+    monkeypatch.setattr(module, "_read", lambda path: (reads.append(path), original(path))[1])
+    for _ in range(3):
+        assert materializer.version(target, days.partition("2013-01-01")) == "v1"
+        assert materializer.version(target, days.partition("2013-01-02")) is None
+    assert len(reads) == 1
+    make(target, {"a": [1]}, days.partition("2013-01-01"), version="v2")
+    assert materializer.version(target, days.partition("2013-01-01")) == "v2"
+
+
+_HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_file_held_by_another_program_is_an_error_that_names_it(
+    at: Any, make: Any, file: Path, impatient: None, hidden: Any
+) -> None:
+    make(at(URI), {"a": [1]}, version="v1")
+    run = [sys.executable, "-c", _HOLD, str(file)]
+    with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "open\n"
+        staged = DUCK.stage(at(URI), None, {"a": [2]}, version="v2")
+        with pytest.raises(LocationError, match=rf"held by another program \(process {holder.pid}\)"):
+            DUCK.publish(at(URI), None, staged)
+        with pytest.raises(LocationError, match="held by another program"):
+            DUCK.load(at(URI), None, "eager")
+        holder.stdin.close()
+        holder.wait()
+    DUCK.publish(at(URI), None, staged)
+    assert DUCK.version(at(URI), None) == "v2"
+    assert hidden() == []
+
+
+def test_a_file_open_in_this_process_is_an_error_that_says_so(at: Any, make: Any, file: Path, impatient: None) -> None:
+    make(at(URI), {"a": [1]})
+    with (
+        duckdb.connect(str(file), read_only=True),
+        pytest.raises(LocationError, match="open elsewhere in this process"),
+    ):
+        make(at(URI), {"a": [2]})
+    make(at(URI), {"a": [3]})
+
+
+def test_a_file_that_is_no_database_is_named_and_kept(at: Any, file: Path) -> None:
+    file.write_bytes(b"something else" * 1_000)
+    staged = DUCK.stage(at(URI), None, {"a": [1]}, version="v")
+    for run in (
+        lambda: DUCK.publish(at(URI), None, staged),
+        lambda: DUCK.version(at(URI), None),
+        lambda: DUCK.load(at(URI), None, "lazy"),
+    ):
+        with pytest.raises(LocationError, match="can't be opened") as caught:
+            run()
+        assert caught.value.where == str(file)
+    assert file.read_bytes() == b"something else" * 1_000
+
+
+def test_our_own_lock_is_waited_for_and_names_its_holder(file: Path) -> None:
+    entered = []
+    with locking.exclusive(file):
+        with pytest.raises(LockTimeout, match=str(os.getpid())), locking.shared([file], wait=0.05):
+            entered.append("reader")
+        with pytest.raises(LockTimeout), locking.exclusive(file, wait=0.05):
+            entered.append("writer")
+    with locking.shared([file]), locking.shared([file, file], wait=0.05):
+        entered.append("both")
+    assert entered == ["both"]
+
+
+_PUBLISH = """
+import sys
+from pathlib import Path
+from headwater.assets.location import asset_ref
+from headwater.assets.partitions import DailyPartitions
+from headwater.assets.protocols import Target
+from headwater.materializers.registry import for_ref
+root, worker = Path(sys.argv[1]), int(sys.argv[2])
+days = DailyPartitions("2013-01-01", "2014-01-01")
+uri = "duckdb://warehouse.duckdb/main.delays"
+target = Target(asset=asset_ref("delays", uri, root=root), root=root, partitioned=True)
+materializer = for_ref(target.asset)
+for number in range(worker, 16, 4):
+    partition = days.partition(f"2013-{1 + number // 28:02}-{1 + number % 28:02}")
+    staged = materializer.stage(target, partition, {"n": [number] * 3}, version=f"v{number}")
+    materializer.publish(target, partition, staged)
+    assert materializer.version(target, partition) == f"v{number}"
+"""
+
+
+def test_processes_that_publish_to_one_file_lose_nothing(at: Any, tmp_path: Path, days: DailyPartitions) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
+    workers = [
+        subprocess.Popen([sys.executable, "-c", _PUBLISH, str(tmp_path), str(number)], env=environment)
+        for number in range(4)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0, 0, 0]
+    target = at(URI, partitioned=True)
+    rows = DUCK.load(target, None, "eager").group_by("n").len().sort("n").rows()
+    assert rows == [(number, 3) for number in range(16)]
+    keys = [f"2013-{1 + number // 28:02}-{1 + number % 28:02}" for number in range(16)]
+    assert [DUCK.version(target, days.partition(key)) for key in keys] == [f"v{number}" for number in range(16)]
+
+
+def test_threads_that_read_and_publish_at_once_lose_nothing(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at(URI, partitioned=True)
+    make(target, {"n": [0]}, days.partition("2013-01-01"))
+    failed: list[Exception] = []
+
+    def work(day: int) -> None:
+        try:
+            for _ in range(2):
+                make(target, {"n": [day]}, days.partition(f"2013-01-{day:02}"))
+                assert day in DUCK.load(target, None, "lazy").collect()["n"].to_list()
+                assert DUCK.load(target, None, "relation").fetchall()
+        except Exception as error:  # noqa: BLE001 (shown by the assertion below)
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(day,)) for day in range(2, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert sorted(DUCK.load(target, None, "eager")["n"].to_list()) == [0, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "name", ["o'hare", 'a"b', "'; DROP TABLE x; --", "{7*7}", "-rf", "year=2013", "\u00e9", "e\u0301", "\U0001f600"]
+)
+def test_hostile_names_make_the_round_trip(at: Any, make: Any, tmp_path: Path, name: str) -> None:
+    braced = name.replace("{", "{{").replace("}", "}}")
+    target = at(f"duckdb://{braced}/{braced}.duckdb/{braced}.{braced}", partitioned=True)
+    frame = {name: [name], "{db}": ["{db}"]}
+    make(target, frame, Partition(key=name), version="v1")
+    make(target, frame, Partition(key=f"{name}{{db}}"), version="v2")
+    assert DUCK.load(target, [Partition(key=name)], "lazy").collect().to_dict(as_series=False) == frame
+    assert DUCK.load(target, [Partition(key=f"{name}{{db}}")], "eager").height == 1
+    assert DUCK.version(target, Partition(key=name)) == "v1"
+    assert {path.parent for path in tmp_path.rglob("*.duckdb")} == {tmp_path / name}
+
+
+def test_extensions_are_not_fetched(at: Any) -> None:
+    connection = module.memory()
+    settings = connection.execute(
+        "SELECT current_setting('autoinstall_known_extensions'), current_setting('autoload_known_extensions')"
+    ).fetchall()
+    connection.close()
+    assert settings == [(False, False)]
+
+
+def test_a_process_that_used_both_libraries_ends_quietly(tmp_path: Path) -> None:
+    code = """
+from headwater.materializers.duckdb import memory, frame_of_relation, pandas_of_frame
+pandas_of_frame(frame_of_relation(memory().sql("select 1 as a")))
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+
+
+_FORK = """
+import os, sys, threading
+from pathlib import Path
+from headwater.assets.location import asset_ref
+from headwater.assets.protocols import Target
+from headwater.materializers import duckdb as module, locking
+from headwater.materializers.registry import for_ref
+root, busy = Path(sys.argv[1]), sys.argv[2] == "busy"
+target = Target(asset=asset_ref("thing", "duckdb://w.duckdb/x", root=root), root=root)
+other = Target(asset=asset_ref("other", "duckdb://other.duckdb/x", root=root), root=root)
+materializer = for_ref(target.asset)
+def make(target, version):
+    materializer.publish(target, None, materializer.stage(target, None, {"a": [version]}, version=version))
+make(target, "parent"), make(other, "parent")
+started, finish = threading.Event(), threading.Event()
+def read():
+    with module.reading(root / "other.duckdb"):
+        started.set()
+        finish.wait()
+thread = threading.Thread(target=read)
+if busy:
+    thread.start()
+    started.wait()
+child = os.fork()
+if child == 0:  # without Polars, whose threads are not there any more
+    assert materializer.version(target, None) == "parent"
+    with locking.exclusive(root / "w.duckdb"), module._engine.attached(root / "w.duckdb", "READ_WRITE") as opened:
+        opened.connection.execute(f"UPDATE {opened.book} SET version = 'child'")
+    assert materializer.version(target, None) == "child"
+    sys.exit(7)
+status = os.waitpid(child, 0)[1]
+finish.set()
+if busy:
+    thread.join()
+assert materializer.version(target, None) == "child", materializer.version(target, None)
+make(target, "again")
+assert materializer.load(target, None, "eager").item() == "again"
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize("state", ["idle", "busy"])
+def test_a_forked_child_works_with_files_and_ends_as_it_should(tmp_path: Path, state: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
+    run = [sys.executable, "-W", "ignore", "-c", _FORK, str(tmp_path), state]
+    found = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=30)
+    assert (found.returncode, found.stdout) == (0, "7\n"), found.stderr

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from headwater.assets.events import AssetRef
+from headwater.assets.partitions import DailyPartitions
+from headwater.assets.protocols import SqlRelation, Target
+from headwater.errors import LocationError, MaterializationError, PartitionError, ReturnTypeError
+from headwater.materializers import memory, registry
+from headwater.materializers.convert import as_eager, as_lazy, convert, form_of
+from headwater.materializers.memory import MemoryMaterializer
+from headwater.materializers.registry import for_ref
+
+MEMORY = MemoryMaterializer()
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    yield
+    memory.clear()
+
+
+def test_any_value_is_kept_as_it_is(at: Any, make: Any) -> None:
+    target, value = at("memory://x"), {"anything": object()}
+    assert MEMORY.version(target, None) is None
+    make(target, value, version="v1")
+    assert MEMORY.load(target, None, "any") is value
+    assert MEMORY.version(target, None) == "v1"
+
+
+def test_frames_are_measured_and_lazy_ones_executed_once(at: Any, make: Any) -> None:
+    calls = []
+
+    def spy(frame: pl.DataFrame) -> pl.DataFrame:
+        calls.append(1)
+        return frame
+
+    target = at("memory://x", time_column="t")
+    staged = make(target, pl.LazyFrame({"t": [datetime(2013, 1, 1, tzinfo=UTC)]}).map_batches(spy))
+    assert (staged.rows, staged.time_max, len(calls)) == (1, 1_356_998_400_000_000, 1)
+    assert staged.frame().collect().height == 1
+    for _ in range(2):
+        assert MEMORY.load(target, None, "lazy").collect().height == 1
+    assert len(calls) == 1
+
+
+def test_nothing_is_seen_before_it_is_published(at: Any, make: Any) -> None:
+    target = at("memory://x")
+    make(target, 1, version="old")
+    staged = MEMORY.stage(target, None, 2, version="new")
+    assert MEMORY.load(target, None, "any") == 1
+    MEMORY.discard(target, staged.staging)
+    MEMORY.discard(target, staged.staging)
+    with pytest.raises(LocationError, match="not there any more"):
+        MEMORY.publish(target, None, staged)
+    assert MEMORY.version(target, None) == "old"
+    again = MEMORY.stage(target, None, 3, version="newer")
+    MEMORY.publish(target, None, again)
+    MEMORY.publish(target, None, again)
+    assert MEMORY.load(target, None, "any") == 3
+
+
+def test_partitions_of_frames_are_put_together(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at("memory://x", partitioned=True, partition_column="d")
+    for day in (1, 2):
+        make(target, pl.DataFrame({"d": [date(2013, 1, day)]}), days.partition(f"2013-01-0{day}"))
+    assert MEMORY.load(target, None, "eager").height == 2
+    assert MEMORY.load(target, [days.partition("2013-01-02")], "lazy").collect().item() == date(2013, 1, 2)
+    with pytest.raises(LocationError, match="no data"):
+        MEMORY.load(target, [days.partition("2013-01-03")], "lazy")
+    with pytest.raises(PartitionError):
+        make(target, pl.DataFrame({"d": [date(2013, 1, 4)]}), days.partition("2013-01-03"))
+
+
+def test_projects_do_not_see_each_others_values(at: Any, make: Any, tmp_path: Path) -> None:
+    target = at("memory://x")
+    make(target, 1)
+    other = Target(asset=target.asset, root=tmp_path / "other")
+    assert MEMORY.version(other, None) is None
+
+
+class _Plugin(MemoryMaterializer):
+    pass
+
+
+def test_plugins_are_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    entry = EntryPoint(name="ftp", value=f"{__name__}:_Plugin", group="headwater.materializers")
+    monkeypatch.setattr(EntryPoint, "load", lambda self: _Plugin)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(registry, "_made", {})
+    ref = AssetRef(name="x", uri="ftp://h/x", kind="ftp", namespace="ftp://h", dataset="x")
+    assert isinstance(for_ref(ref), _Plugin)
+    unknown = AssetRef(name="x", uri="gopher://h/x", kind="gopher", namespace="gopher://h", dataset="x")
+    with pytest.raises(LocationError, match="scheme 'gopher'"):
+        for_ref(unknown)
+
+
+def test_forms_are_known_by_the_class_of_an_annotation() -> None:
+    import pandas as pd
+
+    assert form_of(pl.LazyFrame) == "lazy"
+    assert form_of(pl.DataFrame) == "eager"
+    assert form_of(pd.DataFrame) == "pandas"
+    assert form_of(duckdb.DuckDBPyRelation) == "relation"
+    assert form_of(Path) == "path"
+    assert form_of(SqlRelation) == "sql"
+    assert form_of(Any) == "any"
+    assert form_of(object) == "any"
+    for other in (int, dict, "text", None, pl.Series, list[int]):
+        assert form_of(other) is None
+
+
+def test_a_value_of_the_form_asked_for_is_given_back_itself() -> None:
+    for value, form in ((pl.DataFrame({"a": [1]}), "eager"), (pl.LazyFrame({"a": [1]}), "lazy"), (7, "any")):
+        assert convert(value, form) is value  # type: ignore[arg-type]
+
+
+def test_every_table_becomes_every_other() -> None:
+    frame = pl.DataFrame({"a": [1, 2], "s": ["x", None], "t": [datetime(2013, 1, 1, tzinfo=UTC)] * 2})
+    values = [frame, frame.lazy(), frame.to_dicts(), frame.to_dict(as_series=False)]
+    values += [convert(frame, "pandas"), convert(frame, "relation")]
+    for value in values:
+        assert as_eager(value).equals(frame), type(value)
+        assert as_lazy(value).collect().equals(frame)
+        assert convert(value, "pandas")["a"].tolist() == [1, 2]
+        assert convert(value, "relation").aggregate("sum(a)").fetchall() == [(3,)]
+
+
+def test_what_has_no_other_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MaterializationError, match="as a path"):
+        convert(pl.DataFrame(), "path")
+    with pytest.raises(MaterializationError, match=r"as a polars\.LazyFrame"):
+        convert(tmp_path, "lazy")
+    with pytest.raises(ReturnTypeError, match="type int"):
+        convert(7, "eager")
+
+
+def test_rows_whose_first_hundred_hold_only_nulls_are_understood() -> None:
+    frame = as_eager([{"a": None}] * 200 + [{"a": 1.5}])
+    assert frame["a"].to_list()[-1] == 1.5
+    with pytest.raises(ReturnTypeError, match="make no table"):
+        as_eager({"a": [1, 2], "b": [1]})
