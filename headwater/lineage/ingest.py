@@ -1,0 +1,131 @@
+"""Events from the journal into the tables of the projection: in bulk, each once, in whatever order they come."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headwater.ids import new_id
+from headwater.lineage.statements import statements
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from headwater.core.journal.reader import Batch, Position
+
+_log = logging.getLogger(__name__)
+
+CHUNK_BYTES = 256 << 20
+"""How much of the journal is handed to DuckDB at once: it bounds the disk and the memory that a rebuild takes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Chunk:
+    """Lines of the journal in a file of their own, ready for DuckDB, and how far they reach."""
+
+    path: Path
+    size: int = 0
+    lines: int = 0
+    longest: int = 0
+    reached: list[tuple[str, int, int, bool]] = field(default_factory=list)
+
+
+def ingest(
+    connection: DuckDBPyConnection,
+    batches: Iterable[Batch],
+    tmp: Path,
+    *,
+    until: Mapping[str, Position] | None = None,
+) -> int:
+    """Put batches into the tables, with the positions that they reach, in one transaction; how many lines were read.
+
+    With `until`, events at or past these positions (or of writers that it does not name) are left out.
+    """
+    todo = iter(batches)
+    first = next(todo, None)
+    if first is None:
+        return 0
+    lines = 0
+    with transaction(connection):
+        connection.execute(statements("staging.sql")["begin"])
+        for chunk in spool(chain([first], todo), tmp):
+            _insert(connection, chunk, until)
+            lines += chunk.lines
+        if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
+            connection.execute(statements("staging.sql")["latest"])
+    return lines
+
+
+@contextmanager
+def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
+    """All or nothing."""
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        _give_up(connection)
+        raise
+
+
+def _give_up(connection: DuckDBPyConnection) -> None:
+    import duckdb
+
+    try:
+        connection.execute("ROLLBACK")
+    except duckdb.Error:  # a database that failed badly is closed, which rolls back as well
+        _log.debug("the projection could not roll back", exc_info=True)
+
+
+def spool(batches: Iterable[Batch], tmp: Path) -> Iterator[Chunk]:
+    """Write the lines of batches to files of about `CHUNK_BYTES`; each file is gone when the next one is asked for."""
+    todo = iter(batches)
+    for first in todo:
+        chunk = Chunk(path=tmp / f"ingest-{new_id()}.ndjson")
+        try:
+            with os.fdopen(os.open(chunk.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                for batch in chain([first], todo):
+                    data = b"\n".join(batch.lines)
+                    file.write(data + b"\n" if data else b"")
+                    _count(chunk, batch, len(data))
+                    if chunk.size >= CHUNK_BYTES:
+                        break
+            yield chunk
+        finally:
+            chunk.path.unlink(missing_ok=True)
+
+
+def _count(chunk: Chunk, batch: Batch, size: int) -> None:
+    chunk.size += size
+    chunk.lines += len(batch.lines)
+    chunk.longest = max(chunk.longest, max(map(len, batch.lines), default=0))
+    chunk.reached.append((batch.writer, batch.position.seq, batch.position.offset, batch.closed))
+    for damage in batch.damage:
+        _log.warning("the journal is damaged: %s", damage)
+
+
+def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Position] | None) -> None:
+    own, kinds = statements("staging.sql"), statements("ingest.sql")
+    connection.execute(own["stage"], {"path": _literal(chunk.path), "longest": max(chunk.longest + 1, 1 << 20)})
+    if until is not None:
+        seqs = [position.seq for position in until.values()]
+        connection.execute(own["trim"], {"writers": list(until), "seqs": seqs})
+    for (kind,) in connection.execute(own["kinds"]).fetchall():
+        if kind is None:
+            _log.warning("a line of the journal is no event and was left out")
+        elif kind in kinds:
+            connection.execute(kinds[kind])
+    writers, seqs, offsets, closed = map(list, zip(*chunk.reached, strict=True))
+    connection.execute(own["reached"], {"writers": writers, "seqs": seqs, "offsets": offsets, "closed": closed})
+    connection.execute(own["positions"])
+
+
+def _literal(path: Path) -> str:
+    # DuckDB reads a path as a glob; a home may well have a bracket in its name.
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

@@ -1,0 +1,1 @@
+"""OpenLineage: the journal's events as other tools' catalogs read them, and their delivery."""

@@ -1,0 +1,257 @@
+"""The facets that Headwater fills, as plain JSON values.
+
+The client's own classes would do, but importing them costs half a second, and serialising through them is many times
+slower than through these functions. A test builds the same events with the client's classes, and so holds the schema
+URLs below. Records of the journal come as plain values too: a function takes them as they stand there.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from headwater import clock
+
+PRODUCER = "https://github.com/headwater-data/headwater"
+_SPEC = "https://openlineage.io/spec"
+EVENT_SCHEMA = f"{_SPEC}/2-0-2/OpenLineage.json#/$defs/RunEvent"
+INTEGRATION = "HEADWATER"
+
+Plain: TypeAlias = Mapping[str, Any]
+"""A record of the journal as plain JSON values."""
+Facet: TypeAlias = dict[str, Any]
+Source: TypeAlias = tuple[str, str]
+"""A dataset: its namespace and name."""
+
+
+def _base(version: str, schema: str, definition: str | None = None) -> Facet:
+    url = f"{_SPEC}/facets/{version}/{schema}.json#/$defs/{definition or schema}"
+    return {"_producer": PRODUCER, "_schemaURL": url}
+
+
+_PROCESSING_ENGINE = _base("1-1-1", "ProcessingEngineRunFacet")
+_NOMINAL_TIME = _base("1-0-1", "NominalTimeRunFacet")
+_PARENT = _base("1-2-0", "ParentRunFacet")
+_ERROR_MESSAGE = _base("1-0-1", "ErrorMessageRunFacet")
+_JOB_TYPE = _base("2-0-4", "JobTypeJobFacet")
+_SOURCE_CODE_LOCATION = _base("1-1-0", "SourceCodeLocationJobFacet")
+_SQL = _base("1-1-0", "SQLJobFacet")
+_LINEAGE = _base("1-0-0", "LineageFacet", "LineageJobFacet")
+_DATASOURCE = _base("1-0-1", "DatasourceDatasetFacet")
+_SCHEMA = _base("1-2-0", "SchemaDatasetFacet")
+_VERSION = _base("1-0-1", "DatasetVersionDatasetFacet")
+_OWNERSHIP = _base("1-0-1", "OwnershipDatasetFacet")
+_TAGS = _base("1-0-0", "TagsDatasetFacet")
+_DOCUMENTATION = _base("1-1-0", "DocumentationDatasetFacet")
+_COLUMN_LINEAGE = _base("1-2-0", "ColumnLineageDatasetFacet")
+_ASSERTIONS = _base("1-1-0", "DataQualityAssertionsDatasetFacet")
+_OUTPUT_STATISTICS = _base("1-0-2", "OutputStatisticsOutputDatasetFacet")
+_INPUT_SUBSET = _base("1-0-0", "BaseSubsetDatasetFacet", "InputSubsetInputDatasetFacet")
+_OUTPUT_SUBSET = _base("1-0-0", "BaseSubsetDatasetFacet", "OutputSubsetOutputDatasetFacet")
+
+# A namespace need not be a URI ("file", "bigquery"); an IPv6 host is left alone, since quoting would break it.
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://(?!\[)", re.IGNORECASE)
+_DIALECTS = {"duckdb": "duckdb", "postgres": "postgres", "postgresql": "postgres"}
+
+
+# Runs
+
+
+@functools.cache
+def processing_engine() -> Facet:
+    """Headwater and its version."""
+    # The package itself stands above this layer: its version is read without importing it.
+    version = str(getattr(sys.modules["headwater"], "__version__", "unknown"))
+    return {**_PROCESSING_ENGINE, "name": "Headwater", "version": version, "openlineageAdapterVersion": version}
+
+
+def nominal_time(start: int | None, end: int | None) -> Facet | None:
+    """The window that a run is for, from microseconds since the epoch; none without a start."""
+    if start is None:
+        return None
+    facet = {**_NOMINAL_TIME, "nominalStartTime": clock.rfc3339(start)}
+    if end is not None:
+        facet["nominalEndTime"] = clock.rfc3339(end)
+    return facet
+
+
+def parent(namespace: str, run: tuple[str, str], root: tuple[str, str]) -> Facet:
+    """The parent and the root of a run, each as (runId, job name)."""
+    return {
+        **_PARENT,
+        "run": {"runId": run[0]},
+        "job": {"namespace": namespace, "name": run[1]},
+        "root": {"run": {"runId": root[0]}, "job": {"namespace": namespace, "name": root[1]}},
+    }
+
+
+def error_message(error: Plain | None) -> Facet | None:
+    """What a run failed with."""
+    if error is None:
+        return None
+    text = f"{error['type']}: {error['message']}"
+    facet = {**_ERROR_MESSAGE, "message": text, "programmingLanguage": "PYTHON"}
+    if error.get("traceback"):
+        facet["stackTrace"] = error["traceback"]
+    return facet
+
+
+# Jobs
+
+
+def job_type(kind: str) -> Facet:
+    """Batch, ours, and what kind of job: FLOW, BACKFILL, MATERIALIZE or TASK."""
+    return {**_JOB_TYPE, "processingType": "BATCH", "integration": INTEGRATION, "jobType": kind}
+
+
+def source_code_location(source: Plain | None) -> Facet | None:
+    """Where the job's function is defined.
+
+    The schema asks for a URL, and the journal knows no repository: so the type is "file" and the URL a file's, relative
+    to the project's root where the file lies in it. `version` is the hash of the function's source.
+    """
+    if source is None:
+        return None
+    url = f"file:{_quoted(('//' if source['file'].startswith('/') else '') + source['file'])}#L{source['line']}"
+    return {**_SOURCE_CODE_LOCATION, "type": "file", "url": url, "path": source["file"], "version": source["hash"]}
+
+
+def sql(query: str | None, kind: str) -> Facet | None:
+    """The query of a materialization inside an engine; `kind` is its asset's."""
+    if query is None:
+        return None
+    facet = {**_SQL, "query": query}
+    if kind in _DIALECTS:
+        facet["dialect"] = _DIALECTS[kind]
+    return facet
+
+
+def lineage(output: Source, inputs: Iterable[Source]) -> Facet:
+    """Exactly these datasets went into the output, so that nobody need infer it. No input means that there is none."""
+    entry = {
+        "namespace": output[0],
+        "name": output[1],
+        "type": "DATASET",
+        "inputs": [{"namespace": namespace, "name": name, "type": "DATASET"} for namespace, name in inputs],
+    }
+    return {**_LINEAGE, "entries": [entry]}
+
+
+# Datasets
+
+
+@functools.lru_cache(maxsize=1024)
+def datasource(namespace: str) -> Facet:
+    """The store that a dataset lies in. Shared between events: never to be changed."""
+    facet = {**_DATASOURCE, "name": namespace}
+    if _URI.match(namespace):
+        facet["uri"] = _quoted(namespace)
+    return facet
+
+
+def schema(columns: Sequence[Plain]) -> Facet | None:
+    """The columns of a dataset, in their order."""
+    return {**_SCHEMA, "fields": columns} if columns else None
+
+
+def version(value: str) -> Facet:
+    """The version of a dataset that was read or written."""
+    return {**_VERSION, "datasetVersion": value}
+
+
+def ownership(owners: Sequence[str]) -> Facet | None:
+    """Who owns a dataset."""
+    return {**_OWNERSHIP, "owners": [{"name": owner} for owner in owners]} if owners else None
+
+
+def tags(values: Mapping[str, str]) -> Facet | None:
+    """The tags of a dataset."""
+    if not values:
+        return None
+    return {**_TAGS, "tags": [{"key": key, "value": value, "source": "USER"} for key, value in values.items()]}
+
+
+def documentation(text: str | None) -> Facet | None:
+    """What is said of a dataset."""
+    return {**_DOCUMENTATION, "description": text} if text else None
+
+
+def assertions(checks: Sequence[Plain]) -> Facet | None:
+    """What the checks said; the severity of a blocking one is "error"."""
+    return {**_ASSERTIONS, "assertions": [_assertion(check) for check in checks]} if checks else None
+
+
+def _assertion(check: Plain) -> Facet:
+    found = {
+        "assertion": check["name"],
+        "name": check["name"],
+        "success": check["passed"],
+        "severity": "error" if check["blocking"] else "warn",
+    }
+    if check.get("message"):
+        found["actual"] = check["message"]
+    return found
+
+
+def output_statistics(rows: int | None, size: int | None) -> Facet | None:
+    """Rows and bytes written, as far as they are known."""
+    known = {key: value for key, value in (("rowCount", rows), ("size", size)) if value is not None}
+    return {**_OUTPUT_STATISTICS, **known} if known else None
+
+
+def input_subset(partitions: Iterable[str]) -> Facet:
+    """Which partitions of a dataset were read."""
+    return {**_INPUT_SUBSET, "inputCondition": _partitions(partitions)}
+
+
+def output_subset(partition: str) -> Facet:
+    """Which partition of a dataset was written."""
+    return {**_OUTPUT_SUBSET, "outputCondition": _partitions((partition,))}
+
+
+def _partitions(keys: Iterable[str]) -> Facet:
+    return {"type": "partition", "partitions": [{"identifier": key, "dimensions": {"partition": key}} for key in keys]}
+
+
+def column_lineage(edges: Sequence[Plain], unknown: Sequence[Plain]) -> Facet | None:
+    """What each column was made of, and what the whole dataset depends on (the edges without a column).
+
+    OpenLineage has no word for "unknown": such a column is left out, and the whole facet when all columns are unknown.
+    """
+    blind = {column["column"] for column in unknown}
+    if None in blind or not edges:
+        return None
+    whole: dict[tuple[str, ...], Facet] = {}
+    fields: dict[str, dict[tuple[str, ...], Facet]] = {}
+    for edge in edges:
+        column = edge["column"]
+        if column is None:
+            _add(whole, edge)
+        elif column not in blind:
+            _add(fields.setdefault(column, {}), edge)
+    if not fields and not whole:
+        return None
+    made = {column: {"inputFields": list(sources.values())} for column, sources in fields.items()}
+    facet = {**_COLUMN_LINEAGE, "fields": made}
+    if whole:
+        facet["dataset"] = list(whole.values())
+    return facet
+
+
+def _add(sources: dict[tuple[str, ...], Facet], edge: Plain) -> None:
+    transformation = {"type": edge["type"], "subtype": edge["subtype"]}
+    key = (edge["source_namespace"], edge["source_dataset"], edge["source_column"])
+    found = sources.get(key)
+    if found is None:
+        sources[key] = {"namespace": key[0], "name": key[1], "field": key[2], "transformations": [transformation]}
+    elif transformation not in found["transformations"]:
+        found["transformations"].append(transformation)
+
+
+def _quoted(text: str) -> str:
+    # A path may hold whatever a file system allows; a URI may not.
+    return quote(text, safe="/:@+,;=~!$&'()*")

@@ -1,0 +1,175 @@
+"""What can be asked of the past: runs, logs, lineage, materializations, backfills, in the shapes that `--json` prints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from headwater.errors import UnknownNameError
+from headwater.lineage.drawing import Names, Walk, draw
+from headwater.lineage.graph import LineageGraph
+from headwater.lineage.projection import Projection
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
+
+
+class Reader:
+    """Answers from the projection. Each is as of now: what was journaled before the call is in it.
+
+    Times are RFC 3339 in UTC, durations seconds.
+    """
+
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+
+    def runs(self, *, limit: int = 50, flow: str | None = None) -> dict[str, Any]:
+        """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?}]}`."""
+        with self.projection.session() as session:
+            return {"runs": _runs(session, limit=limit, flow=flow)}
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run in the shape of `runs`. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            return _run(session, run_id)
+
+    def task_runs(self, run_id: str) -> dict[str, Any]:
+        """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}]}`. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            _run(session, run_id)
+            rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id})
+            return {"run": run_id, "task_runs": [_timed(row) for row in rows]}
+
+    def logs(self, run_id: str, *, level: int = 0) -> dict[str, Any]:
+        """The log records of a run, oldest first: `{"run", "logs": [{at, level, logger, message, …}]}`. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            _run(session, run_id)
+            rows = session.dicts(statements("runs.sql")["logs"], {"run": run_id, "level": level})
+            return {"run": run_id, "logs": [_plain(row) for row in rows]}
+
+    def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
+        """What was tried to make an asset, newest first, whatever came of it. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            namespace, dataset = Names(session).dataset(asset)
+            parameters = {"namespace": namespace, "dataset": dataset, "limit": limit}
+            rows = session.dicts(statements("runs.sql")["materializations"], parameters)
+            return {"asset": asset, "materializations": [_plain(row) for row in rows]}
+
+    def backfills(self, *, limit: int = 50) -> dict[str, Any]:
+        """The newest backfills: `{"backfills": […]}`, each in the shape of `backfill`."""
+        with self.projection.session() as session:
+            return {"backfills": _backfills(session, None, limit)}
+
+    def backfill(self, backfill_id: str) -> dict[str, Any]:
+        """`{id, state, assets, range, partitions: {requested, completed, failed, running, skipped, blocked}}`, by id or name.
+
+        Raises UnknownNameError.
+        """
+        with self.projection.session() as session:
+            found = _backfills(session, backfill_id, 1)
+            if not found:
+                raise UnknownNameError.of("backfill", backfill_id, [one["id"] for one in _backfills(session, None, 50)])
+            rows = session.dicts(statements("runs.sql")["backfill_partitions"], {"backfill": found[0]["id"]})
+            return {**found[0], "outcomes": [_plain(row) for row in rows]}
+
+    def lineage(
+        self,
+        asset: str | None = None,
+        *,
+        up: bool = True,
+        down: bool = True,
+        depth: int | None = None,
+        columns: bool = False,
+    ) -> dict[str, Any]:
+        """`{root, nodes: [{id, kind, name, asset?, type?}], edges: [{from, to, origin, type?, subtype?, runs, last_seen}]}`.
+
+        Around an asset, or a column as `asset.column`; of everything when None. Raises UnknownNameError.
+        """
+        return self.graph(asset, up=up, down=down, depth=depth, columns=columns).to_json()
+
+    def graph(
+        self,
+        asset: str | None = None,
+        *,
+        up: bool = True,
+        down: bool = True,
+        depth: int | None = None,
+        columns: bool = False,
+    ) -> LineageGraph:
+        """The same as a value. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            return draw(session, asset, Walk(up=up, down=down, depth=depth), columns=columns)
+
+    def unknown_columns(self, asset: str | None = None) -> list[dict[str, Any]]:
+        """Columns of versions in place whose origin could not be told: asset, column (None: all), reason."""
+        with self.projection.session() as session:
+            names = Names(session)
+            only = names.dataset(asset) if asset is not None else None
+            rows = session.rows(statements("lineage.sql")["unknown"])
+            return [
+                {"asset": names.of.get((namespace, dataset), dataset), "column": column, "reason": reason}
+                for namespace, dataset, column, reason in rows
+                if only is None or only == (namespace, dataset)
+            ]
+
+    def drift(self) -> dict[str, Any]:
+        """Where definitions and runs disagree: edges declared and never observed, edges observed and never declared,
+        and versions in place that were made of something unknown."""
+        with self.projection.session() as session:
+            sql = statements("lineage.sql")
+            return {
+                "declared_only": [_edge_ends(row) for row in session.dicts(sql["declared_only"])],
+                "observed_only": [_edge_ends(row) for row in session.dicts(sql["observed_only"])],
+                "unknown": [_plain(row) for row in session.dicts(sql["unknown_inputs"])],
+            }
+
+    def sql(self, query: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """Names of the columns, and the rows, of one SELECT on the views. Raises ProjectionError when it is wrong."""
+        with self.projection.session() as session:
+            answer = session.ask(query)
+            return answer.columns, answer.rows
+
+
+def _runs(session: Session, *, limit: int, flow: str | None = None, run: str | None = None) -> list[dict[str, Any]]:
+    rows = session.dicts(statements("runs.sql")["runs"], {"flow": flow, "run": run, "limit": limit})
+    found = [{**_timed(row), "tasks": {}} for row in rows]
+    by_attempt = {(row["id"], row["attempt"]): row for row in found}
+    counts = session.rows(statements("runs.sql")["task_counts"], {"runs": [row["id"] for row in found]})
+    for run_id, attempt, state, count in counts:
+        if (run_id, attempt) in by_attempt:
+            by_attempt[run_id, attempt]["tasks"][state] = count
+    return found
+
+
+def _run(session: Session, run_id: str) -> dict[str, Any]:
+    found = _runs(session, limit=1, run=run_id)
+    if not found:
+        raise UnknownNameError.of("run", run_id, [row["id"] for row in _runs(session, limit=50)])
+    return found[0]
+
+
+def _backfills(session: Session, wanted: str | None, limit: int) -> list[dict[str, Any]]:
+    rows = session.dicts(statements("runs.sql")["backfills"], {"wanted": wanted, "limit": limit})
+    counted = ("requested", "completed", "failed", "running", "skipped", "blocked")
+    for row in rows:
+        row["partitions"] = {name: row.pop(name) for name in counted}
+    return [_plain(row) for row in rows]
+
+
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    started, ended = row["started"], row["ended"]
+    row["duration"] = (ended - started).total_seconds() if started is not None and ended is not None else None
+    if row.get("error") is None:
+        row.pop("error", None)
+    return _plain(row)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: _rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds") + "Z"
+
+
+def _edge_ends(row: dict[str, Any]) -> dict[str, Any]:
+    return _plain({"from": row.pop("source"), "to": row.pop("target"), **row})

@@ -1,0 +1,166 @@
+-- How events become rows. `staged` holds the events that were just read, each once; a section runs when there are events
+-- of its kind. An event whose id is in the table already is left out: any repetition gives the same tables.
+-- json_transform gives NULL for what does not fit its type: one odd body can't stop the projection.
+
+-- name: run.started
+INSERT INTO facts.run_started BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "run_id": "VARCHAR", "attempt": "INTEGER", "flow": "VARCHAR", "type": "VARCHAR", "parent_run_id": "VARCHAR",
+    "parent_task_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR", "root_flow": "VARCHAR",
+    "project": "VARCHAR", "parameters": "JSON",
+    "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
+    "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
+FROM staged WHERE kind = 'run.started' AND id NOT IN (SELECT id FROM facts.run_started);
+
+-- name: run.ended
+INSERT INTO facts.run_ended BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "run_id": "VARCHAR", "attempt": "INTEGER", "flow": "VARCHAR", "type": "VARCHAR", "state": "VARCHAR",
+    "started": "BIGINT", "parent_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR",
+    "root_flow": "VARCHAR", "project": "VARCHAR",
+    "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
+FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_ended);
+
+-- name: task.started
+INSERT INTO facts.task_started BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR",
+    "parent_task_run_id": "VARCHAR", "tags": ["VARCHAR"]}'))
+FROM staged WHERE kind = 'task.started' AND id NOT IN (SELECT id FROM facts.task_started);
+
+-- name: task.state
+INSERT INTO facts.task_state BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "state": "VARCHAR", "tries": "INTEGER",
+    "delay": "DOUBLE", "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
+FROM staged WHERE kind = 'task.state' AND id NOT IN (SELECT id FROM facts.task_state);
+
+-- name: task.ended
+INSERT INTO facts.task_ended BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "state": "VARCHAR",
+    "tries": "INTEGER", "started": "BIGINT",
+    "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
+FROM staged WHERE kind = 'task.ended' AND id NOT IN (SELECT id FROM facts.task_ended);
+
+-- name: log.written
+INSERT INTO facts.logs BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "run_id": "VARCHAR", "attempt": "INTEGER", "task_run_id": "VARCHAR", "level": "INTEGER", "logger": "VARCHAR",
+    "message": "VARCHAR"}'))
+FROM staged WHERE kind = 'log.written' AND id NOT IN (SELECT id FROM facts.logs);
+
+-- name: asset.defined
+INSERT INTO facts.definitions BY NAME
+SELECT id, time, unnest(b.asset), b.hash, b.project, b.definition
+FROM (
+    SELECT id, time, json_transform(body, '{
+        "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
+        "hash": "VARCHAR", "project": "VARCHAR", "definition": "JSON"}') AS b
+    FROM staged WHERE kind = 'asset.defined' AND id NOT IN (SELECT id FROM facts.definitions)
+);
+
+-- name: materialization.ended
+-- What was read before the function was called stands in `started`; the evidence, once there is some, says all of it.
+CREATE OR REPLACE TEMP TABLE ended AS
+SELECT id, time, b, b.started AS s, b.evidence AS e, coalesce(b.state = 'published', false) AS published
+FROM (
+    SELECT id, time, json_transform(body, '{
+        "materialization_id": "VARCHAR", "state": "VARCHAR", "started_at": "BIGINT",
+        "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"},
+        "started": {
+            "run_id": "VARCHAR", "attempt": "INTEGER", "task_run_id": "VARCHAR", "flow": "VARCHAR", "task": "VARCHAR",
+            "root_run_id": "VARCHAR", "root_flow": "VARCHAR", "project": "VARCHAR",
+            "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR",
+                      "dataset": "VARCHAR"},
+            "partition": "VARCHAR", "partition_start": "BIGINT", "partition_end": "BIGINT",
+            "inputs": [{"asset": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR", "partition": "VARCHAR",
+                        "version": "VARCHAR", "via": "VARCHAR"}],
+            "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
+            "owners": ["VARCHAR"], "tags": "JSON", "description": "VARCHAR"},
+        "evidence": {
+            "version": "VARCHAR", "replaces": "VARCHAR", "rows": "BIGINT", "bytes": "BIGINT",
+            "columns": [{"name": "VARCHAR", "type": "VARCHAR"}], "time_min": "BIGINT", "time_max": "BIGINT",
+            "inputs": [{"asset": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR", "partition": "VARCHAR",
+                        "version": "VARCHAR", "via": "VARCHAR"}],
+            "unknown_inputs": ["VARCHAR"],
+            "column_edges": [{"column": "VARCHAR", "source_asset": "VARCHAR", "source_namespace": "VARCHAR",
+                              "source_dataset": "VARCHAR", "source_column": "VARCHAR", "type": "VARCHAR",
+                              "subtype": "VARCHAR"}],
+            "unknown_columns": [{"column": "VARCHAR", "reason": "VARCHAR"}],
+            "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR"}],
+            "code_version": "VARCHAR", "sql": "VARCHAR"}}') AS b
+    FROM staged WHERE kind = 'materialization.ended' AND id NOT IN (SELECT id FROM facts.outcomes)
+);
+INSERT INTO facts.outcomes BY NAME
+SELECT
+    id, time, b.materialization_id, b.state, b.started_at, s.run_id, s.attempt, s.task_run_id, s.flow, s.task,
+    s.root_run_id, s.root_flow, s.project,
+    s.asset.name AS asset, s.asset.uri AS uri, s.asset.kind AS kind, s.asset.namespace AS namespace,
+    s.asset.dataset AS dataset, s.partition, s.partition_start, s.partition_end,
+    e.version, e.replaces, e.rows, e.bytes, e.columns, e.time_min, e.time_max, e.unknown_inputs, e.code_version, e.sql,
+    b.error, s.source, s.owners, s.tags, s.description
+FROM ended;
+INSERT INTO facts.inputs BY NAME
+SELECT
+    id, time, s.run_id AS run_id, published,
+    i.asset AS source, i.namespace AS source_namespace, i.dataset AS source_dataset, i.partition AS source_partition,
+    i.version AS source_version,
+    s.asset.name AS target, s.asset.namespace AS target_namespace, s.asset.dataset AS target_dataset,
+    s.partition AS target_partition, e.version AS target_version, min(i.via) AS via
+FROM (SELECT *, unnest(coalesce(e.inputs, s.inputs)) AS i FROM ended)
+GROUP BY ALL;
+INSERT INTO facts.column_edges BY NAME
+SELECT DISTINCT
+    id, time, s.run_id AS run_id, published,
+    c.source_asset AS source, c.source_namespace, c.source_dataset, c.source_column,
+    s.asset.name AS target, s.asset.namespace AS target_namespace, s.asset.dataset AS target_dataset,
+    s.partition AS target_partition, c.column AS target_column, c.type, c.subtype
+FROM (SELECT *, unnest(e.column_edges) AS c FROM ended);
+INSERT INTO facts.unknown_columns BY NAME
+SELECT
+    id, time, s.run_id AS run_id, published, s.asset.name AS asset, s.asset.namespace AS namespace,
+    s.asset.dataset AS dataset, s.partition AS partition, u.column AS "column", u.reason AS reason
+FROM (SELECT *, unnest(e.unknown_columns) AS u FROM ended);
+INSERT INTO facts.checks BY NAME
+SELECT
+    id, time, s.run_id AS run_id, published, s.asset.name AS asset, s.asset.namespace AS namespace,
+    s.asset.dataset AS dataset, s.partition AS partition, e.version AS version,
+    c.name AS name, c.passed AS passed, c.blocking AS blocking, c.message AS message
+FROM (SELECT *, unnest(e.checks) AS c FROM ended);
+INSERT INTO touched BY NAME
+SELECT DISTINCT s.asset.namespace AS namespace, s.asset.dataset AS dataset, s.partition AS partition FROM ended;
+
+-- name: asset.observed
+INSERT INTO facts.observations BY NAME
+SELECT id, time, b.observation_id, b.run_id, b.task_run_id, b.project, b.asset.name AS asset, b.asset.uri AS uri,
+       b.asset.kind AS kind, b.asset.namespace AS namespace, b.asset.dataset AS dataset, b.partition, b.version,
+       b.data_through, b.rows, b.bytes, b.columns
+FROM (
+    SELECT id, time, json_transform(body, '{
+        "observation_id": "VARCHAR", "run_id": "VARCHAR", "task_run_id": "VARCHAR", "project": "VARCHAR",
+        "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
+        "partition": "VARCHAR", "version": "VARCHAR", "data_through": "BIGINT", "rows": "BIGINT", "bytes": "BIGINT",
+        "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
+    FROM staged WHERE kind = 'asset.observed' AND id NOT IN (SELECT id FROM facts.observations)
+);
+
+-- name: backfill.requested
+INSERT INTO facts.backfill_requested BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "backfill_id": "VARCHAR", "name": "VARCHAR", "targets": ["VARCHAR"], "range": "VARCHAR", "options": "JSON",
+    "plan": "JSON", "requested": "BIGINT", "origin": "JSON"}'))
+FROM staged WHERE kind = 'backfill.requested' AND id NOT IN (SELECT id FROM facts.backfill_requested);
+
+-- name: backfill.partition_launched
+INSERT INTO facts.backfill_launched BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR"}'))
+FROM staged WHERE kind = 'backfill.partition_launched' AND id NOT IN (SELECT id FROM facts.backfill_launched);
+
+-- name: backfill.partition_ended
+INSERT INTO facts.backfill_ended BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR", "state": "VARCHAR",
+    "reason": "VARCHAR"}'))
+FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended);

@@ -1,0 +1,54 @@
+-- What the reader asks about runs, their tasks, their logs, materializations and backfills.
+
+-- name: runs
+-- The newest runs, each with its newest attempt.
+SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
+FROM runs
+WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR run_id = $run)
+QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
+ORDER BY started DESC, run_id DESC
+LIMIT $limit;
+
+-- name: task_counts
+-- A plain filter on the run's id, not a join: it reaches below the view's GROUP BY.
+SELECT run_id, attempt, state, count(*) FROM task_runs WHERE list_contains($runs::VARCHAR[], run_id)
+GROUP BY ALL ORDER BY ALL;
+
+-- name: task_runs
+SELECT task_run_id AS id, task, state, tries, started, ended, attempt, parent_task_run_id AS parent, error
+FROM task_runs WHERE run_id = $run
+ORDER BY started, task_run_id;
+
+-- name: logs
+SELECT "at", level, logger, message, task_run_id AS task_run, attempt
+FROM logs WHERE run_id = $run AND level >= $level
+ORDER BY "at", id;
+
+-- name: materializations
+SELECT asset, partition, state, version, replaces, run_id AS run, make_timestamp(time) AS "at", rows, bytes, code_version,
+       error.message AS error
+FROM facts.outcomes
+WHERE namespace = $namespace AND dataset = $dataset
+ORDER BY time DESC, id DESC
+LIMIT $limit;
+
+-- name: backfills
+SELECT backfill_id AS id, state, targets AS assets, range, name, "at", ended, attempt, requested, completed,
+       failed, running, skipped, blocked
+FROM backfills
+WHERE $wanted IS NULL OR backfill_id = $wanted OR name = $wanted
+ORDER BY backfills."at" DESC, backfill_id DESC
+LIMIT $limit;
+
+-- name: backfill_partitions
+SELECT asset, partition, state, attempt, reason, "at" FROM backfill_partitions WHERE backfill_id = $backfill
+ORDER BY asset, partition;
+
+-- name: backfill_requests
+-- The first request of each backfill whose id begins so, with the newest attempt of its run.
+SELECT backfill_id, name, targets, range, CAST(options AS VARCHAR) AS options, CAST(plan AS VARCHAR) AS plan,
+       coalesce((SELECT max(r.attempt) FROM runs AS r WHERE r.run_id = backfill_id), 0) AS attempt
+FROM facts.backfill_requested
+WHERE starts_with(backfill_id, $wanted)
+QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1
+ORDER BY time DESC;

@@ -1,0 +1,209 @@
+-- The documented views: a stable interface for everybody's SQL. Times are UTC TIMESTAMPs.
+
+-- One row an attempt of a run. Without an end it is Running; among several ends the fixed precedence of states decides.
+CREATE VIEW runs AS
+SELECT
+    run_id, min(flow) AS flow, attempt,
+    coalesce(arg_min(outcome, rank).state, 'Running') AS state,
+    make_timestamp(min(started)) AS started,
+    make_timestamp(arg_min(outcome, rank).ended) AS ended,
+    min(type) AS type, min(project) AS project, min(parent_run_id) AS parent_run_id, min(root_run_id) AS root_run_id,
+    min(root_flow) AS root_flow, arg_min(outcome, rank).error AS error
+FROM (
+    SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, time AS started,
+           NULL AS outcome, NULL AS rank
+    FROM facts.run_started
+    UNION ALL
+    SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, started,
+           {state: state, ended: time, error: error.message},
+           {state: state_rank(state), time: time, id: id}
+    FROM facts.run_ended
+)
+GROUP BY run_id, attempt;
+
+-- One row a task run. Ended: the terminal state, by precedence. Not ended: the last state that it changed into.
+CREATE VIEW task_runs AS
+SELECT
+    task_run_id, run_id, min(task) AS task,
+    coalesce(arg_min(outcome, rank).state, arg_max(step, moment).state, 'Running') AS state,
+    coalesce(arg_min(outcome, rank).tries, arg_max(step, moment).tries, 1) AS tries,
+    make_timestamp(min(started)) AS started,
+    make_timestamp(arg_min(outcome, rank).ended) AS ended,
+    CASE WHEN count(outcome) > 0 THEN arg_min(outcome, rank).error ELSE arg_max(step, moment).error END AS error,
+    attempt, min(parent_task_run_id) AS parent_task_run_id
+FROM (
+    SELECT task_run_id, run_id, attempt, task, parent_task_run_id, time AS started,
+           NULL AS outcome, NULL AS rank, NULL AS step, NULL AS moment
+    FROM facts.task_started
+    UNION ALL
+    SELECT task_run_id, run_id, attempt, NULL, NULL, NULL,
+           NULL, NULL,
+           {state: state, tries: tries, error: error.message}, {tries: tries, time: time, id: id}
+    FROM facts.task_state
+    UNION ALL
+    SELECT task_run_id, run_id, attempt, task, NULL, started,
+           {state: state, tries: tries, ended: time, error: error.message},
+           {state: state_rank(state), time: time, id: id},
+           NULL, NULL
+    FROM facts.task_ended
+)
+GROUP BY task_run_id, run_id, attempt;
+
+-- One row a log record; `level` is the number of Python's logging module.
+CREATE VIEW logs AS
+SELECT run_id, task_run_id, make_timestamp(time) AS "at", level, logger, message, attempt, id FROM facts.logs;
+
+-- One row a dataset: its newest definition.
+CREATE VIEW assets AS
+SELECT name, uri AS location, namespace, dataset, kind, project, make_timestamp(time) AS defined, hash, definition
+FROM facts.definitions
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1;
+
+-- One row a published version. `data_through` is the version's own evidence (the greatest value of its time column, never
+-- beyond its partition's end or its start); what follows from its inputs is not SQL's to say.
+CREATE VIEW materializations AS
+SELECT
+    asset, partition, version, run_id, make_timestamp(time) AS "at", rows, bytes,
+    CASE WHEN time_max IS NOT NULL
+         THEN make_timestamp(least(time_max, coalesce(partition_end, time_max), started_at)) END AS data_through,
+    code_version, namespace, dataset, replaces, task_run_id, flow, task, make_timestamp(started_at) AS started,
+    make_timestamp(partition_start) AS partition_start, make_timestamp(partition_end) AS partition_end, project,
+    materialization_id
+FROM facts.outcomes WHERE state = 'published';
+
+-- One row an ended materialization, whatever came of it: published, refused, failed, discarded.
+CREATE VIEW materialization_outcomes AS
+SELECT asset, partition, state, version, run_id, make_timestamp(time) AS "at", error.type AS error_type,
+       error.message AS error, namespace, dataset, make_timestamp(started_at) AS started, task_run_id,
+       materialization_id
+FROM facts.outcomes;
+
+-- The version of each partition that is in place.
+CREATE VIEW current_materializations AS
+SELECT asset, partition, version, run_id, make_timestamp(made_at) AS "at", rows, bytes, code_version, namespace, dataset
+FROM state.latest WHERE version IS NOT NULL;
+
+CREATE VIEW observations AS
+SELECT asset, partition, version, make_timestamp(time) AS "at", make_timestamp(data_through) AS data_through, rows, bytes,
+       run_id, namespace, dataset
+FROM facts.observations;
+
+CREATE VIEW checks AS
+SELECT asset, partition, version, name, passed, blocking, message, run_id, make_timestamp(time) AS "at", published,
+       namespace, dataset
+FROM facts.checks;
+
+-- Inputs as the newest definitions declare them. One whose dataset was not known then is found by its name.
+CREATE VIEW declared_edges AS
+WITH declared AS (
+    SELECT unnest(json_transform(definition->'inputs',
+               '[{"asset": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"}]')) AS i,
+           name, namespace, dataset, defined
+    FROM assets
+),
+named AS (
+    SELECT name, arg_max({namespace: namespace, dataset: dataset}, {defined: defined, dataset: dataset}) AS place
+    FROM assets GROUP BY name
+)
+SELECT DISTINCT
+    d.i.asset AS source, coalesce(d.i.namespace, n.place.namespace) AS source_namespace,
+    coalesce(d.i.dataset, n.place.dataset) AS source_dataset,
+    d.name AS target, d.namespace AS target_namespace, d.dataset AS target_dataset, d.defined AS "at"
+FROM declared AS d LEFT JOIN named AS n ON n.name = d.i.asset;
+
+-- One row an edge: as it was observed (source partition and version, target partition and version, run), and as declared.
+CREATE VIEW edges AS
+SELECT source, target, source_partition, target_partition, source_version, target_version, run_id,
+       'observed' AS origin, make_timestamp(time) AS "at", via,
+       source_namespace, source_dataset, target_namespace, target_dataset
+FROM facts.inputs WHERE published
+UNION ALL
+SELECT source, target, NULL, NULL, NULL, NULL, NULL, 'declared', "at", NULL,
+       source_namespace, source_dataset, target_namespace, target_dataset
+FROM declared_edges;
+
+-- One row a column edge of a run. target_column is NULL where all of the target depends on the source column.
+CREATE VIEW column_edges AS
+SELECT source, source_column, target, target_column, type, subtype, run_id, make_timestamp(time) AS "at",
+       target_partition, source_namespace, source_dataset, target_namespace, target_dataset
+FROM facts.column_edges WHERE published;
+
+-- Columns whose origin could not be told, with what made it so; "column" is NULL where that holds for all of them.
+CREATE VIEW unknown_columns AS
+SELECT asset, "column", reason, run_id, make_timestamp(time) AS "at", partition, namespace, dataset
+FROM facts.unknown_columns WHERE published;
+
+-- One row a pair of datasets, over all runs.
+CREATE VIEW dataset_edges AS
+SELECT
+    source_namespace, source_dataset, target_namespace, target_dataset,
+    max(source) AS source, max(target) AS target,
+    CASE WHEN bool_or(origin = 'observed') THEN 'observed' ELSE 'declared' END AS origin,
+    bool_or(origin = 'declared') AS declared, count(DISTINCT run_id) AS runs,
+    max("at") FILTER (origin = 'observed') AS last_seen, min(via) AS via
+FROM edges
+GROUP BY ALL;
+
+-- One row a pair of columns and the way that one is made of the other, over all runs.
+CREATE VIEW dataset_column_edges AS
+SELECT
+    source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype,
+    max(source) AS source, max(target) AS target, count(DISTINCT run_id) AS runs, max("at") AS last_seen
+FROM column_edges
+GROUP BY ALL;
+
+-- One row a planned, launched or ended (asset, partition) of a backfill: what its newest attempt says.
+CREATE VIEW backfill_partitions AS
+SELECT
+    backfill_id, asset, partition, max(attempt) AS attempt,
+    coalesce(arg_max(state, {attempt: attempt, ended: ended, time: time, id: id}), 'running') AS state,
+    arg_max({reason: reason}, {attempt: attempt, ended: ended, time: time, id: id}).reason AS reason,
+    make_timestamp(max(time)) AS "at"
+FROM (
+    SELECT id, time, backfill_id, attempt, asset, partition, 'running' AS state, NULL AS reason, false AS ended
+    FROM facts.backfill_launched
+    UNION ALL
+    SELECT id, time, backfill_id, attempt, asset, partition, state, reason, true FROM facts.backfill_ended
+)
+GROUP BY backfill_id, asset, partition;
+
+-- One row a backfill. It runs as long as its run does; what it left unsettled then makes it interrupted, or cancelled.
+CREATE VIEW backfills AS
+WITH counted AS (
+    SELECT backfill_id,
+           count(*) FILTER (state = 'completed') AS completed, count(*) FILTER (state = 'failed') AS failed,
+           count(*) FILTER (state = 'running') AS running, count(*) FILTER (state = 'skipped') AS skipped,
+           count(*) FILTER (state = 'blocked') AS blocked
+    FROM backfill_partitions GROUP BY backfill_id
+),
+asked AS (
+    SELECT * FROM facts.backfill_requested
+    QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1
+),
+last_run AS (
+    SELECT run_id, arg_max(state, attempt) AS state, max(ended) AS ended, max(attempt) AS attempt
+    FROM runs WHERE run_id IN (SELECT backfill_id FROM facts.backfill_requested) GROUP BY run_id
+),
+told AS (
+    SELECT a.backfill_id, a.name, a.targets, a.range, make_timestamp(a.time) AS "at", r.ended, r.attempt,
+           r.state AS run_state, a.options, a.plan, a.origin,
+           coalesce(a.requested, TRY_CAST(a.plan->>'total' AS BIGINT), 0) AS requested,
+           coalesce(c.completed, 0) AS completed, coalesce(c.failed, 0) AS failed,
+           CASE WHEN r.state = 'Running' THEN coalesce(c.running, 0) ELSE 0 END AS running,
+           coalesce(c.skipped, 0) AS skipped, coalesce(c.blocked, 0) AS blocked
+    FROM asked AS a
+    LEFT JOIN last_run AS r ON r.run_id = a.backfill_id
+    LEFT JOIN counted AS c USING (backfill_id)
+)
+SELECT
+    backfill_id,
+    CASE
+        WHEN run_state IS NULL THEN 'requested'
+        WHEN run_state = 'Running' THEN 'running'
+        WHEN completed + failed + skipped + blocked < requested THEN
+            CASE run_state WHEN 'Cancelled' THEN 'cancelled' ELSE 'interrupted' END
+        WHEN failed + blocked > 0 THEN 'failed'
+        ELSE 'completed'
+    END AS state,
+    * EXCLUDE (backfill_id)
+FROM told;

@@ -1,0 +1,157 @@
+"""A DuckDB file of ours: opened, recognised, given its schema, or found damaged, foreign or held by a stranger.
+
+Nothing here takes a lock: `projection.py` holds it around everything that these functions do.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headwater import clock
+from headwater.errors import ProjectionError
+from headwater.lineage.statements import script
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+APPLICATION = "headwater"
+
+# What the operating system refuses is no damage: renaming the file aside would help nobody.
+_SYSTEM = ("permission denied", "no space left", "read-only file system", "too many open files", "disk quota")
+
+
+class Damaged(Exception):
+    """The file can't be used: damaged, foreign, or of another version. A finding that leads to a rebuild."""
+
+
+class Held(Exception):
+    """Another program has the file open. A finding that leads to a private projection."""
+
+
+def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
+    """A connection to the file, made when it is not there; raises Damaged, Held or ProjectionError."""
+    import duckdb
+
+    if "?" in str(path):
+        # DuckDB 2.0 takes what follows for the query of a URL, and looks for the write-ahead log somewhere else.
+        raise ProjectionError(
+            "DuckDB can't open a file whose path holds a '?'", where=str(path), hint="put the home somewhere else"
+        )
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "python_enable_replacements": False,
+        "temp_directory": str(temp / "duckdb"),
+    }
+    try:
+        connection = duckdb.connect(str(path), config=config)
+    except duckdb.Error as error:
+        raise finding(error, path) from error
+    try:
+        _settle_schema(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def finding(error: BaseException, path: Path) -> Exception:
+    """What an error of DuckDB means for the file: Held, a ProjectionError of the system's, or Damaged."""
+    text = str(error)
+    if "could not set lock" in text.lower() or "conflicting lock" in text.lower():
+        return Held(text)
+    if any(sign in text.lower() for sign in _SYSTEM) or isinstance(error, MemoryError):
+        return ProjectionError(
+            f"the projection can't be opened or written: {text.splitlines()[0]}",
+            where=str(path),
+            hint="free space or mend the permissions; nothing is lost, the journal has it all",
+        )
+    return Damaged(text.splitlines()[0] if text else type(error).__name__)
+
+
+def confine(connection: DuckDBPyConnection) -> None:
+    """From here on no statement reaches a file, a network or an extension, and none can undo that."""
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+
+
+def move_aside(path: Path) -> Path | None:
+    """Rename a file that can't be used, with its write-ahead log, and say what it is called now."""
+    stamp = clock.now().strftime("%Y%m%dT%H%M%S.%fZ")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    with suppress(FileNotFoundError):
+        _wal(path).replace(_wal(aside))
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
+def remove(path: Path) -> None:
+    """Delete a database file and its write-ahead log."""
+    path.unlink(missing_ok=True)
+    _wal(path).unlink(missing_ok=True)
+
+
+def put_in_place(built: Path, path: Path) -> None:
+    """Let a file that was built elsewhere, and closed, take the place of another one."""
+    # The old log first: beside the new file it would be replayed into it.
+    _wal(path).unlink(missing_ok=True)
+    built.replace(path)
+
+
+@functools.cache
+def fingerprint() -> str:
+    """Which schema this version of Headwater writes: any change to its SQL gives another one.
+
+    >>> len(fingerprint())
+    32
+    """
+    text = "\0".join([*map(script, ("schema.sql", "staging.sql", "ingest.sql", "views.sql")), _state_rank()])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _settle_schema(connection: DuckDBPyConnection, path: Path) -> None:
+    import duckdb
+
+    try:
+        try:
+            found = connection.execute("SELECT application, schema FROM state.format").fetchall()
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            if not _is_empty(connection):
+                raise Damaged("it is a database of another program") from error
+            _create(connection)
+            return
+        if found != [(APPLICATION, fingerprint())]:
+            raise Damaged("it was written by another version of Headwater")
+    except duckdb.Error as error:
+        raise finding(error, path) from error
+
+
+def _is_empty(connection: DuckDBPyConnection) -> bool:
+    return connection.execute("FROM duckdb_tables() WHERE NOT internal LIMIT 1").fetchone() is None
+
+
+def _create(connection: DuckDBPyConnection) -> None:
+    connection.execute("BEGIN")
+    connection.execute(script("schema.sql"))
+    connection.execute(_state_rank())
+    connection.execute(script("views.sql"))
+    connection.execute("INSERT INTO state.format VALUES ($1, $2)", [APPLICATION, fingerprint()])
+    connection.execute("COMMIT")
+
+
+def _state_rank() -> str:
+    # A macro and not a table: a plain client of the file sees the views exactly as we do.
+    from headwater.core.states import PRECEDENCE
+
+    states = ", ".join("'" + str(state.value).replace("'", "''") + "'" for state in PRECEDENCE)
+    return f"CREATE MACRO state_rank(state) AS coalesce(list_position([{states}], state), 1000)"
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")

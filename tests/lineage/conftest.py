@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from headwater.core.journal.events import Body
+from headwater.core.journal.home import Home
+from headwater.core.journal.writer import Writer
+from headwater.lineage import store
+from headwater.lineage.projection import Projection
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty projection, made once: making its tables and views is the dearest part of many a test."""
+    folder = tmp_path_factory.mktemp("empty")
+    store.connect(folder / "headwater.duckdb", temp=folder).close()
+    return folder / "headwater.duckdb"
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_database: Path) -> Home:
+    made = Home.open(tmp_path / "a [home]*'s", create=True)
+    shutil.copyfile(empty_database, made.database)
+    return made
+
+
+@pytest.fixture
+def projection(home: Home) -> Projection:
+    return Projection(home)
+
+
+@pytest.fixture
+def live(home: Home) -> Iterator[Callable[[list[Body]], Writer]]:
+    """Writes events of a process that is still alive when they are read."""
+    writers = []
+
+    def write(bodies: list[Body]) -> Writer:
+        writers.append(Writer(home))
+        writers[-1].append(*bodies)
+        return writers[-1]
+
+    yield write
+    for writer in writers:
+        writer.close()

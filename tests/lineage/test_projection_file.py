@@ -1,0 +1,394 @@
+"""The file: what becomes of it when it is deleted, damaged, foreign, held by somebody else, or looked at by two at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from lineage_world import ended, made, started, story, write
+
+from headwater.core.journal.home import Home
+from headwater.core.journal.locks import Locks
+from headwater.errors import LockTimeout, ProjectionError
+from headwater.lineage import compare, projection, store
+from headwater.lineage.projection import Projection
+
+
+def content_of(one: Projection) -> dict[str, Any]:
+    with one.session() as session:
+        sql = "SELECT count(*), coalesce(sum(hash(whole)::HUGEINT), 0) FROM {} AS whole"
+        return {table: session.rows(sql.format(table)) for table in compare.TABLES}
+
+
+def asides(home: Home) -> list[str]:
+    return [path.name for path in home.path.glob("headwater.duckdb.damaged-*")]
+
+
+@pytest.fixture
+def filled(home: Home) -> Projection:
+    write(home, story())
+    made_first = Projection(home)
+    assert made_first.refresh()
+    return made_first
+
+
+def _delete(path: Path) -> None:
+    path.unlink()
+
+
+def _halve(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def _scribble(path: Path) -> None:
+    path.write_bytes(b"PK\x03\x04" + path.read_bytes()[4:])
+
+
+def _foreign(path: Path) -> None:
+    path.unlink()
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE mine (x INTEGER)")
+
+
+def _older(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("UPDATE state.format SET schema = 'older'")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("harm", [_delete, _halve, _scribble, _foreign, _older, _empty])
+def test_a_harmed_file_is_rebuilt_to_the_identical_content(
+    home: Home, filled: Projection, harm: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = content_of(filled)
+    harm(home.database)
+    with caplog.at_level(logging.WARNING):
+        assert content_of(Projection(home)) == before
+    if harm in (_halve, _scribble, _foreign, _older):
+        assert len(asides(home)) == 1
+        assert "rebuilt from the journal" in caplog.text
+    assert filled.verify() == []
+
+
+def test_every_damaged_block_is_either_found_or_without_effect(home: Home, filled: Projection) -> None:
+    before = content_of(filled)
+    size = home.database.stat().st_size
+    good = home.database.read_bytes()
+    for offset in range(100, size, size // 9):
+        data = bytearray(good)
+        data[offset] ^= 0xFF
+        home.database.write_bytes(bytes(data))
+        assert _content_or_error(home) in (before, None)
+        assert content_of(Projection(home)) == before
+        home.database.write_bytes(good)
+
+
+def _content_or_error(home: Home) -> dict[str, Any] | None:
+    try:
+        return content_of(Projection(home))
+    except ProjectionError:
+        return None
+
+
+def test_verify_finds_a_manipulated_row_and_rebuild_mends_it(home: Home, filled: Projection) -> None:
+    assert filled.verify() == []
+    with duckdb.connect(str(home.database)) as connection:
+        connection.execute("UPDATE facts.outcomes SET rows = 99 WHERE version = 'v3'")
+        connection.execute("DELETE FROM facts.logs")
+    problems = filled.verify()
+    assert {(problem.kind, problem.where) for problem in problems} == {
+        ("missing", "facts.outcomes"),
+        ("extra", "facts.outcomes"),
+        ("missing", "facts.logs"),
+    }
+    assert '"rows":99' in next(problem.text for problem in problems if problem.kind == "extra")
+    filled.rebuild()
+    assert filled.verify() == []
+
+
+def test_verify_tells_of_damage_of_the_journal(home: Home, filled: Projection) -> None:
+    (segment,) = home.journal.glob("*.ndjson")
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b"no such day", b"no such way"))
+    kinds = [(problem.kind, problem.where) for problem in filled.verify()]
+    assert kinds[0] == ("journal", "journal")
+    assert ("extra", "facts.outcomes") in kinds[1:]
+
+
+def test_verify_says_when_the_file_is_no_database(home: Home, filled: Projection) -> None:
+    _scribble(home.database)
+    assert [(problem.kind, problem.where) for problem in filled.verify()] == [("damage", "headwater.duckdb")]
+
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_stranger_that_holds_the_file_is_worked_around(home: Home, filled: Projection) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(home.database)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "held\n"
+        write(home, [started("r2"), ended("r2")])
+        with Projection(home).session() as session:
+            assert session.rows("SELECT run_id FROM runs ORDER BY ALL") == [("b1",), ("r1",), ("r2",)]
+        assert list(home.tmp.glob("*.duckdb*")) == []
+        assert [problem.kind for problem in filled.verify()] == ["held"]
+        stranger.communicate("\n")
+    assert asides(home) == []
+    with filled.session() as session:
+        assert session.rows("SELECT count(*) FROM runs") == [(3,)]
+
+
+REFRESH = """
+import sys
+from headwater.core.journal.home import Home
+from headwater.lineage.projection import Projection
+one = Projection(Home.open(sys.argv[1], create=False))
+for _ in range(4):
+    assert one.refresh(wait=30)
+"""
+
+
+def test_two_processes_that_refresh_at_once_lose_nothing(home: Home) -> None:
+    writer = write(home, [started("r0")], close=False)
+    helpers = [subprocess.Popen([sys.executable, "-c", REFRESH, str(home.path)]) for _ in range(2)]
+    for number in range(1, 60):
+        writer.append(started(f"r{number}"), ended(f"r{number}"))
+    assert [helper.wait(60) for helper in helpers] == [0, 0]
+    writer.close()
+    with Projection(home).session() as session:
+        assert session.rows("SELECT count(*), count(DISTINCT run_id) FROM runs") == [(60, 60)]
+    assert Projection(home).verify() == []
+    assert asides(home) == []
+
+
+def test_threads_of_one_process_share_it_in_turn(home: Home, filled: Projection) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        assert len({str(content_of(filled)) for _ in range(3)} | set(map(str, pool.map(content_of, [filled] * 6)))) == 1
+
+
+def test_a_session_inside_a_session_is_the_same_one(filled: Projection) -> None:
+    with filled.session() as outer, filled.session() as inner:
+        assert inner is outer
+    with filled.session() as later:
+        assert later is not outer
+
+
+def test_what_replaces_the_file_is_refused_inside_a_session(filled: Projection) -> None:
+    with filled.session():
+        for change in (filled.rebuild, filled.verify):
+            with pytest.raises(ProjectionError, match="inside"):
+                change()
+
+
+def test_refresh_leaves_when_somebody_else_is_busy(home: Home, filled: Projection) -> None:
+    with Locks(home.locks).hold(projection.LOCK):
+        assert filled.refresh() is False
+        with pytest.raises(LockTimeout), filled.session(timeout=0.01):
+            pass
+    assert filled.refresh() is True
+
+
+def test_a_plain_client_sees_the_views_once_a_session_has_closed(home: Home, filled: Projection) -> None:
+    with duckdb.connect(str(home.database), read_only=True) as connection:
+        views = {name for (name,) in connection.execute("SHOW TABLES").fetchall()}
+        assert {"runs", "task_runs", "assets", "materializations", "edges", "column_edges"} <= views
+        for view in views:
+            connection.execute(f"FROM {view}").fetchall()
+        assert connection.execute("SELECT typeof(started), state FROM runs WHERE run_id = 'r1'").fetchall() == [
+            ("TIMESTAMP", "Completed")
+        ]
+
+
+@pytest.mark.parametrize(
+    ("view", "columns"),
+    [
+        ("runs", "run_id, flow, attempt, state, started, ended"),
+        ("task_runs", "task_run_id, run_id, task, state, tries, started, ended, error"),
+        ("assets", "name, location, namespace, dataset"),
+        (
+            "materializations",
+            'asset, partition, version, run_id, "at", rows, bytes, data_through, code_version',
+        ),
+        (
+            "edges",
+            'source, target, source_partition, target_partition, source_version, target_version, run_id, origin, "at"',
+        ),
+        ("column_edges", 'source, source_column, target, target_column, type, subtype, run_id, "at"'),
+    ],
+)
+def test_the_documented_views_have_their_columns_in_order(filled: Projection, view: str, columns: str) -> None:
+    with filled.session() as session:
+        names = [name.strip().strip('"') for name in columns.split(",")]
+        assert list(session.execute(f"FROM {view}").columns[: len(names)]) == names
+        assert session.rows(f"SELECT {columns} FROM {view}")
+
+
+def test_what_is_new_is_read_from_where_the_last_look_ended(home: Home, filled: Projection) -> None:
+    writer = write(home, [started("r2")], close=False)
+    with filled.session() as session:
+        assert session.rows("SELECT state FROM runs WHERE run_id = 'r2'") == [("Running",)]
+    writer.append(ended("r2"))
+    with filled.session() as session:
+        assert session.rows("SELECT state FROM runs WHERE run_id = 'r2'") == [("Completed",)]
+    writer.close()
+
+
+DIE = """
+import os, sys
+sys.path.insert(0, sys.argv[2])
+from lineage_world import started, write
+from headwater.core.journal.home import Home
+write(Home.open(sys.argv[1], create=False), [started("dead")], close=False)
+os._exit(1)
+"""
+
+
+def test_a_dead_processs_run_is_ended_before_anybody_looks(home: Home, filled: Projection) -> None:
+    subprocess.run([sys.executable, "-c", DIE, str(home.path), str(Path(__file__).parent)], check=False, timeout=60)
+    seen: list[int] = []
+
+    def settler(events: Any) -> list[Any]:
+        # A settler may itself want to look something up: the lock must be free.
+        assert filled.refresh()
+        seen.append(len(list(events)))
+        return []
+
+    with Projection(home, settlers=[settler]).session() as session:
+        assert session.rows("SELECT state FROM runs WHERE run_id = 'dead'") == [("Crashed",)]
+    assert len(seen) == 1
+
+
+def test_a_journal_that_lost_its_end_takes_the_file_with_it(home: Home) -> None:
+    writer = write(home, [started("r1")], close=False)
+    (segment,) = home.journal.glob("*.ndjson")
+    size = segment.stat().st_size
+    writer.append(started("lost"))
+    one = Projection(home)
+    assert one.refresh()
+    with segment.open("r+b") as file:
+        file.truncate(size)
+    with one.session() as session:
+        assert session.rows("SELECT run_id FROM runs") == [("r1",)]
+    writer.close()
+
+
+def test_queries_of_others_can_only_read(filled: Projection) -> None:
+    with filled.session() as session:
+        for sql in (
+            "DELETE FROM facts.logs",
+            "EXPLAIN ANALYZE DELETE FROM facts.logs",
+            "COPY (SELECT 1) TO 'out.csv'",
+            "SELECT 1; DELETE FROM facts.logs",
+            "FROM read_text('/etc/hostname')",
+            "SET enable_external_access = true",
+            "INSTALL httpfs",
+            "SELECT nothing FROM nowhere",
+            "SELEC 1",
+        ):
+            with pytest.raises(ProjectionError):
+                session.ask(sql)
+        assert session.ask("SELECT count(*) AS n FROM logs").dicts() == [{"n": 1}]
+
+
+def test_nothing_can_be_written_through_a_session(filled: Projection) -> None:
+    with filled.session() as session:
+        with pytest.raises(duckdb.Error):
+            session.execute("DELETE FROM facts.logs")
+        with pytest.raises(duckdb.Error):
+            session.execute("SET enable_external_access = true")
+        assert session.rows("SELECT count(*) FROM logs") == [(1,)]
+
+
+def test_an_error_of_the_system_is_no_damage(home: Home, filled: Projection) -> None:
+    found = store.finding(duckdb.IOException("IO Error: Cannot open file: Permission denied"), home.database)
+    assert isinstance(found, ProjectionError)
+    assert isinstance(store.finding(duckdb.IOException("Corrupt database file"), home.database), store.Damaged)
+
+
+def test_a_failed_ingestion_leaves_the_file_as_it_was(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, [made("a", None, "v1")])
+    one = Projection(home)
+    before = content_of(one)
+    write(home, [made("a", None, "v2", replaces="v1")])
+    monkeypatch.setattr("headwater.lineage.ingest._insert", _raise)
+    with pytest.raises(KeyboardInterrupt), one.session():
+        pass
+    monkeypatch.undo()
+    assert content_of(one) != before
+    assert one.verify() == []
+
+
+def _raise(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_home_that_duckdb_cannot_open_is_refused_clearly(tmp_path: Path) -> None:
+    with pytest.raises(ProjectionError, match="'\\?'"), Projection(Home.open(tmp_path / "a?b", create=True)).session():
+        pass
+
+
+KILLED = """
+import os, signal, sys
+from headwater.core.journal.home import Home
+from headwater.lineage import ingest
+from headwater.lineage.projection import Projection
+insert = ingest._insert
+def die(*arguments):
+    insert(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+ingest._insert = die
+Projection(Home.open(sys.argv[1], create=False)).refresh()
+"""
+
+
+def test_a_process_that_is_killed_while_it_ingests_leaves_no_trace(home: Home) -> None:
+    write(home, story())
+    assert subprocess.run([sys.executable, "-c", KILLED, str(home.path)], check=False, timeout=60).returncode == -9
+    assert list(home.tmp.glob("ingest-*")) != []
+    one = Projection(home)
+    with one.session() as session:
+        assert session.rows("SELECT count(*) FROM runs") == [(2,)]
+    assert list(home.tmp.glob("ingest-*")) == []
+    assert one.verify() == []
+    assert asides(home) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_cannot_use_its_parents_session(filled: Projection) -> None:
+    with filled.session() as session:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                session.rows("SELECT 1")
+            except ProjectionError:
+                code = 0 if not filled.refresh() else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert session.rows("SELECT count(*) FROM runs") == [(2,)]
+
+
+def test_no_thread_is_left(filled: Projection) -> None:
+    before = threading.active_count()
+    content_of(filled)
+    assert threading.active_count() == before

@@ -1,0 +1,148 @@
+"""The catalogue: definitions and facts as the assets layer needs them."""
+
+from __future__ import annotations
+
+import pytest
+from lineage_world import defined, made, ref, write
+
+from headwater.assets.definition_json import definition_hash, definition_to_json
+from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.events import AssetDefined, AssetObserved
+from headwater.assets.facts import Consumed, Failure, Observed
+from headwater.assets.mappings import SameMapping
+from headwater.assets.partitions import DailyPartitions
+from headwater.core.journal.home import Home
+from headwater.lineage.catalog import ProjectionCatalog
+from headwater.lineage.projection import Projection
+
+DAYS = DailyPartitions("2013-01-01", "2013-02-01")
+
+
+def definition(name: str, inputs: tuple[str, ...] = (), *, place: str = "/data", code: str = "c1") -> AssetDefinition:
+    return AssetDefinition(
+        ref=ref(name, place=place),
+        partitions=DAYS,
+        inputs=tuple(InputDefinition(parameter=one, asset=one, mapping=SameMapping()) for one in inputs),
+        code_version=code,
+    )
+
+
+def recorded(one: AssetDefinition, *inputs: AssetDefinition) -> AssetDefined:
+    value = definition_to_json(one, {other.name: other.ref for other in inputs})
+    return AssetDefined(asset=one.ref, hash=definition_hash(value), project="shop", definition=value)
+
+
+@pytest.fixture
+def catalog(projection: Projection) -> ProjectionCatalog:
+    return ProjectionCatalog(projection)
+
+
+def test_nothing_is_known_of_an_empty_home(catalog: ProjectionCatalog) -> None:
+    facts = catalog.facts()
+    assert (dict(facts.definitions), dict(facts.assets)) == ({}, {})
+
+
+def test_facts_tell_what_is_in_place_and_what_it_was_made_of(home: Home, catalog: ProjectionCatalog) -> None:
+    flights, delays = definition("flights"), definition("delays", ("flights",))
+    write(
+        home,
+        [
+            recorded(flights),
+            recorded(delays, flights),
+            made("delays", "2013-01-01", "v1", [("flights", "2013-01-01", "f1")]),
+            made("delays", "2013-01-01", "v2", [("flights", "2013-01-01", "f2"), ("other", None, "o")], replaces="v1",
+                 time_max=77, code_version="c1", unknown_inputs=("a list",)),
+            made("delays", "2013-01-02", "v3", state="refused"),
+            AssetObserved(observation_id="o1", project="shop", asset=ref("flights"), version="s1", data_through=5),
+            AssetObserved(observation_id="o2", project="shop", asset=ref("flights"), version="s2", data_through=9, rows=4),
+        ],
+    )  # fmt: skip
+    facts = catalog.facts()
+    assert dict(facts.definitions) == {"flights": flights, "delays": delays}
+    found = facts.of("delays")
+    one = found.made["2013-01-01"]
+    assert set(found.made) == {"2013-01-01"}
+    assert (one.version, one.started, one.time_max, one.rows, one.run_id) == ("v2", 100, 77, 3, "r1")
+    assert (one.code_version, one.unknown_inputs) == ("c1", True)
+    assert one.inputs == (
+        Consumed(asset="flights", partition="2013-01-01", version="f2"),
+        Consumed(asset="other", partition=None, version="o"),
+    )
+    failure = found.failed["2013-01-02"]
+    assert failure == Failure(partition="2013-01-02", at=failure.at, state="refused", message="no such day")
+    assert set(found.failed) == {"2013-01-02"}
+    assert found.last_run == 100
+    seen = facts.of("flights").observed[None]
+    assert seen == Observed(partition=None, at=seen.at, version="s2", data_through=9, rows=4)
+
+
+def test_a_failure_is_gone_once_a_newer_attempt_published(home: Home, catalog: ProjectionCatalog) -> None:
+    one = definition("a")
+    write(home, [recorded(one), made("a", "2013-01-01", "v1", state="failed"), made("a", "2013-01-01", "v2")])
+    assert dict(catalog.facts().of("a").failed) == {}
+
+
+def test_the_facts_of_an_asset_hold_everything_upstream_and_nothing_else(
+    home: Home, catalog: ProjectionCatalog
+) -> None:
+    a, b, c, d = definition("a"), definition("b", ("a",)), definition("c", ("b",)), definition("d", ("c",))
+    seen = definition("seen")
+    write(home, [recorded(seen), recorded(a), recorded(b, a), recorded(c, b), recorded(d, c)])
+    write(home, [made("b", "2013-01-01", "v1", [("seen", None, "s1")])])
+    assert set(catalog.facts([ref("c")]).definitions) == {"a", "b", "c", "seen"}
+    assert set(catalog.facts([ref("a")]).definitions) == {"a"}
+    assert set(catalog.facts().definitions) == {"a", "b", "c", "d", "seen"}
+
+
+def test_loaded_definitions_win_over_what_the_journal_remembers(home: Home, projection: Projection) -> None:
+    old, new = definition("a", code="old"), definition("a", code="new")
+    write(home, [recorded(old), recorded(definition("b"))])
+    loaded = {"a": new, "fresh": definition("fresh", ("b",))}
+    facts = ProjectionCatalog(projection, lambda: loaded).facts()
+    assert facts.definitions["a"].code_version == "new"
+    assert set(facts.definitions) == {"a", "b", "fresh"}
+    assert set(ProjectionCatalog(projection, lambda: loaded).facts([ref("fresh")]).definitions) == {"b", "fresh"}
+
+
+def test_dev_and_prod_in_one_journal_never_mix(home: Home, projection: Projection) -> None:
+    prod, dev = definition("a", place="/prod"), definition("a", place="/dev")
+    write(home, [recorded(dev), made("a", "2013-01-01", "dev1", place="/dev")])
+    write(home, [recorded(prod), made("a", "2013-01-01", "prod1", place="/prod")])
+    for one, version in ((prod, "prod1"), (dev, "dev1")):
+        facts = ProjectionCatalog(projection).facts([one.ref])
+        assert facts.definitions["a"].ref.dataset == one.ref.dataset
+        assert facts.of("a").made["2013-01-01"].version == version
+        loaded = ProjectionCatalog(projection, lambda one=one: {"a": one}).facts()
+        assert loaded.of("a").made["2013-01-01"].version == version
+
+
+def test_definitions_and_facts_are_enough_without_any_module(home: Home, catalog: ProjectionCatalog) -> None:
+    write(home, [defined("bare")])
+    assert catalog.facts().definitions["bare"].ref == ref("bare")
+
+
+def test_a_version_that_was_replaced_is_known_as_long_as_something_was_made_of_it(tmp_path):
+    from headwater import Asset, materialize
+    from headwater.testing import project
+
+    with project(tmp_path) as shop:
+        source, target = Asset("source", at="memory://replaced_source"), Asset("target", at="memory://replaced_target")
+
+        @materialize(source)
+        def make():
+            return [{"x": 1}]
+
+        @materialize(target, inputs={"rows": source})
+        def read(rows):
+            return rows
+
+        make()
+        read()
+        make()
+        facts = shop.catalog.facts()
+        (consumed,) = facts.of("target").made[None].inputs
+        assert facts.of("source").made[None].version != consumed.version
+        assert facts.of("source").replaced[None, consumed.version].version == consumed.version
+        make()
+        # Nothing was made of the second version: it is of no use.
+        assert set(shop.catalog.facts().of("source").replaced) == {(None, consumed.version)}

@@ -1,0 +1,129 @@
+"""From a flow that runs to the file that a catalog reads."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import pytest
+
+from headwater import Asset, DailyPartitions, check, flow, materialize, task, testing
+from headwater.errors import CheckFailed
+from headwater.project import Project
+
+Validate = Callable[..., None]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Project]:
+    with testing.project(tmp_path) as project:
+        yield project
+
+
+def exported(project: Project) -> list[dict[str, Any]]:
+    file = project.root / "events.ndjson"
+    project.exporter(file).drain()
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def told(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(event["eventType"], event["job"]["name"]) for event in events]
+
+
+def test_a_flow_with_a_subflow_a_task_and_two_assets(shop: Project, validate: Validate) -> None:
+    days = DailyPartitions("2013-01-01", "2013-01-10")
+    sales = Asset("sales", at="parquet://lake/sales", partitions=days, owners=["team:ops"], tags={"tier": "gold"})
+    totals = Asset("totals", at="duckdb://shop.duckdb/main.totals", partitions=days, partition_column="day")
+
+    @task
+    def fetch() -> pl.DataFrame:
+        return pl.DataFrame({"day": [date(2013, 1, 5)] * 3, "item": ["a", "b", "a"], "price": [1, 2, 3]})
+
+    @materialize(sales)
+    def ingest() -> pl.DataFrame:
+        return fetch()
+
+    @materialize(totals)
+    def summarise(sold: Annotated[pl.LazyFrame, sales]) -> pl.LazyFrame:
+        return sold.group_by("day", "item").agg(pl.col("price").sum())
+
+    @flow
+    def evening() -> None:
+        summarise.at("2013-01-05")()
+
+    @flow
+    def nightly() -> None:
+        ingest.at("2013-01-05")()
+        evening()
+
+    nightly()
+    events = exported(shop)
+    validate(events, finished=True)
+    assert told(events) == [
+        ("START", "nightly"),
+        ("START", "nightly.ingest"),
+        ("COMPLETE", "nightly.ingest"),
+        ("START", "evening"),
+        ("START", "evening.summarise"),
+        ("COMPLETE", "evening.summarise"),
+        ("COMPLETE", "evening"),
+        ("COMPLETE", "nightly"),
+    ]
+    made = events[5]
+    (read,), (written,) = made["inputs"], made["outputs"]
+    assert read["name"] == events[2]["outputs"][0]["name"]
+    assert read["facets"]["version"] == events[2]["outputs"][0]["facets"]["version"]
+    assert made["run"]["facets"]["parent"]["root"]["run"] == {"runId": events[0]["run"]["runId"]}
+    assert set(written["facets"]["columnLineage"]["fields"]) == {"day", "item", "price"}
+    assert written["outputFacets"]["outputStatistics"]["rowCount"] == 2
+
+
+def test_a_check_that_refuses_fails_the_run_and_publishes_nothing(shop: Project, validate: Validate) -> None:
+    sales = Asset("sales", at="parquet://lake/sales")
+
+    @materialize(sales)
+    def ingest() -> pl.DataFrame:
+        return pl.DataFrame({"price": []}, schema={"price": pl.Int64})
+
+    @check(sales, blocking=True)
+    def some_sales(frame: pl.DataFrame) -> bool:
+        return frame.height > 0
+
+    @flow
+    def nightly() -> None:
+        ingest()
+
+    with pytest.raises(CheckFailed):
+        nightly()
+    events = exported(shop)
+    validate(events, finished=True)
+    assert [kind for kind, _ in told(events)] == ["START", "START", "FAIL", "FAIL"]
+    refused = events[2]
+    assert "errorMessage" in refused["run"]["facets"]
+    assert refused["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"][0]["success"] is False
+    assert "version" not in refused["outputs"][0]["facets"]
+
+
+def test_a_materialization_without_a_flow_and_a_plain_task(shop: Project, validate: Validate) -> None:
+    sales = Asset("sales", at="parquet://lake/sales")
+
+    @materialize(sales)
+    def ingest() -> pl.DataFrame:
+        return pl.DataFrame({"price": [1, 2]})
+
+    @task
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    ingest()
+    assert add(1, 2) == 3
+    events = exported(shop)
+    validate(events, finished=True)
+    assert told(events) == [
+        ("START", "ingest"),
+        ("START", "ingest.ingest"),
+        ("COMPLETE", "ingest.ingest"),
+        ("COMPLETE", "ingest"),
+    ]
