@@ -33,7 +33,13 @@ from typing import Any
 
 
 class HeadwaterError(Exception):
-    """Something went wrong."""
+    """Something went wrong.
+
+    >>> print(HeadwaterError("the lake is dry", where="parquet://lake/x", hint="wait for rain"))
+    the lake is dry
+      where: parquet://lake/x
+      hint: wait for rain
+    """
 
     kind = "error"
     exit_code = 1

@@ -34,8 +34,6 @@ class Settings:
     """A file that OpenLineage events are appended to, relative to the root; none when empty."""
     openlineage_drain: float = 0.2
     """Seconds that a process waits at its end for OpenLineage events to go out."""
-    log_level: str = "INFO"
-    """The least level of log records that are kept with a run."""
     locations: Mapping[str, str] | None = None
     """Values for `{names}` in asset locations, so that dev and prod differ without code."""
 

@@ -268,7 +268,12 @@ class DailyPartitions(TimePartitions):
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class HourlyPartitions(TimePartitions):
-    """A partition for each hour of the local clock, keyed like 2013-01-31T05."""
+    """A partition for each hour of the local clock, keyed like 2013-01-31T05.
+
+    >>> hours = HourlyPartitions("2024-10-27T00", "2024-10-28T00", timezone="Europe/Berlin")
+    >>> (hours.partition("2024-10-27T02").end_us - hours.partition("2024-10-27T02").start_us) // 3_600_000_000  # clocks back
+    2
+    """
 
     step: ClassVar[str] = "hourly"
     width: ClassVar[int] = len("2013-01-31T05")
@@ -289,7 +294,11 @@ class HourlyPartitions(TimePartitions):
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class WeeklyPartitions(TimePartitions):
-    """A partition for each week from Monday to Sunday, keyed by the ISO date of its Monday."""
+    """A partition for each week from Monday to Sunday, keyed by the ISO date of its Monday.
+
+    >>> WeeklyPartitions("2024-01-01", "2024-02-05").partition("2024-01-29").end.date().isoformat()
+    '2024-02-05'
+    """
 
     step: ClassVar[str] = "weekly"
     width: ClassVar[int] = len("2013-01-28")
@@ -307,7 +316,11 @@ class WeeklyPartitions(TimePartitions):
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class MonthlyPartitions(TimePartitions):
-    """A partition for each month, keyed like 2013-01."""
+    """A partition for each month, keyed like 2013-01.
+
+    >>> str(MonthlyPartitions("2024-01", "2025-01").parse("2024-01..2024-03, 2024-12"))
+    '2024-01..2024-03, 2024-12'
+    """
 
     step: ClassVar[str] = "monthly"
     width: ClassVar[int] = len("2013-01")

@@ -1,0 +1,79 @@
+# Everything here needs Python 3.11 or newer, pip and a package index; `uv` makes it quicker where it is installed.
+# The environment is built in .venv by whichever target comes first, and again when pyproject.toml changes.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.headwater-installed
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+# Options for pytest: make test ARGS="tests/core -x"
+ARGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: setup ## run the main job on a year of real flights (examples/flights)
+	@echo "== demo: examples/flights/demo.py"
+	@$(BIN)/python examples/flights/demo.py
+
+.PHONY: test
+test: lint types layers ## lint, types, layers, then every test in random order
+	@echo "== test: pytest, in random order (warnings are errors)"
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: setup ## ruff: rules and format
+	@echo "== lint: ruff check, ruff format --check"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: setup ## mypy --strict over the package
+	@echo "== types: mypy --strict"
+	@$(BIN)/mypy
+
+.PHONY: layers
+layers: setup ## import-linter: imports go downward only
+	@echo "== layers: lint-imports"
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup ## measure what things cost (benchmarks/)
+	@echo "== bench: benchmarks/run.py"
+	@if [ -f benchmarks/run.py ]; then $(BIN)/python benchmarks/run.py; else echo "there are no benchmarks yet"; fi
+
+.PHONY: stress
+stress: setup ## the tests in their full form: more cases, more kills, no time limit
+	@echo "== stress: pytest with HEADWATER_STRESS=1"
+	@HEADWATER_STRESS=1 $(BIN)/python -m pytest --timeout 0 $(ARGS)
+
+.PHONY: setup
+setup: $(STAMP) ## build .venv, as every target does first
+
+$(STAMP): pyproject.toml
+	@set -e; \
+	if [ ! -x $(BIN)/python ]; then \
+		if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or newer is needed, and none was found on the PATH" >&2; exit 1; fi; \
+		echo "== setup: $(VENV) with $(PYTHON)"; \
+		if [ -n "$(UV)" ]; then $(UV) venv --quiet --python "$(PYTHON)" $(VENV); else "$(PYTHON)" -m venv $(VENV); fi; \
+	fi; \
+	echo "== setup: headwater and its development tools into $(VENV)"; \
+	if [ -n "$(UV)" ]; then \
+		$(UV) pip install --quiet --python $(BIN)/python -e . --group dev; \
+	else \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e . --group dev; \
+	fi; \
+	touch $@
+
+.PHONY: clean
+clean: ## remove .venv and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache .pytest_cache build dist

@@ -1,0 +1,143 @@
+"""`Asset`: what a task produces or reads; a name in the project, a place, and what is known of both."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets import registry
+from headwater.assets.location import parse_uri
+from headwater.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from headwater.assets.freshness import Freshness
+    from headwater.assets.mappings import PartitionMapping
+    from headwater.assets.partitions import PartitionsDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class AssetInput:
+    """An asset as an input, with the partitions of it that are read: what `flights.window(-6, 0)` gives."""
+
+    asset: Asset
+    mapping: PartitionMapping | None = None
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, repr=False)
+class Asset:
+    """A data asset: a table, a file, a folder of partitions.
+
+    `name` is its key inside the project, `at` the URI of its place (relative ones start at the project's root). With
+    `partitions`, each partition is made, known and judged by itself; rows belong to a partition by `partition_column`
+    (equal to the partition's date or key) or by `time_column` (inside its window). `time_column` also measures how far
+    the data reaches. `static=True` is reference data that does not age. `options` go to the reader or writer.
+
+    Raises DefinitionError when the name or the place is not usable, or the name is taken by another asset.
+
+    >>> from headwater import Asset, DailyPartitions
+    >>> flights = Asset("flights", at="parquet://lake/flights", partitions=DailyPartitions("2013-01-01", "2014-01-01"))
+    >>> flights
+    Asset('flights', at='parquet://lake/flights')
+    """
+
+    name: str
+    at: str
+    partitions: PartitionsDefinition | None = field(default=None, kw_only=True)
+    partition_column: str | None = field(default=None, kw_only=True)
+    time_column: str | None = field(default=None, kw_only=True)
+    freshness: Freshness | None = field(default=None, kw_only=True)
+    owners: Iterable[str] = field(default=(), kw_only=True)
+    tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    static: bool = field(default=False, kw_only=True)
+    description: str | None = field(default=None, kw_only=True)
+    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        parse_uri(self.at, where=f"asset '{self.name}'")
+        if isinstance(self.owners, str):
+            raise DefinitionError(
+                f"owners of asset '{self.name}' must be a list", hint=f"write owners=[{self.owners!r}]"
+            )
+        object.__setattr__(self, "owners", tuple(self.owners))
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        registry.current().add_asset(self, module=_module_of_caller())
+
+    def __repr__(self) -> str:
+        return f"Asset({self.name!r}, at={self.at!r})"
+
+    def window(self, first: int, last: int, *, at_least: int | None = None) -> AssetInput:
+        """This asset as an input that reads a window of partitions around the one that is made, both ends included.
+
+        `window(-6, 0)` is the last seven. All of them must have been made, or `at_least` so many.
+
+        >>> from headwater import Asset, DailyPartitions
+        >>> days = Asset("window_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
+        >>> days.window(-6, 0).mapping.describe()
+        'window of partitions from -6 to 0'
+        """
+        from headwater.assets.mappings import WindowMapping
+
+        return AssetInput(self, WindowMapping(first, last, at_least=at_least))
+
+    def all(self) -> AssetInput:
+        """This asset as an input of which every partition that was made is read.
+
+        >>> from headwater import Asset, DailyPartitions
+        >>> days = Asset("all_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
+        >>> days.all().asset.name
+        'all_example'
+        """
+        from headwater.assets.mappings import AllMapping
+
+        return AssetInput(self, AllMapping())
+
+
+def shorthand(uri: str) -> Asset:
+    """The asset that a bare URI stands for: named after the last part of its place, without an ending.
+
+    >>> shorthand("parquet://lake/x").name
+    'x'
+    """
+    place = parse_uri(uri, where="@materialize")
+    last = (place.table or place.path).rstrip("/").rsplit("/", 1)[-1]
+    name = last.rsplit(".", 1)[-1] if place.table else last.removesuffix(".parquet").removesuffix(".csv")
+    known = registry.current().assets.get(name)
+    return known if known is not None and known.at == uri else Asset(name, at=uri)
+
+
+def as_asset(value: Asset | str) -> Asset:
+    """An asset given as itself or as the URI of its place. Raises DefinitionError for anything else."""
+    if isinstance(value, Asset):
+        return value
+    if isinstance(value, str):
+        return shorthand(value)
+    raise DefinitionError(
+        f"expected an Asset or the URI of one, got {value!r}",
+        hint='write @materialize(Asset("x", at="parquet://lake/x")) or @materialize("parquet://lake/x")',
+    )
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not name:
+        raise DefinitionError(f"an asset's name must be a text that is not empty, got {name!r}")
+    hostile = [char for char in name if not char.isprintable()]
+    if hostile or len(name) > 255 or name != name.strip() or name[0] in "-+@" or "@" in name:
+        problem = (
+            f"it holds {hostile[0]!r}" if hostile else "more than 255 characters, outer spaces, '@' or a first - or +"
+        )
+        raise DefinitionError(
+            f"an asset can't be named {name[:60]!r}: {problem}", hint="use a plain word such as 'orders'"
+        )
+
+
+def _module_of_caller() -> str:
+    # The frames of this module, of the dataclass's __init__ and of `shorthand` don't count as the definition's place.
+    frame = sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("headwater.assets"):
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "__main__"))

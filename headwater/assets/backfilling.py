@@ -1,0 +1,250 @@
+"""Carrying out a backfill plan: one run, whose units are the (asset, partition) pairs of the plan.
+
+The request is durable before anything is launched, every unit gets an outcome, and a unit that failed blocks only its own
+downstream. One process drives a backfill, by its lock; killed at any moment, it is resumed as the next attempt of the
+same run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater import clock, ids
+from headwater.assets import registry
+from headwater.assets.backfill import BackfillPlan, Progress
+from headwater.assets.definitions import AssetDefinition
+from headwater.assets.events import BackfillPartitionEnded, BackfillPartitionLaunched, BackfillRequested
+from headwater.assets.partitions import Partition
+from headwater.assets.runtime import AssetRuntime
+from headwater.core.context import RunContext
+from headwater.core.flow import open_run
+from headwater.errors import Cancelled, HeadwaterError, InputMissing, LockTimeout, UnknownNameError
+
+Unit = tuple[str, str | None]
+Watcher = Callable[[Mapping[str, int]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A backfill as it was asked for: its id, its plan, and how to carry it out."""
+
+    backfill_id: str
+    name: str
+    targets: tuple[str, ...]
+    plan: BackfillPlan
+    range: str | None = None
+    parallel: int = 1
+    max_failures: int | None = None
+    type: str = "backfill"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a backfill: its state, how many units ended how, and what went wrong."""
+
+    backfill_id: str
+    state: str
+    counts: Mapping[str, int]
+    errors: tuple[tuple[str, str], ...]
+
+
+def request(run: AssetRuntime, plan: BackfillPlan, *, name: str, targets: Iterable[str], **how: Any) -> Request:
+    """Ask for a backfill, durably: from here on it can be resumed, whatever happens."""
+    made = Request(backfill_id=ids.new_id(), name=name, targets=tuple(targets), plan=plan, **how)
+    options = {"parallel": made.parallel, "max_failures": made.max_failures, "type": made.type, **made.options}
+    assets = registry.current().assets
+    run.journal.append(
+        *run.definitions.new(assets[step.asset] for step in plan.steps if step.asset in assets),
+        BackfillRequested(
+            backfill_id=made.backfill_id,
+            name=name,
+            targets=made.targets,
+            range=made.range,
+            options=options,
+            plan=plan.to_json(),
+            requested=plan.total,
+            origin={"at": clock.now_us()},
+        ),
+    )
+    return made
+
+
+def carry_out(
+    run: AssetRuntime,
+    request: Request,
+    definitions: Mapping[str, AssetDefinition],
+    *,
+    attempt: int = 1,
+    done: Mapping[Unit, str] | None = None,
+    published: Iterable[Unit] = (),
+    watch: Watcher | None = None,
+) -> Outcome:
+    """Run what is left of a backfill and give each unit its outcome.
+
+    `done` are the outcomes that the journal has; `published` are units whose data an earlier attempt published without
+    living to say so. Raises LockTimeout when another process drives it; Cancelled and KeyboardInterrupt pass through
+    after everything that ran has been recorded.
+    """
+    try:
+        with run.locks.hold(f"backfill:{request.backfill_id}", timeout=0):
+            return _Driver(run, request, definitions, attempt, dict(done or {}), watch).drive(published)
+    except LockTimeout as error:
+        error.hint = "another process runs this backfill: see headwater backfill show " + request.backfill_id
+        raise
+
+
+class _Driver:
+    """One attempt at a backfill: workers take ready units until nothing is left."""
+
+    def __init__(
+        self,
+        run: AssetRuntime,
+        request: Request,
+        definitions: Mapping[str, AssetDefinition],
+        attempt: int,
+        done: dict[Unit, str],
+        watch: Watcher | None,
+    ) -> None:
+        self._run, self._request, self._attempt, self._watch = run, request, attempt, watch
+        self._progress = Progress(request.plan, definitions, done=done)
+        self._changed = threading.Condition()
+        self._calls: dict[tuple[Any, str | None], Future[None]] = {}
+        self._errors: list[tuple[str, str]] = []
+        self._stopping = False
+
+    def drive(self, published: Iterable[Unit]) -> Outcome:
+        request = self._request
+        parameters = {"targets": list(request.targets), "range": request.range}
+        with open_run(
+            flow=request.name,
+            type=request.type,
+            parameters=parameters,
+            run_id=request.backfill_id,
+            attempt=self._attempt,
+        ) as context:
+            for asset, key in published:
+                self._settle(asset, key, "completed", "it was published before its process died")
+            self._work(context)
+            counts = self._progress.counts()
+            state = "completed" if counts["completed"] + counts["skipped"] == counts["requested"] else "failed"
+            if self._errors:
+                subject, message = self._errors[0]
+                more = f" (and {len(self._errors) - 1} more)" if len(self._errors) > 1 else ""
+                context.fail(f"{subject}: {message}{more}")
+            return Outcome(backfill_id=request.backfill_id, state=state, counts=counts, errors=tuple(self._errors))
+
+    def _work(self, context: RunContext) -> None:
+        workers = max(1, min(self._request.parallel, self._request.plan.total))
+        if workers == 1:
+            self._loop(context)
+            return
+        with ThreadPoolExecutor(workers, thread_name_prefix="headwater-backfill") as pool:
+            loops = [pool.submit(context.run_in, self._loop, context) for _ in range(workers)]
+            try:
+                for loop in loops:
+                    loop.result()
+            except BaseException:
+                self._stop()
+                raise
+
+    def _loop(self, context: RunContext) -> None:
+        while (unit := self._take(context)) is not None:
+            try:
+                self._one(*unit)
+            except BaseException:
+                self._stop()
+                raise
+
+    def _take(self, context: RunContext) -> tuple[str, Partition] | None:
+        with self._changed:
+            while not (self._stopping or self._progress.done):
+                if context.cancelled.is_set():
+                    raise Cancelled("the backfill was cancelled")
+                unit = self._progress.next()
+                if unit is not None:
+                    return unit
+                # Another worker's unit has to end first; the time only bounds how late a cancellation is seen.
+                self._changed.wait(0.2)
+            return None
+
+    def _one(self, asset: str, partition: Partition) -> None:
+        subject = asset + (f"@{partition.key}" if partition.key is not None else "")
+        producer = registry.current().producers.get(asset)
+        if producer is None:
+            self._settle(asset, partition.key, "skipped", "nothing produces it any more")
+            return
+        call = (producer, partition.key)
+        with self._changed:
+            earlier = self._calls.get(call)
+            mine: Future[None] = self._calls.setdefault(call, Future())
+        if earlier is None:
+            self._run.journal.append(
+                BackfillPartitionLaunched(
+                    backfill_id=self._request.backfill_id, attempt=self._attempt, asset=asset, partition=partition.key
+                )
+            )
+            try:
+                (producer if partition.key is None else producer.at(partition))()
+            except Exception as error:  # noqa: BLE001 - a unit may fail in any way, and fails alone
+                mine.set_exception(error)
+            except BaseException as error:
+                mine.set_exception(Cancelled(str(error)))
+                raise
+            else:
+                mine.set_result(None)
+        # A function that makes several assets runs once for all of them.
+        failure = mine.exception()
+        if failure is None:
+            self._settle(asset, partition.key, "completed", None)
+            return
+        message = failure.message if isinstance(failure, HeadwaterError) else f"{type(failure).__name__}: {failure}"
+        self._settle(asset, partition.key, "blocked" if isinstance(failure, InputMissing) else "failed", message)
+        with self._changed:
+            self._errors.append((subject, message))
+            limit = self._request.max_failures
+            if limit is not None and len(self._errors) >= limit:
+                self._stopping = True
+
+    def _settle(self, asset: str, key: str | None, state: str, reason: str | None) -> None:
+        with self._changed:
+            blocked = self._progress.finished(asset, key, state)
+            counts = self._progress.counts()
+            self._changed.notify_all()
+        bodies = [self._ended(asset, key, state, reason)]
+        bodies += [self._ended(name, part, "blocked", why.text) for name, part, why in blocked]
+        self._run.journal.append(*bodies)
+        if self._watch is not None:
+            self._watch(counts)
+
+    def _ended(self, asset: str, key: str | None, state: str, reason: str | None) -> BackfillPartitionEnded:
+        return BackfillPartitionEnded(
+            backfill_id=self._request.backfill_id,
+            attempt=self._attempt,
+            asset=asset,
+            partition=key,
+            state=state,
+            reason=reason,
+        )
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+
+def check_producible(definitions: Mapping[str, AssetDefinition], names: Iterable[str]) -> None:
+    """Raise UnknownNameError when one of these can't be made in this process."""
+    producers = registry.current().producers
+    for name in names:
+        if name not in definitions:
+            raise UnknownNameError.of("asset", name, definitions)
+        if name not in producers:
+            raise UnknownNameError(
+                f"nothing in the loaded modules produces '{name}'",
+                hint="name the file that defines its function: -f my_flow.py, or list it in [tool.headwater] modules",
+            )

@@ -1,0 +1,166 @@
+"""The board: everything that is known of assets at a moment, in the shapes that `status`, `freshness` and `explain` print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headwater import clock
+from headwater.assets.definitions import AssetDefinition
+from headwater.assets.facts import AssetFacts, Facts
+from headwater.assets.freshness import FreshnessVerdict, board
+from headwater.assets.partitions import Partition, partitioning
+from headwater.assets.staleness import Staleness, staleness
+from headwater.errors import PartitionError, UnknownNameError
+from headwater.types import Reason
+
+_WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
+
+
+def status(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
+    """What `status --json` prints: each asset with its partitions, clocks, freshness and staleness, the worst first."""
+    verdicts, stale = board(facts, as_of), staleness(facts, as_of)
+    rows = [
+        {**_head(facts, name, as_of), **freshness_row(verdicts[name]), "stale": _stale(stale.get(name))}
+        for name in _sorted(names, verdicts)
+    ]
+    return {"as_of": clock.rfc3339(as_of), "assets": rows}
+
+
+def freshness(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
+    """What `freshness --json` prints: the same objects without the rest."""
+    verdicts = board(facts, as_of)
+    rows = [{"name": name, **freshness_row(verdicts[name])} for name in _sorted(names, verdicts)]
+    return {"as_of": clock.rfc3339(as_of), "assets": rows}
+
+
+def freshness_row(verdict: FreshnessVerdict) -> dict[str, Any]:
+    """The three clocks of an asset and its verdict."""
+    return {
+        "last_run": _time(verdict.last_run),
+        "last_materialized": _time(verdict.last_materialized),
+        "data_through": _time(verdict.data_through),
+        "basis": verdict.basis,
+        "complete_through": _time(verdict.complete_through),
+        "freshness": {
+            "verdict": verdict.verdict,
+            "clock": verdict.clock,
+            "lag": verdict.lag,
+            "next_change": _time(verdict.next_change),
+            "witness": list(verdict.witness),
+            "reason": verdict.reason.text,
+        },
+    }
+
+
+def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, Any]:
+    """What `explain --json` prints of an asset, or of one of its partitions: the verdicts with the reasons behind them.
+
+    Raises UnknownNameError for an unknown asset, PartitionError for a key that is none.
+    """
+    definition = facts.definitions.get(name)
+    if definition is None:
+        raise UnknownNameError.of("asset", name, facts.definitions)
+    found = staleness(facts, as_of).get(name)
+    if key is not None:
+        partition = _partition(definition, key)
+        because = (_made(facts, definition, partition), *_why(found, partition.key))
+        state = "stale" if found is not None and partition.key in found.stale else "up to date"
+        text = f"{name}@{partition.key} is {state}"
+        return _explained(f"{name}@{partition.key}", state, Reason("partition", text, because))
+    verdict = board(facts, as_of)[name]
+    state = "stale" if found is not None and found.is_stale else "up to date"
+    parts = [verdict.reason]
+    if found is not None and definition.code_version is not None:
+        parts.append(Reason("staleness", f"{name} is {state}", found.reasons))
+    parts.extend(_mappings(definition))
+    return _explained(name, verdict.verdict, Reason("asset", f"{name}: {verdict.verdict}, {state}", tuple(parts)))
+
+
+def _explained(subject: str, verdict: str, reason: Reason) -> dict[str, Any]:
+    return {"subject": subject, "verdict": verdict, "reason": reason.to_json()}
+
+
+def _why(found: Staleness | None, key: str | None) -> tuple[Reason, ...]:
+    return (found.why(key),) if found is not None and key in found.stale else ()
+
+
+def _partition(definition: AssetDefinition, key: str) -> Partition:
+    if definition.partitions is None:
+        raise PartitionError(
+            f"the asset '{definition.name}' has no partitions", hint=f"headwater explain {definition.name}"
+        )
+    return definition.partitions.partition(key)
+
+
+def _made(facts: Facts, definition: AssetDefinition, partition: Partition) -> Reason:
+    made = facts.of(definition.name).made.get(partition.key)
+    if made is None:
+        failed = facts.of(definition.name).failed.get(partition.key)
+        if failed is not None:
+            return Reason(
+                "failed", f"its last attempt at {clock.rfc3339(failed.at)} ended {failed.state}: {failed.message}"
+            )
+        return Reason("never_made", "it was never made")
+    rows = "" if made.rows is None else f" with {made.rows:,} rows"
+    inputs = tuple(
+        Reason("input", f"it read {one.asset}{'@' + one.partition if one.partition else ''} at version {one.version}")
+        for one in made.inputs
+    )
+    return Reason("made", f"made at {clock.rfc3339(made.at)}{rows} as version {made.version}", inputs)
+
+
+def _mappings(definition: AssetDefinition) -> tuple[Reason, ...]:
+    return tuple(
+        Reason("mapping", f"its input {one.asset} ('{one.parameter}') is read by {one.mapping.describe()}")
+        for one in definition.inputs
+    )
+
+
+def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
+    definition, known = facts.definitions[name], facts.of(name)
+    return {
+        "name": name,
+        "kind": definition.ref.kind,
+        "location": definition.ref.uri,
+        "namespace": definition.ref.namespace,
+        "dataset": definition.ref.dataset,
+        "owners": list(definition.owners),
+        "tags": dict(definition.tags),
+        "partitions": _counts(definition, known, as_of),
+        "rows": _rows(known),
+    }
+
+
+def _counts(definition: AssetDefinition, known: AssetFacts, as_of: int) -> dict[str, int] | None:
+    if definition.partitions is None:
+        return None
+    every = partitioning(definition).all(as_of)
+    made = sum(1 for key in known.made if key is not None)
+    missing = sum(1 for part in every if part.key not in known.made)
+    return {"total": len(every), "materialized": made, "failed": len(known.failed), "missing": missing}
+
+
+def _rows(known: AssetFacts) -> int | None:
+    found = [made.rows for made in known.made.values() if made.rows is not None]
+    if not found:
+        found = [seen.rows for seen in known.observed.values() if seen.rows is not None]
+    return sum(found) if found else None
+
+
+def _stale(found: Staleness | None) -> dict[str, Any]:
+    if found is None:
+        return {"is_stale": False, "partitions": 0, "reasons": []}
+    return {
+        "is_stale": found.is_stale,
+        "partitions": len(found.stale),
+        "reasons": [reason.to_json() for reason in found.reasons],
+    }
+
+
+def _sorted(names: Iterable[str], verdicts: Mapping[str, FreshnessVerdict]) -> list[str]:
+    return sorted(names, key=lambda name: (_WORST_FIRST.index(verdicts[name].verdict), name))
+
+
+def _time(us: int | None) -> str | None:
+    return None if us is None else clock.rfc3339(us)

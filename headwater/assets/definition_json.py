@@ -1,0 +1,76 @@
+"""Definitions of assets to JSON and back: what the journal keeps, so that past assets are known without their module."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.events import AssetRef
+from headwater.assets.freshness import freshness_from_json
+from headwater.assets.mappings import mapping_from_json
+from headwater.assets.partitions import partitions_from_json
+from headwater.core.journal.events import from_plain
+from headwater.types import SourceCode
+
+
+def definition_to_json(definition: AssetDefinition, refs: dict[str, AssetRef] | None = None) -> dict[str, Any]:
+    """A definition as plain JSON values; `refs` adds the dataset of each input asset."""
+    refs = refs or {}
+    return {
+        "ref": dataclasses.asdict(definition.ref),
+        "partitions": definition.partitions.to_json() if definition.partitions else None,
+        "partition_column": definition.partition_column,
+        "time_column": definition.time_column,
+        "freshness": definition.freshness.to_json() if definition.freshness else None,
+        "owners": list(definition.owners),
+        "tags": dict(definition.tags),
+        "static": definition.static,
+        "description": definition.description,
+        "inputs": [_input_to_json(one, refs.get(one.asset)) for one in definition.inputs],
+        "producer": definition.producer,
+        "code_version": definition.code_version,
+        "source": dataclasses.asdict(definition.source) if definition.source else None,
+        "checks": list(definition.checks),
+    }
+
+
+def _input_to_json(one: InputDefinition, ref: AssetRef | None) -> dict[str, Any]:
+    return {
+        "parameter": one.parameter,
+        "asset": one.asset,
+        "mapping": one.mapping.to_json(),
+        "namespace": ref.namespace if ref else None,
+        "dataset": ref.dataset if ref else None,
+    }
+
+
+def definition_from_json(value: dict[str, Any]) -> AssetDefinition:
+    """A definition from what `definition_to_json` gave."""
+    return AssetDefinition(
+        ref=from_plain(AssetRef, value["ref"]),
+        partitions=partitions_from_json(value["partitions"]) if value.get("partitions") else None,
+        partition_column=value.get("partition_column"),
+        time_column=value.get("time_column"),
+        freshness=freshness_from_json(value["freshness"]) if value.get("freshness") else None,
+        owners=tuple(value.get("owners", ())),
+        tags=dict(value.get("tags", {})),
+        static=bool(value.get("static")),
+        description=value.get("description"),
+        inputs=tuple(
+            InputDefinition(parameter=one["parameter"], asset=one["asset"], mapping=mapping_from_json(one["mapping"]))
+            for one in value.get("inputs", ())
+        ),
+        producer=value.get("producer"),
+        code_version=value.get("code_version"),
+        source=from_plain(SourceCode, value["source"]) if value.get("source") else None,
+        checks=tuple(value.get("checks", ())),
+    )
+
+
+def definition_hash(value: dict[str, Any]) -> str:
+    """A hash of a definition's JSON: the same definition gives the same hash on every machine."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

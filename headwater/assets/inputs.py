@@ -1,0 +1,122 @@
+"""The inputs of a function: found in its `Annotated` parameters or given as `inputs=`, and the form each is wanted in."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from headwater.assets.asset import Asset, AssetInput, as_asset
+from headwater.assets.mappings import PartitionMapping, infer_mapping
+from headwater.assets.partitions import UNPARTITIONED
+from headwater.assets.protocols import Form
+from headwater.errors import DefinitionError
+
+PARTITION = "partition"
+"""A parameter of this name receives the partition that is being made."""
+
+_FORMS: dict[tuple[str, str], Form] = {
+    ("polars", "LazyFrame"): "lazy",
+    ("polars", "DataFrame"): "eager",
+    ("pyarrow", "Table"): "arrow",
+    ("pandas", "DataFrame"): "pandas",
+    ("duckdb", "DuckDBPyRelation"): "relation",
+    ("_duckdb", "DuckDBPyRelation"): "relation",
+    ("pathlib", "Path"): "path",
+    ("headwater", "Asset"): "asset",
+    ("typing", "Any"): "any",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """A parameter that is read from an asset when it is not passed."""
+
+    parameter: str
+    asset: Asset
+    form: Form
+    mapping: PartitionMapping
+
+
+def inputs_of(
+    fn: Callable[..., Any],
+    outputs: tuple[Asset, ...],
+    given: Mapping[str, Asset | AssetInput | str] | None,
+    local_names: Mapping[str, Any],
+) -> tuple[InputSpec, ...]:
+    """The inputs of a function that makes these assets.
+
+    Raises DefinitionError for an annotation that can't be resolved, a parameter that does not exist, a form that is not
+    known, and an input whose partitions can't be mapped.
+    """
+    parameters = inspect.signature(fn).parameters
+    specs: dict[str, InputSpec] = {}
+    for name, parameter in parameters.items():
+        hint = _resolve(fn, name, parameter.annotation, local_names)
+        found = _asset_of(hint)
+        if found is not None:
+            specs[name] = _spec(fn, name, found, _form(fn, name, typing.get_args(hint)[0]), outputs)
+    for name, value in (given or {}).items():
+        if name not in parameters:
+            raise DefinitionError(
+                f"inputs names '{name}', which is no parameter of {fn.__qualname__}",
+                where=fn.__module__,
+                hint=f"its parameters: {', '.join(parameters) or 'none'}",
+            )
+        hint = _resolve(fn, name, parameters[name].annotation, local_names)
+        form: Form = "lazy" if hint is inspect.Parameter.empty else _form(fn, name, hint)
+        specs[name] = _spec(fn, name, value, form, outputs)
+    return tuple(specs.values())
+
+
+def _spec(fn: Callable[..., Any], name: str, value: Any, form: Form, outputs: tuple[Asset, ...]) -> InputSpec:
+    found = value if isinstance(value, AssetInput) else AssetInput(as_asset(value))
+    downstream = (outputs[0].partitions if outputs else None) or UNPARTITIONED
+    upstream = found.asset.partitions or UNPARTITIONED
+    try:
+        mapping = found.mapping or infer_mapping(upstream, downstream)
+        mapping.check(upstream, downstream)
+    except DefinitionError as error:
+        error.where = f"the input '{name}' ({found.asset.name}) of {fn.__qualname__}"
+        raise
+    return InputSpec(parameter=name, asset=found.asset, form=form, mapping=mapping)
+
+
+def _resolve(fn: Callable[..., Any], name: str, hint: Any, local_names: Mapping[str, Any]) -> Any:
+    if not isinstance(hint, str):
+        return hint
+    try:
+        return eval(hint, getattr(fn, "__globals__", {}), dict(local_names))  # noqa: S307 - the user's own annotation
+    except Exception as error:
+        # A name that only a type checker sees is fine, unless it hides an input.
+        if "Annotated" not in hint:
+            return inspect.Parameter.empty
+        raise DefinitionError(
+            f"the annotation of '{name}' can't be resolved: {error}",
+            where=f"{fn.__module__}.{fn.__qualname__}",
+            hint=f"define or import what {hint!r} names before the function, or use inputs={{'{name}': …}}",
+        ) from error
+
+
+def _asset_of(hint: Any) -> Asset | AssetInput | None:
+    if typing.get_origin(hint) is not Annotated:
+        return None
+    found = [meta for meta in typing.get_args(hint)[1:] if isinstance(meta, (Asset, AssetInput))]
+    return found[0] if found else None
+
+
+def _form(fn: Callable[..., Any], name: str, hint: Any) -> Form:
+    if typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
+    module = str(getattr(hint, "__module__", "")).split(".", 1)[0]
+    found = _FORMS.get((module, getattr(hint, "__qualname__", getattr(hint, "__name__", ""))))
+    if found is None:
+        raise DefinitionError(
+            f"the input '{name}' of {fn.__qualname__} can't be given as {hint!r}",
+            where=fn.__module__,
+            hint="annotate it as polars.LazyFrame, polars.DataFrame, pyarrow.Table, pandas.DataFrame, "
+            "duckdb.DuckDBPyRelation, pathlib.Path, headwater.Asset (for use in sql) or typing.Any",
+        )
+    return found

@@ -1,0 +1,253 @@
+"""Assets that something else writes: `observe` a source, `record` what others made, `materializing` chosen at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from headwater import clock, ids
+from headwater.assets import execution, reading, runtime
+from headwater.assets.asset import Asset, as_asset
+from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
+from headwater.assets.execution import Consumed, Identity
+from headwater.assets.partitions import Partition
+from headwater.assets.tracking import as_value
+from headwater.core import context as core_context
+from headwater.core.flow import open_run
+from headwater.errors import DefinitionError, LocationError, PartitionError
+
+
+def observe(
+    asset: Asset | str,
+    *,
+    partition: Partition | str | date | None = None,
+    version: str | None = None,
+    data_through: datetime | date | None = None,
+    rows: int | None = None,
+) -> AssetObserved:
+    """Note what a source holds now: its version, its rows, and how far its data reaches. Returns what was journaled.
+
+    What is not given is read from the source itself: the version from the data, `data_through` as the maximum of the
+    asset's `time_column` (a date counts to the end of its day, UTC). Raises LocationError when there is nothing to see.
+
+    >>> from headwater import Asset, observe
+    >>> from headwater.testing import project
+    >>> with project():
+    ...     rates = Asset("rates", at="memory://rates")
+    ...     observe(rates, version="2024-01-05", rows=3).rows
+    3
+    """
+    found = as_asset(asset)
+    run = runtime.current()
+    target = run.definitions.target(found)
+    part = _partition(found, partition)
+    if version is None:
+        version = run.materializer(target.asset).version(target, part)
+        if version is None:
+            raise LocationError(
+                f"there is nothing to observe of '{found.name}'",
+                where=found.at,
+                hint="check the place, or give version=",
+            )
+        seen = _look(run, found, part)
+        rows = seen.rows if rows is None else rows
+        reaches, columns = seen.data_through, seen.columns
+    else:
+        reaches, columns = None, ()
+    context = core_context.current()
+    body = AssetObserved(
+        observation_id=ids.new_id(),
+        run_id=context.run_id if context else None,
+        task_run_id=context.task_run_id if context else None,
+        project=run.project,
+        asset=target.asset,
+        partition=part.key if part else None,
+        version=version,
+        data_through=_end_of(data_through) if data_through is not None else reaches,
+        rows=rows,
+        columns=columns,
+    )
+    run.journal.append(*run.definitions.new([found]), body)
+    return body
+
+
+def record(
+    asset: Asset | str,
+    *,
+    partition: Partition | str | date | None = None,
+    version: str | None = None,
+    rows: int | None = None,
+    data_through: datetime | date | None = None,
+    inputs: Iterable[Any] = (),
+) -> str:
+    """Record that something else has just made an asset; returns the version. `inputs` are values or assets it was made of.
+
+    >>> from headwater import Asset, record
+    >>> from headwater.testing import project
+    >>> with project():
+    ...     report = Asset("report", at="memory://report")
+    ...     record(report, version="v7", rows=12)
+    'v7'
+    """
+    found = as_asset(asset)
+    run = runtime.current()
+    with _identity(f"record {found.name}") as identity:
+        part = _partition(found, partition)
+        consumed = Consumed(tracker=execution.tracker(core_context.current()))
+        for one in inputs:
+            if isinstance(one, Asset):
+                ref = run.definitions.ref(one)
+                consumed.add(
+                    (InputVersion(asset=one.name, namespace=ref.namespace, dataset=ref.dataset, via="derived"),)
+                )
+            else:
+                consumed.add_value("inputs", one)
+        output = execution.begin(run, [found], part, identity, tuple(consumed.sources))[0]
+        before = run.materializer(output.target.asset).version(output.target, part) if version is None else None
+        output.evidence = Evidence(
+            version=version or before or output.version,
+            rows=rows,
+            time_max=_end_of(data_through) if data_through is not None else None,
+            inputs=tuple(consumed.sources),
+            unknown_inputs=tuple(consumed.unknown),
+        )
+        execution.end(run, output, "published")
+        return output.evidence.version
+
+
+class Writing:
+    """What `materializing` gives: `write` brings the asset up to date with a value, once."""
+
+    def __init__(self, run: runtime.AssetRuntime, output: execution.Output, consumed: Consumed) -> None:
+        self._run, self._output, self._consumed = run, output, consumed
+        self.written = False
+
+    def write(self, value: Any) -> None:
+        """Stage, check and publish a value. Raises CheckFailed when a blocking check says no."""
+        if self.written:
+            raise DefinitionError(f"'{self._output.asset.name}' was written already", hint="open materializing again")
+        execution.stage(self._run, self._output, value, self._consumed)
+        execution.publish(self._run, self._output)
+        self.written = True
+
+
+@contextmanager
+def materializing(
+    asset: Asset | str, *, partition: Partition | str | date | None = None, inputs: Iterable[Any] = ()
+) -> Iterator[Writing]:
+    """Bring an asset up to date that is chosen at run time: `with materializing(asset) as m: m.write(frame)`.
+
+    `inputs` are values that the written one was made of. If the block raises, or writes nothing, nothing is published.
+
+    >>> from headwater import materializing
+    >>> from headwater.testing import project
+    >>> with project(), materializing("memory://chosen") as m:
+    ...     m.write([{"id": 1}])
+    """
+    found = as_asset(asset)
+    run = runtime.current()
+    with _identity(f"materializing {found.name}") as identity:
+        consumed = Consumed(tracker=execution.tracker(core_context.current()))
+        for one in inputs:
+            consumed.add_value("inputs", one)
+        output = execution.begin(run, [found], _partition(found, partition), identity, tuple(consumed.sources))[0]
+        try:
+            yield (writing := Writing(run, output, consumed))
+            if not writing.written:
+                raise DefinitionError(f"nothing was written to '{found.name}'", hint="call m.write(value) in the block")
+        except BaseException as error:
+            execution.end_all(run, [output], error)
+            raise
+
+
+def derived_from(value: Any, *sources: Any) -> Any:
+    """Say that a value was computed from others, where Headwater can't see it (an eager frame that was changed); returns it.
+
+    >>> from headwater import derived_from
+    >>> rows = [{"id": 1}]
+    >>> changed = derived_from([{"id": 2}], rows)
+    """
+    track = execution.tracker(core_context.current())
+    found = as_value(track.sources_of(list(sources)), "derived")
+    if found:
+        track.add(value, found)
+    return value
+
+
+@contextmanager
+def _identity(name: str) -> Iterator[Identity]:
+    """Who makes something outside a materialization: the run that this is in, or one of its own."""
+    context = core_context.current()
+    if context is None:
+        with open_run(flow=name, type="materialize", parameters={}) as opened:
+            yield _of(opened, name)
+    else:
+        yield _of(context, name)
+
+
+def _of(context: core_context.RunContext, name: str) -> Identity:
+    return Identity(
+        run_id=context.run_id,
+        attempt=context.attempt,
+        task_run_id=context.task_run_id or context.run_id,
+        flow=context.flow,
+        task=name,
+        root_run_id=context.root_run_id,
+        root_flow=context.root_flow,
+        root_attempt=context.run.root.attempt,
+    )
+
+
+def _partition(asset: Asset, value: Partition | str | date | None) -> Partition | None:
+    if asset.partitions is None:
+        if value is not None:
+            raise PartitionError(f"the asset '{asset.name}' has no partitions, but {value!r} was given")
+        return None
+    if value is not None:
+        return asset.partitions.partition(value)
+    outer = execution.scope()
+    if outer is not None and outer.partition is not None and outer.partition.definition == asset.partitions:
+        return outer.partition
+    raise PartitionError(
+        f"the asset '{asset.name}' is partitioned, and no partition was given", hint="give partition=…"
+    )
+
+
+def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) -> _Seen:
+    from headwater.assets.value_lineage import frame_schema
+
+    target = run.definitions.target(asset)
+    frame = run.materializer(target.asset).load(target, (partition,) if partition else None, "lazy")
+    kind = reading.frame_kind(frame)
+    if kind != "lazy":
+        return _Seen(rows=len(frame) if hasattr(frame, "__len__") else None)
+    import polars as pl
+
+    wanted = [pl.len().alias("rows")]
+    if asset.time_column is not None:
+        wanted.append(pl.col(asset.time_column).max().alias("through"))
+    row = frame.select(wanted).collect().row(0, named=True)
+    return _Seen(rows=row["rows"], data_through=_end_of(row.get("through")), columns=frame_schema(frame))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a look at a source showed."""
+
+    rows: int | None = None
+    data_through: int | None = None
+    columns: tuple[ColumnSchema, ...] = ()
+
+
+def _end_of(moment: datetime | date | str | None) -> int | None:
+    """Microseconds since the epoch; a date counts to the end of its day, a naive time is UTC."""
+    if moment is None:
+        return None
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment + timedelta(days=1), time(), UTC)
+    return clock.to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

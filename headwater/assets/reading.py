@@ -1,0 +1,140 @@
+"""Reading inputs: which partitions, which versions are there, and the data in the form that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headwater.assets.asset import Asset
+from headwater.assets.events import InputVersion
+from headwater.assets.mappings import AllMapping, PartitionMapping
+from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
+from headwater.assets.protocols import Form, SqlRelation
+from headwater.assets.runtime import AssetRuntime
+from headwater.assets.tracking import Sources, Tracker
+from headwater.errors import InputMissing
+
+_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoundInput:
+    """An input for `sql`: an asset with the partitions of it that are read; nothing is loaded."""
+
+    asset: Asset
+    partitions: tuple[Partition, ...] | None
+    sources: Sources
+
+    def relation(self, runtime: AssetRuntime) -> SqlRelation:
+        """The input as a SELECT."""
+        relation = runtime.materializer(runtime.definitions.ref(self.asset)).load(
+            runtime.definitions.target(self.asset), self.partitions, "sql"
+        )
+        assert isinstance(relation, SqlRelation)
+        return relation
+
+
+def bind(
+    runtime: AssetRuntime, asset: Asset, mapping: PartitionMapping, partition: Partition | None, *, via: str
+) -> BoundInput:
+    """The partitions of an asset that are read for a partition of what is made, with the versions that are in place.
+
+    Raises InputMissing naming the partitions that were never made, when more of them are missing than the mapping allows.
+    """
+    target = runtime.definitions.target(asset)
+    materializer = runtime.materializer(target.asset)
+    if asset.partitions is None:
+        version = materializer.version(target, None)
+        if version is None:
+            raise InputMissing(f"the input '{asset.name}' was never made", where=asset.at, hint=_make(asset, None))
+        return BoundInput(asset, None, (_source(runtime, asset, None, version, via),))
+    wanted = mapping.upstream(_as_set(partition), asset.partitions)
+    found = {part: version for part in wanted if (version := materializer.version(target, part)) is not None}
+    _require(asset, wanted, found, mapping)
+    sources = tuple(_source(runtime, asset, part.key, version, via) for part, version in found.items())
+    return BoundInput(asset, tuple(found), sources)
+
+
+def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form) -> Any:
+    """The data of a bound input, remembered by the tracker as coming from it."""
+    if form == "asset":
+        return bound
+    target = runtime.definitions.target(bound.asset)
+    value = runtime.materializer(target.asset).load(target, bound.partitions, form)
+    remember(runtime, tracker, value, bound.sources)
+    return value
+
+
+def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sources) -> None:
+    """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from."""
+    tracker.add(value, sources)
+    kind = frame_kind(value)
+    if kind == "lazy":
+        leaves: list[Any] = []
+        runtime.columns.of_frame(value, leaves.append)
+        for leaf in leaves:
+            tracker.add_leaf(leaf, sources)
+    elif kind == "eager":
+        tracker.add_frame(value, runtime.columns.buffers(value), sources, size=int(value.estimated_size()))
+
+
+def unchanged(runtime: AssetRuntime, bound: BoundInput) -> bool:
+    """Whether the versions that were read are still those in place."""
+    target = runtime.definitions.target(bound.asset)
+    materializer = runtime.materializer(target.asset)
+    parts: tuple[Partition | None, ...] = (None,) if bound.partitions is None else bound.partitions
+    return all(
+        materializer.version(target, part) == source.version for part, source in zip(parts, bound.sources, strict=True)
+    )
+
+
+def frame_kind(value: Any) -> str | None:
+    """ "lazy" or "eager" for a Polars frame, "frame" for another library's, None for what is no frame.
+
+    >>> frame_kind([1, 2]) is None
+    True
+    """
+    cls = type(value)
+    module = cls.__module__.split(".", 1)[0]
+    if module == "polars":
+        return {"LazyFrame": "lazy", "DataFrame": "eager"}.get(cls.__name__)
+    known = {
+        ("pandas", "DataFrame"),
+        ("pyarrow", "Table"),
+        ("duckdb", "DuckDBPyRelation"),
+        ("_duckdb", "DuckDBPyRelation"),
+    }
+    return "frame" if (module, cls.__name__) in known else None
+
+
+def _as_set(partition: Partition | None) -> PartitionSet:
+    if partition is None or partition.definition is None:
+        return UNPARTITIONED.all()
+    return partition.definition.set_of([partition.key])
+
+
+def _source(runtime: AssetRuntime, asset: Asset, key: str | None, version: str, via: str) -> InputVersion:
+    ref = runtime.definitions.ref(asset)
+    return InputVersion(
+        asset=asset.name, namespace=ref.namespace, dataset=ref.dataset, partition=key, version=version, via=via
+    )
+
+
+def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], mapping: PartitionMapping) -> None:
+    everything = isinstance(mapping, AllMapping)
+    needed = mapping.at_least if mapping.at_least is not None else (1 if everything else len(wanted))
+    if len(found) >= needed:
+        return
+    have = {part.key for part in found}
+    missing = [str(part.key) for part in wanted if part.key not in have]
+    listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
+    raise InputMissing(
+        f"the input '{asset.name}' misses {len(missing)} of {len(wanted)} partitions: {listed}"
+        + (f"; at least {needed} are needed" if mapping.at_least is not None else ""),
+        where=asset.at,
+        hint=_make(asset, missing[0] if missing else None),
+    )
+
+
+def _make(asset: Asset, key: str | None) -> str:
+    return f"make it first: headwater materialize {asset.name}" + (f" --partition {key}" if key else "")

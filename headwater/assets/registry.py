@@ -1,0 +1,100 @@
+"""What is defined in this process: assets by name, what produces each, and the checks on them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headwater.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from headwater.assets.asset import Asset
+    from headwater.assets.checks import Check
+    from headwater.assets.materialize import Materialization
+
+
+@dataclass(slots=True)
+class Registry:
+    """The definitions of a process. A second definition of a name is an error, unless it replaces one in the same place."""
+
+    assets: dict[str, Asset] = field(default_factory=dict)
+    producers: dict[str, Materialization[Any, Any]] = field(default_factory=dict)
+    checks: dict[str, dict[str, Check]] = field(default_factory=dict)
+    _modules: dict[str, str] = field(default_factory=dict)
+
+    def add_asset(self, asset: Asset, *, module: str) -> None:
+        """Register an asset under its name and its place."""
+        known = self.assets.get(asset.name)
+        if known is not None and not _replaceable(self._modules[asset.name], module) and known.at != asset.at:
+            raise DefinitionError(
+                f"there are two assets named '{asset.name}': at {known.at} and at {asset.at}",
+                where=f"{self._modules[asset.name]} and {module}",
+                hint="give one of them another name, or import the one that exists",
+            )
+        for other in self.assets.values():
+            if other.at == asset.at and other.name != asset.name:
+                raise DefinitionError(
+                    f"the assets '{other.name}' and '{asset.name}' are at the same place, {asset.at}",
+                    where=f"{self._modules[other.name]} and {module}",
+                    hint="one place holds one asset: remove one of the two, or move it",
+                )
+        self.assets[asset.name] = asset
+        self._modules[asset.name] = module
+
+    def add_producer(self, asset: Asset, producer: Materialization[Any, Any]) -> None:
+        """Register what makes an asset. Raises DefinitionError for a second producer."""
+        known, module = self.producers.get(asset.name), producer.fn.__module__
+        if known is not None and not _replaceable(known.fn.__module__, module, producer.fn.__qualname__):
+            raise DefinitionError(
+                f"the asset '{asset.name}' has two producers: {known.fn.__qualname__} and {producer.fn.__qualname__}",
+                where=f"{known.fn.__module__} and {module}",
+                hint="an asset is made by one function; let the other one make an asset of its own",
+            )
+        self.producers[asset.name] = producer
+
+    def add_check(self, asset: Asset, check: Check) -> None:
+        """Register a check; one of the same name on the same asset is replaced."""
+        self.checks.setdefault(asset.name, {})[check.name] = check
+
+    def checks_of(self, name: str) -> tuple[Check, ...]:
+        """The checks on an asset, in the order in which they were defined."""
+        return tuple(self.checks.get(name, {}).values())
+
+
+def _replaceable(known: str, module: str, qualname: str = "") -> bool:
+    # A notebook cell run again, a script, a module that is reloaded, a function that defines assets when it is called.
+    interactive = module == "__main__" or known == "__main__"
+    reloading = known == module and module in sys.modules and _is_loading(module)
+    return interactive or reloading or "<locals>" in qualname
+
+
+def _is_loading(module: str) -> bool:
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
+
+
+_current = Registry()
+
+
+def current() -> Registry:
+    """The registry that definitions go to."""
+    return _current
+
+
+@contextmanager
+def scope() -> Iterator[Registry]:
+    """A registry of its own for a while: what is defined inside is forgotten after (tests).
+
+    >>> with scope() as definitions:
+    ...     definitions.assets
+    {}
+    """
+    global _current
+    before, _current = _current, Registry()
+    try:
+        yield _current
+    finally:
+        _current = before

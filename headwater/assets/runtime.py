@@ -1,0 +1,153 @@
+"""What the assets layer needs of the project that it runs in, and the definitions as they resolve there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from headwater.assets import registry
+from headwater.assets.asset import Asset
+from headwater.assets.definition_json import definition_hash, definition_to_json
+from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.events import AssetDefined, AssetRef
+from headwater.assets.location import asset_ref
+from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, Target
+from headwater.core import runtime as core_runtime
+from headwater.core.runtime import Runtime
+
+
+class LockProvider(Protocol):
+    """Named locks that all processes of a home share."""
+
+    def hold(self, name: str, *, timeout: float | None = None) -> AbstractContextManager[Any]:
+        """Hold the lock of this name; raises LockTimeout after so many seconds."""
+        ...
+
+
+class AssetRuntime(Runtime, Protocol):
+    """The project as the assets layer sees it."""
+
+    @property
+    def locks(self) -> LockProvider:
+        """The home's locks."""
+        ...
+
+    @property
+    def columns(self) -> ColumnLineage:
+        """Reads column lineage."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of the past."""
+        ...
+
+    @property
+    def definitions(self) -> Definitions:
+        """What is defined in this process, resolved in this project."""
+        ...
+
+    def materializer(self, ref: AssetRef) -> Materializer:
+        """What writes and reads an asset."""
+        ...
+
+    def convert(self, value: Any, form: Form) -> Any:
+        """A table in another form; raises ReturnTypeError when it is none."""
+        ...
+
+
+def current() -> AssetRuntime:
+    """The runtime of this process."""
+    return cast("AssetRuntime", core_runtime.current())
+
+
+class Definitions:
+    """The assets of this process with their places resolved: what relative paths and `{settings}` come to here."""
+
+    def __init__(self, root: Path, values: Mapping[str, str] | None, project: str) -> None:
+        self._root, self._values, self._project = root, values, project
+        self._refs: dict[Asset, AssetRef] = {}
+        self._known: dict[str, tuple[tuple[Any, ...], AssetDefinition]] = {}
+        self._journaled: dict[str, AssetDefinition] = {}
+        self._lock = threading.Lock()
+
+    def ref(self, asset: Asset) -> AssetRef:
+        """The asset with its place and its dataset."""
+        found = self._refs.get(asset)
+        if found is None:
+            found = self._refs[asset] = asset_ref(asset.name, asset.at, root=self._root, values=self._values)
+        return found
+
+    def target(self, asset: Asset) -> Target:
+        """The asset as its materializer needs to know it."""
+        return Target(
+            asset=self.ref(asset),
+            root=self._root,
+            partitioned=asset.partitions is not None,
+            partition_column=asset.partition_column,
+            time_column=asset.time_column,
+            options=asset.options,
+        )
+
+    def of(self, asset: Asset) -> AssetDefinition:
+        """The whole definition of an asset, with its producer, inputs and checks as they are now."""
+        current = registry.current()
+        producer, checks = current.producers.get(asset.name), current.checks_of(asset.name)
+        stamp = (asset, producer, checks)
+        known = self._known.get(asset.name)
+        if known is None or known[0] != stamp:
+            known = self._known[asset.name] = (stamp, self._build(asset, producer, [check.name for check in checks]))
+        return known[1]
+
+    def all(self) -> dict[str, AssetDefinition]:
+        """Every asset that is defined in this process, by name."""
+        return {name: self.of(asset) for name, asset in list(registry.current().assets.items())}
+
+    def new(self, assets: Iterable[Asset]) -> tuple[AssetDefined, ...]:
+        """The events that journal the definitions of these assets, of those that this process has not journaled yet."""
+        found = []
+        for asset in assets:
+            definition = self.of(asset)
+            # `of` gives the very same value until something changes: JSON and hash are made once for each definition.
+            with self._lock:
+                if self._journaled.get(asset.name) is definition:
+                    continue
+                self._journaled[asset.name] = definition
+            value = definition_to_json(definition, self._input_refs(definition))
+            found.append(
+                AssetDefined(asset=definition.ref, hash=definition_hash(value), project=self._project, definition=value)
+            )
+        return tuple(found)
+
+    def _input_refs(self, definition: AssetDefinition) -> dict[str, AssetRef]:
+        assets = registry.current().assets
+        return {one.asset: self.ref(assets[one.asset]) for one in definition.inputs if one.asset in assets}
+
+    def _build(self, asset: Asset, producer: Any, checks: list[str]) -> AssetDefinition:
+        source = producer.source if producer is not None else None
+        return AssetDefinition(
+            ref=self.ref(asset),
+            partitions=asset.partitions,
+            partition_column=asset.partition_column,
+            time_column=asset.time_column,
+            freshness=asset.freshness,
+            owners=tuple(asset.owners),
+            tags=dict(asset.tags),
+            static=asset.static,
+            description=asset.description or (_first_line(producer.fn.__doc__) if producer is not None else None),
+            inputs=tuple(
+                InputDefinition(parameter=spec.parameter, asset=spec.asset.name, mapping=spec.mapping)
+                for spec in (producer.inputs if producer is not None else ())
+            ),
+            producer=producer.fn.__qualname__ if producer is not None else None,
+            code_version=source.hash if source is not None else None,
+            source=source,
+            checks=tuple(checks),
+        )
+
+
+def _first_line(text: str | None) -> str | None:
+    return text.strip().splitlines()[0] if text and text.strip() else None

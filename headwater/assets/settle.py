@@ -1,0 +1,93 @@
+"""Settling: what a dead process had begun to make is brought to its one outcome, from the journal and the data.
+
+If it was staged, its materializer is asked which version is in place: the staged one means that it was published, and the
+outcome is written from the evidence. Everything else is discarded, and what it staged is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from headwater.assets.events import (
+    AssetRef,
+    MaterializationEnded,
+    MaterializationStaged,
+    MaterializationStarted,
+)
+from headwater.assets.partitions import Partition
+from headwater.assets.protocols import Materializer, Target
+from headwater.core.journal.events import Body, Event
+from headwater.errors import HeadwaterError
+from headwater.types import ErrorInfo
+
+
+def settler(
+    root: Path, materializer: Callable[[AssetRef], Materializer]
+) -> Callable[[Sequence[Event]], Iterator[Body]]:
+    """What the journal's recovery calls with a dead writer's events; answers with the outcomes that are missing."""
+
+    def settle(events: Sequence[Event]) -> Iterator[Body]:
+        begun, staged = _open(events)
+        for key, (started, at) in begun.items():
+            yield _outcome(root, materializer, started, at, staged.get(key))
+
+    return settle
+
+
+def _open(
+    events: Sequence[Event],
+) -> tuple[dict[str, tuple[MaterializationStarted, int]], dict[str, MaterializationStaged]]:
+    begun: dict[str, Event] = {}
+    staged: dict[str, Event] = {}
+    for event in events:
+        if event.kind == MaterializationStarted.kind:
+            begun[event.body["materialization_id"]] = event
+        elif event.kind == MaterializationStaged.kind:
+            staged[event.body["materialization_id"]] = event
+        elif event.kind == MaterializationEnded.kind:
+            begun.pop(event.body["materialization_id"], None)
+    return (
+        {key: (event.record(MaterializationStarted), event.time) for key, event in begun.items()},
+        {key: event.record(MaterializationStaged) for key, event in staged.items() if key in begun},
+    )
+
+
+def _outcome(
+    root: Path,
+    materializer: Callable[[AssetRef], Materializer],
+    started: MaterializationStarted,
+    at: int,
+    staged: MaterializationStaged | None,
+) -> MaterializationEnded:
+    died = "its process died before it was published"
+    if staged is None:
+        return _ended(started, at, "discarded", None, died)
+    target = Target(asset=started.asset, root=root, partitioned=started.partition is not None)
+    try:
+        found = materializer(started.asset)
+        if found.version(target, _partition(started)) == staged.evidence.version:
+            return _ended(started, staged.started_at, "published", staged, None)
+        found.discard(target, staged.staging)
+    except HeadwaterError as error:
+        # The place can't be asked any more. The version that a later look finds there still tells the truth.
+        died = f"{died}, and its place can't be read: {error.message}"
+    return _ended(started, staged.started_at, "discarded", staged, died)
+
+
+def _ended(
+    started: MaterializationStarted, at: int, state: str, staged: MaterializationStaged | None, message: str | None
+) -> MaterializationEnded:
+    return MaterializationEnded(
+        materialization_id=started.materialization_id,
+        started=started,
+        started_at=at,
+        state=state,
+        evidence=staged.evidence if staged else None,
+        error=ErrorInfo(type="Crashed", message=message) if message else None,
+    )
+
+
+def _partition(started: MaterializationStarted) -> Partition | None:
+    """The partition by its key: all that a materializer needs to ask which version is in place."""
+    return None if started.partition is None else Partition(key=started.partition)

@@ -1,0 +1,173 @@
+"""Where values come from: which asset versions stand behind an object, for as long as the object lives.
+
+A value is known by identity, never by a bare `id()`: an address is reused as soon as an object is freed, so each entry
+holds a weak reference and counts only while it still points to the very object. Lists, dicts and tuples take no weak
+references; they are held until their run ends, a bounded number of them. Values that Python shares (None, booleans,
+numbers, texts) are never followed: two unrelated ones would look alike.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from headwater.assets.events import InputVersion
+from headwater.assets.protocols import Leaf
+
+Sources: TypeAlias = tuple[InputVersion, ...]
+
+HELD_AT_MOST = 10_000
+"""How many lists, dicts and tuples a tracker holds; beyond that the oldest are forgotten."""
+FRAMES_AT_MOST = 256 << 20
+"""Bytes of frames in memory that a tracker holds; beyond that the oldest are forgotten."""
+
+_NEVER = (type(None), bool, int, float, complex, str, bytes, type)
+_DEPTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    frame: Any
+    addresses: frozenset[int]
+    sources: Sources
+    size: int
+
+
+@dataclass(slots=True)
+class _Entry:
+    alive: Callable[[], Any]
+    sources: Sources
+
+
+class Tracker:
+    """Remembers the sources of values.
+
+    >>> tracker = Tracker()
+    >>> rows = [{"id": 1}]
+    >>> tracker.add(rows, (InputVersion(asset="orders", namespace="file", dataset="/orders"),))
+    >>> [source.asset for source in tracker.sources_of({"inside": [rows]})]
+    ['orders']
+    >>> tracker.sources_of([{"id": 1}])
+    ()
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[int, _Entry] = {}
+        self._held: OrderedDict[int, Any] = OrderedDict()
+        self._paths: dict[tuple[str, ...], Sources] = {}
+        self._frames: OrderedDict[int, _Frame] = OrderedDict()
+
+    def add(self, value: Any, sources: Sources) -> None:
+        """Remember that these sources stand behind this very object."""
+        if isinstance(value, _NEVER) or (isinstance(value, (list, dict, tuple, set, frozenset)) and not value):
+            return
+        key = id(value)
+        with self._lock:
+            try:
+                alive: Callable[[], Any] = weakref.ref(value, self._forgetter(key))
+            except TypeError:
+                alive = self._hold(key, value)
+            self._values[key] = _Entry(alive, sources)
+
+    def add_leaf(self, leaf: Leaf, sources: Sources) -> None:
+        """Remember the sources of a lazy plan's leaf: its files, its io source, or its columns in memory."""
+        if leaf.paths:
+            self._paths[leaf.paths] = sources
+        if leaf.io_source is not None:
+            self.add(leaf.io_source, sources)
+
+    def add_frame(self, frame: Any, addresses: Mapping[str, int], sources: Sources, *, size: int) -> None:
+        """Remember the columns of a frame in memory (by address), so that lazy frames made of it are known by their leaf.
+
+        An address says nothing once its memory has been freed: so the frame is held, up to a bound on all of them.
+        """
+        if not addresses or size > FRAMES_AT_MOST:
+            return
+        with self._lock:
+            self._frames.pop(id(frame), None)
+            self._frames[id(frame)] = _Frame(frame, frozenset(addresses.values()), sources, size)
+            while sum(one.size for one in self._frames.values()) > FRAMES_AT_MOST:
+                self._frames.popitem(last=False)
+
+    def of_leaf(self, leaf: Leaf) -> Sources | None:
+        """The sources of a leaf, or None when nobody knows it."""
+        if leaf.paths:
+            return self._paths.get(leaf.paths)
+        if leaf.io_source is not None:
+            return self.of(leaf.io_source)
+        wanted = frozenset(leaf.buffers.values())
+        with self._lock:
+            found = [one for one in self._frames.values() if wanted and wanted <= one.addresses]
+        # Frames share columns: the one with these very columns is meant; if there is none, only a single one is sure.
+        exact = [one for one in found if one.addresses == wanted]
+        chosen = exact[-1:] or (found if len(found) == 1 else [])
+        return chosen[0].sources if chosen else None
+
+    def of(self, value: Any) -> Sources | None:
+        """The sources of this very object (not of what it contains), or None when it is not known."""
+        entry = self._values.get(id(value))
+        return entry.sources if entry is not None and entry.alive() is value else None
+
+    def sources_of(self, value: Any) -> Sources:
+        """The sources of an object and of everything inside it, at any depth of containers."""
+        found: dict[InputVersion, None] = {}
+        for one in walk(value):
+            for source in self.of(one) or ():
+                found[source] = None
+        return tuple(found)
+
+    def _hold(self, key: int, value: Any) -> Callable[[], Any]:
+        self._held[key] = value
+        while len(self._held) > HELD_AT_MOST:
+            oldest, _ = self._held.popitem(last=False)
+            self._values.pop(oldest, None)
+        return lambda: value
+
+    def _forgetter(self, key: int) -> Callable[[Any], None]:
+        tracker = weakref.ref(self)
+
+        def forget(dead: Any) -> None:
+            found = tracker()
+            # The address may have been reused by a value that was added since: only this entry's own goes.
+            if found is not None and (entry := found._values.get(key)) is not None and entry.alive is dead:
+                found._values.pop(key, None)
+
+        return forget
+
+
+def walk(value: Any) -> Iterator[Any]:
+    """An object and everything inside its containers (mappings, sequences, sets, dataclasses), each once.
+
+    >>> [one for one in walk({"a": [1, (2,)]}) if isinstance(one, int)]
+    [1, 2]
+    """
+    seen: set[int] = set()
+    stack: list[tuple[Any, int]] = [(value, 0)]
+    while stack:
+        one, depth = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if depth < _DEPTH:
+            stack.extend((inner, depth + 1) for inner in reversed(_inside(one)))
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(value)
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        return [getattr(value, name, None) for name in value.__dataclass_fields__]
+    return []
+
+
+def as_value(sources: Iterable[InputVersion], via: str) -> Sources:
+    """The same sources, said to be known in another way."""
+    return tuple(source if source.via == via else replace(source, via=via) for source in sources)

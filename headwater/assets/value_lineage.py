@@ -1,0 +1,199 @@
+"""What a value that is about to be stored says of its origin: sources, column edges, and what nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from headwater.assets import reading
+from headwater.assets.asset import Asset, AssetInput
+from headwater.assets.events import ColumnEdge, ColumnSchema, UnknownColumn
+from headwater.assets.mappings import infer_mapping
+from headwater.assets.partitions import UNPARTITIONED, Partition
+from headwater.assets.protocols import Leaf, PlanLineage, SqlQuery, SqlRelation
+from headwater.assets.reading import BoundInput
+from headwater.assets.runtime import AssetRuntime
+from headwater.assets.sql import Sql
+from headwater.assets.tracking import Sources, Tracker, as_value
+from headwater.errors import DefinitionError
+
+
+class Dataset(NamedTuple):
+    """The key that column edges are resolved to."""
+
+    asset: str
+    namespace: str
+    dataset: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueLineage:
+    """The value as its materializer takes it, and what was found of its origin."""
+
+    value: Any
+    sources: Sources = ()
+    unknown_inputs: tuple[str, ...] = ()
+    edges: tuple[ColumnEdge, ...] = ()
+    unknown_columns: tuple[UnknownColumn, ...] = ()
+    sql: str | None = None
+
+
+def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Partition | None) -> ValueLineage:
+    """The lineage of what a function returned; a query is resolved to its inputs here."""
+    if isinstance(value, Sql):
+        return _of_sql(run, tracker, value, partition)
+    kind = reading.frame_kind(value)
+    if kind == "lazy":
+        return _of_plan(run, tracker, value)
+    known = tracker.of(value)
+    if kind == "eager" and known is not None:
+        return _passed_on(run, tracker, value, known)
+    if kind is None:
+        return ValueLineage(value=value, sources=as_value(tracker.sources_of(value), "value"))
+    reason = "an eager frame does not say how its columns were made: return a lazy one"
+    return ValueLineage(value=value, unknown_columns=(UnknownColumn(column=None, reason=reason),))
+
+
+def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
+    found: dict[Any, None] = {}
+    unknown: list[str] = []
+
+    def resolve(leaf: Leaf) -> Dataset | None:
+        sources = tracker.of_leaf(leaf)
+        if not sources:
+            unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
+            return None
+        found.update(dict.fromkeys(sources))
+        return _dataset(sources)
+
+    plan = run.columns.of_frame(frame, resolve)
+    return ValueLineage(
+        value=frame,
+        sources=as_value(found, "plan"),
+        unknown_inputs=tuple(dict.fromkeys(unknown)),
+        edges=_edges(plan),
+        unknown_columns=plan.unknown,
+    )
+
+
+def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) -> ValueLineage:
+    """An eager frame that is an input itself: each column is that input's."""
+    dataset = _dataset(known)
+    if dataset is None:
+        reason = "the frame was made of several assets"
+        return ValueLineage(value=frame, sources=known, unknown_columns=(UnknownColumn(column=None, reason=reason),))
+    edges = tuple(
+        ColumnEdge(
+            column=column,
+            source_asset=dataset.asset,
+            source_namespace=dataset.namespace,
+            source_dataset=dataset.dataset,
+            source_column=column,
+            type="DIRECT",
+            subtype="IDENTITY",
+        )
+        for column in frame.columns
+    )
+    return ValueLineage(value=frame, sources=as_value(known, "value"), edges=edges)
+
+
+def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partition | None) -> ValueLineage:
+    inputs: dict[str, Any] = {}
+    tables: dict[str, tuple[Any, tuple[ColumnSchema, ...]]] = {}
+    sources: list[Any] = []
+    unknown: list[str] = []
+    for name, given in query.inputs.items():
+        bound = _bound(run, given, partition)
+        if bound is not None:
+            inputs[name] = bound.relation(run)
+            sources.extend(as_value(bound.sources, "sql"))
+            tables[name] = (_asset_dataset(run, bound.asset), _schema(run, bound))
+            continue
+        known = tracker.of(given)
+        inputs[name] = given
+        if known is None:
+            if isinstance(given, SqlRelation) or reading.frame_kind(given) is None:
+                raise DefinitionError(
+                    f"the input '{name}' of the query is a {type(given).__name__}",
+                    where=query.text[:80],
+                    hint="give an Asset, an input of the function, or a frame",
+                )
+            unknown.append(f"the query reads '{name}', a {type(given).__name__} of unknown origin")
+        else:
+            sources.extend(as_value(known, "sql"))
+            tables[name] = (_dataset(known), frame_schema(given))
+    text = query.text.format_map({name: _quoted(name) for name in query.inputs})
+    plan = run.columns.of_sql(text, tables, dialect="duckdb")
+    return ValueLineage(
+        value=SqlQuery(text=query.text, inputs=inputs),
+        sources=tuple(dict.fromkeys(sources)),
+        unknown_inputs=tuple(unknown),
+        edges=_edges(plan),
+        unknown_columns=plan.unknown,
+        sql=text,
+    )
+
+
+def _bound(run: AssetRuntime, given: Any, partition: Partition | None) -> BoundInput | None:
+    if isinstance(given, BoundInput):
+        return given
+    if isinstance(given, Asset):
+        given = AssetInput(given)
+    if not isinstance(given, AssetInput):
+        return None
+    downstream = partition.definition if partition else UNPARTITIONED
+    mapping = given.mapping or infer_mapping(given.asset.partitions or UNPARTITIONED, downstream)
+    return reading.bind(run, given.asset, mapping, partition, via="sql")
+
+
+def _schema(run: AssetRuntime, bound: BoundInput) -> tuple[ColumnSchema, ...]:
+    target = run.definitions.target(bound.asset)
+    return frame_schema(run.materializer(target.asset).load(target, bound.partitions, "lazy"))
+
+
+def frame_schema(frame: Any) -> tuple[ColumnSchema, ...]:
+    """The columns of a frame, lazy or eager, with their types as text."""
+    schema: Mapping[str, Any] = (
+        frame.collect_schema() if hasattr(frame, "collect_schema") else dict.fromkeys(frame.columns)
+    )
+    return tuple(ColumnSchema(name=name, type=str(dtype)) for name, dtype in schema.items())
+
+
+def _asset_dataset(run: AssetRuntime, asset: Asset) -> Dataset:
+    ref = run.definitions.ref(asset)
+    return Dataset(asset.name, ref.namespace, ref.dataset)
+
+
+def _dataset(sources: Sources) -> Dataset | None:
+    """The one dataset that all these sources are versions of, if it is one."""
+    found = {Dataset(source.asset, source.namespace, source.dataset) for source in sources}
+    return found.pop() if len(found) == 1 else None
+
+
+def _edges(plan: PlanLineage) -> tuple[ColumnEdge, ...]:
+    return tuple(
+        ColumnEdge(
+            column=edge.column,
+            source_asset=edge.source.asset,
+            source_namespace=edge.source.namespace,
+            source_dataset=edge.source.dataset,
+            source_column=edge.source_column,
+            type=edge.type,
+            subtype=edge.subtype,
+        )
+        for edge in plan.edges
+        if isinstance(edge.source, Dataset)
+    )
+
+
+def _describe(leaf: Leaf) -> str:
+    if leaf.paths:
+        return f"the file {leaf.paths[0]}" + (f" and {len(leaf.paths) - 1} more" if len(leaf.paths) > 1 else "")
+    if leaf.io_source is not None:
+        return f"the source {type(leaf.io_source).__name__}"
+    return f"a frame in memory with the columns {', '.join(list(leaf.buffers)[:5])}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

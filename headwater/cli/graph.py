@@ -1,0 +1,105 @@
+"""`lineage`: the graph around an asset or a column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from headwater.cli.common import COMMON, WHERE, Common, Where, open_project
+from headwater.cli.output import emit, instant, table
+
+if TYPE_CHECKING:
+    from headwater.lineage.graph import LineageEdge, LineageGraph
+
+Format = Literal["tree", "table", "json", "mermaid", "dot"]
+
+
+def lineage(
+    asset: str | None = None,
+    /,
+    *,
+    up: Annotated[bool, Parameter(negative=())] = False,
+    down: Annotated[bool, Parameter(negative=())] = False,
+    depth: int | None = None,
+    columns: Annotated[bool, Parameter(negative=())] = False,
+    drift: Annotated[bool, Parameter(negative=())] = False,
+    format: Format = "tree",
+    common: Common = COMMON,
+    where: Where = WHERE,
+) -> int:
+    """Print what an asset or a column is made of, and what is made of it.
+
+    Parameters
+    ----------
+    asset
+        An asset, or one of its columns: carrier_scorecard.avg_delay.
+    up
+        Only what it is made of.
+    down
+        Only what is made of it.
+    depth
+        So many steps at most.
+    columns
+        The columns too.
+    drift
+        Instead: what was declared and never observed, and the reverse.
+    format
+        How to print it.
+    """
+    project = open_project(where)
+    reader = project.reader
+    if drift or asset is None:
+        value = reader.drift()
+        emit(value, common.json or format == "json", lambda: _drift_text(value))
+        return 0
+    both = up == down
+    graph = reader.graph(asset, up=up or both, down=down or both, depth=depth, columns=columns)
+    as_json = common.json or format == "json"
+    emit(graph.to_json(), as_json, lambda: _text(graph, format, up=up or both, down=down or both))
+    return 0
+
+
+def _text(graph: LineageGraph, format: Format, *, up: bool, down: bool) -> str:
+    if format == "mermaid":
+        return graph.to_mermaid()
+    if format == "dot":
+        return graph.to_dot()
+    if format == "table":
+        return _table(graph)
+    columns = [_column_line(edge) for edge in graph.edges if edge.subtype is not None]
+    return "\n\n".join([*_trees(graph, up=up, down=down), *(["\n".join(columns)] if columns else [])])
+
+
+def _table(graph: LineageGraph) -> str:
+    headers = ("from", "to", "origin", "type", "runs", "last seen")
+    rows = [
+        (edge.source, edge.target, edge.origin, edge.subtype, edge.runs, instant(edge.last_seen))
+        for edge in graph.edges
+    ]
+    return table(headers, rows)
+
+
+def _trees(graph: LineageGraph, *, up: bool, down: bool) -> list[str]:
+    of_column = any(node.id == graph.root and node.kind == "column" for node in graph.nodes)
+    if not of_column:
+        # The tree of an asset shows assets; its columns follow as lines of their own.
+        graph = replace(graph, edges=tuple(edge for edge in graph.edges if edge.subtype is None))
+    parts = [graph.tree(direction="up")] if up else []
+    if down and (not up or any(edge.source == graph.root for edge in graph.edges)):
+        parts.append(("used by:\n" if up else "") + graph.tree(direction="down"))
+    return parts
+
+
+def _column_line(edge: LineageEdge) -> str:
+    how = (edge.subtype or "").lower().replace("_", " ")
+    return f"{edge.target} ← {edge.source} ({how})"
+
+
+def _drift_text(value: Mapping[str, Any]) -> str:
+    lines = [f"declared, never observed: {row['from']} → {row['to']}" for row in value["declared_only"]]
+    lines += [f"observed, not declared:   {row['from']} → {row['to']}" for row in value["observed_only"]]
+    lines += [f"unknown origin:           {row['asset']}: {row['reason']}" for row in value.get("unknown", ())]
+    return "\n".join(lines) or "no drift: what was declared is what was observed"

@@ -1,0 +1,234 @@
+"""`init` and `run`: a starter project, and running a flow of a file."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from headwater.assets.inputs import PARTITION
+from headwater.assets.materialize import Materialization
+from headwater.cli.common import COMMON, Common, Where, open_project
+from headwater.cli.output import emit
+from headwater.core.flow import Flow
+from headwater.core.task import Task
+from headwater.errors import HeadwaterError, UnknownNameError, UsageError
+from headwater.loading import load_file
+
+_PYPROJECT = """\
+[tool.headwater]
+project = "{name}"
+modules = ["flows"]
+"""
+
+_FLOWS = '''\
+"""A first flow: run it with `python flows.py`, then look at it with `headwater status`."""
+
+from typing import Annotated
+
+import polars as pl
+
+from headwater import Asset, Freshness, flow, materialize, task
+
+orders = Asset("orders", at="parquet://lake/orders", time_column="ordered_at", freshness=Freshness(max_lag="26h"))
+revenue = Asset("revenue", at="parquet://lake/revenue")
+
+
+@task(retries=2, retry_delay=[1, 10])
+def fetch() -> pl.DataFrame:
+    times = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 2), "1h", eager=True, time_zone="UTC")
+    return pl.DataFrame({"ordered_at": times}).with_row_index("id").with_columns(amount=pl.col("id") * 1.5)
+
+
+@materialize(orders)
+def ingest() -> pl.DataFrame:
+    return fetch()
+
+
+@materialize(revenue)
+def summarise(sold: Annotated[pl.LazyFrame, orders]) -> pl.LazyFrame:
+    return sold.group_by(pl.col("ordered_at").dt.date().alias("day")).agg(pl.col("amount").sum())
+
+
+@flow
+def daily() -> None:
+    ingest()
+    summarise()
+
+
+if __name__ == "__main__":
+    daily()
+'''
+
+
+def init(folder: Path = Path(), /, *, common: Common = COMMON) -> int:
+    """Write a starter project: a pyproject.toml and flows.py. Files that are there already stay as they are.
+
+    Parameters
+    ----------
+    folder
+        Where to; the current folder when it is left out.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "flows.py": _FLOWS}
+    written = [name for name, text in files.items() if _write(folder / name, text)]
+    value = {"folder": str(folder), "written": written, "kept": [name for name in files if name not in written]}
+    emit(value, common.json, lambda: _init_text(value))
+    return 0
+
+
+def run(
+    target: str,
+    /,
+    *,
+    parameter: Annotated[tuple[str, ...], Parameter(name=["--parameter", "-p"], negative=())] = (),
+    partition: str | None = None,
+    common: Common = COMMON,
+) -> int:
+    """Run a flow, a task or a materialization of a file. Prints nothing but what it prints itself, or its result with --json.
+
+    Parameters
+    ----------
+    target
+        FILE:NAME, or FILE alone when it defines one flow.
+    parameter
+        A parameter, as name=value; the value is read by the parameter's annotation.
+    partition
+        The partition, for a materialization.
+    """
+    file, _, name = target.partition(":")
+    project = open_project(Where(), writes=True)
+    found = _find(load_file(Path(file), project.root), name, file)
+    if isinstance(found, Materialization) and partition is not None:
+        found = found.at(partition)
+    elif partition is not None:
+        raise UsageError(
+            "--partition is for materializations", hint=f"give {name} a parameter instead: -p day={partition}"
+        )
+    arguments = _arguments(found, parameter)
+    try:
+        result = _call(found, arguments)
+    except HeadwaterError:
+        raise
+    except Exception as error:
+        raise HeadwaterError(
+            f"{found.name} failed: {type(error).__name__}: {error}",
+            hint="headwater runs shows it; --debug gives the traceback",
+        ) from error
+    if common.json:
+        emit({"flow": found.name, "state": "Completed", "result": _plain(result)}, True, str)
+    return 0
+
+
+def _call(found: Any, arguments: Mapping[str, Any]) -> Any:
+    result = found(**arguments)
+    if inspect.isawaitable(result):
+        import asyncio
+
+        async def finish() -> Any:
+            return await result
+
+        return asyncio.run(finish())
+    return result
+
+
+def _find(module: ModuleType, name: str, file: str) -> Any:
+    known = {key: value for key, value in vars(module).items() if isinstance(value, (Flow, Task))}
+    flows = {key: value for key, value in known.items() if isinstance(value, Flow)}
+    if not name:
+        if len(flows) == 1:
+            return next(iter(flows.values()))
+        raise UsageError(
+            f"{file} defines {len(flows)} flows",
+            hint="name one: " + ", ".join(f"{file}:{key}" for key in flows or known),
+        )
+    if name not in known:
+        raise UnknownNameError.of("flow", name, known, where=file)
+    return known[name]
+
+
+def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
+    fn = found.fn
+    parameters = inspect.signature(fn).parameters
+    values: dict[str, Any] = {}
+    for pair in given:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"-p {pair!r} is not name=value")
+        if name not in parameters:
+            raise UnknownNameError.of("parameter", name, parameters, where=fn.__qualname__)
+        values[name] = _value(fn, name, text)
+    missing = [name for name in _required(found, parameters) if name not in values]
+    if missing:
+        raise UsageError(
+            f"the parameter '{missing[0]}' is needed", where=fn.__qualname__, hint=f"give -p {missing[0]}=…"
+        )
+    return values
+
+
+def _required(found: Any, parameters: Mapping[str, inspect.Parameter]) -> list[str]:
+    supplied = {PARTITION, *(spec.parameter for spec in found.inputs)} if isinstance(found, Materialization) else set()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and parameter.kind in named and name not in supplied
+    ]
+
+
+def _value(fn: Callable[..., Any], name: str, text: str) -> Any:
+    """The value of a parameter: read by its annotation where it has one, else as JSON, else as the text itself."""
+    import typing
+
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        hint = typing.get_type_hints(fn, include_extras=True).get(name, Any)
+    except NameError:
+        hint = Any
+    for candidate in _readings(text, hint):
+        try:
+            return TypeAdapter(hint).validate_python(candidate)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+    raise UsageError(f"the parameter '{name}' can't be {text!r}: {problem}", where=f"-p {name}={text}")
+
+
+def _readings(text: str, hint: Any) -> list[Any]:
+    try:
+        parsed = json.loads(text)
+    except json.JSONDecodeError:
+        return [text]
+    return [text] if hint is str else [parsed, text]
+
+
+def _plain(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)[:1_000]
+    return value
+
+
+def _name(folder: Path) -> str:
+    return "".join(char if char.isalnum() or char in "-_" else "-" for char in folder.name) or "headwater"
+
+
+def _write(path: Path, text: str) -> bool:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _init_text(value: Mapping[str, Any]) -> str:
+    lines = [f"wrote {name}" for name in value["written"]] + [f"kept {name}" for name in value["kept"]]
+    return "\n".join([*lines, "", "next: python flows.py, then headwater status, headwater lineage revenue --columns"])

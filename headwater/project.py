@@ -1,0 +1,178 @@
+"""The one place where everything is put together: home, journal, projection, materializers, exporter."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater import settings as settings_module
+from headwater.core import runtime
+from headwater.errors import HeadwaterError
+from headwater.settings import Settings
+
+if TYPE_CHECKING:
+    from headwater.assets.events import AssetRef
+    from headwater.assets.protocols import ColumnLineage, Form, Materializer
+    from headwater.assets.runtime import Definitions
+    from headwater.core.journal.home import Home
+    from headwater.core.journal.locks import Locks
+    from headwater.core.journal.writer import Writer
+    from headwater.lineage.catalog import ProjectionCatalog
+    from headwater.lineage.openlineage.exporter import Exporter
+    from headwater.lineage.projection import Projection
+    from headwater.lineage.reader import Reader
+
+_log = logging.getLogger("headwater")
+
+
+class Project:
+    """A folder with its home: what core and the assets layer run in, and what the command line asks.
+
+    Everything is made when it is first asked for: a flow without assets imports no DuckDB until its end.
+    """
+
+    def __init__(self, settings: Settings, *, create: bool = True) -> None:
+        self.settings = settings
+        self._create = create
+        self._ran = False
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, root: Path | None = None, *, create: bool = True) -> Project:
+        """The project of a folder (default: of the current one). Raises SettingsError."""
+        return cls(settings_module.load(root), create=create)
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.settings.project
+
+    @property
+    def root(self) -> Path:
+        """The project's root folder."""
+        return self.settings.root
+
+    @cached_property
+    def home(self) -> Home:
+        """The home, made when it does not exist yet. Raises HomeError."""
+        from headwater.core.journal.home import Home
+
+        return Home.open(self.settings.home_path, create=self._create)
+
+    @cached_property
+    def journal(self) -> Writer:
+        """This process's writer."""
+        from headwater.core.journal.writer import Writer
+
+        return Writer(self.home)
+
+    @cached_property
+    def locks(self) -> Locks:
+        """The home's locks."""
+        from headwater.core.journal.locks import Locks
+
+        return Locks(self.home.locks)
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """What is defined in this process, with its places resolved here."""
+        from headwater.assets.runtime import Definitions
+
+        return Definitions(self.root, self.settings.locations, self.project)
+
+    @cached_property
+    def columns(self) -> ColumnLineage:
+        """Reads column lineage off plans and queries."""
+        from headwater.lineage.columns import Columns
+
+        return Columns()
+
+    @cached_property
+    def projection(self) -> Projection:
+        """The DuckDB projection of the journal."""
+        from headwater.assets.settle import settler
+        from headwater.lineage.projection import Projection
+
+        return Projection(self.home, settlers=(settler(self.root, self.materializer),))
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Questions to the projection."""
+        from headwater.lineage.reader import Reader
+
+        return Reader(self.projection)
+
+    @cached_property
+    def catalog(self) -> ProjectionCatalog:
+        """What is known of the past; what is defined in this process wins over what the journal remembers."""
+        from headwater.lineage.catalog import ProjectionCatalog
+
+        return ProjectionCatalog(self.projection, self.definitions.all)
+
+    def materializer(self, ref: AssetRef) -> Materializer:
+        """What writes and reads an asset."""
+        from headwater.materializers import registry
+
+        return registry.for_ref(ref)
+
+    def convert(self, value: Any, form: Form) -> Any:
+        """A table in another form."""
+        from headwater.materializers.convert import convert
+
+        return convert(value, form)
+
+    def exporter(self, file: Path) -> Exporter:
+        """What appends this project's OpenLineage events to a file."""
+        from headwater.core.journal.reader import Reader as JournalReader
+        from headwater.lineage.openlineage.exporter import Exporter
+        from headwater.lineage.openlineage.file import FileDestination
+        from headwater.lineage.openlineage.naming import job_namespace
+
+        return Exporter(
+            self.home,
+            JournalReader(self.home),
+            FileDestination(file),
+            self.locks,
+            namespace=job_namespace(self.settings.openlineage_namespace),
+        )
+
+    def run_ended(self) -> None:
+        """Core says that a root run ended: bring the projection and the exports up to date when the process ends."""
+        with self._lock:
+            if not self._ran:
+                self._ran = True
+                atexit.register(self._finish)
+
+    def close(self) -> None:
+        """End this process's writing; the next one opens a new segment."""
+        atexit.unregister(self._finish)
+        if "journal" in self.__dict__:
+            self.journal.close()
+
+    def _finish(self) -> None:
+        self.journal.close()
+        _quietly("the projection", lambda: self.projection.refresh(wait=0))
+        if self.settings.openlineage_file:
+            file = self.root / self.settings.openlineage_file
+            _quietly("OpenLineage", lambda: self.exporter(file).drain(self.settings.openlineage_drain))
+
+
+def _quietly(what: str, do: Callable[[], Any]) -> None:
+    # The run itself is recorded: what could not be brought up to date now is caught up by the next process that looks.
+    try:
+        do()
+    except HeadwaterError as error:
+        _log.warning("%s could not be brought up to date: %s", what, error)
+
+
+def current() -> Project:
+    """The project that this process runs in."""
+    found = runtime.current()
+    if not isinstance(found, Project):
+        raise HeadwaterError("this process runs in a test project")
+    return found

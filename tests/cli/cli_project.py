@@ -1,0 +1,109 @@
+"""A small project for the tests of the command line. Files in its folder make it fail: `broken-<day>`, `empty-<day>`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one JSON document that it must be."""
+        return json.loads(self.out)
+
+
+Cli = Callable[..., Done]
+
+PYPROJECT = """\
+[tool.headwater]
+project = "shop"
+modules = ["shop"]
+"""
+
+SHOPS = "shop,city\n1,Berlin\n2,Lyon\n"
+
+SHOP = '''\
+"""Sales of two shops, day by day."""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+
+from headwater import Asset, DailyPartitions, Freshness, Partition, check, flow, get_logger, materialize, sql, task
+
+days = DailyPartitions("2024-01-01", "2024-02-01")
+shops = Asset("shops", at="csv://shops.csv", static=True)
+sales = Asset(
+    "sales",
+    at="parquet://lake/sales",
+    partitions=days,
+    time_column="at",
+    owners=["team:ops"],
+    tags={"tier": "gold"},
+    freshness=Freshness(max_lag="26h"),
+)
+daily = Asset("daily", at="duckdb://shop.duckdb/main.daily", partitions=days, partition_column="day")
+totals = Asset("totals", at="duckdb://shop.duckdb/main.totals", freshness=Freshness(max_lag="26h", warn="25h"))
+
+
+@materialize(sales)
+def ingest(partition: Partition) -> pl.DataFrame:
+    if Path(f"broken-{partition.key}").exists():
+        raise ValueError(f"no sales of {partition.key}")
+    at = pl.datetime_range(partition.start, partition.end - timedelta(hours=12), "12h", eager=True)
+    found = pl.DataFrame({"at": at, "shop": [1, 2], "amount": [1.5, 2.5]})
+    return found.head(0) if Path(f"empty-{partition.key}").exists() else found
+
+
+@check(sales, blocking=True)
+def some_sales(df: pl.DataFrame) -> bool:
+    return df.height > 0
+
+
+@materialize(daily)
+def summarise(
+    sold: Annotated[pl.LazyFrame, sales], where: Annotated[pl.LazyFrame, shops], partition: Partition
+) -> pl.LazyFrame:
+    cities = sold.join(where, on="shop").group_by("city").agg(total=pl.col("amount").sum())
+    return cities.with_columns(day=pl.lit(partition.date))
+
+
+@materialize(totals, inputs={"days": daily.all()})
+def total(days: Asset):
+    return sql("select city, sum(total) as total from {days} group by city", days=days)
+
+
+@task
+def double(number: int) -> int:
+    get_logger().info("doubling %d", number)
+    return 2 * number
+
+
+@flow
+def report(day: date, count: int = 1, names: list[str] = ["a"], rate: float = 0.5, deep: bool = False, note="none"):
+    print("a line of the user's own")
+    return {
+        "day": f"{day:%d.%m.%Y}",
+        "count": double(count),
+        "names": names,
+        "rate": rate,
+        "deep": deep,
+        "note": note,
+    }
+
+
+@flow
+def breaks():
+    double(1)
+    raise RuntimeError("the roof is leaking")
+'''

@@ -1,0 +1,179 @@
+"""Where the command line finds assets: `-f FILE`, `-m MODULE`, the settings, and the journal of what ran before."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_project import Cli
+
+SCRIPT = """\
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+from headwater import Asset, flow, materialize, task
+
+HERE = Path(__file__).parent
+first = Asset("first", at="memory://first")
+
+@materialize(first)
+def make() -> pl.DataFrame:
+    count("make")
+    return pl.DataFrame({"id": [1, 2, 3]})
+
+@task
+def measure(frame) -> int:
+    count("measure")
+    return len(frame)
+
+@flow
+def main() -> int:
+    count("main")
+    return measure(make())
+
+def count(what: str) -> None:
+    with (HERE / "counter").open("a") as file:
+        file.write(what + "\\n")
+
+number = main()
+print(f"{number} rows")
+double = number * 2
+assert double == 6
+for made in [make(), make()]:
+    last = made.height
+print(last)
+if number > 2:
+    second = Asset("second", at="memory://second")
+third = Asset("third", at=f"memory://third")
+
+@materialize(third)
+def make_third() -> list:
+    return [double]
+"""
+
+
+def test_a_script_is_loaded_without_running_its_unguarded_flows(cli: Cli, python: Cli, folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    done = cli("status", "-f", "script.py", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert {row["name"] for row in done.json["assets"]} == {"first", "third"}
+    assert not (folder / "counter").exists()
+    assert cli("runs", "--json").json["runs"] == []
+
+    ran = python("script.py")
+    assert (ran.code, ran.out, ran.err) == (0, "3 rows\n3\n", "")
+    before = (folder / "counter").read_text()
+    assert before.split() == ["main", "make", "measure", "make", "make"]
+
+    assert cli("status", "-f", "script.py").code == 0
+    assert cli("explain", "first", "-f", "script.py").code == 0
+    assert (folder / "counter").read_text() == before
+    assert len(cli("runs", "--json").json["runs"]) == 3
+
+
+def test_run_loads_a_script_once_and_runs_what_was_named_once(cli: Cli, folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    done = cli("run", "script.py:main", "--json")
+    assert done.json == {"flow": "main", "state": "Completed", "result": 3}
+    assert (folder / "counter").read_text().split() == ["main", "make", "measure"]
+
+
+def test_materialize_runs_only_what_was_asked_for(cli: Cli, folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    assert cli("materialize", "first", "-f", "script.py").code == 0
+    assert (folder / "counter").read_text().split() == ["make"]
+
+
+def test_a_script_and_a_module_of_the_same_file_are_one(cli: Cli, shop: Path) -> None:
+    done = cli("status", "-f", "shop.py", "-m", "shop", "--json")
+    assert {row["name"] for row in done.json["assets"]} == {"shops", "sales", "daily", "totals"}
+
+
+def test_a_script_in_a_folder_below_with_imports_of_its_own(cli: Cli, folder: Path) -> None:
+    (folder / "below").mkdir()
+    (folder / "below" / "places.py").write_text("PLACE = 'memory://deep'\n")
+    text = "from places import PLACE\nfrom headwater import Asset\ndeep = Asset('deep', at=PLACE)\n"
+    (folder / "below" / "flows.py").write_text(text)
+    done = cli("status", "-f", "below/flows.py", "--json")
+    assert [row["location"] for row in done.json["assets"]] == ["memory://deep"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "line"),
+    [
+        ("import polars\nx = (\n", "is not valid Python", 2),
+        ("\n\nraise RuntimeError('not today')\n", "RuntimeError: not today", 3),
+        ("import no_such_module\n", "no_such_module", 1),
+        ("import json\n\njson.loads('{')\n", "JSONDecodeError", 3),
+        ("x = 1\nprint(undefined)\n", "undefined", 2),
+        ("from headwater import Asset\nAsset('x', at='nowhere://x')\n", "nowhere", 2),
+    ],
+)
+def test_a_script_that_does_not_load_is_named_with_the_line(
+    cli: Cli, folder: Path, text: str, said: str, line: int
+) -> None:
+    (folder / "wrong.py").write_text(text)
+    done = cli("status", "-f", "wrong.py", "--json")
+    assert done.code == 2, done
+    error = done.json["error"]
+    assert said in error["message"]
+    assert error["where"].endswith(f"wrong.py:{line}")
+
+
+def test_a_module_that_runs_a_flow_when_imported_is_refused(cli: Cli, folder: Path) -> None:
+    (folder / "script.py").write_text(SCRIPT)
+    done = cli("status", "-m", "script", "--json")
+    assert done.code == 2
+    assert "'script' starts a run" in done.json["error"]["message"]
+    assert "-f script.py" in done.json["error"]["hint"]
+    assert not (folder / "counter").exists()
+
+
+def test_files_and_modules_that_are_not_there(cli: Cli, folder: Path) -> None:
+    done = cli("status", "-f", "absent.py", "--json")
+    assert (done.code, done.json["error"]["message"]) == (2, "there is no file absent.py")
+    done = cli("status", "-m", "absent", "--json")
+    assert done.code == 2
+    assert "'absent'" in done.json["error"]["message"]
+
+
+def test_nothing_here_is_said_and_no_home_is_made(cli: Cli, folder: Path) -> None:
+    for command in (["status"], ["runs"], ["freshness"], ["lineage", "x"], ["verify"], ["backfill", "list"]):
+        done = cli(*command, "--json")
+        assert done.code != 0
+        assert done.json["error"]["kind"] == "home"
+        assert "-f my_flow.py" in done.json["error"]["hint"]
+    assert list(folder.iterdir()) == []
+
+
+def test_the_past_is_known_without_any_module(cli: Cli, python: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    (shop / "pyproject.toml").write_text("[tool.headwater]\nproject = 'shop'\n")
+    board = {row["name"]: row for row in cli("status", "--json").json["assets"]}
+    assert board["sales"]["partitions"]["materialized"] == 1
+    assert board["sales"]["owners"] == ["team:ops"]
+    done = cli("materialize", "sales", "-p", "2024-01-06", "--json")
+    assert done.code == 2
+    assert "-f my_flow.py" in done.json["error"]["hint"]
+
+
+def test_commands_work_from_a_folder_below_the_root(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop / "notes").mkdir()
+    monkeypatch.chdir(shop / "notes")
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    assert (shop / ".headwater").is_dir()
+    assert sorted(path.name for path in (shop / "lake" / "sales").iterdir() if path.suffix == ".parquet")
+    assert not (shop / "notes" / ".headwater").exists()
+
+
+def test_the_home_keeps_itself_out_of_version_control(cli: Cli, shop: Path) -> None:
+    cli("materialize", "sales", "-p", "2024-01-05")
+    home = shop / ".headwater"
+    assert (home / ".gitignore").read_text().strip() == "*"
+    assert home.stat().st_mode & 0o777 == 0o700
+    segments = list((home / "journal").iterdir())
+    assert segments
+    assert {segment.stat().st_mode & 0o777 for segment in segments} == {0o600}
+    lines = [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
+    assert lines[0]["k"] == "writer.opened"

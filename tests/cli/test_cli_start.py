@@ -1,0 +1,155 @@
+"""`headwater init` and `headwater run`."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from cli_project import Cli
+
+LATER = """
+from headwater import flow, task
+
+@task
+async def two():
+    return 2
+
+@flow
+async def main():
+    return await two()
+"""
+LOUD = """
+import subprocess
+from headwater import flow
+
+@flow
+def main():
+    print("from-python", flush=True)
+    subprocess.run(["echo", "from-a-child"])
+    return 1
+"""
+TYPED = {"day": "05.01.2024", "count": 6, "names": ["x", "y"], "rate": 2.0, "deep": True, "note": "7"}
+
+
+def test_init_writes_a_project_that_runs(cli: Cli, python: Cli, process: Cli, folder: Path) -> None:
+    done = cli("init", "--json")
+    assert done.code == 0
+    assert done.json == {"folder": str(folder), "written": ["pyproject.toml", "flows.py"], "kept": []}
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["headwater"]["modules"] == ["flows"]
+
+    ran = python("flows.py")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert (folder / ".headwater" / ".gitignore").read_text().split() == ["*"]
+
+    board = {row["name"]: row for row in process("status", "--json").json["assets"]}
+    assert board["orders"]["rows"] == 25
+    assert board["orders"]["freshness"]["verdict"] == "late"
+    assert board["revenue"]["freshness"]["witness"] == ["revenue", "orders"]
+    assert {row["flow"]: row["state"] for row in cli("runs", "--json").json["runs"]} == {"daily": "Completed"}
+
+
+def test_init_keeps_what_is_there(cli: Cli, folder: Path) -> None:
+    (folder / "new").mkdir()
+    (folder / "new" / "flows.py").write_text("# mine\n")
+    done = cli("init", "new")
+    assert (done.code, done.out.splitlines()[:2]) == (0, ["wrote pyproject.toml", "kept flows.py"])
+    assert (folder / "new" / "flows.py").read_text() == "# mine\n"
+
+
+def test_init_in_a_folder_with_an_odd_name_makes_a_project_that_loads(cli: Cli, folder: Path) -> None:
+    odd = folder / 'a "b" \\ ü\'s'
+    assert cli("init", str(odd)).code == 0
+    assert tomllib.loads((odd / "pyproject.toml").read_text())["tool"]["headwater"]["project"]
+
+
+def test_run_reads_parameters_by_their_annotations(cli: Cli, shop: Path) -> None:
+    given = ("day=2024-01-05", "count=3", 'names=["x","y"]', "rate=2", "deep=true", "note=7")
+    done = cli("run", "shop.py:report", *(part for pair in given for part in ("-p", pair)), "--json")
+    assert done.code == 0
+    assert done.err == "a line of the user's own\n"
+    assert done.json == {"flow": "report", "state": "Completed", "result": {**TYPED, "note": 7}}
+
+
+def test_run_prints_nothing_of_its_own(process: Cli, shop: Path) -> None:
+    done = process("run", "shop.py:report", "-p", "day=2024-01-05")
+    assert (done.code, done.out, done.err) == (0, "a line of the user's own\n", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["-p", "count=many", "-p", "day=2024-01-05"], ["'count'", "'many'"]),
+        (["-p", "day=someday"], ["'day'", "'someday'"]),
+        (["-p", "dya=2024-01-05"], ["'dya'", "did you mean 'day'"]),
+        (["-p", "day"], ["name=value"]),
+        ([], ["'day'"]),
+    ],
+)
+def test_a_wrong_parameter_is_named(cli: Cli, shop: Path, given: list[str], said: list[str]) -> None:
+    done = cli("run", "shop.py:report", *given)
+    assert done.code == 2
+    assert done.out == ""
+    for part in said:
+        assert part in done.err
+    assert "Traceback" not in done.err
+    assert cli("runs", "--json").json["runs"] == []
+
+
+def test_run_of_a_flow_that_fails(cli: Cli, shop: Path) -> None:
+    done = cli("run", "shop.py:breaks", "--json")
+    assert done.code == 1
+    assert done.json["error"]["message"] == "breaks failed: RuntimeError: the roof is leaking"
+    (row,) = cli("runs", "--json").json["runs"]
+    assert (row["flow"], row["state"], row["tasks"]) == ("breaks", "Failed", {"Completed": 1})
+    assert "the roof is leaking" in json.dumps(row["error"])
+
+
+def test_debug_shows_the_traceback(process: Cli, shop: Path) -> None:
+    done = process("run", "shop.py:breaks", "--debug")
+    assert done.code == 1
+    assert "Traceback" in done.err
+    assert "the roof is leaking" in done.err
+
+
+def test_run_of_a_name_that_is_not_there(cli: Cli, shop: Path) -> None:
+    done = cli("run", "shop.py:reprot", "--json")
+    assert done.code == 2
+    assert done.json["error"]["kind"] == "unknown_name"
+    assert "report" in done.json["error"]["hint"]
+
+
+def test_run_without_a_name_takes_the_only_flow_and_asks_when_there_are_several(cli: Cli, shop: Path) -> None:
+    (shop / "one.py").write_text("from headwater import flow\n\n@flow\ndef only():\n    return 5\n")
+    assert cli("run", "one.py", "--json").json["result"] == 5
+    done = cli("run", "shop.py")
+    assert done.code == 2
+    assert "shop.py:report" in done.err
+
+
+def test_run_of_an_async_flow(cli: Cli, shop: Path) -> None:
+    (shop / "later.py").write_text(LATER)
+    assert cli("run", "later.py", "--json").json == {"flow": "main", "state": "Completed", "result": 2}
+
+
+def test_run_of_a_materialization_with_its_partition(cli: Cli, shop: Path) -> None:
+    assert cli("run", "shop.py:ingest", "--partition", "2024-01-05").code == 0
+    board = {row["name"]: row for row in cli("status", "--json").json["assets"]}
+    assert board["sales"]["partitions"]["materialized"] == 1
+    done = cli("run", "shop.py:ingest", "--partition", "2025-01-05")
+    assert done.code == 2
+    assert "2025-01-05" in done.err
+    done = cli("run", "shop.py:report", "--partition", "2024-01-05")
+    assert done.code == 2
+    assert "--partition is for materializations" in done.err
+
+
+def test_a_result_that_is_no_json_is_shown_as_text(cli: Cli, shop: Path) -> None:
+    (shop / "odd.py").write_text("from headwater import flow\n\n@flow\ndef odd():\n    return {1, 2}\n")
+    assert cli("run", "odd.py", "--json").json["result"] == "{1, 2}"
+
+
+def test_what_a_flow_and_its_children_print_stays_off_the_document(process: Cli, shop: Path) -> None:
+    (shop / "loud.py").write_text(LOUD)
+    done = process("run", "loud.py", "--json")
+    assert done.json["result"] == 1
+    assert done.err.split() == ["from-python", "from-a-child"]
