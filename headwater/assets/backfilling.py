@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headwater import clock, ids
 from headwater.assets import registry
@@ -23,6 +23,9 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
 from headwater.core.flow import open_run
 from headwater.errors import Cancelled, HeadwaterError, InputMissing, LockTimeout, UnknownNameError
+
+if TYPE_CHECKING:
+    from headwater.assets.materialize import Materialization
 
 Unit = tuple[str, str | None]
 Watcher = Callable[[Mapping[str, int]], None]
@@ -189,7 +192,7 @@ class _Driver:
                 )
             )
             try:
-                (producer if partition.key is None else producer.at(partition))()
+                _call(producer if partition.key is None else producer.at(partition))
             except Exception as error:  # noqa: BLE001 - a unit may fail in any way, and fails alone
                 mine.set_exception(error)
             except BaseException as error:
@@ -235,6 +238,14 @@ class _Driver:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+
+
+def _call(task: Materialization[..., Any]) -> None:
+    # Calling an async task only gives a coroutine; submitted from here it runs in an event loop of its own.
+    if task.is_async:
+        task.submit().result()
+    else:
+        task()
 
 
 def check_producible(definitions: Mapping[str, AssetDefinition], names: Iterable[str]) -> None:

@@ -23,6 +23,7 @@ from headwater.assets.events import (
     MaterializationStaged,
     MaterializationStarted,
 )
+from headwater.assets.forms import frame_form
 from headwater.assets.inputs import PARTITION, InputSpec
 from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import Partition
@@ -239,7 +240,7 @@ class Consumed:
         """Add what stands behind a passed value; a frame that nobody knows is of unknown origin, and said to be."""
         self.add(as_value(self.tracker.sources_of(value), "value"))
         for one in walk(value):
-            kind = reading.frame_kind(one)
+            kind = frame_form(one)
             if kind is not None and kind != "lazy" and self.tracker.of(one) is None:
                 self.unknown.append(f"the argument '{name}' holds a {type(one).__name__} of unknown origin")
 
@@ -404,7 +405,7 @@ def _result(
     made = [made_source(output) for output in outputs]
     given = []
     for output, part, source in zip(outputs, parts, made, strict=True):
-        again = isinstance(part, Sql) or reading.frame_kind(part) == "lazy"
+        again = isinstance(part, Sql) or frame_form(part) == "lazy"
         result = (
             run.materializer(output.target.asset).load(
                 output.target, None if output.partition is None else (output.partition,), "lazy"

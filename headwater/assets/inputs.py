@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from headwater.assets.asset import Asset, AssetInput, as_asset
+from headwater.assets.forms import form_of
 from headwater.assets.mappings import PartitionMapping, infer_mapping
 from headwater.assets.partitions import UNPARTITIONED
 from headwater.assets.protocols import Form
@@ -16,18 +17,6 @@ from headwater.errors import DefinitionError
 
 PARTITION = "partition"
 """A parameter of this name receives the partition that is being made."""
-
-_FORMS: dict[tuple[str, str], Form] = {
-    ("polars", "LazyFrame"): "lazy",
-    ("polars", "DataFrame"): "eager",
-    ("pyarrow", "Table"): "arrow",
-    ("pandas", "DataFrame"): "pandas",
-    ("duckdb", "DuckDBPyRelation"): "relation",
-    ("_duckdb", "DuckDBPyRelation"): "relation",
-    ("pathlib", "Path"): "path",
-    ("headwater", "Asset"): "asset",
-    ("typing", "Any"): "any",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +99,7 @@ def _asset_of(hint: Any) -> Asset | AssetInput | None:
 def _form(fn: Callable[..., Any], name: str, hint: Any) -> Form:
     if typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]
-    module = str(getattr(hint, "__module__", "")).split(".", 1)[0]
-    found = _FORMS.get((module, getattr(hint, "__qualname__", getattr(hint, "__name__", ""))))
+    found = form_of(hint)
     if found is None:
         raise DefinitionError(
             f"the input '{name}' of {fn.__qualname__} can't be given as {hint!r}",

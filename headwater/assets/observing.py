@@ -9,10 +9,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from headwater import clock, ids
-from headwater.assets import execution, reading, runtime
+from headwater.assets import execution, runtime
 from headwater.assets.asset import Asset, as_asset
 from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
 from headwater.assets.execution import Consumed, Identity
+from headwater.assets.forms import frame_form
 from headwater.assets.partitions import Partition
 from headwater.assets.tracking import as_value
 from headwater.core import context as core_context
@@ -221,7 +222,7 @@ def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) 
 
     target = run.definitions.target(asset)
     frame = run.materializer(target.asset).load(target, (partition,) if partition else None, "lazy")
-    kind = reading.frame_kind(frame)
+    kind = frame_form(frame)
     if kind != "lazy":
         return _Seen(rows=len(frame) if hasattr(frame, "__len__") else None)
     import polars as pl

@@ -7,6 +7,7 @@ from typing import Any
 
 from headwater.assets.asset import Asset
 from headwater.assets.events import InputVersion
+from headwater.assets.forms import frame_form
 from headwater.assets.mappings import AllMapping, PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
 from headwater.assets.protocols import Form, SqlRelation
@@ -68,7 +69,7 @@ def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form)
 def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sources) -> None:
     """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from."""
     tracker.add(value, sources)
-    kind = frame_kind(value)
+    kind = frame_form(value)
     if kind == "lazy":
         leaves: list[Any] = []
         runtime.columns.of_frame(value, leaves.append)
@@ -86,25 +87,6 @@ def unchanged(runtime: AssetRuntime, bound: BoundInput) -> bool:
     return all(
         materializer.version(target, part) == source.version for part, source in zip(parts, bound.sources, strict=True)
     )
-
-
-def frame_kind(value: Any) -> str | None:
-    """ "lazy" or "eager" for a Polars frame, "frame" for another library's, None for what is no frame.
-
-    >>> frame_kind([1, 2]) is None
-    True
-    """
-    cls = type(value)
-    module = cls.__module__.split(".", 1)[0]
-    if module == "polars":
-        return {"LazyFrame": "lazy", "DataFrame": "eager"}.get(cls.__name__)
-    known = {
-        ("pandas", "DataFrame"),
-        ("pyarrow", "Table"),
-        ("duckdb", "DuckDBPyRelation"),
-        ("_duckdb", "DuckDBPyRelation"),
-    }
-    return "frame" if (module, cls.__name__) in known else None
 
 
 def _as_set(partition: Partition | None) -> PartitionSet:

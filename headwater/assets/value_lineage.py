@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from headwater.assets import reading
 from headwater.assets.asset import Asset, AssetInput
 from headwater.assets.events import ColumnEdge, ColumnSchema, UnknownColumn
+from headwater.assets.forms import frame_form
 from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import UNPARTITIONED, Partition
 from headwater.assets.protocols import Leaf, PlanLineage, SqlQuery, SqlRelation
@@ -43,7 +44,7 @@ def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Parti
     """The lineage of what a function returned; a query is resolved to its inputs here."""
     if isinstance(value, Sql):
         return _of_sql(run, tracker, value, partition)
-    kind = reading.frame_kind(value)
+    kind = frame_form(value)
     if kind == "lazy":
         return _of_plan(run, tracker, value)
     known = tracker.of(value)
@@ -113,7 +114,7 @@ def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partitio
         known = tracker.of(given)
         inputs[name] = given
         if known is None:
-            if isinstance(given, SqlRelation) or reading.frame_kind(given) is None:
+            if isinstance(given, SqlRelation) or frame_form(given) is None:
                 raise DefinitionError(
                     f"the input '{name}' of the query is a {type(given).__name__}",
                     where=query.text[:80],

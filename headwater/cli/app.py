@@ -88,6 +88,7 @@ def build() -> cyclopts.App:
         name="headwater",
         help="Asset- and lineage-centric orchestration: what is there, how fresh it is, and where it came from.",
         version=headwater.__version__,
+        suppress_keyboard_interrupt=False,
     )
     _add(app, _COMMANDS)
     openlineage = cyclopts.App(name="openlineage", help="Exchange lineage with catalogs.")

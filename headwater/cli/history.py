@@ -67,4 +67,4 @@ def _error(found: Any) -> str | None:
 
 def _log_line(row: Mapping[str, Any]) -> str:
     level = row["level"] if isinstance(row["level"], str) else logging.getLevelName(row["level"])
-    return f"{row['time']}  {level:<8} {row.get('task') or row['logger']}  {row['message']}"
+    return f"{instant(row['at'])}  {level:<8} {row['logger']}  {row['message']}"

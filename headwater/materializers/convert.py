@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headwater.assets.forms import form_of, frame_form
 from headwater.assets.protocols import Form, SqlRelation
 from headwater.errors import MaterializationError, ReturnTypeError
 
@@ -32,38 +33,9 @@ class ArrowStream:
         return self._table.__arrow_c_stream__(requested_schema)
 
 
-# By package and class name, so that nothing is imported to find out what a value is.
-_FORMS: dict[tuple[str, str], Form] = {
-    ("polars", "LazyFrame"): "lazy",
-    ("polars", "DataFrame"): "eager",
-    ("pyarrow", "Table"): "arrow",
-    ("pandas", "DataFrame"): "pandas",
-    ("duckdb", "DuckDBPyRelation"): "relation",
-    ("pathlib", "Path"): "path",
-    ("pathlib", "PosixPath"): "path",
-    ("headwater", "SqlRelation"): "sql",
-    ("typing", "Any"): "any",
-    ("builtins", "object"): "any",
-}
-
-
-def form_of(annotation: object) -> Form | None:
-    """The form that an annotation asks for; None when it is the class of no form.
-
-    >>> form_of(Path), form_of(SqlRelation), form_of(Any), form_of(int)
-    ('path', 'sql', 'any', None)
-    """
-    if annotation is Any:
-        return "any"
-    if not isinstance(annotation, type):
-        return None
-    package = annotation.__module__.partition(".")[0].lstrip("_")
-    return _FORMS.get((package, annotation.__qualname__))
-
-
 def is_frame(value: object) -> bool:
     """Whether a value is a table of one of the libraries that are understood (rows in plain Python don't count)."""
-    return form_of(type(value)) in ("lazy", "eager", "arrow", "pandas", "relation")
+    return frame_form(value) is not None
 
 
 def as_lazy(value: object) -> pl.LazyFrame:

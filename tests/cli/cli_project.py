@@ -1,9 +1,17 @@
 """A small project for the tests of the command line. Files in its folder make it fail: `broken-<day>`, `empty-<day>`."""
 
+import contextlib
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from headwater import settings
+from headwater.assets import registry
+from headwater.core import runtime
+from headwater.errors import HeadwaterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,30 @@ class Done:
 
 
 Cli = Callable[..., Done]
+
+
+@contextlib.contextmanager
+def as_in_a_new_process() -> Iterator[None]:
+    """Definitions, the project, modules and the import path as if this process had just begun."""
+    modules, path = set(sys.modules), list(sys.path)
+    with registry.scope(), runtime.use(None):
+        try:
+            yield
+        finally:
+            root = settings.find_root()
+            with contextlib.suppress(HeadwaterError):
+                runtime.current().close()
+            for name in set(sys.modules) - modules:
+                if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root)):
+                    del sys.modules[name]
+            sys.path[:] = path
+
+
+def write_shop(folder: Path) -> None:
+    """Write the project."""
+    for name, text in {"pyproject.toml": PYPROJECT, "shop.py": SHOP, "shops.csv": SHOPS}.items():
+        (folder / name).write_text(text)
+
 
 PYPROJECT = """\
 [tool.headwater]

@@ -1,18 +1,14 @@
 """The command line as a user has it, in a folder of its own: in this process where possible, in one of its own where not."""
 
-import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_project import PYPROJECT, SHOP, SHOPS, Cli, Done
+from cli_project import Cli, Done, as_in_a_new_process, write_shop
 
-from headwater.assets import registry
 from headwater.cli.app import run
-from headwater.core import runtime
 
 
 @pytest.fixture
@@ -28,9 +24,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def shop(folder: Path) -> Path:
     """A project with a source, two partitioned assets and a summary, in `shop.py`."""
-    (folder / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "shop.py").write_text(SHOP)
-    (folder / "shops.csv").write_text(SHOPS)
+    write_shop(folder)
     return folder
 
 
@@ -40,26 +34,12 @@ def cli(folder: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
 
     def call(*arguments: str) -> Done:
         capsys.readouterr()
-        with _as_in_a_new_process(folder):
+        with as_in_a_new_process():
             code = run([str(argument) for argument in arguments])
         out, err = capsys.readouterr()
         return Done(code, out, err)
 
     return call
-
-
-@contextlib.contextmanager
-def _as_in_a_new_process(folder: Path) -> Iterator[None]:
-    modules, path = set(sys.modules), list(sys.path)
-    with registry.scope(), runtime.use(None):
-        try:
-            yield
-        finally:
-            runtime.current().close()
-            for name in set(sys.modules) - modules:
-                if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-                    del sys.modules[name]
-            sys.path[:] = path
 
 
 @pytest.fixture

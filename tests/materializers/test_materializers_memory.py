@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from headwater.assets.events import AssetRef
+from headwater.assets.forms import form_of
 from headwater.assets.partitions import DailyPartitions
 from headwater.assets.protocols import SqlRelation, Target
 from headwater.errors import LocationError, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers import memory, registry
-from headwater.materializers.convert import as_eager, as_lazy, convert, form_of
+from headwater.materializers.convert import as_eager, as_lazy, convert
 from headwater.materializers.memory import MemoryMaterializer
 from headwater.materializers.registry import for_ref
 

@@ -1,0 +1,436 @@
+"""Random programs against the truth: no promised edge is missing, none is invented, and what nobody can know is unknown.
+
+A program is a list of steps over a growing pool of values. The interpreter carries beside each value what stands behind
+it, worked out from the program alone; the recorded edges are compared with that. Each step makes a value, moves it,
+changes it, frees it, or hands some to a materialization in one of the ways that there are to call one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headwater import Asset, TaskFuture, derived_from, flow, materialize, task, wait
+from headwater.project import Project
+from headwater.testing import project
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What stands behind a value: assets that must be found, assets that may be, frames whose origin nobody can know."""
+
+    kind: str
+    must: frozenset[str] = NOTHING
+    may: frozenset[str] = NOTHING
+    unknown: bool = False
+
+    def also(self, *others: Truth) -> Truth:
+        return replace(
+            self,
+            must=self.must.union(*(one.must for one in others)),
+            may=self.may.union(*(one.may for one in others)),
+            unknown=self.unknown or any(one.unknown for one in others),
+        )
+
+
+@dataclass
+class Box:
+    """A user's own class with something inside."""
+
+    inside: Any
+
+
+@dataclass
+class Held:
+    """A value in the pool, or the future of one."""
+
+    value: Any
+    truth: Truth
+    makes: str | None = None
+    """The materialization whose future this is."""
+
+
+@dataclass
+class World:
+    """The pool, and what must be recorded of each asset."""
+
+    asynchronous: bool
+    pool: list[Held] = field(default_factory=list)
+    expected: dict[str, Truth] = field(default_factory=dict)
+
+    def name(self) -> str:
+        return f"a{len(self.expected)}"
+
+    def pick(self, number: int) -> Held:
+        return self.pool[number % len(self.pool)]
+
+
+FRESH: dict[str, Callable[[], Any]] = {
+    "rows": lambda: [{"k": 1, "v": 1.5}, {"k": 2, "v": 2.5}],
+    "columns": lambda: {"k": [1, 2], "v": [1.5, 2.5]},
+    "eager": lambda: pl.DataFrame({"k": [1, 2, 3], "v": [1.5, 2.5, 3.5]}),
+    "lazy": lambda: pl.DataFrame({"k": [1, 2, 3], "v": [1.5, 2.5, 3.5]}).lazy(),
+    "tuple": lambda: (1, "two", 3.0),
+    "object": lambda: Box(1),
+    "scalar": lambda: [None, True, 7, 2.5, "short", ""][gc.get_count()[0] % 6],
+}
+STORABLE = ("rows", "columns", "eager", "lazy")
+FRAMES = ("eager", "lazy")
+
+CHANGES_OF_LAZY: list[Callable[[pl.LazyFrame], pl.LazyFrame]] = [
+    lambda frame: frame.filter(pl.col("k") > 0),
+    lambda frame: frame.with_columns(v=pl.col("v") * 2),
+    lambda frame: frame.group_by("k").agg(pl.col("v").sum()),
+    lambda frame: frame.sort("v").head(2).with_row_index("i").drop("i"),
+    lambda frame: frame.join(frame.select("k"), on="k", how="semi"),
+    lambda frame: frame.unique().rename({"v": "w"}).rename({"w": "v"}),
+]
+CHANGES_OF_EAGER: list[Callable[[pl.DataFrame], pl.DataFrame]] = [
+    lambda frame: frame.with_columns(v=pl.col("v") * 2),
+    lambda frame: frame.head(1),
+    lambda frame: frame.lazy().filter(pl.col("k") > 1).collect(),
+    lambda frame: frame.select("k", "v"),
+]
+WRAPS: list[Callable[[Any], Any]] = [
+    lambda value: [value],
+    lambda value: (1, value),
+    lambda value: {"k": value, "other": None},
+    lambda value: [[{"deep": (value, [])}]],
+]
+
+
+@task
+def carry(value: Any) -> Any:
+    return value
+
+
+@task(retries=1)
+def carry_at_last(value: Any, tried: list[int]) -> Any:
+    tried.append(1)
+    if len(tried) == 1:
+        raise OSError("not yet")
+    return value
+
+
+@task
+async def carry_async(value: Any) -> Any:
+    await asyncio.sleep(0)
+    return value
+
+
+@flow
+def carry_in_a_subflow(value: Any) -> Any:
+    return carry.submit(carry(value)).result()
+
+
+async def resolved(world: World, held: Held) -> Any:
+    """The value itself, waiting for it where it is a future."""
+    if isinstance(held.value, TaskFuture):
+        held.value = await held.value if world.asynchronous else held.value.result()
+    return held.value
+
+
+async def make(world: World, how: int, one: int, two: int) -> None:
+    """A value that no asset stands behind."""
+    kind = list(FRESH)[how % len(FRESH)]
+    world.pool.append(Held(FRESH[kind](), Truth(kind, unknown=kind in FRAMES)))
+
+
+async def wrap(world: World, how: int, one: int, two: int) -> None:
+    """A container of the program's own."""
+    held = world.pick(one)
+    inner: Any = held.value
+    if how % 5 == 4:
+        inner, around = await resolved(world, held), Box
+    else:
+        around = WRAPS[how % 5]
+    world.pool.append(Held(around(inner), replace(held.truth, kind="container")))
+
+
+async def both(world: World, how: int, one: int, two: int) -> None:
+    """Two values in one container."""
+    first, second = world.pick(one), world.pick(two)
+    world.pool.append(
+        Held([first.value, {"x": second.value}], replace(first.truth, kind="container").also(second.truth))
+    )
+
+
+async def pass_on(world: World, how: int, one: int, two: int) -> None:
+    """Through a task, by identity."""
+    held = world.pick(one)
+    ways: list[Callable[[Any], Any]] = [
+        carry,
+        carry.submit,
+        lambda value: carry_at_last(value, []),
+        lambda value: carry.map([value])[0],
+        carry_async.submit,
+        carry_in_a_subflow,
+        lambda value: carry.submit(carry.submit(value)),
+    ]
+    world.pool.append(Held(ways[how % len(ways)](held.value), held.truth))
+
+
+async def change(world: World, how: int, one: int, two: int) -> None:
+    """A lazy frame keeps what stands behind it; an eager one that was changed is of unknown origin."""
+    held = world.pick(one)
+    value = await resolved(world, held)
+    if held.truth.kind == "lazy":
+        world.pool.append(Held(CHANGES_OF_LAZY[how % len(CHANGES_OF_LAZY)](value), held.truth))
+    elif held.truth.kind == "eager" and how % 2:
+        world.pool.append(Held(value.lazy(), replace(held.truth, kind="lazy")))
+    elif held.truth.kind == "eager":
+        changed = CHANGES_OF_EAGER[how // 2 % len(CHANGES_OF_EAGER)](value)
+        world.pool.append(Held(changed, replace(held.truth, must=NOTHING, unknown=True)))
+
+
+async def join(world: World, how: int, one: int, two: int) -> None:
+    """One lazy frame of two."""
+    first, second = world.pick(one), world.pick(two)
+    if {first.truth.kind, second.truth.kind} == {"lazy"}:
+        left, right = await resolved(world, first), await resolved(world, second)
+        made = pl.concat([left, right]) if how % 2 else left.join(right, on="k")
+        if not how % 2:
+            made = made.select("k", "v")
+        world.pool.append(Held(made, first.truth.also(second.truth)))
+
+
+async def say(world: World, how: int, one: int, two: int) -> None:
+    """`derived_from`: of two values; numbers and the like are never followed."""
+    first, second = world.pick(one), world.pick(two)
+    kind = ["eager", "rows", "scalar", "object"][how % 4]
+    made = derived_from(FRESH[kind](), await resolved(world, first), await resolved(world, second))
+    stated = Truth(kind, unknown=kind == "eager" and not (first.truth.must | second.truth.must))
+    if kind != "scalar":
+        stated = replace(stated, must=first.truth.must | second.truth.must, may=first.truth.may | second.truth.may)
+        if stated.may - stated.must:
+            stated = replace(stated, unknown=False)
+    world.pool.append(Held(made, stated))
+
+
+async def free(world: World, how: int, one: int, two: int) -> None:
+    """Values go, and others come where they were."""
+    if len(world.pool) > 1:
+        kind = world.pool.pop(one % len(world.pool)).truth.kind
+        gc.collect()
+        again = FRESH.get(kind, FRESH["object"])
+        made = [again() for _ in range(5)]
+        world.pool.append(Held(made[two % 5], Truth(kind if kind in FRESH else "object", unknown=kind in FRAMES)))
+
+
+def fresh_body(kind: str) -> Callable[..., Any]:
+    def body(*args: Any) -> Any:
+        return FRESH[kind]()
+
+    return body
+
+
+def passing_body(*args: Any) -> Any:
+    return args[0]
+
+
+def lazy_body(*args: Any) -> Any:
+    return args[0].with_columns(v=pl.col("v") + 1)
+
+
+def collecting_body(*args: Any) -> Any:
+    return args[0].collect().to_dicts()
+
+
+def shaky(body: Callable[..., Any]) -> Callable[..., Any]:
+    tried: list[int] = []
+
+    def again(*args: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise OSError("not yet")
+        return body(*args)
+
+    return again
+
+
+def in_async(body: Callable[..., Any]) -> Callable[..., Any]:
+    async def again(*args: Any) -> Any:
+        await asyncio.sleep(0)
+        return body(*args)
+
+    return again
+
+
+def nesting(inner: Any, how: int) -> Callable[..., Any]:
+    """A body that has another asset made while it runs, in one of four ways."""
+
+    @flow
+    def below() -> Any:
+        return inner()
+
+    def body(*args: Any) -> Any:
+        ways = [inner, lambda: inner.submit().result(), below, lambda: carry(inner())]
+        ways[how % 4]()
+        return FRESH["rows"]()
+
+    return body
+
+
+def choose_body(world: World, how: int, args: list[Held]) -> tuple[Callable[..., Any], str, str, Truth]:
+    """The function of a materialization: itself, the kind of its result, where that fits, and what it adds."""
+    first = args[0].truth if args else None
+    more = Truth("more")
+    if how % 6 == 1 and first is not None:
+        place = "parquet" if first.kind in STORABLE else "memory"
+        return passing_body, first.kind, place, more
+    if how % 6 == 2 and first is not None and first.kind == "lazy":
+        return lazy_body, "lazy", "parquet", more
+    if how % 6 == 3 and first is not None and first.kind == "lazy":
+        return collecting_body, "rows", "memory", more
+    if how % 6 == 4:
+        name = world.name()
+        inner = materialize(Asset(name, at=f"memory://{name}"))(fresh_body("rows"))
+        world.expected[name] = Truth("rows")
+        return nesting(inner, how // 6), "rows", "memory", Truth("more", frozenset({name}), frozenset({name}))
+    kind = list(FRESH)[how // 6 % len(FRESH)]
+    return fresh_body(kind), kind, "parquet" if kind in STORABLE else "memory", more
+
+
+async def materialise(world: World, how: int, one: int, two: int) -> None:
+    """An asset made of some of the pool, in one of the ways of calling it."""
+    args = [world.pick(one), world.pick(two)][: how % 3]
+    waited = [world.pick(two + 1)] if how % 7 == 0 and isinstance(world.pick(two + 1).value, TaskFuture) else []
+    body, kind, place, more = choose_body(world, how // 3, args)
+    way = one % 8
+    name = world.name()
+    location = f"parquet://lake/{name}" if place == "parquet" and two % 3 == 0 else f"memory://{name}"
+    options: dict[str, Any] = {"retries": 1} if way == 4 else {}
+    body = shaky(body) if way == 4 else in_async(body) if way == 5 else body
+    made = materialize(Asset(name, at=location), **options)(body)
+    values = [held.value for held in args]
+    result, is_future = await call(world, way, made, values, [held.value for held in waited])
+    found = more.also(*(held.truth for held in args))
+    for held in waited:
+        certain = frozenset({held.makes}) if held.makes else NOTHING
+        found = replace(found, must=found.must | certain, may=found.may | certain | held.truth.may)
+    # What a body returns as it got it is the new asset's; what lies inside it is still its own too.
+    inside = args[0].truth.may if body is passing_body and args[0].truth.kind == "container" else NOTHING
+    if kind == "lazy" and body not in (passing_body, lazy_body):
+        found = replace(found, unknown=True)
+    world.expected[name] = found
+    own = NOTHING if kind == "scalar" else frozenset({name})
+    world.pool.append(Held(result, Truth(kind, own, own | inside), makes=name if is_future else None))
+
+
+async def call(world: World, way: int, made: Any, values: list[Any], waited: list[Any]) -> tuple[Any, bool]:
+    options: dict[str, Any] = {"wait_for": [waited]} if waited else {}
+    if way == 5:
+        if world.asynchronous and len(values) % 2:
+            return await made(*[await settled(value) for value in values], **options), False
+        return made.submit(*values, **options), True
+    if way in (1, 4) or waited:
+        return made.submit(*values, **options), True
+    if way == 2:
+
+        @flow
+        def below(*inner: Any) -> Any:
+            return made(*inner)
+
+        return below(*values), False
+    if way == 3:
+
+        @task
+        def around(*inner: Any) -> Any:
+            return made(*inner)
+
+        return around.submit(*values), False
+    if way == 6 and values:
+        return made.map(*[[value] for value in values])[0], True
+    return made(*values), False
+
+
+async def settled(value: Any) -> Any:
+    return await value if isinstance(value, TaskFuture) else value
+
+
+STEPS: list[Callable[[World, int, int, int], Coroutine[Any, Any, None]]] = [
+    make, wrap, both, pass_on, pass_on, change, change, join, say, free, *[materialise] * 6,
+]  # fmt: skip
+
+
+async def interpret(world: World, program: list[tuple[int, int, int, int]]) -> None:
+    world.pool.append(Held(FRESH["eager"](), Truth("eager", unknown=True)))
+    for step, how, one, two in program:
+        if world.asynchronous:
+            # A direct call blocks the loop that the futures of async tasks live in: they end first.
+            for held in world.pool:
+                await resolved(world, held) if isinstance(held.value, TaskFuture) and held.value.loop else None
+        await STEPS[step % len(STEPS)](world, how, one, two)
+    for held in world.pool:
+        await resolved(world, held)
+    if not world.asynchronous:
+        wait([held.value for held in world.pool if isinstance(held.value, TaskFuture)])
+
+
+def run(world: World, program: list[tuple[int, int, int, int]]) -> None:
+    if world.asynchronous:
+
+        @flow
+        async def main() -> None:
+            await interpret(world, program)
+
+        asyncio.run(main())
+    else:
+
+        @flow
+        def main_sync() -> None:
+            try:
+                interpret(world, program).send(None)
+            except StopIteration:
+                return
+            raise AssertionError("nothing in a synchronous program waits for a loop")
+
+        main_sync()
+
+
+def recorded(shop: Project) -> tuple[dict[str, set[str]], set[str]]:
+    """What was recorded: the sources of each asset, and the assets with something of unknown origin."""
+    edges: dict[str, set[str]] = {}
+    with shop.projection.session() as session:
+        for source, target in session.rows("select distinct source, target from edges where origin = 'observed'"):
+            edges.setdefault(str(target), set()).add(str(source))
+    facts = shop.catalog.facts()
+    unknown = {name for name in facts.definitions for one in facts.of(name).made.values() if one.unknown_inputs}
+    return edges, unknown
+
+
+number = st.integers(min_value=0, max_value=1_000)
+programs = st.lists(st.tuples(number, number, number, number), min_size=3, max_size=14)
+
+
+def check_program(folder: Path, program: list[tuple[int, int, int, int]], asynchronous: bool) -> None:
+    world = World(asynchronous)
+    with project(folder) as shop:
+        run(world, program)
+        edges, unknown = recorded(shop)
+    for name, truth in world.expected.items():
+        found = edges.pop(name, set())
+        assert truth.must <= found, f"{name}: {truth.must - found} is missing"
+        assert found <= truth.may, f"{name}: {found - truth.may} is invented"
+        assert (name in unknown) == truth.unknown, f"{name}: unknown should be {truth.unknown}"
+    assert edges == {}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(program=programs, asynchronous=st.booleans())
+def test_recorded_lineage_is_the_truth(
+    tmp_path_factory: pytest.TempPathFactory, program: list[tuple[int, int, int, int]], asynchronous: bool
+) -> None:
+    check_program(tmp_path_factory.mktemp("program"), program, asynchronous)

@@ -1,0 +1,171 @@
+"""Exit codes, errors for people and for programs, help, and signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from cli_project import Cli, Done
+
+WAITING = """
+from pathlib import Path
+import threading
+import polars as pl
+from headwater import Asset, DailyPartitions, Partition, materialize
+
+slow = Asset("slow", at="parquet://lake/slow", partitions=DailyPartitions("2024-01-01", "2024-01-11"))
+
+@materialize(slow)
+def make(partition: Partition) -> pl.DataFrame:
+    if Path("wait").exists() and partition.key == "2024-01-04":
+        Path("waiting").touch()
+        threading.Event().wait(60)
+    return pl.DataFrame({"day": [partition.date]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (["stauts"], "usage"),
+        (["status", "--jsn"], "usage"),
+        (["status", "dialy"], "unknown_name"),
+        (["status", "daily and"], "usage"),
+        (["lineage", "daily", "--depth", "many"], "usage"),
+        (["run"], "usage"),
+        (["run", "absent.py:main"], "usage"),
+        (["logs"], "usage"),
+        (["status", "--as-of", "soon"], "usage"),
+    ],
+)
+def test_wrong_usage_exits_with_2(cli: Cli, shop: Path, command: list[str], kind: str) -> None:
+    done = cli(*command, "--json")
+    assert (done.code, done.err) == (2, "")
+    error = done.json["error"]
+    assert error["kind"] == kind
+    assert error["message"]
+    assert set(error) <= {"kind", "message", "where", "hint"}
+    plain = cli(*command)
+    assert (plain.code, plain.out) == (2, "")
+    assert plain.err.startswith(f"error: {error['message'].splitlines()[0]}")
+    assert "Traceback" not in plain.err
+
+
+def test_a_wrong_setting_is_named_with_its_place(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shop / "pyproject.toml").write_text("[tool.headwater]\nprojekt = 'x'\n")
+    error = cli("status", "--json").json["error"]
+    assert error["message"] == "there is no setting 'projekt'"
+    assert error["where"] == f"[tool.headwater] in {shop / 'pyproject.toml'}"
+    (shop / "pyproject.toml").write_text("[tool.headwater]\nmodules = 'shop'\n")
+    assert "'modules'" in cli("status", "--json").json["error"]["message"]
+    (shop / "pyproject.toml").write_text("[tool.headwater\n")
+    assert "pyproject.toml can't be read" in cli("status", "--json").json["error"]["message"]
+
+
+def test_a_home_that_is_none_is_said(cli: Cli, shop: Path) -> None:
+    (shop / ".headwater").write_text("a file")
+    done = cli("materialize", "sales", "-p", "2024-01-05", "--json")
+    assert done.code == 1
+    assert done.json["error"]["kind"] == "home"
+    assert str(shop / ".headwater") in done.json["error"]["where"]
+
+
+def test_a_home_of_another_version_is_left_alone(cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    (shop / ".headwater" / "format").write_text("headwater journal 99\n")
+    before = sorted(path.name for path in (shop / ".headwater" / "journal").iterdir())
+    done = cli("materialize", "sales", "-p", "2024-01-06", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (1, "format")
+    assert sorted(path.name for path in (shop / ".headwater" / "journal").iterdir()) == before
+
+
+def test_debug_adds_the_traceback_and_keeps_the_exit_code(cli: Cli, shop: Path) -> None:
+    done = cli("status", "dialy", "--debug", "--json")
+    assert done.code == 2
+    assert done.json["error"]["kind"] == "unknown_name"
+    assert "Traceback" in done.err
+
+
+def test_help_and_version(cli: Cli, folder: Path) -> None:
+    done = cli("--help")
+    assert done.code == 0
+    for name in ("init", "run", "materialize", "backfill", "status", "freshness", "lineage", "explain", "runs", "logs"):
+        assert name in done.out
+    done = cli("backfill", "--help")
+    for name in ("--from", "--upstream", "--dry-run", "--max-failures", "resume"):
+        assert name in done.out
+    assert cli("--version").out.strip().count(".") == 2
+    assert list(folder.iterdir()) == []
+
+
+PRINTING = "from headwater.cli.output import emit\nfor n in range(9): emit({}, False, lambda: 'x' * 99_999)"
+
+
+def test_a_reader_that_leaves_early_gets_no_complaint(folder: Path) -> None:
+    command = [sys.executable, "-c", PRINTING]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 0
+
+
+def interrupted(folder: Path, signum: int, *command: str) -> Done:
+    """A command that was sent a signal once the file `waiting` appeared."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "headwater", *command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        deadline = time.monotonic() + 60
+        while not (folder / "waiting").exists():
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < deadline, "it never came so far"
+            threading.Event().wait(0.02)
+        os.kill(child.pid, signum)
+        out, err = child.communicate(timeout=30)
+    return Done(child.returncode, out, err)
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_backfill_that_is_interrupted_is_cancelled_and_resumed(
+    cli: Cli, folder: Path, signum: int, code: int
+) -> None:
+    (folder / "slow.py").write_text(WAITING)
+    (folder / "wait").touch()
+    done = interrupted(
+        folder, signum, "backfill", "slow", "-f", "slow.py", "--from", "2024-01-01", "--to", "2024-01-10"
+    )
+    assert (done.code, done.out) == (code, "")
+    assert "Traceback" not in done.err
+    (run,) = cli("runs", "--json").json["runs"]
+    assert run["state"] == "Cancelled"
+    assert run["tasks"] == {"Completed": 3, "Cancelled": 1}
+    (listed,) = cli("backfill", "list", "--json").json["backfills"]
+    assert (listed["state"], listed["partitions"]["completed"]) == ("cancelled", 3)
+
+    (folder / "wait").unlink()
+    resumed = cli("backfill", "resume", listed["id"], "-f", "slow.py", "--json")
+    assert (resumed.code, resumed.json["partitions"]["completed"]) == (0, 10)
+    (run,) = cli("runs", "--json").json["runs"]
+    assert (run["state"], run["attempt"], run["tasks"]) == ("Completed", 2, {"Completed": 7})
+    assert len(list((folder / "lake" / "slow").glob("*.parquet"))) == 10
+    assert cli("verify").code == 0
+
+
+def test_a_flow_that_is_interrupted_is_cancelled(cli: Cli, folder: Path) -> None:
+    text = WAITING + "\nfrom headwater import flow\n@flow\ndef main():\n    make.at('2024-01-04')()\n"
+    (folder / "slow.py").write_text(text)
+    (folder / "wait").touch()
+    done = interrupted(folder, signal.SIGINT, "run", "slow.py:main", "--json")
+    assert done.code == 130
+    assert done.json["error"]["kind"] == "cancelled"
+    (run,) = cli("runs", "--json").json["runs"]
+    assert (run["flow"], run["state"], run["tasks"]) == ("main", "Cancelled", {"Cancelled": 1})
