@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -114,6 +116,17 @@ class Project:
 
         return ProjectionCatalog(self.projection, self.definitions.all)
 
+    def record_definitions(self) -> None:
+        """Journal what is defined in this process and differs from what the projection knows."""
+        from headwater.assets import registry
+
+        with self.projection.session() as session:
+            known = set(session.rows("SELECT namespace, dataset, hash FROM assets"))
+        defined = self.definitions.new(list(registry.current().assets.values()))
+        new = [one for one in defined if (one.asset.namespace, one.asset.dataset, one.hash) not in known]
+        if new:
+            self.journal.append(*new)
+
     def materializer(self, ref: AssetRef) -> Materializer:
         """What writes and reads an asset."""
         from headwater.materializers import registry
@@ -160,6 +173,7 @@ class Project:
         if self.settings.openlineage_file:
             file = self.root / self.settings.openlineage_file
             _quietly("OpenLineage", lambda: self.exporter(file).drain(self.settings.openlineage_drain))
+        _keep_interruption()
 
 
 def _quietly(what: str, do: Callable[[], Any]) -> None:
@@ -168,6 +182,14 @@ def _quietly(what: str, do: Callable[[], Any]) -> None:
         do()
     except HeadwaterError as error:
         _log.warning("%s could not be brought up to date: %s", what, error)
+
+
+def _keep_interruption() -> None:
+    # A script that Ctrl-C ended dies of SIGINT, so that a shell's loop around it ends too. The interpreter forgets that
+    # as soon as text is executed, and importing at exit does (dataclasses): an interruption in such text tells it again.
+    if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
+        with contextlib.suppress(KeyboardInterrupt):
+            exec("raise KeyboardInterrupt")  # noqa: S102 - a constant
 
 
 def current() -> Project:

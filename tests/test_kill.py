@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: every partition has one outcome, the tables are as if nothing had happened, nothing is left lying about."""
+"""SIGKILL at any moment: each partition has one outcome, the tables are as if nothing had happened, nothing is left."""
 
 import json
 import random
@@ -15,6 +15,9 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+
+from headwater.project import Project
+from headwater.testing import project
 
 FIRST = date(2023, 1, 1)
 YEAR = """
@@ -40,7 +43,7 @@ import os, signal, sys
 from pathlib import Path
 from typing import Annotated
 import polars as pl
-from headwater import Asset, flow, materialize
+from headwater import Asset, check, flow, materialize
 from headwater.assets import execution
 
 x = Asset("x", at=PLACE)
@@ -58,7 +61,15 @@ def killing(function):
         os.kill(os.getpid(), signal.SIGKILL)
     return replaced
 
+@check(x)
+def kills_when_asked_to(df):
+    if "staged" in sys.argv and df["n"][0] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return True
+
 if __name__ == "__main__":
+    main()
+    Path("n").write_text("1")
     if "before" in sys.argv:
         from headwater.materializers import duckdb, parquet
         for materializer in (duckdb.DuckDBMaterializer, parquet.ParquetMaterializer):
@@ -73,26 +84,36 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "headwater", *arguments]
 
 
-def ask(folder: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
+def done(folder: Path, *arguments: str) -> dict[str, Any]:
+    """What a command that must succeed prints with --json."""
+    found = subprocess.run(
         command(*arguments, "--json"), cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, (done.stdout, done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    assert found.returncode == 0, (found.stdout, found.stderr)
+    value: dict[str, Any] = json.loads(found.stdout)
+    return value
+
+
+def newest_backfill(folder: Path) -> dict[str, Any]:
+    with project(folder) as found:
+        row: dict[str, Any] = found.reader.backfills()["backfills"][0]
+        return row
 
 
 def files(folder: Path) -> set[str]:
     """All that lies in a folder beside the home."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {str(path) for path in found if path.parts[0] not in (".headwater", "__pycache__")}
+    return {
+        str(path)
+        for path in found
+        if path.parts[0] not in (".headwater", "__pycache__") and not path.name.endswith((".lock", ".wal"))
+    }
 
 
-def published(folder: Path) -> Mapping[str, int]:
+def published(found: Project) -> Mapping[tuple[str, str | None], int]:
     """How often each (asset, partition) was published."""
-    with duckdb.connect(folder / ".headwater" / "headwater.duckdb", read_only=True) as connection:
-        rows = connection.execute("SELECT asset, partition, count(*) FROM materializations GROUP BY ALL").fetchall()
-    return {f"{asset}@{partition}": count for asset, partition, count in rows}
+    _, rows = found.reader.sql("SELECT asset, partition, count(*) FROM materializations GROUP BY ALL")
+    return {(asset, partition): count for asset, partition, count in rows}
 
 
 def tables(folder: Path) -> tuple[list[Any], list[Any]]:
@@ -126,71 +147,69 @@ def test_a_backfill_that_is_killed_again_and_again(tmp_path: Path, stress: bool)
     dice = random.Random(seed)
     print(f"seed {seed}")
     killed, quiet = tmp_path / "killed", tmp_path / "quiet"
-    last = (FIRST + timedelta(days=days - 1)).isoformat()
-    request = ["backfill", "totals", "--upstream", "-f", "year.py", "--from", FIRST.isoformat(), "--to", last]
     for folder in (killed, quiet):
         folder.mkdir()
         (folder / "year.py").write_text(YEAR)
+    last = (FIRST + timedelta(days=days - 1)).isoformat()
+    request = ["backfill", "totals", "--upstream", "-f", "year.py", "--from", FIRST.isoformat(), "--to", last]
 
-    for number in range(kills):
-        arguments = [*request, "--only", "missing"]
-        if number % 2:
-            arguments = ["backfill", "resume", ask(killed, "backfill", "list")["backfills"][0]["id"], "-f", "year.py"]
-        kill_after(killed, dice.randint(1, days // (kills + 1)), dice.uniform(0, 0.08), *arguments)
-    left = ask(killed, "backfill", "list")["backfills"]
-    assert {row["state"] for row in left} == {"interrupted"}
-    assert ask(killed, "backfill", "resume", left[0]["id"], "-f", "year.py", "--parallel", "2")["state"] == "completed"
-    ask(quiet, *request)
+    with subprocess.Popen(command(*request), cwd=quiet, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as other:
+        for number in range(kills):
+            arguments = [*request, "--only", "missing"]
+            if number % 2:
+                arguments = ["backfill", "resume", newest_backfill(killed)["id"], "-f", "year.py"]
+            kill_after(killed, dice.randint(1, days // (kills + 1)), dice.uniform(0, 0.08), *arguments)
+        left = newest_backfill(killed)
+        assert left["state"] == "interrupted"
+        resumed = done(killed, "backfill", "resume", left["id"], "-f", "year.py", "--parallel", "2")
+        assert resumed["state"] == "completed"
+    assert other.returncode == 0
 
-    assert ask(killed, "verify") == {"ok": True, "problems": []}
-    assert published(killed) == published(quiet)
-    assert set(published(killed).values()) == {1}
-    assert len(published(killed)) == 2 * days
     assert tables(killed) == tables(quiet)
     assert len(tables(killed)[0]) == 20 * days
     assert files(killed) == files(quiet)
-    assert list((killed / ".headwater" / "tmp").iterdir()) == []
-    runs = ask(killed, "runs")["runs"]
-    assert {row["state"] for row in runs} == {"Completed", "Crashed"}
-    shown = ask(killed, "backfill", "show", left[0]["id"])
-    assert shown["partitions"]["completed"] == shown["partitions"]["requested"] == len(shown["outcomes"])
+    with project(killed) as found:
+        assert found.projection.verify() == []
+        once = published(found)
+        assert set(once.values()) == {1}
+        assert len(once) == 2 * days
+        assert {row["state"] for row in found.reader.runs()["runs"]} == {"Completed", "Crashed"}
+        shown = found.reader.backfill(left["id"])
+        assert shown["partitions"]["completed"] == shown["partitions"]["requested"] == len(shown["outcomes"])
+    with project(quiet) as found:
+        assert published(found) == once
 
 
 @pytest.mark.parametrize("place", ["parquet://lake/x", "duckdb://warehouse.duckdb/main.x"])
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", ["staged", "before", "after"])
 def test_a_script_that_is_killed_around_publishing(tmp_path: Path, place: str, moment: str) -> None:
-    (tmp_path / "one.py").write_text(f"PLACE = {place!r}\n" + ONE)
-    for number, argument in enumerate(("", moment)):
-        (tmp_path / "n").write_text(str(number))
-        done = subprocess.run(
-            [sys.executable, "one.py", argument], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == (-signal.SIGKILL if argument else 0), done.stderr
+    killed_script(tmp_path, place, moment)
     after = moment == "after"
-
-    (row,) = ask(tmp_path, "status")["assets"]
-    assert (row["name"], row["rows"], row["stale"]["is_stale"]) == ("x", 1, False)
-    with duckdb.connect(tmp_path / ".headwater" / "headwater.duckdb", read_only=True) as connection:
-        outcomes = connection.execute('SELECT state FROM materialization_outcomes ORDER BY "at"').fetchall()
-        ((version,),) = connection.execute("SELECT version FROM current_materializations").fetchall()
-        made = connection.execute('SELECT version FROM materializations ORDER BY "at"').fetchall()
-    assert outcomes == [("published",), ("published" if after else "discarded",)]
-    assert made[-1] == (version,)
-    assert [run["state"] for run in ask(tmp_path, "runs")["runs"]] == ["Crashed", "Completed"]
-
+    with project(tmp_path) as found:
+        _, outcomes = found.reader.sql('SELECT state FROM materialization_outcomes ORDER BY "at"')
+        _, made = found.reader.sql('SELECT version FROM materializations ORDER BY "at"')
+        _, current = found.reader.sql("SELECT version FROM current_materializations")
+        assert outcomes == [("published",), ("published" if after else "discarded",)]
+        assert made[-1:] == current
+        assert [run["state"] for run in found.reader.runs()["runs"]] == ["Crashed", "Completed"]
+        assert found.projection.verify() == []
     assert content(tmp_path, place) == [(1 if after else 0,)]
-    expected = (
-        {"one.py", "n", "lake/x/data.parquet"} if place.startswith("parquet") else {"one.py", "n", "warehouse.duckdb"}
+    assert [name for name in files(tmp_path) if "staging" in name] == []
+
+
+def killed_script(folder: Path, place: str, moment: str) -> None:
+    """A script that makes an asset, and is killed while it makes it again."""
+    (folder / "one.py").write_text(f"PLACE = {place!r}\n" + ONE)
+    (folder / "n").write_text("0")
+    script = subprocess.run(
+        [sys.executable, "one.py", moment], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
-    left = {name for name in files(tmp_path) if not name.endswith(".lock")}
-    assert len(left) == len(expected), left
-    assert list((tmp_path / ".headwater" / "tmp").iterdir()) == []
-    assert ask(tmp_path, "verify")["ok"]
+    assert script.returncode == -signal.SIGKILL, script.stderr
+    assert (folder / "n").read_text() == "1"
 
 
 def content(folder: Path, place: str) -> list[Any]:
     if place.startswith("parquet"):
-        found = [path for path in (folder / "lake").rglob("*") if path.is_file()]
-        return pl.read_parquet(found).rows()
+        return pl.read_parquet(folder / "lake" / "x.parquet").rows()
     with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
         return connection.execute("SELECT n FROM x").fetchall()

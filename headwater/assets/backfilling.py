@@ -18,11 +18,12 @@ from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan, Progress
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import BackfillPartitionEnded, BackfillPartitionLaunched, BackfillRequested
+from headwater.assets.facts import Facts
 from headwater.assets.partitions import Partition
 from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
 from headwater.core.flow import open_run
-from headwater.errors import Cancelled, HeadwaterError, InputMissing, LockTimeout, UnknownNameError
+from headwater.errors import Cancelled, HeadwaterError, LockTimeout, RefusedError, UnknownNameError
 
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
@@ -206,7 +207,7 @@ class _Driver:
             self._settle(asset, partition.key, "completed", None)
             return
         message = failure.message if isinstance(failure, HeadwaterError) else f"{type(failure).__name__}: {failure}"
-        self._settle(asset, partition.key, "blocked" if isinstance(failure, InputMissing) else "failed", message)
+        self._settle(asset, partition.key, "blocked" if isinstance(failure, RefusedError) else "failed", message)
         with self._changed:
             self._errors.append((subject, message))
             limit = self._request.max_failures
@@ -238,6 +239,24 @@ class _Driver:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+
+
+def published_before(request: Request, facts: Facts, done: Mapping[Unit, str]) -> list[Unit]:
+    """The units that earlier attempts published without living to say so; those of one function only all together."""
+    planned = ((step.asset, partition.key) for step in request.plan.steps for partition in step.partitions)
+    left = {unit for unit in planned if unit not in done}
+    there = {
+        (asset, key)
+        for asset, key in left
+        if (made := facts.of(asset).made.get(key)) is not None and made.run_id == request.backfill_id
+    }
+    return [unit for unit in there if _with_it(unit) & left <= there]
+
+
+def _with_it(unit: Unit) -> set[Unit]:
+    """The units that one call makes together with this one."""
+    producer = registry.current().producers.get(unit[0])
+    return {(asset.name, unit[1]) for asset in (producer.assets if producer is not None else ())}
 
 
 def _call(task: Materialization[..., Any]) -> None:

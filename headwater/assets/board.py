@@ -64,13 +64,17 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
     found = staleness(facts, as_of).get(name)
     if key is not None:
         partition = _partition(definition, key)
-        because = (_made(facts, definition, partition), *_why(found, partition.key))
+        because = (
+            *_attempted(facts, name, partition.key),
+            *_made(facts, name, partition.key),
+            *_why(found, partition.key),
+        )
         state = "stale" if found is not None and partition.key in found.stale else "up to date"
         text = f"{name}@{partition.key} is {state}"
         return _explained(f"{name}@{partition.key}", state, Reason("partition", text, because))
     verdict = board(facts, as_of)[name]
     state = "stale" if found is not None and found.is_stale else "up to date"
-    parts = [verdict.reason]
+    parts = [verdict.reason, *_attempted(facts, name, None)]
     if found is not None and definition.code_version is not None:
         parts.append(Reason("staleness", f"{name} is {state}", found.reasons))
     parts.extend(_mappings(definition))
@@ -93,26 +97,30 @@ def _partition(definition: AssetDefinition, key: str) -> Partition:
     return definition.partitions.partition(key)
 
 
-def _made(facts: Facts, definition: AssetDefinition, partition: Partition) -> Reason:
-    made = facts.of(definition.name).made.get(partition.key)
+def _attempted(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
+    """That the last attempt at a partition failed, also when an earlier one left data in place."""
+    failed = facts.of(name).failed.get(key)
+    if failed is None:
+        return ()
+    message = (failed.message or "no message").splitlines()[0]
+    return (Reason("failed", f"its last attempt at {clock.rfc3339(failed.at)} ended {failed.state}: {message}"),)
+
+
+def _made(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
+    made = facts.of(name).made.get(key)
     if made is None:
-        failed = facts.of(definition.name).failed.get(partition.key)
-        if failed is not None:
-            return Reason(
-                "failed", f"its last attempt at {clock.rfc3339(failed.at)} ended {failed.state}: {failed.message}"
-            )
-        return Reason("never_made", "it was never made")
-    rows = "" if made.rows is None else f" with {made.rows:,} rows"
+        return () if key in facts.of(name).failed else (Reason("never_made", "it was never made"),)
+    rows = "" if made.rows is None else f" with {made.rows:,} row{'' if made.rows == 1 else 's'}"
     inputs = tuple(
         Reason("input", f"it read {one.asset}{'@' + one.partition if one.partition else ''} at version {one.version}")
         for one in made.inputs
     )
-    return Reason("made", f"made at {clock.rfc3339(made.at)}{rows} as version {made.version}", inputs)
+    return (Reason("made", f"made at {clock.rfc3339(made.at)}{rows} as version {made.version}", inputs),)
 
 
 def _mappings(definition: AssetDefinition) -> tuple[Reason, ...]:
     return tuple(
-        Reason("mapping", f"its input {one.asset} ('{one.parameter}') is read by {one.mapping.describe()}")
+        Reason("mapping", f"it reads {one.asset} (as '{one.parameter}'): {one.mapping.describe()}")
         for one in definition.inputs
     )
 

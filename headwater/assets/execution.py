@@ -206,12 +206,12 @@ def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseExcept
     if output.ended:
         return
     materializer = run.materializer(output.target.asset)
-    if output.recorded and materializer.version(output.target, output.partition) == output.version:
-        # Stopped between publishing and its outcome: the data itself says that it is there.
-        state, error = "published", None
     output.ended = True
     if state != "published" and output.staged is not None:
-        materializer.discard(output.target, output.staged.staging)
+        if output.recorded and materializer.version(output.target, output.partition) == output.version:
+            # Stopped between publishing and its outcome: the data itself says that it is there.
+            state, error = "published", None
+        materializer.discard(output.target, output.version)
     run.journal.append(
         MaterializationEnded(
             materialization_id=output.version,
@@ -236,12 +236,18 @@ class Consumed:
         """Add sources, each once."""
         self.sources.update(dict.fromkeys(sources))
 
-    def add_value(self, name: str, value: Any) -> None:
+    def add_value(self, run: runtime.AssetRuntime, name: str, value: Any) -> None:
         """Add what stands behind a passed value; a frame that nobody knows is of unknown origin, and said to be."""
         self.add(as_value(self.tracker.sources_of(value), "value"))
         for one in walk(value):
             kind = frame_form(one)
-            if kind is not None and kind != "lazy" and self.tracker.of(one) is None:
+            if kind is None or self.tracker.of(one) is not None:
+                continue
+            if kind == "lazy":
+                found, unknown = value_lineage.plan_sources(run, self.tracker, one)
+                self.add(as_value(found, "plan"))
+                self.unknown.extend(f"the argument '{name}': {reason}" for reason in unknown)
+            else:
                 self.unknown.append(f"the argument '{name}' holds a {type(one).__name__} of unknown origin")
 
 
@@ -268,7 +274,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
                 for output in outputs:
                     publish(run, output)
-                return _result(run, track, call, outputs, value, parts)
+                return _result(run, consumed, call, outputs, value, parts)
             for output in outputs:
                 end(run, output, "discarded")
         except BaseException as error:
@@ -337,7 +343,7 @@ def _inputs(
             loaded[spec.parameter] = (bound, reading.load(run, consumed.tracker, bound, spec.form))
             consumed.add(bound.sources)
     for name, value in arguments.items():
-        consumed.add_value(name, value)
+        consumed.add_value(run, name, value)
     for future in call.wait_for:
         consumed.add(as_value(getattr(future, "annotations", {}).get(MATERIALIZED, ()), "wait_for"))
     return loaded
@@ -354,14 +360,8 @@ def _converted(
             continue
         converted = found[spec.parameter] = run.convert(value, spec.form)
         known = track.sources_of(value)
-        if converted is value or not known:
-            continue
-        if spec.form == "lazy":
-            # A lazy frame over rows in memory is known by those: they are followed as the eager frame that they are.
-            eager = run.convert(value, "eager")
-            reading.remember(run, track, eager, known)
-            converted = found[spec.parameter] = run.convert(eager, "lazy")
-        reading.remember(run, track, converted, known)
+        if converted is not value and known:
+            found[spec.parameter] = reading.remember(run, track, converted, known)
     return found
 
 
@@ -395,7 +395,7 @@ def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
 
 def _result(
     run: runtime.AssetRuntime,
-    track: Tracker,
+    consumed: Consumed,
     call: TaskCall,
     outputs: list[Output],
     value: Any,
@@ -411,10 +411,12 @@ def _result(
                 output.target, None if output.partition is None else (output.partition,), "lazy"
             )
             if again
-            else part
+            else reading.own(part)
         )
-        reading.remember(run, track, result, (source,))
-        given.append(result)
+        # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.
+        shared = bool(consumed.unknown)
+        sources = (source, *_also(consumed.tracker, result, source))
+        given.append(reading.remember(run, consumed.tracker, result, sources, shared=shared))
     call.annotations[MATERIALIZED] = tuple(made)
     outer = scope()
     if outer is not None:
@@ -424,6 +426,12 @@ def _result(
     if isinstance(value, Mapping):
         return {output.asset.name: part for output, part in zip(outputs, given, strict=True)}
     return tuple(given)
+
+
+def _also(tracker: Tracker, value: Any, made: InputVersion) -> Sources:
+    """The other assets that this very object is already: one that could not be told apart by a copy stands for them all."""
+    known = tracker.of(value) or ()
+    return tuple(one for one in known if (one.namespace, one.dataset) != (made.namespace, made.dataset))
 
 
 def made_source(output: Output) -> InputVersion:

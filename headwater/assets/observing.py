@@ -105,7 +105,7 @@ def record(
                     (InputVersion(asset=one.name, namespace=ref.namespace, dataset=ref.dataset, via="derived"),)
                 )
             else:
-                consumed.add_value("inputs", one)
+                consumed.add_value(run, "inputs", one)
         output = execution.begin(run, [found], part, identity, tuple(consumed.sources))[0]
         before = run.materializer(output.target.asset).version(output.target, part) if version is None else None
         output.evidence = Evidence(
@@ -153,7 +153,7 @@ def materializing(
     with _identity(f"materializing {found.name}") as identity:
         consumed = Consumed(tracker=execution.tracker(core_context.current()))
         for one in inputs:
-            consumed.add_value("inputs", one)
+            consumed.add_value(run, "inputs", one)
         output = execution.begin(run, [found], _partition(found, partition), identity, tuple(consumed.sources))[0]
         try:
             yield (writing := Writing(run, output, consumed))
@@ -172,9 +172,15 @@ def derived_from(value: Any, *sources: Any) -> Any:
     >>> changed = derived_from([{"id": 2}], rows)
     """
     track = execution.tracker(core_context.current())
-    found = as_value(track.sources_of(list(sources)), "derived")
+    consumed = Consumed(tracker=track)
+    consumed.add_value(runtime.current(), "sources", sources)
+    found = as_value(consumed.sources, "derived")
     if found:
         track.add(value, found)
+        if frame_form(value) == "eager":
+            # So that it is known again when it is made lazy.
+            buffers = runtime.current().columns.buffers(value)
+            track.add_frame(value, buffers, found, size=int(value.estimated_size()))
     return value
 
 

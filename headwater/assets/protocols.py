@@ -38,7 +38,7 @@ class Staged:
 
     version: str
     staging: Mapping[str, Any]
-    """JSON values that are enough to publish or discard it, also from another process after a crash."""
+    """JSON values that say where it is: the journal keeps them."""
     rows: int | None = None
     bytes: int | None = None
     columns: tuple[ColumnSchema, ...] = ()
@@ -95,8 +95,11 @@ class Materializer(Protocol):
         """The version that is in place now, read from the data itself; None when there is nothing."""
         ...
 
-    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
-        """Remove what `stage` left, from the journal's record of it; nothing happens when it is gone already."""
+    def discard(self, target: Target, version: str) -> None:
+        """Remove what `stage` wrote, or began to write, for this version; nothing happens when it is gone already.
+
+        Called by whichever process finds that it will never be published: all that it has is the journal's intent.
+        """
         ...
 
 

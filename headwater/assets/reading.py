@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.assets.asset import Asset
+from headwater.assets.empty_input import empty_relation, empty_value
 from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import AllMapping, PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
-from headwater.assets.protocols import Form, SqlRelation
+from headwater.assets.protocols import Form, Leaf, SqlRelation
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.errors import InputMissing
@@ -28,9 +29,10 @@ class BoundInput:
 
     def relation(self, runtime: AssetRuntime) -> SqlRelation:
         """The input as a SELECT."""
-        relation = runtime.materializer(runtime.definitions.ref(self.asset)).load(
-            runtime.definitions.target(self.asset), self.partitions, "sql"
-        )
+        target = runtime.definitions.target(self.asset)
+        if self.partitions == ():
+            return empty_relation(runtime, target)
+        relation = runtime.materializer(target.asset).load(target, self.partitions, "sql")
         assert isinstance(relation, SqlRelation)
         return relation
 
@@ -61,22 +63,56 @@ def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form)
     if form == "asset":
         return bound
     target = runtime.definitions.target(bound.asset)
-    value = runtime.materializer(target.asset).load(target, bound.partitions, form)
-    remember(runtime, tracker, value, bound.sources)
-    return value
+    if bound.partitions == ():
+        value = empty_value(runtime, target, form)
+    else:
+        value = runtime.materializer(target.asset).load(target, bound.partitions, form)
+    return remember(runtime, tracker, value, bound.sources)
 
 
-def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sources) -> None:
-    """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from."""
-    tracker.add(value, sources)
+def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sources, *, shared: bool = False) -> Any:
+    """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from.
+
+    Returns the value to hand out: a frame in memory that shares all its columns with another one gets a column of its own
+    (with `shared`, in any case), since its lazy frames are known by nothing else.
+    """
     kind = frame_form(value)
     if kind == "lazy":
-        leaves: list[Any] = []
+        leaves: list[Leaf] = []
         runtime.columns.of_frame(value, leaves.append)
+        if len(leaves) == 1 and leaves[0].buffers:
+            # Rows in memory: collecting them copies nothing.
+            value = remember(runtime, tracker, value.collect(), sources, shared=shared).lazy()
         for leaf in leaves:
             tracker.add_leaf(leaf, sources)
     elif kind == "eager":
-        tracker.add_frame(value, runtime.columns.buffers(value), sources, size=int(value.estimated_size()))
+        buffers = runtime.columns.buffers(value)
+        if buffers and (shared or tracker.knows_other(buffers, sources)):
+            import polars as pl
+
+            column = min((value[name] for name in buffers), key=lambda series: series.estimated_size())
+            value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
+            buffers = runtime.columns.buffers(value)
+        tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
+    tracker.add(value, sources)
+    return value
+
+
+def own(value: Any) -> Any:
+    """The value as an object of its own, sharing what is inside.
+
+    A function that gives back what it was given, or a constant, would otherwise make one object stand for two assets.
+    """
+    if type(value) in (list, dict, set):
+        return value.copy()
+    if type(value) is tuple:
+        return tuple(list(value))  # noqa: C414 - a tuple of a tuple is the very same object
+    form = frame_form(value)
+    if form == "eager":
+        return value.clone()
+    if form == "arrow":
+        return value.slice()
+    return value.copy(deep=False) if form == "pandas" else value
 
 
 def unchanged(runtime: AssetRuntime, bound: BoundInput) -> bool:

@@ -61,18 +61,19 @@ def _outcome(
     staged: MaterializationStaged | None,
 ) -> MaterializationEnded:
     died = "its process died before it was published"
-    if staged is None:
-        return _ended(started, at, "discarded", None, died)
     target = Target(asset=started.asset, root=root, partitioned=started.partition is not None)
+    begun = at if staged is None else staged.started_at
     try:
         found = materializer(started.asset)
-        if found.version(target, _partition(started)) == staged.evidence.version:
-            return _ended(started, staged.started_at, "published", staged, None)
-        found.discard(target, staged.staging)
+        in_place = staged is not None and found.version(target, _partition(started)) == staged.evidence.version
+        # What was published may have left its staged file too, if its process died right after.
+        found.discard(target, started.materialization_id)
+        if in_place:
+            return _ended(started, begun, "published", staged, None)
     except HeadwaterError as error:
         # The place can't be asked any more. The version that a later look finds there still tells the truth.
         died = f"{died}, and its place can't be read: {error.message}"
-    return _ended(started, staged.started_at, "discarded", staged, died)
+    return _ended(started, begun, "discarded", staged, died)
 
 
 def _ended(

@@ -234,6 +234,9 @@ class TimePartitions(PartitionsDefinition):
             found = self._starting(moment)
         else:
             found = self._read(value) if isinstance(value, str) else None
+            if found is None and (day := _as_date(value)) is not None:
+                # A plain date says where hours, weeks and months begin as well.
+                found = self._starting(datetime.combine(day, time()))
         if found is None:
             raise DefinitionError(
                 f"{shown(value)} is not where a {self.step} partition starts",
@@ -241,6 +244,13 @@ class TimePartitions(PartitionsDefinition):
                 hint=f"write keys like {self.local(self.floor(datetime(2013, 1, 1))).isoformat()[: self.width]}",
             )
         return found
+
+
+def _as_date(value: object) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) and len(value) == len("2013-01-31") else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

@@ -94,6 +94,13 @@ class Tracker:
             while sum(one.size for one in self._frames.values()) > FRAMES_AT_MOST:
                 self._frames.popitem(last=False)
 
+    def knows_other(self, addresses: Mapping[str, int], sources: Sources) -> bool:
+        """Whether a frame of other sources is held that has all these columns too."""
+        wanted, same = frozenset(addresses.values()), as_value(sources, "value")
+        with self._lock:
+            frames = list(self._frames.values())
+        return any(wanted <= one.addresses and as_value(one.sources, "value") != same for one in frames)
+
     def of_leaf(self, leaf: Leaf) -> Sources | None:
         """The sources of a leaf, or None when nobody knows it."""
         if leaf.paths:

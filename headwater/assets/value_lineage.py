@@ -56,23 +56,33 @@ def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Parti
     return ValueLineage(value=value, unknown_columns=(UnknownColumn(column=None, reason=reason),))
 
 
-def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
+def plan_sources(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[Sources, tuple[str, ...]]:
+    """What the leaves of a lazy frame's plan say of its origin: sources, and what nobody knows."""
+    return _resolved(run, tracker, frame)[1:]
+
+
+def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLineage, Sources, tuple[str, ...]]:
     found: dict[Any, None] = {}
     unknown: list[str] = []
 
     def resolve(leaf: Leaf) -> Dataset | None:
         sources = tracker.of_leaf(leaf)
-        if not sources:
+        if sources is None:
             unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
             return None
         found.update(dict.fromkeys(sources))
         return _dataset(sources)
 
     plan = run.columns.of_frame(frame, resolve)
+    return plan, tuple(found), tuple(dict.fromkeys(unknown))
+
+
+def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
+    plan, found, unknown = _resolved(run, tracker, frame)
     return ValueLineage(
         value=frame,
         sources=as_value(found, "plan"),
-        unknown_inputs=tuple(dict.fromkeys(unknown)),
+        unknown_inputs=unknown,
         edges=_edges(plan),
         unknown_columns=plan.unknown,
     )
@@ -81,8 +91,8 @@ def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
 def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) -> ValueLineage:
     """An eager frame that is an input itself: each column is that input's."""
     dataset = _dataset(known)
-    if dataset is None:
-        reason = "the frame was made of several assets"
+    if dataset is None or any(source.via == "derived" for source in known):
+        reason = "the frame was made of several assets" if dataset is None else "derived_from does not say how"
         return ValueLineage(value=frame, sources=known, unknown_columns=(UnknownColumn(column=None, reason=reason),))
     edges = tuple(
         ColumnEdge(
@@ -150,7 +160,7 @@ def _bound(run: AssetRuntime, given: Any, partition: Partition | None) -> BoundI
 
 def _schema(run: AssetRuntime, bound: BoundInput) -> tuple[ColumnSchema, ...]:
     target = run.definitions.target(bound.asset)
-    return frame_schema(run.materializer(target.asset).load(target, bound.partitions, "lazy"))
+    return frame_schema(run.materializer(target.asset).load(target, bound.partitions or None, "lazy"))
 
 
 def frame_schema(frame: Any) -> tuple[ColumnSchema, ...]:

@@ -50,6 +50,8 @@ def lineage(
         How to print it.
     """
     project = open_project(where)
+    # What is only defined yet has its edges too.
+    project.record_definitions()
     reader = project.reader
     if drift or asset is None:
         value = reader.drift()

@@ -54,6 +54,8 @@ def materialize(
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
     names = _made(facts, selection)
+    if not names:
+        return _nothing(common)
     parts = _parse(facts, names, partition)
     wanted = frozenset(only)
     if parts is None and not wanted and any(facts.definitions[name].partitions for name in names):
@@ -110,6 +112,8 @@ def backfill(
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
     names = _made(facts, selection)
+    if not names:
+        return _nothing(common)
     text = _range(partition, from_, to)
     request = BackfillRequest(
         targets=names,
@@ -144,7 +148,8 @@ def backfill_show(backfill_id: str, /, *, common: Common = COMMON) -> int:
     backfill_id
         Its id, or the beginning of it.
     """
-    value = open_project().reader.backfill(backfill_id)
+    project = open_project()
+    value = project.reader.backfill(backfill_record(project.projection, backfill_id).backfill_id)
     emit(value, common.json, lambda: _backfill_text(value))
     return 0
 
@@ -176,7 +181,6 @@ def backfill_resume(
         type=options.get("type") or "backfill",
     )
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
-    published = [unit for unit in record.launched if unit not in done and _published(facts, unit, record.backfill_id)]
     with watching(request.plan.total, common.json) as watch:
         outcome = backfilling.carry_out(
             project,
@@ -184,15 +188,10 @@ def backfill_resume(
             facts.definitions,
             attempt=record.attempt + 1,
             done=done,
-            published=published,
+            published=backfilling.published_before(request, facts, done),
             watch=watch,
         )
     return _report(outcome, request, common)
-
-
-def _published(facts: Facts, unit: tuple[str, str | None], run_id: str) -> bool:
-    made = facts.of(unit[0]).made.get(unit[1])
-    return made is not None and made.run_id == run_id
 
 
 def _carry_out(
@@ -251,10 +250,17 @@ def _left(counts: Mapping[str, int]) -> int:
     return counts["requested"] - ended
 
 
+def _nothing(common: Common) -> int:
+    emit(_plan_json(BackfillPlan(), (), None), common.json, lambda: _plan_text(BackfillPlan()))
+    return 0
+
+
 def _made(facts: Facts, selection: str) -> tuple[str, ...]:
-    """The selected assets that something makes; sources among them are left out."""
+    """The selected assets that something makes; sources among them are left out. None, when nothing is stale."""
     names = chosen(facts, selection, clock.now_us())
     made = tuple(name for name in names if facts.definitions[name].code_version is not None)
+    if not names and "stale(" in selection:
+        return ()
     if not made:
         raise UsageError(
             f"nothing produces '{selection}': {', '.join(names) or 'no asset'} is a source",

@@ -11,7 +11,7 @@ from headwater.core.engine import drive_async, drive_outermost, drive_sync
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import new_run, open_run, run_flow
 from headwater.core.signals import raise_pending
-from headwater.core.tracebacks import strip
+from headwater.core.tracebacks import shown
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Flow(Definition[P, R]):
             value: R = drive_sync(run_flow(self, run, self._own(args), kwargs), run)
         except BaseException as error:
             # The engine's frames between the caller and the function tell nobody anything.
-            error.__traceback__ = strip(error.__traceback__)
+            error.__traceback__ = shown(error)
             raise
         if run.parent is not None and run.root.signal is not None:
             raise_pending()
@@ -56,7 +56,7 @@ class Flow(Definition[P, R]):
             steps = run_flow(self, run, self._own(args), kwargs)
             return await (drive_outermost(steps, run) if run.parent is None else drive_async(steps, run))
         except BaseException as error:
-            error.__traceback__ = strip(error.__traceback__)
+            error.__traceback__ = shown(error)
             raise
 
     def _new_run(self) -> Run:

@@ -15,7 +15,7 @@ from headwater.core.decisions import is_cancellation
 from headwater.core.runners import waiting
 from headwater.core.signals import interruptible, raise_pending
 from headwater.core.states import State
-from headwater.core.tracebacks import strip
+from headwater.core.tracebacks import shown
 from headwater.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class TaskFuture(FutureLike, Generic[R]):
         if self._call.state in (State.PENDING, State.RUNNING, State.AWAITING_RETRY):
             self._call.state = State.CANCELLED if cancelled else State.FAILED
         self._call.release()
-        self._error, self._trace = error, strip(error.__traceback__)
+        self._error, self._trace = error, shown(error)
         self._done.set_result(None)
 
     def _refuse_to_block(self) -> None:

@@ -14,7 +14,7 @@ from headwater.core.futures import Futures, TaskFuture
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import run_alone
 from headwater.core.signals import raise_pending
-from headwater.core.tracebacks import strip
+from headwater.core.tracebacks import shown
 from headwater.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Task(Definition[P, R]):
             value: R = drive_sync(steps, run)
         except BaseException as error:
             # The engine's frames between the caller and the function tell nobody anything.
-            error.__traceback__ = strip(error.__traceback__)
+            error.__traceback__ = shown(error)
             raise
         if run.root.signal is not None:
             raise_pending()
@@ -57,7 +57,7 @@ class Task(Definition[P, R]):
                 return await drive_outermost(steps, run)
             return await drive_async(steps, run)
         except BaseException as error:
-            error.__traceback__ = strip(error.__traceback__)
+            error.__traceback__ = shown(error)
             raise
 
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Steps]:

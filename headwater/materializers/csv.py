@@ -145,7 +145,7 @@ class CsvMaterializer:
         with _reading(target, file):
             return self._versions.get(file, lambda: files.content_version(file))
 
-    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
+    def discard(self, target: Target, version: str) -> None:
         """Does nothing: nothing is ever staged."""
 
     def _file(self, target: Target, partitions: Sequence[Partition] | None) -> Path:

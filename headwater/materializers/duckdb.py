@@ -15,7 +15,7 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -124,7 +124,7 @@ class DuckDBMaterializer:
         """
         files.check_partition(target, partition)
         place = place_of(target)
-        source = files.staged_path(place.file.parent, staged.staging)
+        source = files.staged_path(place.file.parent, staged.version)
         created = not place.file.exists()
         with files.writing(target, place.file), exclusive(place.file):
             with _engine.attached(place.file, "READ_WRITE") as opened:
@@ -132,7 +132,7 @@ class DuckDBMaterializer:
             self._versions.put(place.file, versions, beside=(_log(place.file),))
         if created:
             files.sync_folder(place.file.parent)
-        files.discard_file(place.file.parent, staged.staging)
+        files.discard_file(place.file.parent, staged.version)
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
         """The rows of these partitions (None: of the whole table); a lazy frame reads when it is executed.
@@ -165,9 +165,9 @@ class DuckDBMaterializer:
         versions = self._versions.get(place.file, lambda: _read(place.file), beside=(_log(place.file),))
         return versions.of(place, files.key_of(partition))
 
-    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
-        """Remove what was staged, if it is still there."""
-        files.discard_file(place_of(target).file.parent, staging)
+    def discard(self, target: Target, version: str) -> None:
+        """Remove what was staged, or half of it, if it is still there."""
+        files.discard_file(place_of(target).file.parent, version)
 
 
 class _Engine:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +98,10 @@ class MemoryMaterializer:
             kept = _values.get(_place(target), {}).get(key_of(partition))
         return None if kept is None else kept[0]
 
-    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
+    def discard(self, target: Target, version: str) -> None:
         """Forget what was staged."""
         with _lock:
-            _staged.pop(str(staging.get("version")), None)
+            _staged.pop(version, None)
 
 
 def _place(target: Target) -> tuple[Path, str]:

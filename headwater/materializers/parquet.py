@@ -47,7 +47,7 @@ class ParquetMaterializer:
     def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
         """Move what was staged into its place; done twice, it does nothing more."""
         file = self._file(target, partition)
-        source = files.staged_path(file.parent, staged.staging)
+        source = files.staged_path(file.parent, staged.version)
         if not source.exists():
             if self.version(target, partition) == staged.version:
                 return
@@ -85,10 +85,10 @@ class ParquetMaterializer:
         with _reading(target, (file,)):
             return self._versions.get(file, lambda: _read_version(file))
 
-    def discard(self, target: Target, staging: Mapping[str, Any]) -> None:
-        """Remove what was staged, if it is still there."""
+    def discard(self, target: Target, version: str) -> None:
+        """Remove what was staged, or half of it, if it is still there."""
         folder = self._folder(target) if target.partitioned else self._file(target, None).parent
-        files.discard_file(folder, staging)
+        files.discard_file(folder, version)
 
     def paths(self, target: Target, partitions: Sequence[Partition] | None) -> tuple[Path, ...]:
         """The absolute paths of the files of these partitions (None: of all) that exist, in the order of the partitions."""

@@ -1,7 +1,7 @@
 """Staged files: written beside their place under a hidden name, measured, and moved into place by one rename.
 
 A staged file is a Parquet file whose footer names the asset, the partition and the version. Its name follows from the
-version alone, so that the journal's record is enough to publish or discard it from any process, and can name no other file.
+version alone, so that any process can discard it that knows the version, and can name no other file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ ASSET, PARTITION, VERSION = "headwater.asset", "headwater.partition", "headwater
 WRITER_OPTIONS = frozenset({"compression", "compression_level", "data_page_size", "row_group_size", "statistics"})
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_STAGED_NAME = re.compile(r"\.staging-[A-Za-z0-9][A-Za-z0-9._-]{0,99}\.parquet")
 _OS_ERROR = re.compile(r"os error (\d+)")
 _PLACE_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOTDIR}
@@ -103,9 +102,7 @@ def stage_file(
 
     Raises PartitionError when rows lie outside the partition, LocationError when the place can't be written.
     """
-    if not _VERSION.fullmatch(version):
-        raise LocationError(f"{version!r} can't be used as a version")
-    path = folder / f".staging-{version}.parquet"
+    path = staged_path(folder, version)
     try:
         with writing(target, folder):
             make_folder(folder)
@@ -140,14 +137,11 @@ def with_staging(staged: Staged, **more: Any) -> Staged:
     return replace(staged, staging={**staged.staging, **more})
 
 
-def staged_path(folder: Path, staging: Mapping[str, Any]) -> Path:
-    """The staged file that the journal's record means. Raises LocationError for a record that no `stage` wrote."""
-    name = staging.get("file")
-    if not isinstance(name, str) or not _STAGED_NAME.fullmatch(name):
-        raise LocationError(
-            f"{name!r} is not the name of a staged file", hint="the record of what was staged is damaged"
-        )
-    return folder / name
+def staged_path(folder: Path, version: str) -> Path:
+    """The staged file of a version. Raises LocationError for what can't be one, so that it can name no other file."""
+    if not _VERSION.fullmatch(version):
+        raise LocationError(f"{version!r} can't be used as a version", where=str(folder))
+    return folder / f".staging-{version}.parquet"
 
 
 def publish_file(staged: Path, final: Path, target: Target) -> None:
@@ -157,9 +151,9 @@ def publish_file(staged: Path, final: Path, target: Target) -> None:
         sync_folder(final.parent)
 
 
-def discard_file(folder: Path, staging: Mapping[str, Any]) -> None:
-    """Remove a staged file, if it is still there."""
-    _unlink(staged_path(folder, staging))
+def discard_file(folder: Path, version: str) -> None:
+    """Remove the staged file of a version, if it is still there."""
+    _unlink(staged_path(folder, version))
 
 
 def writer_options(target: Target) -> dict[str, Any]:

@@ -178,7 +178,7 @@ def test_a_misspelt_time_zone_is_answered_with_the_right_one() -> None:
         (DailyPartitions, datetime(2013, 1, 1, tzinfo=UTC), None, "is not where a daily partition starts"),
         (MonthlyPartitions, date(2013, 1, 15), None, "is not where a monthly partition starts"),
         (WeeklyPartitions, "2013-01-01", None, "is not where a weekly partition starts"),
-        (MonthlyPartitions, "2013-01-01", None, "write keys like 2013-01"),
+        (MonthlyPartitions, "2013-01-02", None, "write keys like 2013-01"),
     ],
 )
 def test_definitions_that_make_no_sense_are_refused(
@@ -203,3 +203,9 @@ def test_definitions_print_themselves() -> None:
 def test_json_that_is_no_definition_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(DefinitionError):
         partitions_from_json(value)
+
+
+def test_a_plain_date_says_where_hours_weeks_and_months_begin() -> None:
+    assert HourlyPartitions("2024-01-01", "2024-01-02").all().first.key == "2024-01-01T00"
+    assert MonthlyPartitions("2024-01-01", "2024-03-01").all().last.key == "2024-02"
+    assert WeeklyPartitions("2024-01-01", "2024-01-08").all().first.key == "2024-01-01"

@@ -73,7 +73,7 @@ def test_a_file_is_never_written(airlines: Any, tmp_path: Path) -> None:
         CSV.stage(airlines, None, pl.DataFrame({"a": [1]}), version="v")
     with pytest.raises(LocationError, match="can only be read"):
         CSV.publish(airlines, None, Staged(version="v", staging={}))
-    CSV.discard(airlines, {})
+    CSV.discard(airlines, "v1")
     assert (tmp_path / "airlines.csv").read_text() == AIRLINES
 
 

@@ -344,7 +344,7 @@ def test_publishing_twice_changes_nothing(at: Any, days: DailyPartitions, hidden
     DUCK.publish(target, partition, again)
     DUCK.publish(target, partition, again)
     assert DUCK.load(target, None, "eager").rows() == [(1,)]
-    DUCK.discard(target, staged.staging)
+    DUCK.discard(target, staged.version)
     assert hidden() == []
     with pytest.raises(LocationError, match="not there any more"):
         DUCK.publish(target, partition, Staged(version="v2", staging={"file": ".staging-v2.parquet"}))

@@ -57,8 +57,8 @@ def test_nothing_is_seen_before_it_is_published(at: Any, make: Any) -> None:
     make(target, 1, version="old")
     staged = MEMORY.stage(target, None, 2, version="new")
     assert MEMORY.load(target, None, "any") == 1
-    MEMORY.discard(target, staged.staging)
-    MEMORY.discard(target, staged.staging)
+    MEMORY.discard(target, staged.version)
+    MEMORY.discard(target, staged.version)
     with pytest.raises(LocationError, match="not there any more"):
         MEMORY.publish(target, None, staged)
     assert MEMORY.version(target, None) == "old"

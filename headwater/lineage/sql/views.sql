@@ -167,7 +167,8 @@ FROM (
 )
 GROUP BY backfill_id, asset, partition;
 
--- One row a backfill. It runs as long as its run does; what it left unsettled then makes it interrupted, or cancelled.
+-- One row a backfill. It runs as long as its run does; what it left unsettled then makes it interrupted, unless it
+-- ended by itself: failed (after too many failures), or cancelled.
 CREATE VIEW backfills AS
 WITH counted AS (
     SELECT backfill_id,
@@ -201,7 +202,7 @@ SELECT
         WHEN run_state IS NULL THEN 'requested'
         WHEN run_state = 'Running' THEN 'running'
         WHEN completed + failed + skipped + blocked < requested THEN
-            CASE run_state WHEN 'Cancelled' THEN 'cancelled' ELSE 'interrupted' END
+            CASE run_state WHEN 'Cancelled' THEN 'cancelled' WHEN 'Failed' THEN 'failed' ELSE 'interrupted' END
         WHEN failed + blocked > 0 THEN 'failed'
         ELSE 'completed'
     END AS state,

@@ -1,0 +1,57 @@
+"""An input of which no partition is read: before the first one of a window, or where `at_least=0` is content with none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets.protocols import Form, SqlRelation, Target
+from headwater.assets.runtime import AssetRuntime
+from headwater.errors import LocationError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class NoRows:
+    """The io source of a lazy frame without rows: lineage knows the frame by it."""
+
+    def __init__(self, schema: pl.Schema) -> None:
+        self._schema = schema
+
+    def __call__(
+        self, columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """One frame without rows."""
+        import polars as pl
+
+        frame = pl.DataFrame(schema=self._schema)
+        yield frame if columns is None else frame.select(columns)
+
+
+def empty_value(runtime: AssetRuntime, target: Target, form: Form) -> Any:
+    """No rows in this form, with the columns that the asset has; without columns when it was never made."""
+    if form == "path":
+        return ()
+    from polars.io.plugins import register_io_source
+
+    schema = _schema(runtime, target)
+    lazy = register_io_source(NoRows(schema), schema=schema, explain_name=target.asset.name)
+    return lazy if form in ("lazy", "any") else runtime.convert(lazy, form)
+
+
+def empty_relation(runtime: AssetRuntime, target: Target) -> SqlRelation:
+    """No rows as SQL. Raises LocationError when the asset was never made: a query can't do without its columns."""
+    whole = runtime.materializer(target.asset).load(target, None, "sql")
+    assert isinstance(whole, SqlRelation)
+    return SqlRelation(select=f"SELECT * FROM ({whole.select}) LIMIT 0", database=whole.database)  # noqa: S608 (a SELECT)
+
+
+def _schema(runtime: AssetRuntime, target: Target) -> pl.Schema:
+    import polars as pl
+
+    try:
+        schema: pl.Schema = runtime.materializer(target.asset).load(target, None, "lazy").collect_schema()
+    except LocationError:
+        return pl.Schema()
+    return schema

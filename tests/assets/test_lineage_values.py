@@ -1,0 +1,167 @@
+"""Values that are easily taken for each other: each keeps the edges that are its own, and gets none of the others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from headwater import derived_from, flow, materialize
+from headwater.project import Project
+from headwater.testing import project
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Project]:
+    with project(tmp_path) as found:
+        yield found
+
+
+def edges(shop: Project) -> set[tuple[Any, ...]]:
+    with shop.projection.session() as session:
+        return set(session.rows("select source, target from edges where origin = 'observed'"))
+
+
+def columns(shop: Project, target: str) -> set[tuple[Any, ...]]:
+    with shop.projection.session() as session:
+        found = session.rows("select source, source_column, target_column from column_edges where target = ?", [target])
+        return set(found)
+
+
+def unknown(shop: Project, name: str) -> bool:
+    return bool(shop.catalog.facts().of(name).made[None].unknown_inputs)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pl.DataFrame({"x": [1, 2]}),
+        lambda: [{"x": 1}],
+        lambda: {"x": [1]},
+        lambda: ({"x": 1},),
+        lambda: pytest.importorskip("pandas").DataFrame({"x": [1]}),
+    ],
+)
+def test_what_a_function_gives_back_as_it_got_it_is_told_apart(shop: Project, make: Any) -> None:
+    @materialize("memory://raw")
+    def raw() -> Any:
+        return make()
+
+    @materialize("memory://validated")
+    def validated(value: Any) -> Any:
+        return value
+
+    @materialize("memory://of_raw")
+    def of_raw(value: Any) -> Any:
+        return [{"y": 1}]
+
+    @materialize("memory://of_validated")
+    def of_validated(value: Any) -> Any:
+        return [{"y": 1}]
+
+    @flow
+    def daily() -> None:
+        first = raw()
+        second = validated(first)
+        of_raw(first)
+        of_validated(second)
+
+    daily()
+    assert edges(shop) == {("raw", "validated"), ("raw", "of_raw"), ("validated", "of_validated")}
+
+
+def test_lazy_frames_of_a_frame_that_was_passed_on_are_told_apart(shop: Project) -> None:
+    @materialize("memory://raw")
+    def raw() -> pl.DataFrame:
+        return pl.DataFrame({"x": [1, 2]})
+
+    @materialize("parquet://lake/validated")
+    def validated(value: pl.DataFrame) -> pl.DataFrame:
+        return value
+
+    @materialize("parquet://lake/of_raw")
+    def of_raw(value: pl.LazyFrame) -> pl.LazyFrame:
+        return value
+
+    @materialize("parquet://lake/of_validated")
+    def of_validated(value: pl.LazyFrame) -> pl.LazyFrame:
+        return value
+
+    @materialize("memory://of_stranger")
+    def of_stranger(value: pl.LazyFrame) -> pl.LazyFrame:
+        return value
+
+    @flow
+    def daily() -> None:
+        first = raw()
+        second = validated(first)
+        of_raw(first.lazy().filter(pl.col("x") > 0))
+        of_validated(second.lazy().filter(pl.col("x") > 0))
+        stranger = pl.DataFrame({"x": [1, 2]})
+        validated(stranger)
+        of_stranger(stranger.lazy())
+
+    daily()
+    assert edges(shop) == {("raw", "validated"), ("raw", "of_raw"), ("validated", "of_validated")}
+    assert unknown(shop, "of_stranger")
+
+
+@pytest.mark.parametrize("place", ["memory://raw", "parquet://lake/raw"])
+def test_a_lazy_frame_that_is_executed_in_the_function_keeps_its_edge(shop: Project, place: str) -> None:
+    @materialize(place)
+    def raw() -> pl.LazyFrame:
+        return pl.LazyFrame({"x": [1, 2]})
+
+    @materialize("memory://counted")
+    def counted(values: list[pl.LazyFrame]) -> Any:
+        return [{"n": one.collect().height} for one in values]
+
+    @materialize("memory://stray")
+    def stray(value: pl.LazyFrame) -> Any:
+        return [{"n": value.collect().height}]
+
+    @materialize("parquet://lake/changed")
+    def changed(value: pl.LazyFrame) -> pl.LazyFrame:
+        return value.with_columns(y=pl.col("x") * 2)
+
+    @flow
+    def daily() -> None:
+        frame = raw()
+        counted([frame.filter(pl.col("x") > 1)])
+        changed(frame.with_columns(z=1))
+        stray(pl.LazyFrame({"x": [1]}))
+
+    daily()
+    assert edges(shop) == {("raw", "counted"), ("raw", "changed")}
+    assert ("raw", "x", "y") in columns(shop, "changed")
+    assert not unknown(shop, "counted")
+    assert not unknown(shop, "changed")
+    assert unknown(shop, "stray")
+
+
+def test_derived_from_says_nothing_of_columns_and_holds_for_lazy_frames_too(shop: Project) -> None:
+    @materialize("memory://raw")
+    def raw() -> pl.DataFrame:
+        return pl.DataFrame({"x": [1, 2], "k": [1, 1]})
+
+    @materialize("parquet://lake/stated")
+    def stated(value: pl.DataFrame) -> pl.DataFrame:
+        return derived_from(value.with_columns(x=pl.col("k"), new=pl.lit(1)), value)
+
+    @materialize("memory://lazily")
+    def lazily(value: pl.LazyFrame) -> pl.LazyFrame:
+        return value.filter(pl.col("x") > 0)
+
+    @flow
+    def daily() -> None:
+        frame = raw()
+        stated(frame)
+        lazily(derived_from(frame.with_columns(x=pl.col("x") + 1), [frame.lazy().filter(pl.col("x") > 1)]).lazy())
+
+    daily()
+    assert edges(shop) == {("raw", "stated"), ("raw", "lazily")}
+    assert columns(shop, "stated") == set()
+    assert not unknown(shop, "lazily")

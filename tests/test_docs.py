@@ -1,0 +1,101 @@
+"""The documentation holds: its Python runs as pasted, its commands do what stands beside them, its links lead somewhere."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headwater.cli.app import build
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in FENCE.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def commands(page: Path) -> list[str]:
+    """The `headwater …` lines of the shell blocks of a page, without what is said beside them."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("headwater ")]
+
+
+def named(pages: list[Path], language: str) -> list[object]:
+    return [
+        pytest.param(text, id=f"{page.stem}-{number}")
+        for page in pages
+        for number, text in enumerate(blocks(page, language))
+    ]
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADWATER_")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("snippet", named(PAGES, "python"))
+def test_python_runs_as_pasted(snippet: str, tmp_path: Path) -> None:
+    (tmp_path / "pasted.py").write_text(snippet)
+    done = run(tmp_path, sys.executable, "-W", "error", "pasted.py")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("snippet", named(PAGES, "toml"))
+def test_settings_are_settings(snippet: str, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(snippet)
+    code = "from headwater.project import Project; Project.open()"
+    assert run(tmp_path, sys.executable, "-c", code).stderr == ""
+
+
+def test_the_readmes_example_and_the_commands_below_it(tmp_path: Path) -> None:
+    (example,) = blocks(ROOT / "README.md", "python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 20
+    (tmp_path / "shop.py").write_text(example)
+    assert run(tmp_path, sys.executable, "shop.py").returncode == 0
+
+    told = {}
+    for command in commands(ROOT / "README.md"):
+        done = run(tmp_path, sys.executable, "-m", *shlex.split(command))
+        assert (done.returncode, done.stderr) == (0, ""), command
+        told[command.split()[1]] = done.stdout
+    assert list(told) == ["status", "lineage", "explain", "runs"]
+    (orders,) = [line for line in told["status"].splitlines() if line.startswith("orders ")]
+    assert "late" in orders
+    assert "2024-01-03" in orders
+    assert "limit 26h" in orders
+    assert "revenue.total ← orders.amount (aggregation)" in told["lineage"].splitlines()
+    assert told["explain"].splitlines()[0].startswith("revenue")
+    assert "orders" in told["explain"]
+    assert re.search(r"daily +Completed", told["runs"])
+    done = run(tmp_path, sys.executable, "-m", "headwater", "status", "--json")
+    assert {row["name"]: row["rows"] for row in json.loads(done.stdout)["assets"]} == {"orders": 49, "revenue": 3}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for line in commands(page):
+        arguments = shlex.split(line.replace("…", "0"))[1:]
+        command = build().parse_args(arguments, exit_on_error=False, print_error=False)[0]
+        assert callable(command)
+
+
+def test_the_table_of_commands_is_the_command_tree() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\| `headwater (\w+)|, `headwater (\w+)", page, re.MULTILINE))
+    names = {name for pair in told for name in pair if name}
+    assert names == {name for name in build() if not name.startswith("-")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
