@@ -44,7 +44,7 @@ from pathlib import Path
 from typing import Annotated
 import polars as pl
 from headwater import Asset, check, flow, materialize
-from headwater.assets import execution
+from headwater.assets import writing
 
 x = Asset("x", at=PLACE)
 
@@ -75,7 +75,7 @@ if __name__ == "__main__":
         for materializer in (duckdb.DuckDBMaterializer, parquet.ParquetMaterializer):
             materializer.publish = killing(materializer.publish)
     if "after" in sys.argv:
-        execution.end = killing(execution.end)
+        writing.end = killing(writing.end)
     main()
 """
 

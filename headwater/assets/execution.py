@@ -1,254 +1,34 @@
-"""Write, audit, publish: how one call of a materialization brings its assets up to date.
+"""One call of a materialization: its partition, its inputs, its function, and what it makes written, audited and published.
 
-The six steps: intent with a version id; write once to a staging place; check what was staged; a durable record of it with
-all its evidence; publish atomically; the durable outcome. User code is not called here: the generator yields an `Invoke`
-and the engine's driver, synchronous or asynchronous, carries it out.
+User code is not called here: the generator yields an `Invoke`, and the engine's driver, synchronous or asynchronous,
+carries it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headwater import clock, ids
-from headwater.assets import reading, registry, runtime, value_lineage
-from headwater.assets.asset import Asset
-from headwater.assets.events import (
-    CheckResult,
-    Evidence,
-    InputVersion,
-    MaterializationEnded,
-    MaterializationStaged,
-    MaterializationStarted,
-)
+from headwater.assets import reading, runtime, writing
+from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
-from headwater.assets.inputs import PARTITION, InputSpec
+from headwater.assets.inputs import PARTITION
 from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import Partition
-from headwater.assets.protocols import Staged, Target
+from headwater.assets.scope import Consumed, Scope, current_scope, scope, tracker
 from headwater.assets.sql import Sql
-from headwater.assets.tracking import Sources, Tracker, as_value, walk
+from headwater.assets.tracking import Sources, Tracker, as_value
+from headwater.assets.writing import Identity, Output
 from headwater.core.engine import Invoke
-from headwater.core.source import error_info
-from headwater.errors import Cancelled, CheckFailed, MaterializationError, PartitionError, RefusedError, ReturnTypeError
+from headwater.errors import MaterializationError, PartitionError, ReturnTypeError
 
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
-    from headwater.core.context import RunContext, TaskCall
-    from headwater.types import SourceCode
+    from headwater.core.context import TaskCall
 
 MATERIALIZED = "headwater.materialized"
 """The annotation of a call and of its future that says which versions it made."""
-_TRACKER = "headwater.tracker"
 _TRIES = 3
-
-
-@dataclass(slots=True, eq=False)
-class Scope:
-    """The materialization whose function is running: what it makes, and what it was seen to read while it ran."""
-
-    inputs: tuple[InputSpec, ...]
-    partition: Partition | None
-    read: dict[InputVersion, None] = field(default_factory=dict)
-
-
-_scope: ContextVar[Scope | None] = ContextVar("headwater_materialization", default=None)
-
-
-def scope() -> Scope | None:
-    """The materialization whose function is running in this context."""
-    return _scope.get()
-
-
-_outside = Tracker()
-
-
-def tracker(context: RunContext | None) -> Tracker:
-    """The tracker of a root run, shared by everything in it; outside runs, one for the process."""
-    if context is None:
-        return _outside
-    found: Tracker | None = context.extras.get(_TRACKER)
-    return found or context.extras.setdefault(_TRACKER, Tracker())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who makes something: the run, the task run and the source of the function."""
-
-    run_id: str
-    attempt: int
-    task_run_id: str
-    flow: str
-    task: str
-    root_run_id: str
-    root_flow: str
-    root_attempt: int = 1
-    source: SourceCode | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Output:
-    """One asset that a call makes: one version of one partition, from the intent to the outcome."""
-
-    asset: Asset
-    partition: Partition | None
-    target: Target
-    started: MaterializationStarted
-    started_at: int
-    staged: Staged | None = None
-    evidence: Evidence | None = None
-    recorded: bool = False
-    ended: bool = False
-
-    @property
-    def version(self) -> str:
-        """The version that is being made: its materialization's id."""
-        return self.started.materialization_id
-
-
-def begin(
-    run: runtime.AssetRuntime, assets: Sequence[Asset], partition: Partition | None, identity: Identity, inputs: Sources
-) -> list[Output]:
-    """Step 1: journal the intent for each asset (and the definitions that this process has not journaled yet)."""
-    now = clock.now_us()
-    outputs = []
-    for asset in assets:
-        definition, target = run.definitions.of(asset), run.definitions.target(asset)
-        started = MaterializationStarted(
-            materialization_id=ids.new_id(),
-            run_id=identity.run_id,
-            attempt=identity.attempt,
-            task_run_id=identity.task_run_id,
-            flow=identity.flow,
-            task=identity.task,
-            root_run_id=identity.root_run_id,
-            root_flow=identity.root_flow,
-            root_attempt=identity.root_attempt,
-            project=run.project,
-            asset=target.asset,
-            partition=partition.key if partition else None,
-            partition_start=partition.start_us if partition else None,
-            partition_end=partition.end_us if partition else None,
-            inputs=inputs,
-            source=identity.source,
-            owners=definition.owners,
-            tags=dict(definition.tags),
-            description=definition.description,
-        )
-        outputs.append(Output(asset, partition, target, started, now))
-    read = {source.asset for source in inputs}
-    known = registry.current().assets
-    new = run.definitions.new([*assets, *(known[name] for name in read if name in known)])
-    run.journal.append(*new, *(output.started for output in outputs))
-    return outputs
-
-
-def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consumed) -> None:
-    """Steps 2 and 3: write the value beside its place and run the checks on what was written.
-
-    Raises CheckFailed when a blocking check fails; the evidence then says which, and nothing is published.
-    """
-    materializer = run.materializer(output.target.asset)
-    found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition)
-    staged = materializer.stage(output.target, output.partition, found.value, version=output.version)
-    output.staged = staged
-    results = tuple(check.run(staged.frame()) for check in registry.current().checks_of(output.asset.name))
-    inputs = dict.fromkeys([*consumed.sources, *found.sources])
-    output.evidence = Evidence(
-        version=staged.version,
-        rows=staged.rows,
-        bytes=staged.bytes,
-        columns=staged.columns,
-        time_min=staged.time_min,
-        time_max=staged.time_max,
-        inputs=_once(inputs),
-        unknown_inputs=tuple(dict.fromkeys([*consumed.unknown, *found.unknown_inputs])),
-        column_edges=found.edges,
-        unknown_columns=found.unknown_columns,
-        checks=results,
-        code_version=output.started.source.hash if output.started.source else None,
-        sql=found.sql,
-    )
-    failed = [result for result in results if result.blocking and not result.passed]
-    if failed:
-        raise CheckFailed(
-            f"the check '{failed[0].name}' failed on {_subject(output)}" + _message(failed[0]),
-            where=output.asset.at,
-            hint="the old data stays in place; mend the data or the check and run again",
-        )
-
-
-def publish(run: runtime.AssetRuntime, output: Output) -> None:
-    """Steps 4, 5 and 6: durable record, atomic publishing, durable outcome, while nobody else publishes the partition."""
-    assert output.staged is not None
-    assert output.evidence is not None
-    materializer, ref = run.materializer(output.target.asset), output.target.asset
-    with run.locks.hold(f"publish:{ref.namespace}:{ref.dataset}:{output.started.partition or ''}"):
-        output.evidence = replace(output.evidence, replaces=materializer.version(output.target, output.partition))
-        run.journal.append(
-            MaterializationStaged(
-                materialization_id=output.version,
-                started=output.started,
-                started_at=output.started_at,
-                staging=dict(output.staged.staging),
-                evidence=output.evidence,
-            )
-        )
-        output.recorded = True
-        materializer.publish(output.target, output.partition, output.staged)
-        end(run, output, "published")
-
-
-def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseException | None = None) -> None:
-    """Journal the outcome, once; what was staged and not published is removed."""
-    if output.ended:
-        return
-    materializer = run.materializer(output.target.asset)
-    output.ended = True
-    if state != "published" and output.staged is not None:
-        if output.recorded and materializer.version(output.target, output.partition) == output.version:
-            # Stopped between publishing and its outcome: the data itself says that it is there.
-            state, error = "published", None
-        materializer.discard(output.target, output.version)
-    run.journal.append(
-        MaterializationEnded(
-            materialization_id=output.version,
-            started=output.started,
-            started_at=output.started_at,
-            state=state,
-            evidence=output.evidence,
-            error=error_info(error) if error is not None else None,
-        )
-    )
-
-
-@dataclass(slots=True, kw_only=True)
-class Consumed:
-    """What a call was seen to read: sources, values of unknown origin, and the tracker that knows more."""
-
-    tracker: Tracker
-    sources: dict[InputVersion, None] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
-
-    def add(self, sources: Sources) -> None:
-        """Add sources, each once."""
-        self.sources.update(dict.fromkeys(sources))
-
-    def add_value(self, run: runtime.AssetRuntime, name: str, value: Any) -> None:
-        """Add what stands behind a passed value; a frame that nobody knows is of unknown origin, and said to be."""
-        self.add(as_value(self.tracker.sources_of(value), "value"))
-        for one in walk(value):
-            kind = frame_form(one)
-            if kind is None or self.tracker.of(one) is not None:
-                continue
-            if kind == "lazy":
-                found, unknown = value_lineage.plan_sources(run, self.tracker, one)
-                self.add(as_value(found, "plan"))
-                self.unknown.extend(f"the argument '{name}': {reason}" for reason in unknown)
-            else:
-                self.unknown.append(f"the argument '{name}' holds a {type(one).__name__} of unknown origin")
 
 
 def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, Any, Any]:
@@ -257,11 +37,12 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
     partition = partition_of(task, scope())
     arguments = task.bind(call.args, call.kwargs)
     track = tracker(call.context)
+    reads = [spec.asset for spec in task.inputs]
     for _ in range(_TRIES):
         consumed = Consumed(tracker=track)
         outputs: list[Output] = []
         try:
-            outputs = begin(run, task.assets, partition, _identity(task, call), ())
+            outputs = writing.begin(run, task.assets, partition, _identity(task, call), reads=reads)
             bound = _inputs(run, task, call, arguments, partition, consumed)
             filled = {**arguments, **{name: value for name, (_, value) in bound.items()}}
             filled.update(_converted(run, task, arguments, track))
@@ -270,15 +51,15 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             value = yield from _invoke(task, filled, partition, consumed)
             parts = _values_for(task, value)
             for output, part in zip(outputs, parts, strict=True):
-                stage(run, output, part, consumed)
+                writing.stage(run, output, part, consumed)
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
                 for output in outputs:
-                    publish(run, output)
+                    writing.publish(run, output)
                 return _result(run, consumed, call, outputs, value, parts)
             for output in outputs:
-                end(run, output, "discarded")
+                writing.end(run, output, "discarded")
         except BaseException as error:
-            end_all(run, outputs, error)
+            writing.end_all(run, outputs, error)
             raise
     raise MaterializationError(
         f"the inputs of {task.name} changed {_TRIES} times while it ran",
@@ -369,12 +150,12 @@ def _invoke(
     task: Materialization[Any, Any], arguments: dict[str, Any], partition: Partition | None, consumed: Consumed
 ) -> Generator[Invoke, Any, Any]:
     inner = Scope(task.inputs, partition)
-    before = _scope.set(inner)
+    before = current_scope.set(inner)
     try:
         args, kwargs = task.unbind(arguments)
         return (yield Invoke(task.fn, args, kwargs))
     finally:
-        _scope.reset(before)
+        current_scope.reset(before)
         consumed.add(tuple(inner.read))
 
 
@@ -402,7 +183,7 @@ def _result(
     parts: tuple[Any, ...],
 ) -> Any:
     """What the call gives back: what the function returned; a lazy frame or a query as a scan of what was published."""
-    made = [made_source(output) for output in outputs]
+    made = [writing.made_source(output) for output in outputs]
     given = []
     for output, part, source in zip(outputs, parts, made, strict=True):
         again = isinstance(part, Sql) or frame_form(part) == "lazy"
@@ -432,44 +213,3 @@ def _also(tracker: Tracker, value: Any, made: InputVersion) -> Sources:
     """The other assets that this very object is already: one that could not be told apart by a copy stands for them all."""
     known = tracker.of(value) or ()
     return tuple(one for one in known if (one.namespace, one.dataset) != (made.namespace, made.dataset))
-
-
-def made_source(output: Output) -> InputVersion:
-    """What was made, as the source that it is for whatever reads it next."""
-    ref = output.target.asset
-    return InputVersion(
-        asset=ref.name,
-        namespace=ref.namespace,
-        dataset=ref.dataset,
-        partition=output.started.partition,
-        version=output.version,
-        via="value",
-    )
-
-
-def end_all(run: runtime.AssetRuntime, outputs: list[Output], error: BaseException) -> None:
-    """Journal the outcome of everything that has none yet, after an error."""
-    if isinstance(error, RefusedError):
-        state = "refused"
-    elif isinstance(error, (Cancelled, KeyboardInterrupt, GeneratorExit)):
-        state = "discarded"
-    else:
-        state = "failed"
-    for output in outputs:
-        end(run, output, state, error)
-
-
-def _once(inputs: Mapping[InputVersion, None]) -> tuple[InputVersion, ...]:
-    # The same version may be known in several ways: the first one found stands for it.
-    found: dict[tuple[str, str, str | None, str | None], InputVersion] = {}
-    for one in inputs:
-        found.setdefault((one.namespace, one.dataset, one.partition, one.version), one)
-    return tuple(found.values())
-
-
-def _subject(output: Output) -> str:
-    return output.asset.name + (f"@{output.started.partition}" if output.started.partition else "")
-
-
-def _message(result: CheckResult) -> str:
-    return f": {result.message}" if result.message else ""

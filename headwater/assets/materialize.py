@@ -11,6 +11,7 @@ from headwater.assets import execution, registry
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.inputs import PARTITION, InputSpec, inputs_of
 from headwater.assets.partitions import Partition
+from headwater.assets.scope import scope
 from headwater.core.task import Task
 from headwater.errors import DefinitionError
 
@@ -62,7 +63,7 @@ class Materialization(Task[P, R]):
 
     def run_fields(self, call: Any) -> dict[str, Any]:
         """The nominal time of a run of its own: its partition's window."""
-        partition = execution.partition_of(self, execution.scope())
+        partition = execution.partition_of(self, scope())
         if partition is None:
             return {}
         return {"nominal_start": partition.start_us, "nominal_end": partition.end_us}

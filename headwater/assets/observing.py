@@ -9,13 +9,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from headwater import clock, ids
-from headwater.assets import execution, runtime
+from headwater.assets import runtime, writing
 from headwater.assets.asset import Asset, as_asset
 from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
-from headwater.assets.execution import Consumed, Identity
 from headwater.assets.forms import frame_form
 from headwater.assets.partitions import Partition
+from headwater.assets.scope import Consumed, scope, tracker
 from headwater.assets.tracking import as_value
+from headwater.assets.writing import Identity
 from headwater.core import context as core_context
 from headwater.core.flow import open_run
 from headwater.errors import DefinitionError, LocationError, PartitionError
@@ -97,8 +98,9 @@ def record(
     run = runtime.current()
     with _identity(f"record {found.name}") as identity:
         part = _partition(found, partition)
-        consumed = Consumed(tracker=execution.tracker(core_context.current()))
-        for one in inputs:
+        consumed = Consumed(tracker=tracker(core_context.current()))
+        given = list(inputs)
+        for one in given:
             if isinstance(one, Asset):
                 ref = run.definitions.ref(one)
                 consumed.add(
@@ -106,7 +108,8 @@ def record(
                 )
             else:
                 consumed.add_value(run, "inputs", one)
-        output = execution.begin(run, [found], part, identity, tuple(consumed.sources))[0]
+        reads = [one for one in given if isinstance(one, Asset)]
+        output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
         before = run.materializer(output.target.asset).version(output.target, part) if version is None else None
         output.evidence = Evidence(
             version=version or before or output.version,
@@ -115,14 +118,14 @@ def record(
             inputs=tuple(consumed.sources),
             unknown_inputs=tuple(consumed.unknown),
         )
-        execution.end(run, output, "published")
+        writing.end(run, output, "published")
         return output.evidence.version
 
 
 class Writing:
     """What `materializing` gives: `write` brings the asset up to date with a value, once."""
 
-    def __init__(self, run: runtime.AssetRuntime, output: execution.Output, consumed: Consumed) -> None:
+    def __init__(self, run: runtime.AssetRuntime, output: writing.Output, consumed: Consumed) -> None:
         self._run, self._output, self._consumed = run, output, consumed
         self.written = False
 
@@ -130,8 +133,8 @@ class Writing:
         """Stage, check and publish a value. Raises CheckFailed when a blocking check says no."""
         if self.written:
             raise DefinitionError(f"'{self._output.asset.name}' was written already", hint="open materializing again")
-        execution.stage(self._run, self._output, value, self._consumed)
-        execution.publish(self._run, self._output)
+        writing.stage(self._run, self._output, value, self._consumed)
+        writing.publish(self._run, self._output)
         self.written = True
 
 
@@ -151,16 +154,16 @@ def materializing(
     found = as_asset(asset)
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
-        consumed = Consumed(tracker=execution.tracker(core_context.current()))
+        consumed = Consumed(tracker=tracker(core_context.current()))
         for one in inputs:
             consumed.add_value(run, "inputs", one)
-        output = execution.begin(run, [found], _partition(found, partition), identity, tuple(consumed.sources))[0]
+        output = writing.begin(run, [found], _partition(found, partition), identity, inputs=tuple(consumed.sources))[0]
         try:
-            yield (writing := Writing(run, output, consumed))
-            if not writing.written:
+            yield (block := Writing(run, output, consumed))
+            if not block.written:
                 raise DefinitionError(f"nothing was written to '{found.name}'", hint="call m.write(value) in the block")
         except BaseException as error:
-            execution.end_all(run, [output], error)
+            writing.end_all(run, [output], error)
             raise
 
 
@@ -171,7 +174,7 @@ def derived_from(value: Any, *sources: Any) -> Any:
     >>> rows = [{"id": 1}]
     >>> changed = derived_from([{"id": 2}], rows)
     """
-    track = execution.tracker(core_context.current())
+    track = tracker(core_context.current())
     consumed = Consumed(tracker=track)
     consumed.add_value(runtime.current(), "sources", sources)
     found = as_value(consumed.sources, "derived")
@@ -215,7 +218,7 @@ def _partition(asset: Asset, value: Partition | str | date | None) -> Partition 
         return None
     if value is not None:
         return asset.partitions.partition(value)
-    outer = execution.scope()
+    outer = scope()
     if outer is not None and outer.partition is not None and outer.partition.definition == asset.partitions:
         return outer.partition
     raise PartitionError(

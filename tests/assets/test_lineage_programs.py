@@ -233,7 +233,8 @@ async def say(world: World, how: int, one: int, two: int) -> None:
     if kind != "scalar":
         stated = replace(stated, must=first.truth.must | second.truth.must, may=first.truth.may | second.truth.may)
         if stated.may - stated.must:
-            stated = replace(stated, unknown=False)
+            # It may have been derived from something that an asset still stands behind, or from nothing that is known.
+            stated = replace(stated, sure=False)
     world.pool.append(Held(made, stated))
 
 

@@ -420,3 +420,32 @@ def test_what_an_asset_cannot_store_is_refused(shop):
     with pytest.raises(ReturnTypeError):
         odd()
     assert made(shop, "odd") == []
+
+
+def test_values_go_from_one_call_to_the_next_outside_any_flow(shop):
+    first, second = Asset("first", at="memory://first"), Asset("second", at="parquet://lake/second")
+
+    @materialize(first)
+    def one():
+        return [{"x": 1}]
+
+    @materialize(second)
+    def two(rows: Annotated[pl.LazyFrame, first]) -> pl.LazyFrame:
+        return rows.select(y=pl.col("x") + 1)
+
+    two(rows=one())
+    assert observed(shop) == {("first", "second")}
+    assert ("first", "x", "second", "y", "TRANSFORMATION") in columns(shop)
+
+
+def test_declared_inputs_are_known_before_they_are_observed(shop, tmp_path):
+    (tmp_path / "rates.csv").write_text("rate\n1\n")
+    rates = Asset("rates", at="csv://rates.csv", static=True, owners=["team:x"])
+
+    @materialize("parquet://lake/rated")
+    def rated(read: Annotated[pl.LazyFrame, rates]) -> pl.LazyFrame:
+        return read
+
+    rated()
+    with shop.projection.session() as session:
+        assert set(session.rows("select name from assets")) == {("rates",), ("rated",)}

@@ -1,0 +1,83 @@
+"""What a materialization reads while its function runs: its scope, the tracker that it asks, the sources it was seen to use."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headwater.assets import runtime, value_lineage
+from headwater.assets.events import InputVersion
+from headwater.assets.forms import frame_form
+from headwater.assets.inputs import InputSpec
+from headwater.assets.partitions import Partition
+from headwater.assets.tracking import Sources, Tracker, as_value, walk
+
+if TYPE_CHECKING:
+    from headwater.core.context import RunContext
+
+_TRACKER = "headwater.tracker"
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """The materialization whose function is running: what it makes, and what it was seen to read while it ran."""
+
+    inputs: tuple[InputSpec, ...]
+    partition: Partition | None
+    read: dict[InputVersion, None] = field(default_factory=dict)
+
+
+current_scope: ContextVar[Scope | None] = ContextVar("headwater_materialization", default=None)
+
+
+def scope() -> Scope | None:
+    """The materialization whose function is running in this context."""
+    return current_scope.get()
+
+
+_process = Tracker()
+
+
+def tracker(context: RunContext | None) -> Tracker:
+    """The tracker of a flow's root run, shared by everything in it; of calls outside any flow, one for the process.
+
+    A notebook calls one materialization after the other, each a run of its own: values go from one to the next all the same.
+    """
+    if context is None or _root_type(context) in ("task", "materialize"):
+        return _process
+    found: Tracker | None = context.extras.get(_TRACKER)
+    return found or context.extras.setdefault(_TRACKER, Tracker())
+
+
+def _root_type(context: RunContext) -> str:
+    while context.run.parent is not None:
+        context = context.run.parent
+    return context.type
+
+
+@dataclass(slots=True, kw_only=True)
+class Consumed:
+    """What a call was seen to read: sources, values of unknown origin, and the tracker that knows more."""
+
+    tracker: Tracker
+    sources: dict[InputVersion, None] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    def add(self, sources: Sources) -> None:
+        """Add sources, each once."""
+        self.sources.update(dict.fromkeys(sources))
+
+    def add_value(self, run: runtime.AssetRuntime, name: str, value: Any) -> None:
+        """Add what stands behind a passed value; a frame that nobody knows is of unknown origin, and said to be."""
+        self.add(as_value(self.tracker.sources_of(value), "value"))
+        for one in walk(value):
+            kind = frame_form(one)
+            if kind is None or self.tracker.of(one) is not None:
+                continue
+            if kind == "lazy":
+                found, unknown = value_lineage.plan_sources(run, self.tracker, one)
+                self.add(as_value(found, "plan"))
+                self.unknown.extend(f"the argument '{name}': {reason}" for reason in unknown)
+            else:
+                self.unknown.append(f"the argument '{name}' holds a {type(one).__name__} of unknown origin")

@@ -1,0 +1,228 @@
+"""Write, audit, publish: the six steps that bring one version of one partition into place.
+
+Intent with a version id; write once to a staging place; check what was staged; a durable record of it with all its
+evidence; publish atomically; the durable outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from headwater import clock, ids
+from headwater.assets import registry, runtime, value_lineage
+from headwater.assets.asset import Asset
+from headwater.assets.events import (
+    CheckResult,
+    Evidence,
+    InputVersion,
+    MaterializationEnded,
+    MaterializationStaged,
+    MaterializationStarted,
+)
+from headwater.assets.partitions import Partition
+from headwater.assets.protocols import Staged, Target
+from headwater.assets.scope import Consumed
+from headwater.assets.tracking import Sources
+from headwater.core.source import error_info
+from headwater.errors import Cancelled, CheckFailed, RefusedError
+
+if TYPE_CHECKING:
+    from headwater.types import SourceCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who makes something: the run, the task run and the source of the function."""
+
+    run_id: str
+    attempt: int
+    task_run_id: str
+    flow: str
+    task: str
+    root_run_id: str
+    root_flow: str
+    root_attempt: int = 1
+    source: SourceCode | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Output:
+    """One asset that a call makes: one version of one partition, from the intent to the outcome."""
+
+    asset: Asset
+    partition: Partition | None
+    target: Target
+    started: MaterializationStarted
+    started_at: int
+    staged: Staged | None = None
+    evidence: Evidence | None = None
+    recorded: bool = False
+    ended: bool = False
+
+    @property
+    def version(self) -> str:
+        """The version that is being made: its materialization's id."""
+        return self.started.materialization_id
+
+
+def begin(
+    run: runtime.AssetRuntime,
+    assets: Sequence[Asset],
+    partition: Partition | None,
+    identity: Identity,
+    *,
+    inputs: Sources = (),
+    reads: Sequence[Asset] = (),
+) -> list[Output]:
+    """Step 1: journal the intent for each asset, and those definitions (of what it `reads`, too) that are new."""
+    now = clock.now_us()
+    outputs = []
+    for asset in assets:
+        definition, target = run.definitions.of(asset), run.definitions.target(asset)
+        started = MaterializationStarted(
+            materialization_id=ids.new_id(),
+            run_id=identity.run_id,
+            attempt=identity.attempt,
+            task_run_id=identity.task_run_id,
+            flow=identity.flow,
+            task=identity.task,
+            root_run_id=identity.root_run_id,
+            root_flow=identity.root_flow,
+            root_attempt=identity.root_attempt,
+            project=run.project,
+            asset=target.asset,
+            partition=partition.key if partition else None,
+            partition_start=partition.start_us if partition else None,
+            partition_end=partition.end_us if partition else None,
+            inputs=inputs,
+            source=identity.source,
+            owners=definition.owners,
+            tags=dict(definition.tags),
+            description=definition.description,
+        )
+        outputs.append(Output(asset, partition, target, started, now))
+    new = run.definitions.new([*assets, *reads])
+    run.journal.append(*new, *(output.started for output in outputs))
+    return outputs
+
+
+def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consumed) -> None:
+    """Steps 2 and 3: write the value beside its place and run the checks on what was written.
+
+    Raises CheckFailed when a blocking check fails; the evidence then says which, and nothing is published.
+    """
+    materializer = run.materializer(output.target.asset)
+    found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition)
+    staged = materializer.stage(output.target, output.partition, found.value, version=output.version)
+    output.staged = staged
+    results = tuple(check.run(staged.frame()) for check in registry.current().checks_of(output.asset.name))
+    inputs = dict.fromkeys([*consumed.sources, *found.sources])
+    output.evidence = Evidence(
+        version=staged.version,
+        rows=staged.rows,
+        bytes=staged.bytes,
+        columns=staged.columns,
+        time_min=staged.time_min,
+        time_max=staged.time_max,
+        inputs=_once(inputs),
+        unknown_inputs=tuple(dict.fromkeys([*consumed.unknown, *found.unknown_inputs])),
+        column_edges=found.edges,
+        unknown_columns=found.unknown_columns,
+        checks=results,
+        code_version=output.started.source.hash if output.started.source else None,
+        sql=found.sql,
+    )
+    failed = [result for result in results if result.blocking and not result.passed]
+    if failed:
+        raise CheckFailed(
+            f"the check '{failed[0].name}' failed on {_subject(output)}" + _message(failed[0]),
+            where=output.asset.at,
+            hint="the old data stays in place; mend the data or the check and run again",
+        )
+
+
+def publish(run: runtime.AssetRuntime, output: Output) -> None:
+    """Steps 4, 5 and 6: durable record, atomic publishing, durable outcome, while nobody else publishes the partition."""
+    assert output.staged is not None
+    assert output.evidence is not None
+    materializer, ref = run.materializer(output.target.asset), output.target.asset
+    with run.locks.hold(f"publish:{ref.namespace}:{ref.dataset}:{output.started.partition or ''}"):
+        output.evidence = replace(output.evidence, replaces=materializer.version(output.target, output.partition))
+        run.journal.append(
+            MaterializationStaged(
+                materialization_id=output.version,
+                started=output.started,
+                started_at=output.started_at,
+                staging=dict(output.staged.staging),
+                evidence=output.evidence,
+            )
+        )
+        output.recorded = True
+        materializer.publish(output.target, output.partition, output.staged)
+        end(run, output, "published")
+
+
+def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseException | None = None) -> None:
+    """Journal the outcome, once; what was staged and not published is removed."""
+    if output.ended:
+        return
+    materializer = run.materializer(output.target.asset)
+    output.ended = True
+    if state != "published" and output.staged is not None:
+        if output.recorded and materializer.version(output.target, output.partition) == output.version:
+            # Stopped between publishing and its outcome: the data itself says that it is there.
+            state, error = "published", None
+        materializer.discard(output.target, output.version)
+    run.journal.append(
+        MaterializationEnded(
+            materialization_id=output.version,
+            started=output.started,
+            started_at=output.started_at,
+            state=state,
+            evidence=output.evidence,
+            error=error_info(error) if error is not None else None,
+        )
+    )
+
+
+def made_source(output: Output) -> InputVersion:
+    """What was made, as the source that it is for whatever reads it next."""
+    ref = output.target.asset
+    return InputVersion(
+        asset=ref.name,
+        namespace=ref.namespace,
+        dataset=ref.dataset,
+        partition=output.started.partition,
+        version=output.version,
+        via="value",
+    )
+
+
+def end_all(run: runtime.AssetRuntime, outputs: list[Output], error: BaseException) -> None:
+    """Journal the outcome of everything that has none yet, after an error."""
+    if isinstance(error, RefusedError):
+        state = "refused"
+    elif isinstance(error, (Cancelled, KeyboardInterrupt, GeneratorExit)):
+        state = "discarded"
+    else:
+        state = "failed"
+    for output in outputs:
+        end(run, output, state, error)
+
+
+def _once(inputs: Mapping[InputVersion, None]) -> tuple[InputVersion, ...]:
+    # The same version may be known in several ways: the first one found stands for it.
+    found: dict[tuple[str, str, str | None, str | None], InputVersion] = {}
+    for one in inputs:
+        found.setdefault((one.namespace, one.dataset, one.partition, one.version), one)
+    return tuple(found.values())
+
+
+def _subject(output: Output) -> str:
+    return output.asset.name + (f"@{output.started.partition}" if output.started.partition else "")
+
+
+def _message(result: CheckResult) -> str:
+    return f": {result.message}" if result.message else ""
