@@ -194,7 +194,8 @@ def segment_path(home: Home, writer: str) -> Path:
 def boot_id() -> str | None:
     """What tells this run of the machine from the ones before; None where the system does not say."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # As bytes: the first text in ASCII imports its codec, and a child forked meanwhile could never import it.
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().decode().strip()
     except OSError:
         return None
 
