@@ -33,7 +33,7 @@ def logs(run_id: str, /, *, common: Common = COMMON) -> int:
     Parameters
     ----------
     run_id
-        The run's id, as `headwater runs` prints it.
+        The run's id as `headwater runs` prints it, or the beginning of it.
     """
     value = open_project().reader.logs(run_id)
     emit(value, common.json, lambda: "\n".join(_log_line(row) for row in value["logs"]) or "it logged nothing")

@@ -9,12 +9,13 @@ from headwater.core.context import current
 from headwater.core.events import LogWritten
 
 _LEVEL = logging.INFO
+_OWN = "headwater.run"
 _lock = threading.Lock()
 _runs = 0
 _level_before: int | None = None
 
 
-def get_logger(name: str = "headwater.run") -> logging.Logger:
+def get_logger(name: str = _OWN) -> logging.Logger:
     """A logger whose records from INFO on are kept with the run; any other logger of Python's logging does as well.
 
     >>> get_logger().name
@@ -30,8 +31,10 @@ class _JournalHandler(logging.Handler):
     """Appends a run's records to the journal, and leaves it to others to show them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING and logging.lastResort is not None and not self._others(record):
-            # Python shows warnings on stderr as long as there is no handler at all; this one must not silence them.
+        worth_showing = record.levelno >= logging.WARNING or record.name == _OWN
+        if worth_showing and logging.lastResort is not None and not self._others(record):
+            # Python shows warnings on stderr as long as there is no handler at all; this one must not silence them. What
+            # goes to `get_logger()` was written to be seen.
             logging.lastResort.handle(record)
         context = current()
         if context is None or record.name.startswith("headwater.core"):

@@ -28,21 +28,21 @@ class Reader:
             return {"runs": _runs(session, limit=limit, flow=flow)}
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """One run in the shape of `runs`. Raises UnknownNameError."""
+        """One run in the shape of `runs`, by its id or a beginning that no other has. Raises UnknownNameError."""
         with self.projection.session() as session:
             return _run(session, run_id)
 
     def task_runs(self, run_id: str) -> dict[str, Any]:
         """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}]}`. Raises UnknownNameError."""
         with self.projection.session() as session:
-            _run(session, run_id)
+            run_id = _run(session, run_id)["id"]
             rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id})
             return {"run": run_id, "task_runs": [_timed(row) for row in rows]}
 
     def logs(self, run_id: str, *, level: int = 0) -> dict[str, Any]:
         """The log records of a run, oldest first: `{"run", "logs": [{at, level, logger, message, …}]}`. Raises UnknownNameError."""
         with self.projection.session() as session:
-            _run(session, run_id)
+            run_id = _run(session, run_id)["id"]
             rows = session.dicts(statements("runs.sql")["logs"], {"run": run_id, "level": level})
             return {"run": run_id, "logs": [_plain(row) for row in rows]}
 
@@ -141,9 +141,13 @@ def _runs(session: Session, *, limit: int, flow: str | None = None, run: str | N
 
 
 def _run(session: Session, run_id: str) -> dict[str, Any]:
-    found = _runs(session, limit=1, run=run_id)
+    found = _runs(session, limit=2, run=run_id)
     if not found:
         raise UnknownNameError.of("run", run_id, [row["id"] for row in _runs(session, limit=50)])
+    if len(found) > 1:
+        raise UnknownNameError(
+            f"several runs begin with '{run_id}'", hint="give more of the id: headwater runs lists them"
+        )
     return found[0]
 
 

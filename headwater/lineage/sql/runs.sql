@@ -4,7 +4,7 @@
 -- The newest runs, each with its newest attempt.
 SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
 FROM runs
-WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR run_id = $run)
+WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
 QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
 ORDER BY started DESC, run_id DESC
 LIMIT $limit;
