@@ -127,8 +127,8 @@ def score(delays: Asset):
         """
         select carrier, name,
                sum(flights) as flights,
-               sum(cancelled) / sum(flights) as cancelled_share,
-               sum(dep_delay * flights) / sum(flights) as avg_delay
+               round(sum(cancelled) / sum(flights), 9) as cancelled_share,
+               round(sum(dep_delay * flights) / sum(flights), 9) as avg_delay
         from {delays}
         group by carrier, name
         order by avg_delay desc
@@ -144,12 +144,14 @@ def rate_routes(
     partition: Partition,
 ) -> pl.LazyFrame:
     """How risky each route was in the last seven days: late departures, weighted by the weather they had."""
-    late = (pl.col("dep_delay") > 30).cast(pl.Float64)
+    late = (pl.col("dep_delay") > 30).cast(pl.Int64)
     rough = pl.col("wind_speed").fill_null(0) / 40 + pl.col("precip").fill_null(0)
+    # In whole thousandths: sums of whole numbers come out the same in whichever order threads add them up.
+    weight = ((1 + rough) * 1_000).round().cast(pl.Int64)
     return (
         flown.join(sky, on=["origin", "time_hour"], how="left")
         .group_by("origin", "dest")
-        .agg(flights=pl.len(), late_share=late.mean(), risk=(late * (1 + rough)).mean())
+        .agg(flights=pl.len(), late_share=late.mean(), risk=(late * weight).mean() / 1_000)
         .with_columns(date=pl.lit(partition.date))
     )
 

@@ -1,0 +1,72 @@
+"""The flights example on a few of its days: what `make demo` shows of a whole year is right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "flights"
+
+
+@pytest.fixture
+def flights(tmp_path: Path) -> Path:
+    for name in ("flights.py", "data.py", "pyproject.toml"):
+        shutil.copy(EXAMPLE / name, tmp_path / name)
+    subprocess.run([sys.executable, "data.py"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def headwater(folder: Path, *arguments: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "headwater", *arguments, "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_first_days_of_2013(flights: Path) -> None:
+    headwater(flights, "run", "flights.py:observe_sources")
+    backfill = (
+        "backfill",
+        "route_risk",
+        "--from",
+        "2013-01-01",
+        "--to",
+        "2013-01-03",
+        "--upstream",
+        "--only",
+        "missing",
+    )
+    planned = headwater(flights, *backfill, "--dry-run")
+    assert {step["asset"]: step["count"] for step in planned["steps"]} == {"flights": 3, "weather": 3, "route_risk": 3}
+    done = headwater(flights, *backfill)
+    assert (done["state"], done["partitions"]["completed"]) == ("completed", 9)
+    assert headwater(flights, *backfill)["partitions"]["requested"] == 0
+
+    with duckdb.connect(str(flights / ".headwater" / "headwater.duckdb"), read_only=True) as client:
+        rows = "select rows from materializations where asset = 'flights' and partition = '2013-01-01'"
+        assert client.sql(rows).fetchall() == [(842,)]
+        window = (
+            "select source_partition from edges "
+            "where target = 'route_risk' and target_partition = '2013-01-03' and source = 'weather'"
+        )
+        assert len(client.sql(window).fetchall()) == 3
+
+    board = {row["name"]: row for row in headwater(flights, "status", "--as-of", "2013-01-04")["assets"]}
+    assert board["route_risk"]["data_through"] == board["weather"]["data_through"] == "2013-01-04T04:00:00.000000Z"
+    assert board["weather"]["freshness"]["witness"] == ["weather@2013-01-03"]
+    assert board["airlines"]["rows"] == 16
+    columns = headwater(flights, "lineage", "route_risk.risk", "--up", "--columns")
+    sources = {edge["from"] for edge in columns["edges"] if edge["to"] == "route_risk.risk"}
+    assert {"flights.dep_delay", "weather.wind_speed", "weather.precip"} <= sources
