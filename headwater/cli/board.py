@@ -163,7 +163,8 @@ def _stale(row: Mapping[str, Any]) -> str:
 
 def _why(row: Mapping[str, Any]) -> str | None:
     reasons = []
-    if row["freshness"]["verdict"] in ("late", "warn", "unknown"):
+    never_made = row["last_materialized"] is None and row["stale"]["is_stale"]
+    if row["freshness"]["verdict"] in ("late", "warn", "unknown") and not never_made:
         witness = " ← ".join(row["freshness"]["witness"][1:])
         reasons.append(row["freshness"]["reason"] + (f" (held back by {witness})" if witness else ""))
     if row["stale"]["is_stale"] and row["stale"]["reasons"]:
