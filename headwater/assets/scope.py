@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headwater.core.context import RunContext
 
 _TRACKER = "headwater.tracker"
+_PLAIN = frozenset({dict, list, tuple, set, frozenset})
 
 
 @dataclass(slots=True, eq=False)
@@ -70,10 +71,13 @@ class Consumed:
 
     def add_value(self, run: runtime.AssetRuntime, name: str, value: Any) -> None:
         """Add what stands behind a passed value; a frame that nobody knows is of unknown origin, and said to be."""
-        self.add(as_value(self.tracker.sources_of(value), "value"))
         for one in walk(value):
-            kind = frame_form(one)
-            if kind is None or self.tracker.of(one) is not None:
+            known = self.tracker.of(one)
+            if known is not None:
+                self.add(as_value(known, "value"))
+                continue
+            kind = None if type(one) in _PLAIN else frame_form(one)
+            if kind is None:
                 continue
             if kind == "lazy":
                 found, unknown = value_lineage.plan_sources(run, self.tracker, one)

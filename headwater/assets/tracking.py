@@ -13,6 +13,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from headwater.assets.events import InputVersion
@@ -25,6 +26,8 @@ HELD_AT_MOST = 10_000
 FRAMES_AT_MOST = 256 << 20
 """Bytes of frames in memory that a tracker holds; beyond that the oldest are forgotten."""
 
+_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, date, datetime, time, timedelta})
+_SEQUENCES = (list, tuple, set, frozenset)
 _NEVER = (type(None), bool, int, float, complex, str, bytes, type)
 _DEPTH = 12
 
@@ -148,31 +151,39 @@ class Tracker:
 
 
 def walk(value: Any) -> Iterator[Any]:
-    """An object and everything inside its containers (mappings, sequences, sets, dataclasses), each once.
+    """An object and everything inside its containers (mappings, sequences, sets, dataclasses), each once, the outermost first.
 
-    >>> [one for one in walk({"a": [1, (2,)]}) if isinstance(one, int)]
-    [1, 2]
+    Numbers, texts and the like are left out: they are never followed, and tables of plain rows are full of them.
+
+    >>> [type(one).__name__ for one in walk({"a": [1, (2, "x")]})]
+    ['dict', 'list', 'tuple']
     """
     seen: set[int] = set()
-    stack: list[tuple[Any, int]] = [(value, 0)]
-    while stack:
-        one, depth = stack.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if depth < _DEPTH:
-            stack.extend((inner, depth + 1) for inner in reversed(_inside(one)))
+    levels = [[value]]
+    for level in levels:
+        # Every level is kept until the end: an object that goes would give its id to another one.
+        inner: list[Any] = []
+        for one in level:
+            if id(one) not in seen:
+                seen.add(id(one))
+                yield one
+                inner += _inside(one)
+        if inner and len(levels) <= _DEPTH:
+            levels.append(inner)
 
 
 def _inside(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return list(value)
-    if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return [getattr(value, name, None) for name in value.__dataclass_fields__]
-    return []
+    cls = type(value)
+    found: Iterable[Any] = ()
+    if cls is dict:
+        found = value.values()
+    elif cls in _SEQUENCES or isinstance(value, _SEQUENCES):
+        found = value
+    elif isinstance(value, Mapping):
+        found = value.values()
+    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+        found = [getattr(value, name, None) for name in value.__dataclass_fields__]
+    return [one for one in found if type(one) not in _SCALARS]
 
 
 def as_value(sources: Iterable[InputVersion], via: str) -> Sources:
