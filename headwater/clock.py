@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -58,10 +58,31 @@ def sleep(seconds: float) -> None:
     _clock.sleep(seconds)
 
 
+SLICE = 0.25
+"""Seconds that the main thread waits without a look at what signals have arrived."""
+
+
+def in_slices(attempt: Callable[[float | None], bool], seconds: float | None) -> bool:
+    """Wait by attempts: `attempt(seconds)` waits so long at most and says whether what it waits for is there.
+
+    A signal that arrives after the interpreter's last look, and before the kernel puts the main thread to sleep, wakes
+    nobody: a wait without an end would never hear of it. So the main thread, which alone handles signals, waits in slices.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return attempt(seconds)
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
+        left = SLICE if until is None else max(0.0, min(SLICE, until - time.monotonic()))
+        if attempt(left):
+            return True
+        if until is not None and time.monotonic() >= until:
+            return False
+
+
 def wait(event: threading.Event, seconds: float) -> bool:
     """Wait for so many seconds of the current clock, at most until the event is set; says whether it is set."""
     if isinstance(_clock, SystemClock):
-        return event.wait(seconds)
+        return in_slices(event.wait, seconds)
     _clock.sleep(seconds)
     return event.is_set()
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headwater.assets.events import AssetRef
     from headwater.assets.protocols import ColumnLineage, Form, Materializer
     from headwater.assets.runtime import Definitions
+    from headwater.core.journal.events import Body, Event
     from headwater.core.journal.home import Home
     from headwater.core.journal.locks import Locks
     from headwater.core.journal.writer import Writer
@@ -97,10 +98,15 @@ class Project:
     @cached_property
     def projection(self) -> Projection:
         """The DuckDB projection of the journal."""
-        from headwater.assets.settle import settler
         from headwater.lineage.projection import Projection
 
-        return Projection(self.home, settlers=(settler(self.root, self.materializer),))
+        return Projection(self.home, settlers=(self._settle,))
+
+    def _settle(self, events: Sequence[Event]) -> Iterator[Body]:
+        # Imported when a process has died: a script that leaves nothing behind need not pay for it.
+        from headwater.assets.settle import settler
+
+        return settler(self.root, self.materializer)(events)
 
     @cached_property
     def reader(self) -> Reader:

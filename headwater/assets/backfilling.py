@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -150,8 +150,12 @@ class _Driver:
         with ThreadPoolExecutor(workers, thread_name_prefix="headwater-backfill") as pool:
             loops = [pool.submit(context.run_in, self._loop, context) for _ in range(workers)]
             try:
-                for loop in loops:
-                    loop.result()
+                pending = set(loops)
+                while pending:
+                    # In slices, as every wait of the main thread: see `clock.in_slices`.
+                    done, pending = wait(pending, timeout=clock.SLICE, return_when=FIRST_EXCEPTION)
+                    for loop in done:
+                        loop.result()
             except BaseException:
                 self._stop()
                 raise

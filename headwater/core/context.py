@@ -65,6 +65,12 @@ class Cancellation:
     @interruptible
     def wait(self, seconds: float) -> bool:
         """Wait for so many seconds, at most until it is asked to stop; says whether it was."""
+        # The flags themselves and not `is_set`: a signal raises here, and would only be marked in there.
+        asked: Cancellation | None = self
+        while asked is not None:
+            if asked._flag:
+                return True
+            asked = asked._parent
         return clock.wait(self._event, seconds) or self._flag
 
     def subscribe(self, key: object, callback: Callable[[], object]) -> None:

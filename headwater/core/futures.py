@@ -6,6 +6,7 @@ import concurrent.futures
 import queue
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
@@ -102,12 +103,16 @@ class TaskFuture(FutureLike, Generic[R]):
         if self._done.done():
             return True
         self._refuse_to_block()
-        raise_pending()
         with waiting():
-            try:
-                self._done.result(timeout)
-            except TimeoutError:
-                return False
+            raise_pending()
+            return clock.in_slices(self._ended_within, timeout)
+
+    @interruptible
+    def _ended_within(self, seconds: float | None) -> bool:
+        try:
+            self._done.result(seconds)
+        except TimeoutError:
+            return False
         return True
 
     @overload
@@ -208,6 +213,15 @@ def wait(futures: Iterable[TaskFuture[Any]], timeout: float | None = None) -> Wa
     return Waited(done, set(futures) - done)
 
 
+@interruptible
+def _take(ended: queue.SimpleQueue[TaskFuture[R]], found: list[TaskFuture[R]], seconds: float | None) -> bool:
+    try:
+        found.append(ended.get(timeout=seconds))
+    except queue.Empty:
+        return False
+    return True
+
+
 class as_completed(Generic[R]):
     """Futures as they end, `for` or `async for`. Raises TimeoutError when not all have ended after so many seconds.
 
@@ -229,14 +243,15 @@ class as_completed(Generic[R]):
             future.add_done_callback(ended.put)
         until = None if self._timeout is None else clock.now_us() + int(self._timeout * 1e6)
         for _ in self._futures:
-            raise_pending()
-            try:
-                with waiting():
-                    one = ended.get(timeout=None if until is None else max(0.0, (until - clock.now_us()) / 1e6))
-            except queue.Empty:
-                raise TimeoutError(f"not all tasks have ended within {self._timeout} s") from None
-            one.looked_at = True
-            yield one
+            found: list[TaskFuture[R]] = []
+            with waiting():
+                raise_pending()
+                left = None if until is None else max(0.0, (until - clock.now_us()) / 1e6)
+                clock.in_slices(partial(_take, ended, found), left)
+            if not found:
+                raise TimeoutError(f"not all tasks have ended within {self._timeout} s")
+            found[0].looked_at = True
+            yield found[0]
 
     async def __aiter__(self) -> AsyncIterator[TaskFuture[R]]:
         import asyncio

@@ -96,8 +96,13 @@ def raised_by(signum: int) -> BaseException:
     return Cancelled("stopped by SIGTERM") if callable(_previous.get(signum)) else Terminated()
 
 
+@interruptible
 def raise_pending() -> None:
-    """Raise for a signal that arrived when it could not: called before the main thread waits, and when a task has ended."""
+    """Raise for a signal that arrived when it could not: called right before the main thread waits, and when a task has ended.
+
+    Nothing of the engine's own may run between this and the wait: a signal that arrives there would only be marked, and
+    the wait would know nothing of it. Here and in the waits themselves signals raise.
+    """
     if _active and threading.current_thread() is threading.main_thread():
         root = _active[-1]
         if root.signal is not None and not root.closing and not root.is_async:

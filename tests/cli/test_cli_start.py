@@ -72,7 +72,8 @@ def test_run_reads_parameters_by_their_annotations(cli: Cli, shop: Path) -> None
 
 def test_run_prints_nothing_of_its_own(process: Cli, shop: Path) -> None:
     done = process("run", "shop.py:report", "-p", "day=2024-01-05")
-    assert (done.code, done.out, done.err) == (0, "a line of the user's own\n", "")
+    # What the flow prints, and what it tells `get_logger()`.
+    assert (done.code, done.out, done.err) == (0, "a line of the user's own\n", "doubling 1\n")
 
 
 @pytest.mark.parametrize(
