@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from headwater.core.flow import flow
     from headwater.core.futures import TaskFuture, allow_failure, as_completed, unmapped, wait
     from headwater.core.logs import get_logger
+    from headwater.core.options import exponential_backoff
     from headwater.core.states import State
     from headwater.core.task import task
     from headwater.errors import HeadwaterError
@@ -48,6 +49,7 @@ _WHERE = {
     "as_completed": "core.futures",
     "check": "assets.checks",
     "derived_from": "assets.observing",
+    "exponential_backoff": "core.options",
     "flow": "core.flow",
     "get_logger": "core.logs",
     "materialize": "assets.materialize",
@@ -75,6 +77,7 @@ __all__ = [
     "as_completed",
     "check",
     "derived_from",
+    "exponential_backoff",
     "flow",
     "get_logger",
     "materialize",

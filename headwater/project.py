@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater import settings as settings_module
-from headwater.core import runtime
 from headwater.errors import HeadwaterError
 from headwater.settings import Settings
 
@@ -196,11 +195,3 @@ def _keep_interruption() -> None:
     if getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1"):
         with contextlib.suppress(KeyboardInterrupt):
             exec("raise KeyboardInterrupt")  # noqa: S102 - a constant
-
-
-def current() -> Project:
-    """The project that this process runs in."""
-    found = runtime.current()
-    if not isinstance(found, Project):
-        raise HeadwaterError("this process runs in a test project")
-    return found

@@ -38,11 +38,12 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
     arguments = task.bind(call.args, call.kwargs)
     track = tracker(call.context)
     reads = [spec.asset for spec in task.inputs]
+    identity = Identity.of(call.context, call.task_run_id, task.name, task.source)
     for _ in range(_TRIES):
         consumed = Consumed(tracker=track)
         outputs: list[Output] = []
         try:
-            outputs = writing.begin(run, task.assets, partition, _identity(task, call), reads=reads)
+            outputs = writing.begin(run, task.assets, partition, identity, reads=reads)
             bound = _inputs(run, task, call, arguments, partition, consumed)
             filled = {**arguments, **{name: value for name, (_, value) in bound.items()}}
             filled.update(_converted(run, task, arguments, track))
@@ -90,21 +91,6 @@ def partition_of(task: Materialization[Any, Any], outer: Scope | None) -> Partit
         f"the asset '{asset.name}' is partitioned, and no partition was given",
         where=task.fn.__qualname__,
         hint=f'write {task.fn.__name__}.at("{asset.partitions.key(asset.partitions.bounds[0])}")(…)',
-    )
-
-
-def _identity(task: Materialization[Any, Any], call: TaskCall) -> Identity:
-    context = call.context
-    return Identity(
-        run_id=context.run_id,
-        attempt=context.attempt,
-        task_run_id=call.task_run_id,
-        flow=context.flow,
-        task=task.name,
-        root_run_id=context.root_run_id,
-        root_flow=context.root_flow,
-        root_attempt=context.run.root.attempt,
-        source=task.source,
     )
 
 

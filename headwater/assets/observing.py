@@ -193,22 +193,9 @@ def _identity(name: str) -> Iterator[Identity]:
     context = core_context.current()
     if context is None:
         with open_run(flow=name, type="materialize", parameters={}) as opened:
-            yield _of(opened, name)
+            yield Identity.of(opened, opened.task_run_id or opened.run_id, name)
     else:
-        yield _of(context, name)
-
-
-def _of(context: core_context.RunContext, name: str) -> Identity:
-    return Identity(
-        run_id=context.run_id,
-        attempt=context.attempt,
-        task_run_id=context.task_run_id or context.run_id,
-        flow=context.flow,
-        task=name,
-        root_run_id=context.root_run_id,
-        root_flow=context.root_flow,
-        root_attempt=context.run.root.attempt,
-    )
+        yield Identity.of(context, context.task_run_id or context.run_id, name)
 
 
 def _partition(asset: Asset, value: Partition | str | date | None) -> Partition | None:

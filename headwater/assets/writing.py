@@ -29,6 +29,7 @@ from headwater.core.source import error_info
 from headwater.errors import Cancelled, CheckFailed, RefusedError
 
 if TYPE_CHECKING:
+    from headwater.core.context import RunContext
     from headwater.types import SourceCode
 
 
@@ -45,6 +46,21 @@ class Identity:
     root_flow: str
     root_attempt: int = 1
     source: SourceCode | None = None
+
+    @classmethod
+    def of(cls, context: RunContext, task_run_id: str, task: str, source: SourceCode | None = None) -> Identity:
+        """A task run of the run that a context belongs to."""
+        return cls(
+            run_id=context.run_id,
+            attempt=context.attempt,
+            task_run_id=task_run_id,
+            flow=context.flow,
+            task=task,
+            root_run_id=context.root_run_id,
+            root_flow=context.root_flow,
+            root_attempt=context.run.root.attempt,
+            source=source,
+        )
 
 
 @dataclass(slots=True, eq=False)
