@@ -16,7 +16,7 @@ ARGS ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-zA-Z%-]+:.*## / { sub("%", "A1", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: setup ## run the main job on a year of real flights (examples/flights)
@@ -46,13 +46,23 @@ layers: setup ## import-linter: imports go downward only
 
 .PHONY: bench
 bench: setup ## measure what things cost (benchmarks/)
-	@echo "== bench: benchmarks/run.py"
-	@if [ -f benchmarks/run.py ]; then $(BIN)/python benchmarks/run.py; else echo "there are no benchmarks yet"; fi
+	@echo "== bench: benchmarks/run.py, beside Prefect and Dagster (about ten minutes)"
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 .PHONY: stress
 stress: setup ## the tests in their full form: more cases, more kills, no time limit
 	@echo "== stress: pytest with HEADWATER_STRESS=1"
 	@HEADWATER_STRESS=1 $(BIN)/python -m pytest --timeout 0 $(ARGS)
+
+# Not phony: make looks for no rule with a % for those. An entry's tests are tests/reliability/test_a1_*.py and so on.
+stress-%: setup ## one entry of the reliability catalogue in its full form, with its figure (docs/reliability.md)
+	@entry=$$(echo '$*' | tr 'A-Z' 'a-z'); files=$$(ls tests/reliability/test_$${entry}_*.py 2>/dev/null); \
+	if [ -z "$$files" ]; then \
+		echo "there is no entry '$*' in the catalogue; there are:" \
+			$$(ls tests/reliability | sed -n 's/^test_\([a-z][0-9]*\)_.*\.py$$/\1/p' | sort -u | tr 'a-z' 'A-Z') >&2; exit 2; \
+	fi; \
+	echo "== stress-$*:" $$files "with HEADWATER_STRESS=1"; \
+	HEADWATER_STRESS=1 $(BIN)/python -m pytest --timeout 0 -s $$files $(ARGS)
 
 .PHONY: setup
 setup: $(STAMP) ## build .venv, as every target does first

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from headwater import failpoints
 from headwater.errors import SettingsError, UnknownNameError
 
 
@@ -53,31 +53,52 @@ def load(root: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     """The settings that hold in a folder. Raises SettingsError naming the setting and where it was given."""
     root = find_root(root)
     environ = os.environ if environ is None else environ
+    failpoints.armed_by(environ)
+    found, origin = _given(root, environ)
+    return _validated({"project": root.name or "headwater", **found, "root": root}, origin)
+
+
+def origins(root: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Where each setting that somebody has set was set; the others have their defaults. Raises SettingsError."""
+    return _given(find_root(root), os.environ if environ is None else environ)[1]
+
+
+def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     found, origin = _from_pyproject(root)
     names = {field.name for field in fields(Settings)} - {"root"}
     for name in sorted(names - {"locations"}):
         value = environ.get(f"HEADWATER_{name.upper()}")
         if value is not None:
-            found[name] = value.split(",") if name == "modules" else value
+            found[name] = [one for one in value.split(",") if one] if name == "modules" else value
             origin[name] = f"the environment variable HEADWATER_{name.upper()}"
     for name in found:
         if name not in names:
             raise UnknownNameError.of("setting", name, names, where=origin[name])
-    return _validated({"project": root.name or "headwater", **found, "root": root}, origin)
+    return found, origin
 
 
 def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     path = root / "pyproject.toml"
     if not path.is_file():
         return {}, {}
+    import tomllib
+
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path)) from error
+        hint = "mend the file: a table begins with [tool.headwater], a text stands in quotes"
+        raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path), hint=hint) from error
     found = dict(tables.get("tool", {}).get("headwater", {}))
     if "name" in tables.get("project", {}):
         found.setdefault("project", tables["project"]["name"])
     return found, dict.fromkeys(found, f"[tool.headwater] in {path}")
+
+
+_EXAMPLES = {
+    "modules": 'write modules = ["shop"]',
+    "openlineage_drain": "write seconds: openlineage_drain = 2.5",
+    "locations": 'write a table: locations = { lake = "/data/lake" }',
+}
 
 
 def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
@@ -92,5 +113,7 @@ def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise SettingsError(
-            f"the setting '{name}' is wrong: {first['msg']}, got {first['input']!r}", where=origin.get(name)
+            f"the setting '{name}' is wrong: {first['msg']}, got {first['input']!r}",
+            where=origin.get(name),
+            hint=_EXAMPLES.get(name, "mend it, or leave it out"),
         ) from error

@@ -7,6 +7,8 @@ import leaks
 import pytest
 from hypothesis import settings
 
+from headwater.core.journal import segment as segment_module
+
 STRESS = os.environ.get("HEADWATER_STRESS") == "1"
 
 settings.register_profile("quick", deadline=None)
@@ -41,3 +43,10 @@ def nothing_left_behind() -> Iterator[None]:
     left = leaks.leaks(before)
     if left:
         pytest.fail("the test left behind:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that rewrite a segment hundreds of times: what they look at is in the page cache."""
+    monkeypatch.setattr(segment_module, "_sync_data", lambda descriptor: None)
+    monkeypatch.setattr(segment_module, "sync_folder", lambda folder: None)

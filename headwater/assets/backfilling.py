@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headwater import clock, ids
+from headwater import clock, failpoints, ids
 from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan, Progress
 from headwater.assets.definitions import AssetDefinition
@@ -23,6 +23,7 @@ from headwater.assets.partitions import Partition
 from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
 from headwater.core.flow import open_run
+from headwater.core.tracebacks import in_users_words
 from headwater.errors import Cancelled, HeadwaterError, LockTimeout, RefusedError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Outcome:
     backfill_id: str
     state: str
     counts: Mapping[str, int]
-    errors: tuple[tuple[str, str], ...]
+    errors: tuple[tuple[str, HeadwaterError], ...]
 
 
 def request(run: AssetRuntime, plan: BackfillPlan, *, name: str, targets: Iterable[str], **how: Any) -> Request:
@@ -75,6 +76,7 @@ def request(run: AssetRuntime, plan: BackfillPlan, *, name: str, targets: Iterab
             origin={"at": clock.now_us()},
         ),
     )
+    failpoints.reach("backfill.requested")
     return made
 
 
@@ -118,7 +120,7 @@ class _Driver:
         self._progress = Progress(request.plan, definitions, done=done)
         self._changed = threading.Condition()
         self._calls: dict[tuple[Any, str | None], Future[None]] = {}
-        self._errors: list[tuple[str, str]] = []
+        self._errors: list[tuple[str, HeadwaterError]] = []
         self._stopping = False
 
     def drive(self, published: Iterable[Unit]) -> Outcome:
@@ -137,9 +139,9 @@ class _Driver:
             counts = self._progress.counts()
             state = "completed" if counts["completed"] + counts["skipped"] == counts["requested"] else "failed"
             if self._errors:
-                subject, message = self._errors[0]
+                subject, error = self._errors[0]
                 more = f" (and {len(self._errors) - 1} more)" if len(self._errors) > 1 else ""
-                context.fail(f"{subject}: {message}{more}")
+                context.fail(f"{subject}: {error.message}{more}")
             return Outcome(backfill_id=request.backfill_id, state=state, counts=counts, errors=tuple(self._errors))
 
     def _work(self, context: RunContext) -> None:
@@ -196,8 +198,9 @@ class _Driver:
                     backfill_id=self._request.backfill_id, attempt=self._attempt, asset=asset, partition=partition.key
                 )
             )
+            failpoints.reach("backfill.launched")
             try:
-                _call(producer if partition.key is None else producer.at(partition))
+                _call(producer.replace(hands_out=False, partition=None if partition.key is None else partition))
             except Exception as error:  # noqa: BLE001 - a unit may fail in any way, and fails alone
                 mine.set_exception(error)
             except BaseException as error:
@@ -205,15 +208,16 @@ class _Driver:
                 raise
             else:
                 mine.set_result(None)
+            failpoints.reach("backfill.made")
         # A function that makes several assets runs once for all of them.
         failure = mine.exception()
         if failure is None:
             self._settle(asset, partition.key, "completed", None)
             return
-        message = failure.message if isinstance(failure, HeadwaterError) else f"{type(failure).__name__}: {failure}"
-        self._settle(asset, partition.key, "blocked" if isinstance(failure, RefusedError) else "failed", message)
+        found = in_users_words(failure)
+        self._settle(asset, partition.key, "blocked" if isinstance(found, RefusedError) else "failed", found.message)
         with self._changed:
-            self._errors.append((subject, message))
+            self._errors.append((subject, found))
             limit = self._request.max_failures
             if limit is not None and len(self._errors) >= limit:
                 self._stopping = True
@@ -226,6 +230,7 @@ class _Driver:
         bodies = [self._ended(asset, key, state, reason)]
         bodies += [self._ended(name, part, "blocked", why.text) for name, part, why in blocked]
         self._run.journal.append(*bodies)
+        failpoints.reach("backfill.ended")
         if self._watch is not None:
             self._watch(counts)
 

@@ -1,7 +1,8 @@
 """Settling: what a dead process had begun to make is brought to its one outcome, from the journal and the data.
 
 If it was staged, its materializer is asked which version is in place: the staged one means that it was published, and the
-outcome is written from the evidence. Everything else is discarded, and what it staged is removed.
+outcome is written from the evidence. So does a later version that replaced it: between a death and the first look, others
+may have published. Everything else is discarded, and what it staged is removed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from headwater import failpoints
 from headwater.assets.events import (
     AssetRef,
     MaterializationEnded,
@@ -18,19 +20,21 @@ from headwater.assets.events import (
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Materializer, Target
 from headwater.core.journal.events import Body, Event
+from headwater.core.journal.home import Home
+from headwater.core.journal.reader import Reader, decode
 from headwater.errors import HeadwaterError
 from headwater.types import ErrorInfo
 
 
 def settler(
-    root: Path, materializer: Callable[[AssetRef], Materializer]
+    home: Home, root: Path, materializer: Callable[[AssetRef], Materializer]
 ) -> Callable[[Sequence[Event]], Iterator[Body]]:
     """What the journal's recovery calls with a dead writer's events; answers with the outcomes that are missing."""
 
     def settle(events: Sequence[Event]) -> Iterator[Body]:
         begun, staged = _open(events)
         for key, (started, at) in begun.items():
-            yield _outcome(root, materializer, started, at, staged.get(key))
+            yield _outcome(home, root, materializer, started, at, staged.get(key))
 
     return settle
 
@@ -54,6 +58,7 @@ def _open(
 
 
 def _outcome(
+    home: Home,
     root: Path,
     materializer: Callable[[AssetRef], Materializer],
     started: MaterializationStarted,
@@ -65,15 +70,27 @@ def _outcome(
     begun = at if staged is None else staged.started_at
     try:
         found = materializer(started.asset)
-        in_place = staged is not None and found.version(target, _partition(started)) == staged.evidence.version
+        published = staged is not None and (
+            found.version(target, _partition(started)) == staged.evidence.version
+            or _was_replaced(home, staged.evidence.version)
+        )
+        failpoints.reach("settle.asked")
         # What was published may have left its staged file too, if its process died right after.
         found.discard(target, started.materialization_id)
-        if in_place:
+        failpoints.reach("settle.discarded")
+        if published:
             return _ended(started, begun, "published", staged, None)
     except HeadwaterError as error:
         # The place can't be asked any more. The version that a later look finds there still tells the truth.
         died = f"{died}, and its place can't be read: {error.message}"
     return _ended(started, begun, "discarded", staged, died)
+
+
+def _was_replaced(home: Home, version: str) -> bool:
+    """Whether anybody has found a version in place when they put theirs there. Reads the whole journal, as seldom as that is."""
+    sign = version.encode()
+    lines = (line for batch in Reader(home).read() for line in batch.lines if sign in line)
+    return any((event.body.get("evidence") or {}).get("replaces") == version for event in map(decode, lines))
 
 
 def _ended(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headwater import clock, ids
+from headwater import clock, failpoints, ids
 from headwater.assets import registry, runtime, value_lineage
 from headwater.assets.asset import Asset
 from headwater.assets.events import (
@@ -31,6 +31,9 @@ from headwater.errors import Cancelled, CheckFailed, RefusedError
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
     from headwater.types import SourceCode
+
+
+_PUBLISHING_LOCKS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +124,7 @@ def begin(
         outputs.append(Output(asset, partition, target, started, now))
     new = run.definitions.new([*assets, *reads])
     run.journal.append(*new, *(output.started for output in outputs))
+    failpoints.reach("publish.intent")
     return outputs
 
 
@@ -157,6 +161,7 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
             where=output.asset.at,
             hint="the old data stays in place; mend the data or the check and run again",
         )
+    failpoints.reach("publish.staged")
 
 
 def publish(run: runtime.AssetRuntime, output: Output) -> None:
@@ -164,7 +169,8 @@ def publish(run: runtime.AssetRuntime, output: Output) -> None:
     assert output.staged is not None
     assert output.evidence is not None
     materializer, ref = run.materializer(output.target.asset), output.target.asset
-    with run.locks.hold(f"publish:{ref.namespace}:{ref.dataset}:{output.started.partition or ''}"):
+    name = f"publish:{ref.namespace}:{ref.dataset}:{output.started.partition or ''}"
+    with run.locks.hold(name, among=_PUBLISHING_LOCKS):
         output.evidence = replace(output.evidence, replaces=materializer.version(output.target, output.partition))
         run.journal.append(
             MaterializationStaged(
@@ -176,7 +182,9 @@ def publish(run: runtime.AssetRuntime, output: Output) -> None:
             )
         )
         output.recorded = True
+        failpoints.reach("publish.recorded")
         materializer.publish(output.target, output.partition, output.staged)
+        failpoints.reach("publish.published")
         end(run, output, "published")
 
 
@@ -191,6 +199,7 @@ def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseExcept
             # Stopped between publishing and its outcome: the data itself says that it is there.
             state, error = "published", None
         materializer.discard(output.target, output.version)
+        failpoints.reach("publish.discarded")
     run.journal.append(
         MaterializationEnded(
             materialization_id=output.version,
@@ -201,6 +210,7 @@ def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseExcept
             error=error_info(error) if error is not None else None,
         )
     )
+    failpoints.reach("publish.ended")
 
 
 def made_source(output: Output) -> InputVersion:

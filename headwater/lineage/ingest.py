@@ -11,6 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headwater import failpoints
+from headwater.errors import ProjectionError
 from headwater.ids import new_id
 from headwater.lineage.statements import statements
 
@@ -53,12 +55,15 @@ def ingest(
         return 0
     lines = 0
     with transaction(connection):
+        failpoints.reach("projection.begin")
         connection.execute(statements("staging.sql")["begin"])
         for chunk in spool(chain([first], todo), tmp):
             _insert(connection, chunk, until)
             lines += chunk.lines
         if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
             connection.execute(statements("staging.sql")["latest"])
+        failpoints.reach("projection.commit")
+    failpoints.reach("projection.committed")
     return lines
 
 
@@ -89,16 +94,28 @@ def spool(batches: Iterable[Batch], tmp: Path) -> Iterator[Chunk]:
     for first in todo:
         chunk = Chunk(path=tmp / f"ingest-{new_id()}.ndjson")
         try:
-            with os.fdopen(os.open(chunk.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                for batch in chain([first], todo):
-                    data = b"\n".join(batch.lines)
-                    file.write(data + b"\n" if data else b"")
-                    _count(chunk, batch, len(data))
-                    if chunk.size >= CHUNK_BYTES:
-                        break
+            _write(chunk, chain([first], todo))
+            failpoints.reach("projection.spooled")
             yield chunk
         finally:
             chunk.path.unlink(missing_ok=True)
+
+
+def _write(chunk: Chunk, batches: Iterable[Batch]) -> None:
+    try:
+        with os.fdopen(os.open(chunk.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            for batch in batches:
+                data = b"\n".join(batch.lines)
+                file.write(data + b"\n" if data else b"")
+                _count(chunk, batch, len(data))
+                if chunk.size >= CHUNK_BYTES:
+                    break
+    except OSError as error:
+        raise ProjectionError(
+            f"the projection can't be brought up to date: {error.strerror or error}",
+            where=str(chunk.path.parent),
+            hint="make room or make the home writable; the journal is safe, and is caught up with then",
+        ) from error
 
 
 def _count(chunk: Chunk, batch: Batch, size: int) -> None:
@@ -121,6 +138,7 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
             _log.warning("a line of the journal is no event and was left out")
         elif kind in kinds:
             connection.execute(kinds[kind])
+    failpoints.reach("projection.inserted")
     writers, seqs, offsets, closed = map(list, zip(*chunk.reached, strict=True))
     connection.execute(own["reached"], {"writers": writers, "seqs": seqs, "offsets": offsets, "closed": closed})
     connection.execute(own["positions"])

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headwater import failpoints
 from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Position, Reader
 from headwater.core.journal.recovery import Settler, recover
@@ -159,6 +161,7 @@ class Projection:
         try:
             yield connection, path
         finally:
+            failpoints.reach("projection.close")
             connection.close()
             if path != self.home.database:
                 store.remove(path)
@@ -209,6 +212,7 @@ class Projection:
         for pattern in ("ingest-*.ndjson", "projection-*.duckdb*"):
             for path in self.home.tmp.glob(pattern):
                 path.unlink(missing_ok=True)
+        shutil.rmtree(self.home.tmp / "duckdb", ignore_errors=True)
 
     def _dead(self, closed: Collection[str]) -> set[str]:
         return {writer for writer in self._reader.writers() if not self._reader.is_alive(writer)} - set(closed)

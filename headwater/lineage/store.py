@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headwater import clock
+from headwater import clock, failpoints
 from headwater.errors import ProjectionError
 from headwater.lineage.statements import script
 
@@ -47,12 +47,13 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
         "python_enable_replacements": False,
         "temp_directory": str(temp / "duckdb"),
     }
+    new = not path.exists()
     try:
         connection = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
         raise finding(error, path) from error
     try:
-        _settle_schema(connection, path)
+        _settle_schema(connection, path, new=new)
     except BaseException:
         connection.close()
         raise
@@ -84,10 +85,12 @@ def move_aside(path: Path) -> Path | None:
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     with suppress(FileNotFoundError):
         _wal(path).replace(_wal(aside))
+    failpoints.reach("projection.aside")
     try:
         path.replace(aside)
     except FileNotFoundError:
         return None
+    failpoints.reach("projection.moved")
     return aside
 
 
@@ -100,8 +103,11 @@ def remove(path: Path) -> None:
 def put_in_place(built: Path, path: Path) -> None:
     """Let a file that was built elsewhere, and closed, take the place of another one."""
     # The old log first: beside the new file it would be replayed into it.
+    failpoints.reach("projection.built")
     _wal(path).unlink(missing_ok=True)
+    failpoints.reach("projection.unlogged")
     built.replace(path)
+    failpoints.reach("projection.replaced")
 
 
 @functools.cache
@@ -115,10 +121,14 @@ def fingerprint() -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _settle_schema(connection: DuckDBPyConnection, path: Path) -> None:
+def _settle_schema(connection: DuckDBPyConnection, path: Path, *, new: bool) -> None:
     import duckdb
 
     try:
+        if new:
+            # Asking a database whether it is empty takes DuckDB as long as making the tables.
+            _create(connection)
+            return
         try:
             found = connection.execute("SELECT application, schema FROM state.format").fetchall()
         except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -142,6 +152,7 @@ def _create(connection: DuckDBPyConnection) -> None:
     connection.execute(_state_rank())
     connection.execute(script("views.sql"))
     connection.execute("INSERT INTO state.format VALUES ($1, $2)", [APPLICATION, fingerprint()])
+    failpoints.reach("projection.schema")
     connection.execute("COMMIT")
 
 

@@ -38,6 +38,17 @@ def is_frame(value: object) -> bool:
     return frame_form(value) is not None
 
 
+def as_frame(value: object) -> pl.DataFrame | pl.LazyFrame:
+    """A value as a Polars frame: a lazy one stays lazy, all else is eager. Raises ReturnTypeError for what is not a table.
+
+    >>> as_frame([{"a": 1}, {"a": 2}]).rows()
+    [(1,), (2,)]
+    """
+    import polars as pl
+
+    return value if isinstance(value, pl.LazyFrame) else as_eager(value)
+
+
 def as_lazy(value: object) -> pl.LazyFrame:
     """A value as a lazy frame; a lazy one stays what it is, nothing is executed.
 
@@ -46,11 +57,7 @@ def as_lazy(value: object) -> pl.LazyFrame:
     >>> as_lazy([{"a": 1}, {"a": 2}]).collect().rows()
     [(1,), (2,)]
     """
-    import polars as pl
-
-    if isinstance(value, pl.LazyFrame):
-        return value
-    return as_eager(value).lazy()
+    return as_frame(value).lazy()
 
 
 def as_eager(value: object) -> pl.DataFrame:

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 
+from headwater import failpoints
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import Form, SqlQuery, SqlRelation, Staged, Target
 from headwater.errors import LocationError, ReturnTypeError
 from headwater.materializers import staging as files
 from headwater.materializers import tables
-from headwater.materializers.convert import ArrowStream, as_eager, as_lazy, of_frame
+from headwater.materializers.convert import ArrowStream, as_eager, of_frame
 from headwater.materializers.locking import exclusive, shared
 from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
 from headwater.materializers.querying import copy_query, in_database, register
@@ -49,6 +50,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
 }
 _BUSY = ("Could not set lock", "already attached", "different configuration", "Unique file handle conflict")
+_UNREADABLE = (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException)
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 
 
@@ -114,7 +116,7 @@ class DuckDBMaterializer:
         def columns(schema: pl.Schema) -> tuple[ColumnSchema, ...]:
             return tables.table_columns(schema, target)
 
-        return files.stage_frame(as_lazy(value), target, partition, folder=folder, version=version, columns=columns)
+        return files.stage_frame(value, target, partition, folder=folder, version=version, columns=columns)
 
     def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
         """Replace the partition's rows (without partitions: all) in one transaction; done twice, it does nothing more.
@@ -132,6 +134,7 @@ class DuckDBMaterializer:
             self._versions.put(place.file, versions, beside=(_log(place.file),))
         if created:
             files.sync_folder(place.file.parent)
+        failpoints.reach("publish.detached")
         files.discard_file(place.file.parent, staged.version)
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
@@ -239,7 +242,10 @@ _engine = _Engine()
 def reading(file: Path) -> Iterator[Opened]:
     """A database file for reading, with its lock."""
     with shared([file]), _engine.attached(file, "READ_ONLY") as opened:
-        yield opened
+        try:
+            yield opened
+        except _UNREADABLE as error:
+            raise _unusable(file, error) from error
 
 
 def memory(temporary: Path | None = None) -> Connection:
@@ -261,15 +267,24 @@ def _attach(connection: Connection, file: Path, name: str, mode: str = "READ_ONL
         except duckdb.Error as error:
             text = str(error)
             if not any(sign in text for sign in _BUSY):
-                message = f"the database can't be opened: {text.splitlines()[0]}"
-                hint = "see that it is a DuckDB file, and not damaged"
-                raise LocationError(message, where=str(file), hint=hint) from error
+                raise _unusable(file, error) from error
             if waited >= FOREIGN_WAIT:
                 raise _held(text, file) from error
         else:
             return
         time.sleep(pause)
         waited += pause
+
+
+def _unusable(file: Path, error: duckdb.Error) -> LocationError:
+    with file.open("rb") as opened:
+        is_one = opened.read(12)[8:] == b"DUCK"
+    if not is_one:
+        hint = "name another file in the asset's location, or move this one away: then it is made anew"
+        return LocationError("the file is not a DuckDB database", where=str(file), hint=hint)
+    message = f"the database can't be read: {str(error).splitlines()[0]}"
+    hint = "it is damaged: put a sound copy in its place, or move it away and make its assets again"
+    return LocationError(message, where=str(file), hint=hint)
 
 
 def _held(text: str, file: Path) -> LocationError:
@@ -377,7 +392,7 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
     names = {file: f"db{number}" for number, file in enumerate(found)}
     columns: dict[str, str] = {}
 
-    def write(path: Path) -> None:
+    def write(path: Path) -> pl.LazyFrame:
         temporary = path.with_suffix(".tmp")
         connection = memory(temporary)
         try:
@@ -391,6 +406,7 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
         finally:
             connection.close()
             shutil.rmtree(temporary, ignore_errors=True)
+        return files.scan(path)
 
     def described(_schema: object) -> tuple[ColumnSchema, ...]:
         return tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
@@ -29,15 +28,8 @@ class Measured:
     time_max: int | None = None
 
 
-def measure(path: Path, target: Target, partition: Partition | None) -> Measured:
-    """Look over a staged Parquet file once; see `measure_frame`."""
-    import polars as pl
-
-    return measure_frame(pl.scan_parquet(path, glob=False, hive_partitioning=False), target, partition)
-
-
-def measure_frame(frame: pl.LazyFrame, target: Target, partition: Partition | None) -> Measured:
-    """Look over staged data once.
+def measure(frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Partition | None) -> Measured:
+    """Look over what is staged, once: the scan of a file, or the frame in memory that was written.
 
     An instant is compared with the partition's window (a naive one is taken as UTC), a date with the days that the
     window touches in its own time zone. A null in the time column says nothing; a null in the partition column belongs
@@ -53,10 +45,12 @@ def measure_frame(frame: pl.LazyFrame, target: Target, partition: Partition | No
         wanted += [column.min().alias("time_min"), column.max().alias("time_max")]
     outside = _outside(target, partition, schema)
     wanted += [expression.sum().alias(f"outside {name}") for name, expression in outside.items()]
-    found = frame.select(wanted).collect().row(0, named=True)
+    if len(wanted) == 1 and isinstance(frame, pl.DataFrame):
+        return Measured(rows=frame.height, schema=schema)
+    found = _collected(frame.select(wanted)).row(0, named=True)
     for name, expression in outside.items():
         if found[f"outside {name}"]:
-            example = frame.filter(expression).select(name).head(1).collect().item()
+            example = _collected(frame.filter(expression).select(name).head(1)).item()
             _refuse(target, partition, name, found[f"outside {name}"], found["rows"], example)
     zone = _zone(partition)
     return Measured(
@@ -65,6 +59,12 @@ def measure_frame(frame: pl.LazyFrame, target: Target, partition: Partition | No
         time_min=_instant(found.get("time_min"), zone),
         time_max=_instant(found.get("time_max"), zone, end=True),
     )
+
+
+def _collected(frame: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    import polars as pl
+
+    return frame.collect() if isinstance(frame, pl.LazyFrame) else frame
 
 
 def _present(name: str | None, what: str, target: Target, schema: pl.Schema) -> str | None:
@@ -164,8 +164,8 @@ def _instant(value: int | dt.date | None, zone: tzinfo, *, end: bool = False) ->
 
 
 def _refuse(target: Target, partition: Partition | None, name: str, outside: int, rows: int, example: Any) -> None:
-    one = "row lies" if outside == 1 else "rows lie"
-    message = f"{outside:,} of {rows:,} {one} outside the partition {partition} of '{target.asset.name}'"
+    lie = "lies" if outside == 1 else "lie"
+    message = f"{outside:,} of {rows:,} rows {lie} outside the partition {partition} of '{target.asset.name}'"
     window = ""
     if partition is not None and partition.start is not None and partition.end is not None:
         window = f" ({partition.start.isoformat()} to {partition.end.isoformat()})"

@@ -11,7 +11,7 @@ from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, Staged, Target
 from headwater.errors import LocationError
 from headwater.materializers.convert import as_eager, convert, is_frame
-from headwater.materializers.measure import measure_frame
+from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class MemoryMaterializer:
                 _staged[version] = value
             return Staged(version=version, staging={"version": version}, frame=lambda: value)
         frame = as_eager(value)
-        found = measure_frame(frame.lazy(), target, partition)
+        found = measure(frame, target, partition)
         with _lock:
             _staged[version] = frame if type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") else value
         return Staged(

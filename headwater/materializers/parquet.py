@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
-from headwater.materializers.convert import as_lazy, of_frame
+from headwater.materializers.convert import of_frame
 from headwater.materializers.quoting import decode_key, encode_key, literal, literal_glob
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ParquetMaterializer:
         Raises ReturnTypeError for what is not a table, PartitionError, LocationError.
         """
         folder = self._file(target, partition).parent
-        return files.stage_frame(as_lazy(value), target, partition, folder=folder, version=version)
+        return files.stage_frame(value, target, partition, folder=folder, version=version)
 
     def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
         """Move what was staged into its place; done twice, it does nothing more."""
@@ -54,6 +54,7 @@ class ParquetMaterializer:
             message = f"what was staged for '{target.asset.name}' is not there any more"
             raise LocationError(message, where=str(source), hint="materialize it again")
         files.publish_file(source, file, target)
+        self._versions.put(file, staged.version)
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
         """The data of these partitions, of those that exist; a lazy frame scans their files by absolute path.
@@ -108,7 +109,7 @@ class ParquetMaterializer:
         return decode_key(path.name.removesuffix(_SUFFIX))
 
     def _folder(self, target: Target) -> Path:
-        return parse_uri(target.asset.uri).resolve(target.root)
+        return _place(target.asset.uri, target.root)
 
     def _file(self, target: Target, partition: Partition | None) -> Path:
         place = self._folder(target)
@@ -140,6 +141,11 @@ class ParquetMaterializer:
             missing_columns="insert",
             cast_options=casts,
         )
+
+
+@lru_cache(maxsize=65_536)
+def _place(uri: str, root: Path) -> Path:
+    return parse_uri(uri).resolve(root)
 
 
 def _united(target: Target, schemas: Mapping[Path, pl.Schema]) -> dict[str, pl.DataType]:
@@ -200,5 +206,9 @@ def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
         yield
     except (pl.exceptions.ComputeError, OSError) as error:
         message = f"the data of '{target.asset.name}' can't be read: {str(error).splitlines()[0]}"
-        where = str(found[0]) if len(found) == 1 else str(found[0].parent)
-        raise LocationError(message, where=where, hint="materialize it again, or remove the file") from error
+        single = len(found) == 1
+        part = (
+            f" --partition {decode_key(found[0].name.removesuffix(_SUFFIX))}" if target.partitioned and single else ""
+        )
+        hint = f"make it again (headwater materialize {target.asset.name}{part}), or put a sound file in its place"
+        raise LocationError(message, where=str(found[0] if single else found[0].parent), hint=hint) from error

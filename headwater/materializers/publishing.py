@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from headwater import clock
+from headwater import clock, failpoints
 from headwater.assets.location import VERSIONS_TABLE
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Staged, Target
@@ -106,11 +106,14 @@ def publish_rows(
             _replace_table(rows, existing)
         else:
             _replace_partition(rows, existing, partition)
+        failpoints.reach("publish.rows")
         _note(opened, place, key, staged.version)
+        failpoints.reach("publish.commit")
         opened.connection.execute("COMMIT")
     except BaseException:
         opened.connection.execute("ROLLBACK")
         raise
+    failpoints.reach("publish.committed")
     return read_versions(opened)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets.protocols import SqlQuery, SqlRelation, Target
-from headwater.errors import ReturnTypeError
+from headwater.errors import MaterializationError, ReturnTypeError
 from headwater.materializers import tables
 from headwater.materializers.convert import ArrowStream
 from headwater.materializers.quoting import identifier, literal
@@ -29,23 +30,40 @@ def copy_query(
     """Write the result of a query to a Parquet file with this footer, and give its columns with their types.
 
     `names` says under which name each database file of the `relations` is attached. Raises ReturnTypeError when the text
-    is not one SELECT, and what the engine raises.
+    is not one SELECT, MaterializationError when the engine refuses it.
     """
     for name, relation in relations.items():
         given = relation.select if relation.database is None else in_database(relation.select, names[relation.database])
         connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
     text = _filled(query)
-    statements = connection.extract_statements(text)
-    if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise ReturnTypeError(f"the query of '{target.asset.name}' is not one SELECT", where=text[:80])
-    connection.execute(f"CREATE TEMP VIEW headwater_result AS {text}")
-    described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
-    columns = {str(row[0]): str(row[1]) for row in described}
-    tables.check_columns(list(columns), target)
-    marks = ", ".join(f"{literal(name)}: {literal(value)}" for name, value in footer.items())
-    select = tables.staged_select("headwater_result", columns)
-    connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, KV_METADATA {{{marks}}})")
+    with _explained(query, target):
+        statements = connection.extract_statements(text)
+        if len(statements) != 1 or statements[0].type.name != "SELECT":
+            hint = "return sql(…) with a single SELECT; what it makes is written by Headwater"
+            raise ReturnTypeError(f"the query of '{target.asset.name}' is not one SELECT", where=text[:80], hint=hint)
+        connection.execute(f"CREATE TEMP VIEW headwater_result AS {text}")
+        described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
+        columns = {str(row[0]): str(row[1]) for row in described}
+        tables.check_columns(list(columns), target)
+        marks = ", ".join(f"{literal(name)}: {literal(value)}" for name, value in footer.items())
+        select = tables.staged_select("headwater_result", columns)
+        connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, KV_METADATA {{{marks}}})")
     return columns
+
+
+@contextmanager
+def _explained(query: SqlQuery, target: Target) -> Iterator[None]:
+    """Say of the engine's errors which query they are about; those of the system pass to who knows the place."""
+    from duckdb import Error, IOException, OutOfMemoryException
+
+    try:
+        yield
+    except (IOException, OutOfMemoryException):
+        raise
+    except Error as error:
+        message = f"the query of '{target.asset.name}' can't be executed: {str(error).splitlines()[0]}"
+        hint = "mend the text that the function returns with sql(…)"
+        raise MaterializationError(message, where=" ".join(query.text.split())[:120], hint=hint) from error
 
 
 def register(connection: Any, name: str, frame: pl.DataFrame) -> None:

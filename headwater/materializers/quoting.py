@@ -19,7 +19,7 @@ def identifier(name: str) -> str:
     '"a""b; DROP"'
     """
     if not name or "\0" in name:
-        raise MaterializationError(f"{name!r} can't be the name of a table or column")
+        raise MaterializationError(f"{name!a} can't be the name of a table or column", hint="rename it")
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -10,16 +10,18 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from headwater import clock
+from headwater import clock, failpoints
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import Staged, Target
 from headwater.errors import DefinitionError, HeadwaterError, LocationError, MaterializationError
+from headwater.materializers.convert import as_frame
 from headwater.materializers.measure import measure
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ Columns: TypeAlias = "Callable[[pl.Schema], tuple[ColumnSchema, ...]]"
 
 
 def stage_frame(
-    lazy: pl.LazyFrame,
+    value: Any,
     target: Target,
     partition: Partition | None,
     *,
@@ -80,17 +82,40 @@ def stage_frame(
     version: str,
     columns: Columns = polars_columns,
 ) -> Staged:
-    """Execute a lazy frame once, into a staged file. A failure leaves nothing behind."""
+    """Write a table into a staged file; a lazy frame is executed here, once. A failure leaves nothing behind.
+
+    Raises ReturnTypeError for what is not a table, and whatever `stage_file` raises.
+    """
+    frame = as_frame(value)
     options = writer_options(target)
 
-    def write(path: Path) -> None:
-        lazy.sink_parquet(path, metadata=footer(target, partition, version), **options)
+    def write(path: Path) -> pl.DataFrame | pl.LazyFrame:
+        import polars as pl
+
+        try:
+            said = footer(target, partition, version)
+            if isinstance(frame, pl.DataFrame):
+                frame.write_parquet(path, metadata=said, **options)
+                return frame
+            frame.sink_parquet(path, metadata=said, **options)
+        except pl.exceptions.PolarsError as error:
+            if _errno(error) in _PLACE_ERRORS:
+                raise
+            message = f"the data of '{target.asset.name}' can't be computed: {str(error).splitlines()[0]}"
+            hint = "mend the plan that the function returns: it is executed when it is written"
+            raise MaterializationError(message, where=target.asset.uri, hint=hint) from error
+        except (ValueError, TypeError) as error:
+            if not options:
+                raise
+            message = f"the options of '{target.asset.name}' are not what the Parquet writer takes: {error}"
+            raise DefinitionError(message, where=f"options={options}", hint="mend Asset(options={…})") from error
+        return scan(path)
 
     return stage_file(write, target, partition, folder=folder, version=version, columns=columns)
 
 
 def stage_file(
-    write: Callable[[Path], None],
+    write: Callable[[Path], pl.DataFrame | pl.LazyFrame],
     target: Target,
     partition: Partition | None,
     *,
@@ -98,17 +123,20 @@ def stage_file(
     version: str,
     columns: Columns = polars_columns,
 ) -> Staged:
-    """Let `write` make a staged file in this folder, then sync and measure it. A failure leaves nothing behind.
+    """Let `write` make a staged file in this folder and say what it holds, then sync and measure it.
 
-    Raises PartitionError when rows lie outside the partition, LocationError when the place can't be written.
+    A failure leaves nothing behind. Raises PartitionError when rows lie outside the partition, LocationError when the place
+    can't be written.
     """
     path = staged_path(folder, version)
     try:
         with writing(target, folder):
             make_folder(folder)
-            write(path)
+            written = write(path)
+            failpoints.reach("staging.written")
             sync_file(path)
-        found = measure(path, target, partition)
+            failpoints.reach("staging.synced")
+        found = measure(written, target, partition)
         named = columns(found.schema)
     except BaseException:
         _unlink(path)
@@ -148,12 +176,15 @@ def publish_file(staged: Path, final: Path, target: Target) -> None:
     """Move a staged file into place, durably: whoever looks sees the old file or the new one."""
     with writing(target, final):
         staged.replace(final)
+        failpoints.reach("publish.renamed")
         sync_folder(final.parent)
 
 
 def discard_file(folder: Path, version: str) -> None:
-    """Remove the staged file of a version, if it is still there."""
-    _unlink(staged_path(folder, version))
+    """Remove the staged file of a version, if it is still there, and what a query spilled that a kill cut short."""
+    path = staged_path(folder, version)
+    _unlink(path)
+    shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
 def writer_options(target: Target) -> dict[str, Any]:
@@ -178,7 +209,9 @@ def writing(target: Target, place: Path) -> Iterator[None]:
             raise
         message = f"'{target.asset.name}' can't be written: {os.strerror(number)}"
         hint = (
-            "make room on the disk" if number in (errno.ENOSPC, errno.EDQUOT) else "see that the place can be written"
+            "make room on the disk"
+            if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            else "see that the place can be written"
         )
         raise LocationError(message, where=str(place), hint=hint) from error
 

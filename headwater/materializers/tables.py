@@ -126,10 +126,12 @@ def created_as(dtype: str) -> str:
 
 
 def check_columns(names: Sequence[str], target: Target) -> None:
-    """Refuse columns that a table can't have: none at all, our own, or two that differ only in case."""
+    """Refuse columns that a table can't have: none at all, one without a name, our own, two that differ only in case."""
     asset = target.asset.name
     if not names and not target.partitioned:
         raise ReturnTypeError(f"the data for '{asset}' has no columns", hint="a table needs at least one column")
+    if "" in names:
+        raise ReturnTypeError(f"the data for '{asset}' has a column without a name", hint="rename it")
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.lower(), name)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from headwater.core.journal import segment as segment_module
 from headwater.core.journal.home import Home
 from headwater.core.journal.writer import Writer
 
@@ -20,10 +19,3 @@ def writer(home: Home) -> Iterator[Writer]:
     writer = Writer(home)
     yield writer
     writer.close()
-
-
-@pytest.fixture
-def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that rewrite a segment hundreds of times: what they look at is in the page cache."""
-    monkeypatch.setattr(segment_module, "_sync_data", lambda descriptor: None)
-    monkeypatch.setattr(segment_module, "sync_folder", lambda folder: None)

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskEnded, TaskStarted
-from headwater.core.journal.events import Event
+from headwater.core.journal.events import Body, Event
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
+from headwater.core.journal.writer import Writer
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +27,7 @@ from journal_cases import *
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
+from headwater.core.journal.writer import Writer
 from headwater.core.journal.recovery import recover
 from headwater.core.journal.writer import Writer
 home = Home.open(sys.argv[1], create=True)
@@ -94,6 +96,18 @@ def task_started(task_run_id: str, run_id: str) -> TaskStarted:
 
 def task_ended(task_run_id: str, run_id: str) -> TaskEnded:
     return TaskEnded(task_run_id=task_run_id, run_id=run_id, task="task", state="Completed", tries=1, started=1)
+
+
+def dead_writer(home: Home, *bodies: Body) -> Path:
+    """The segment of a writer that appended some events and died without another word."""
+    writer = Writer(home)
+    writer.append(*bodies)
+    path = home.journal / f"{writer.id}.ndjson"
+    segment = writer._segment
+    assert segment is not None
+    segment.free()
+    writer.close()
+    return path
 
 
 def events(home: Home) -> list[Event]:

@@ -6,15 +6,11 @@ import threading
 from journal_cases import (
     assert_sound,
     events,
-    expect,
     finish,
     log,
     messages,
-    of_kind,
     run_started,
     start,
-    states,
-    until,
 )
 
 from headwater.core.journal.home import Home
@@ -106,50 +102,6 @@ def test_forks_while_other_threads_write(home: Home) -> None:
     expected = [f"parent:{name}:{i}" for name, count in enumerate(said[15:]) for i in range(count)]
     expected += [f"child:{i}:{j}" for i in range(15) for j in range(20)]
     assert sorted(messages(found)) == sorted(expected)
-
-
-def test_a_fork_pool_that_outlives_its_parent_does_not_keep_its_run_alive(home: Home) -> None:
-    process = start(
-        home,
-        """
-        import multiprocessing, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)
-        writer = Writer(home)
-        writer.append(run_started("parent"), task_started("task", "parent"))
-        lock = Locks(home.locks).try_hold("running")
-        def orphan():
-            signal.alarm(60)
-            writer.append(log(f"orphan {os.getpid()}"))
-            time.sleep(60)
-        context = multiprocessing.get_context("fork")
-        for _ in range(2):
-            context.Process(target=orphan).start()
-        say("forked")
-        time.sleep(60)
-        """,
-    )
-    expect(process, "forked")
-    until(lambda: len(messages(events(home))) == 2)
-    orphans = [int(message.split()[1]) for message in messages(events(home))]
-    assert Locks(home.locks).try_hold("running") is None
-    # Only the parent: its children go on (and hold its standard output, which must not be waited for).
-    process.kill()
-    process.wait(timeout=30)
-    try:
-        assert [recovered.crashed for recovered in recover(home)] == [("parent",)]
-        lock = Locks(home.locks).try_hold("running")
-        assert lock is not None
-        lock.release()
-        assert states(events(home)) == {("parent", "Crashed"): 1}
-        alive = [writer for writer in Reader(home).writers() if Reader(home).is_alive(writer)]
-        assert len(alive) == 2
-    finally:
-        for orphan in orphans:
-            os.kill(orphan, 9)
-        process.communicate(timeout=30)
-    until(lambda: not any(map(Reader(home).is_alive, alive)))
-    assert len(recover(home)) == 2
-    assert len(of_kind(events(home), "writer.closed")) == 3
 
 
 def test_a_child_of_a_child(home: Home, writer: Writer) -> None:

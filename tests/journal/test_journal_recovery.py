@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from journal_cases import (
     assert_sound,
+    dead_writer,
     events,
     expect,
     finish,
@@ -40,18 +41,6 @@ from headwater.core.journal.writer import Writer
 from headwater.errors import HeadwaterError
 
 pytestmark = pytest.mark.usefixtures("no_sync")
-
-
-def dead_writer(home: Home, *bodies: Body) -> Path:
-    """The segment of a writer that appended some events and died without another word."""
-    writer = Writer(home)
-    writer.append(*bodies)
-    path = home.journal / f"{writer.id}.ndjson"
-    segment = writer._segment
-    assert segment is not None
-    segment.free()
-    writer.close()
-    return path
 
 
 OPEN = (

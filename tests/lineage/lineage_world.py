@@ -29,8 +29,9 @@ from headwater.core.journal.memory import MemoryJournal
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
 from headwater.lineage import store
-from headwater.lineage.compare import graph_hash
+from headwater.lineage.compare import TABLES, graph_hash
 from headwater.lineage.ingest import ingest
+from headwater.lineage.projection import Projection
 from headwater.types import ErrorInfo
 
 Key = tuple[str, str | None, str | None]
@@ -212,3 +213,10 @@ def ingested(folder: Path, transactions: Iterable[Iterable[Batch]]) -> Iterator[
 def hash_of(folder: Path, transactions: Iterable[Iterable[Batch]]) -> dict[str, tuple[int, int]]:
     (found,) = (graph_hash(connection) for connection in ingested(folder, transactions))
     return found
+
+
+def content_of(one: Projection) -> dict[str, Any]:
+    """What the tables hold, as seen through a look."""
+    with one.session() as session:
+        sql = "SELECT count(*), coalesce(sum(hash(whole)::HUGEINT), 0) FROM {} AS whole"
+        return {table: session.rows(sql.format(table)) for table in TABLES}

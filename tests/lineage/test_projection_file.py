@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -13,19 +12,13 @@ from typing import Any
 
 import duckdb
 import pytest
-from lineage_world import ended, made, started, story, write
+from lineage_world import content_of, ended, made, started, story, write
 
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.errors import LockTimeout, ProjectionError
-from headwater.lineage import compare, projection, store
+from headwater.lineage import projection, store
 from headwater.lineage.projection import Projection
-
-
-def content_of(one: Projection) -> dict[str, Any]:
-    with one.session() as session:
-        sql = "SELECT count(*), coalesce(sum(hash(whole)::HUGEINT), 0) FROM {} AS whole"
-        return {table: session.rows(sql.format(table)) for table in compare.TABLES}
 
 
 def asides(home: Home) -> list[str]:
@@ -38,48 +31,6 @@ def filled(home: Home) -> Projection:
     made_first = Projection(home)
     assert made_first.refresh()
     return made_first
-
-
-def _delete(path: Path) -> None:
-    path.unlink()
-
-
-def _halve(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-
-
-def _scribble(path: Path) -> None:
-    path.write_bytes(b"PK\x03\x04" + path.read_bytes()[4:])
-
-
-def _foreign(path: Path) -> None:
-    path.unlink()
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE mine (x INTEGER)")
-
-
-def _older(path: Path) -> None:
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("UPDATE state.format SET schema = 'older'")
-
-
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-@pytest.mark.parametrize("harm", [_delete, _halve, _scribble, _foreign, _older, _empty])
-def test_a_harmed_file_is_rebuilt_to_the_identical_content(
-    home: Home, filled: Projection, harm: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    before = content_of(filled)
-    harm(home.database)
-    with caplog.at_level(logging.WARNING):
-        assert content_of(Projection(home)) == before
-    if harm in (_halve, _scribble, _foreign, _older):
-        assert len(asides(home)) == 1
-        assert "rebuilt from the journal" in caplog.text
-    assert filled.verify() == []
 
 
 def test_every_damaged_block_is_either_found_or_without_effect(home: Home, filled: Projection) -> None:
@@ -128,7 +79,7 @@ def test_verify_tells_of_damage_of_the_journal(home: Home, filled: Projection) -
 
 
 def test_verify_says_when_the_file_is_no_database(home: Home, filled: Projection) -> None:
-    _scribble(home.database)
+    home.database.write_bytes(b"PK\x03\x04" + home.database.read_bytes()[4:])
     assert [(problem.kind, problem.where) for problem in filled.verify()] == [("damage", "headwater.duckdb")]
 
 
@@ -344,32 +295,6 @@ def _raise(*_: Any) -> None:
 def test_a_home_that_duckdb_cannot_open_is_refused_clearly(tmp_path: Path) -> None:
     with pytest.raises(ProjectionError, match="'\\?'"), Projection(Home.open(tmp_path / "a?b", create=True)).session():
         pass
-
-
-KILLED = """
-import os, signal, sys
-from headwater.core.journal.home import Home
-from headwater.lineage import ingest
-from headwater.lineage.projection import Projection
-insert = ingest._insert
-def die(*arguments):
-    insert(*arguments)
-    os.kill(os.getpid(), signal.SIGKILL)
-ingest._insert = die
-Projection(Home.open(sys.argv[1], create=False)).refresh()
-"""
-
-
-def test_a_process_that_is_killed_while_it_ingests_leaves_no_trace(home: Home) -> None:
-    write(home, story())
-    assert subprocess.run([sys.executable, "-c", KILLED, str(home.path)], check=False, timeout=60).returncode == -9
-    assert list(home.tmp.glob("ingest-*")) != []
-    one = Projection(home)
-    with one.session() as session:
-        assert session.rows("SELECT count(*) FROM runs") == [(2,)]
-    assert list(home.tmp.glob("ingest-*")) == []
-    assert one.verify() == []
-    assert asides(home) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +9,6 @@ import pytest
 from lineage_world import batch, ended, hash_of, ingested, lines_of, made, started, story, task_story
 
 from headwater.core.events import TaskState
-from headwater.core.journal.events import Body
-from headwater.core.journal.reader import Batch
 from headwater.core.states import PRECEDENCE
 from headwater.lineage.compare import TABLES
 
@@ -22,50 +17,6 @@ def test_the_story_fills_every_table(tmp_path: Path) -> None:
     writer, lines = lines_of(story())
     found = hash_of(tmp_path, [[batch(writer, lines)]])
     assert {table for table in TABLES if found[table][0] == 0} == set()
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_shuffled_and_repeated_events_give_the_same_tables(tmp_path: Path, seed: int) -> None:
-    writer, lines = lines_of(story())
-    straight = hash_of(tmp_path, [[batch(writer, lines)]])
-    chance = random.Random(seed)
-    cuts = [batch(writer, [line], number) for number, line in enumerate(lines)] * 2
-    cuts += [batch(writer, lines[5:12], 5), batch(writer, lines)]
-    chance.shuffle(cuts)
-    transactions = [cuts[:7], cuts[7:8], cuts[8:30], cuts[30:]]
-    assert hash_of(tmp_path, transactions) == straight
-
-
-def test_each_single_step_replayed_alone_changes_nothing(tmp_path: Path) -> None:
-    writer, lines = lines_of(story())
-    once = hash_of(tmp_path, [[batch(writer, lines)]])
-    assert hash_of(tmp_path, [[batch(writer, lines)]] * 3) == once
-
-
-def in_every_order(stories: Callable[[str], list[Body]]) -> Iterator[list[Batch]]:
-    """Transactions that bring each order of a story's events at once, each order under a name of its own."""
-    orders = [
-        order for number, places in enumerate(permutations(range(len(stories("")))))
-        for order in [[stories(f"{number}")[place] for place in places]]
-    ]  # fmt: skip
-    for step in zip(*orders, strict=True):
-        writer, lines = lines_of(step)
-        yield [batch(writer, lines)]
-
-
-def test_every_order_of_a_runs_events_gives_the_same_state(tmp_path: Path) -> None:
-    def stories(run: str) -> list[Body]:
-        return [started(run), *(ended(run, state) for state in ("Crashed", "Cancelled", "Completed"))]
-
-    for connection in ingested(tmp_path, in_every_order(stories)):
-        found = connection.execute("SELECT state, count(*), count(ended) FROM runs GROUP BY ALL").fetchall()
-    assert found == [("Cancelled", 24, 24)]
-
-
-def test_every_order_of_a_task_runs_events_gives_the_same_state(tmp_path: Path) -> None:
-    for connection in ingested(tmp_path, in_every_order(task_story)):
-        found = connection.execute("SELECT state, tries, count(*) FROM task_runs GROUP BY ALL").fetchall()
-    assert found == [("Completed", 2, 24)]
 
 
 @pytest.mark.parametrize("strong", range(len(PRECEDENCE) - 1))

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from headwater import failpoints
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 
@@ -74,7 +75,9 @@ class Home:
             self._refuse_foreign()
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write_once(self.path / ".gitignore", "*\n")
+            failpoints.reach("home.marker")
             _write_once(self.marker, f"{_MARKER} {FORMAT}\n")
+            failpoints.reach("home.folders")
             for folder in (self.journal, self.locks, self.tmp):
                 folder.mkdir(mode=0o700, exist_ok=True)
             sync_folder(self.path)
@@ -118,7 +121,7 @@ class Home:
 def unknown_format(found: str, where: Path) -> FormatError:
     """The error for a home or a segment in a format that this version does not know."""
     return FormatError(
-        f"this home is in format '{found}', and this version of Headwater knows only format {FORMAT}",
+        f"this home is in format {found[:40]!a}, and this version of Headwater knows only format {FORMAT}",
         where=str(where),
         hint="a newer version of Headwater wrote it: upgrade, or choose another home with HEADWATER_HOME",
     )

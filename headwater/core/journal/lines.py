@@ -32,11 +32,12 @@ def head_of(writer: str) -> bytes:
 
 def encode(head: bytes, seq: int, body: Body, plain: bytes) -> bytes:
     """The line of an event, with its newline; `plain` is the body as JSON (see `plain_json`)."""
+    now = clock.now_us()
     checked = b'%b%d,"id":"%b","t":%d%b%b' % (
         head,
         seq,
-        ids.new_id().encode(),
-        clock.now_us(),
+        ids.new_id(now).encode(),
+        now,
         _labels.get(type(body)) or _label_of(type(body)),
         plain,
     )

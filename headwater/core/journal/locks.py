@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from zlib import crc32
 
 from headwater.core.journal import descriptors
 from headwater.errors import JournalError, LockTimeout
@@ -20,10 +21,11 @@ _LONGEST_WAIT = 0.02  # seconds between two looks at a lock that is held
 class Lock:
     """A lock that is held, until `release`, the end of its `with` block, or the death of the process."""
 
-    def __init__(self, name: str, path: Path, descriptor: int) -> None:
+    def __init__(self, name: str, path: Path, descriptor: int, *, keep: bool = False) -> None:
         self.name = name
         self._path = path
         self._descriptor = descriptor
+        self._keep = keep
         descriptors.watch(self)
 
     @property
@@ -37,7 +39,8 @@ class Lock:
         if descriptor >= 0:
             # While it is still held, so that nobody can be in between; who waits on the old file looks again.
             try:
-                self._path.unlink(missing_ok=True)
+                if not self._keep:
+                    self._path.unlink(missing_ok=True)
             finally:
                 descriptors.close_descriptor(descriptor)
 
@@ -73,11 +76,11 @@ class Locks:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def try_hold(self, name: str) -> Lock | None:
+    def try_hold(self, name: str, *, among: int | None = None) -> Lock | None:
         """The lock, or None if somebody else holds it. Raises JournalError when the folder can't be written."""
-        path = self._file(name)
+        path = self._file(name, among)
         try:
-            return _take(name, path)
+            return _take(name, path, keep=among is not None)
         except OSError as error:
             raise JournalError(
                 f"the lock '{name}' can't be taken: {error.strerror or error}",
@@ -86,12 +89,16 @@ class Locks:
             ) from error
 
     @contextlib.contextmanager
-    def hold(self, name: str, *, timeout: float | None = None) -> Iterator[Lock]:
+    def hold(self, name: str, *, timeout: float | None = None, among: int | None = None) -> Iterator[Lock]:
         """Hold the lock for a `with` block, waiting for it at most `timeout` seconds (None: for ever).
+
+        For names that are many and held for a moment only, `among` says how many files stand for all names of their kind
+        (what comes before the first colon): making and removing a file costs more than a lock. Two names may share one
+        then, so nobody may hold two of them at once.
 
         Raises LockTimeout that names the process which holds it.
         """
-        lock = self._wait(name, timeout)
+        lock = self._wait(name, timeout, among)
         try:
             yield lock
         finally:
@@ -99,53 +106,63 @@ class Locks:
 
     def holder(self, name: str) -> int | None:
         """The id of the process that holds the lock, or held it last; None when that is not known."""
-        try:
-            return int(self._file(name).read_bytes())
-        except (FileNotFoundError, ValueError):
-            return None
+        return _holder(self._file(name))
 
-    def _file(self, name: str) -> Path:
+    def _file(self, name: str, among: int | None = None) -> Path:
         # Names come from users and may hold anything: only their hash becomes a file name.
-        return self._path / f"{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}.lock"
+        data = name.encode("utf-8", "surrogatepass")
+        if among is not None:
+            return self._path / f"{name.partition(':')[0]}-{crc32(data) % among}.lock"
+        return self._path / f"{hashlib.sha256(data).hexdigest()[:40]}.lock"
 
-    def _wait(self, name: str, timeout: float | None) -> Lock:
+    def _wait(self, name: str, timeout: float | None, among: int | None) -> Lock:
         # Adds up its own waits: neither a jump of the machine's clock nor a test's clock may cut them short.
-        waited, pause = 0.0, threading.Event()
+        waited = 0.0
         for look in itertools.count():
-            lock = self.try_hold(name)
+            lock = self.try_hold(name, among=among)
             if lock is not None:
                 return lock
             if timeout is not None and waited >= timeout:
                 break
             delay = min(_LONGEST_WAIT, 0.001 * 1.5 ** min(look, 20))
             delay = delay if timeout is None else min(delay, timeout - waited)
-            pause.wait(delay)
+            threading.Event().wait(delay)
             waited += delay
-        raise self._timeout(name, waited)
-
-    def _timeout(self, name: str, waited: float) -> LockTimeout:
-        holder = self.holder(name)
-        if holder is None:
-            who = "somebody else"
-        elif holder == os.getpid():
-            who = f"this process ({holder})"
-        else:
-            who = f"process {holder}"
-        return LockTimeout(
-            f"the lock '{name}' is held by {who}; waited {waited:.3g} s",
-            where=str(self._file(name)),
-            hint="wait until it is done, or stop it: the lock is freed when its process ends",
-        )
+        raise _timeout(name, self._file(name, among), waited)
 
 
-def _take(name: str, path: Path) -> Lock | None:
+def _holder(path: Path) -> int | None:
+    try:
+        return int(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _timeout(name: str, path: Path, waited: float) -> LockTimeout:
+    holder = _holder(path)
+    if holder is None:
+        who = "somebody else"
+    elif holder == os.getpid():
+        who = f"this process ({holder})"
+    else:
+        who = f"process {holder}"
+    return LockTimeout(
+        f"the lock '{name}' is held by {who}; waited {waited:.3g} s",
+        where=str(path),
+        hint="wait until it is done, or stop it: the lock is freed when its process ends",
+    )
+
+
+def _take(name: str, path: Path, *, keep: bool) -> Lock | None:
     while True:
         descriptor = descriptors.open_descriptor(path, os.O_RDWR | os.O_CREAT)
         try:
             taken = descriptors.try_lock(descriptor)
             if taken and _is_at(path, descriptor):
-                os.pwrite(descriptor, b"%-20d" % os.getpid(), 0)
-                lock = Lock(name, path, descriptor)
+                holder = b"%-20d" % os.getpid()
+                if not keep or os.pread(descriptor, len(holder), 0) != holder:
+                    os.pwrite(descriptor, holder, 0)
+                lock = Lock(name, path, descriptor, keep=keep)
                 descriptor = -1
                 return lock
         finally:

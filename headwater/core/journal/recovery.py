@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+from headwater import failpoints
 from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState, WriterClosed, WriterOpened
 from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body, Event
@@ -82,6 +83,7 @@ def _recover_segment(home: Home, writer: str, settlers: Sequence[Settler]) -> Re
         if is_closed(descriptor) or not descriptors.try_lock(descriptor) or os.fstat(descriptor).st_nlink == 0:
             return None
         # From here nobody else writes: what we see now is all there is.
+        failpoints.reach("recovery.locked")
         scan, damage = _look(descriptor, path)
         if _mend_last_newline(descriptor, scan, path):
             scan, damage = _look(descriptor, path)
@@ -90,6 +92,7 @@ def _recover_segment(home: Home, writer: str, settlers: Sequence[Settler]) -> Re
         if scan.tail:
             damage.append(scan.torn())
             os.ftruncate(descriptor, scan.offset)
+            failpoints.reach("recovery.cut")
         if scan.offset == 0:
             path.unlink(missing_ok=True)
             return Recovered(writer=writer, damage=tuple(damage))
@@ -127,10 +130,12 @@ def _settle(
         except (HeadwaterError, OSError) as error:
             failure = failure or error
     bodies = [*tasks, *settled, *runs, *([] if failure else [WriterClosed(reason="recovered")])]
+    failpoints.reach("recovery.settled")
     segment = Segment(descriptor, path, seq=_next_number(scan, events), end=scan.offset)
     if bodies:
         # One write and one sync: a kill in between leaves whole records, and the next look finds what is still missing.
         segment.write(bodies)
+    failpoints.reach("recovery.appended")
     segment.sync(segment.end)
     return Recovered(
         writer=path.stem,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from headwater import failpoints
 from headwater.core.events import RunEnded, RunStarted, WriterClosed, WriterOpened
 from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body
@@ -63,12 +64,15 @@ class Segment:
     def _born(cls, descriptor: int, unborn: Path, path: Path) -> Segment | None:
         if not descriptors.try_lock(descriptor):
             return None
+        failpoints.reach("journal.unborn")
         segment = cls(descriptor, path)
         segment.write([_opened()])
+        failpoints.reach("journal.born")
         try:
             unborn.rename(path)
         except FileNotFoundError:
             return None
+        failpoints.reach("journal.named")
         return segment
 
     def write(self, bodies: Sequence[Body]) -> int:
@@ -98,12 +102,14 @@ class Segment:
         return self.end if durable else 0
 
     def _write_all(self, data: bytes) -> None:
+        failpoints.reach("journal.append")
         try:
             written = os.write(self.descriptor, data)
             while written < len(data):
                 written += os.write(self.descriptor, data[written:])
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        failpoints.reach("journal.appended")
 
     def _find_end(self) -> None:
         # An append was interrupted: keep the whole records that it wrote (a reader may have seen them), cut the rest.
@@ -140,6 +146,7 @@ class Segment:
             try:
                 if os.fstat(self.descriptor).st_nlink == 0:
                     raise JournalError("the segment was deleted while it was in use", where=str(self.path))
+                failpoints.reach("journal.sync")
                 _sync_data(self.descriptor)
                 if first:
                     sync_folder(self.path.parent)
@@ -147,6 +154,7 @@ class Segment:
                 # After a failed sync the kernel may forget what it could not write: trying again would prove nothing.
                 self._sync_failed = True
                 raise _unwritable(self.path, error) from error
+            failpoints.reach("journal.synced")
             self._synced = max(self._synced, end)
 
     def close(self, reason: str = "exit") -> None:
@@ -154,12 +162,14 @@ class Segment:
         with self._sync_lock:
             if self.descriptor < 0:
                 return
+            failpoints.reach("journal.close")
             try:
                 with contextlib.suppress(JournalError):
                     if not self._open_runs:
                         self.write([WriterClosed(reason=reason)])
                     if self._wanted > self._synced:
                         self.sync(self._wanted)
+                failpoints.reach("journal.closed")
             finally:
                 self.free()
 

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: each partition has one outcome, the tables are as if nothing had happened, nothing is left."""
+"""A2 at any moment: a backfill is killed again and again. Each partition has one outcome, and nothing is left."""
 
 import json
 import random
@@ -14,7 +14,6 @@ from typing import Any
 
 import duckdb
 import polars as pl
-import pytest
 
 from headwater.project import Project
 from headwater.testing import project
@@ -37,46 +36,6 @@ def ingest(partition: Partition) -> pl.DataFrame:
 @materialize(totals)
 def summarise(rows: Annotated[pl.LazyFrame, raw]) -> pl.LazyFrame:
     return rows.group_by("day", "item").agg(pl.col("n").sum())
-"""
-ONE = """
-import os, signal, sys
-from pathlib import Path
-from typing import Annotated
-import polars as pl
-from headwater import Asset, check, flow, materialize
-from headwater.assets import writing
-
-x = Asset("x", at=PLACE)
-
-@materialize(x)
-def make():
-    return pl.DataFrame({"n": [int(Path("n").read_text())]})
-
-@flow
-def main():
-    make()
-
-def killing(function):
-    def replaced(*args, **kwargs):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return replaced
-
-@check(x)
-def kills_when_asked_to(df):
-    if "staged" in sys.argv and df["n"][0] == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return True
-
-if __name__ == "__main__":
-    main()
-    Path("n").write_text("1")
-    if "before" in sys.argv:
-        from headwater.materializers import duckdb, parquet
-        for materializer in (duckdb.DuckDBMaterializer, parquet.ParquetMaterializer):
-            materializer.publish = killing(materializer.publish)
-    if "after" in sys.argv:
-        writing.end = killing(writing.end)
-    main()
 """
 
 
@@ -142,7 +101,7 @@ def kill_after(folder: Path, more: int, delay: float, *arguments: str) -> None:
 
 
 def test_a_backfill_that_is_killed_again_and_again(tmp_path: Path, stress: bool) -> None:
-    days, kills = (365, 5) if stress else (60, 3)
+    days, kills = (365, 5) if stress else (24, 2)
     seed = random.SystemRandom().randrange(2**32)
     dice = random.Random(seed)
     print(f"seed {seed}")
@@ -173,43 +132,9 @@ def test_a_backfill_that_is_killed_again_and_again(tmp_path: Path, stress: bool)
         once = published(found)
         assert set(once.values()) == {1}
         assert len(once) == 2 * days
-        assert {row["state"] for row in found.reader.runs()["runs"]} == {"Completed", "Crashed"}
+        _, ended = found.reader.sql("SELECT state, count(*) FROM runs GROUP BY state ORDER BY state")
+        assert ended == [("Completed", 1), ("Crashed", kills)]
         shown = found.reader.backfill(left["id"])
         assert shown["partitions"]["completed"] == shown["partitions"]["requested"] == len(shown["outcomes"])
     with project(quiet) as found:
         assert published(found) == once
-
-
-@pytest.mark.parametrize("place", ["parquet://lake/x", "duckdb://warehouse.duckdb/main.x"])
-@pytest.mark.parametrize("moment", ["staged", "before", "after"])
-def test_a_script_that_is_killed_around_publishing(tmp_path: Path, place: str, moment: str) -> None:
-    killed_script(tmp_path, place, moment)
-    after = moment == "after"
-    with project(tmp_path) as found:
-        _, outcomes = found.reader.sql('SELECT state FROM materialization_outcomes ORDER BY "at"')
-        _, made = found.reader.sql('SELECT version FROM materializations ORDER BY "at"')
-        _, current = found.reader.sql("SELECT version FROM current_materializations")
-        assert outcomes == [("published",), ("published" if after else "discarded",)]
-        assert made[-1:] == current
-        assert [run["state"] for run in found.reader.runs()["runs"]] == ["Crashed", "Completed"]
-        assert found.projection.verify() == []
-    assert content(tmp_path, place) == [(1 if after else 0,)]
-    assert [name for name in files(tmp_path) if "staging" in name] == []
-
-
-def killed_script(folder: Path, place: str, moment: str) -> None:
-    """A script that makes an asset, and is killed while it makes it again."""
-    (folder / "one.py").write_text(f"PLACE = {place!r}\n" + ONE)
-    (folder / "n").write_text("0")
-    script = subprocess.run(
-        [sys.executable, "one.py", moment], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert script.returncode == -signal.SIGKILL, script.stderr
-    assert (folder / "n").read_text() == "1"
-
-
-def content(folder: Path, place: str) -> list[Any]:
-    if place.startswith("parquet"):
-        return pl.read_parquet(folder / "lake" / "x.parquet").rows()
-    with duckdb.connect(folder / "warehouse.duckdb", read_only=True) as connection:
-        return connection.execute("SELECT n FROM x").fetchall()
