@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from headwater.core.journal.locks import Locks
     from headwater.core.journal.writer import Writer
     from headwater.lineage.catalog import ProjectionCatalog
+    from headwater.lineage.openlineage.courier import Courier
+    from headwater.lineage.openlineage.destination import Destination
     from headwater.lineage.openlineage.exporter import Exporter
     from headwater.lineage.projection import Projection
     from headwater.lineage.reader import Reader
@@ -38,9 +40,11 @@ class Project:
     Everything is made when it is first asked for: a flow without assets imports no DuckDB until its end.
     """
 
-    def __init__(self, settings: Settings, *, create: bool = True) -> None:
+    def __init__(self, settings: Settings, *, create: bool = True, delivers: bool = True) -> None:
         self.settings = settings
         self._create = create
+        self._delivers = delivers
+        self._courier: Courier | None = None
         self._ran = False
         self._lock = threading.Lock()
 
@@ -71,7 +75,9 @@ class Project:
         """This process's writer."""
         from headwater.core.journal.writer import Writer
 
-        return Writer(self.home)
+        writer = Writer(self.home)
+        self._start_courier()
+        return writer
 
     @cached_property
     def locks(self) -> Locks:
@@ -105,7 +111,7 @@ class Project:
         # Imported when a process has died: a script that leaves nothing behind need not pay for it.
         from headwater.assets.settle import settler
 
-        return settler(self.root, self.materializer)(events)
+        return settler(self.home, self.root, self.materializer)(events)
 
     @cached_property
     def reader(self) -> Reader:
@@ -146,18 +152,40 @@ class Project:
 
     def exporter(self, file: Path) -> Exporter:
         """What appends this project's OpenLineage events to a file."""
+        from headwater.lineage.openlineage.file import FileDestination
+
+        return self._exporter(FileDestination(file))
+
+    def exporters(self) -> list[Exporter]:
+        """One for each configured OpenLineage destination: the file of the settings, then openlineage-python's.
+
+        Raises SettingsError.
+        """
+        from headwater.lineage.openlineage.configured import destinations
+
+        file = self.settings.openlineage_file
+        found = [self.exporter(self.root / file)] if file else []
+        return found + [self._exporter(one) for one in destinations(self.root)]
+
+    def _exporter(self, destination: Destination) -> Exporter:
         from headwater.core.journal.reader import Reader as JournalReader
         from headwater.lineage.openlineage.exporter import Exporter
-        from headwater.lineage.openlineage.file import FileDestination
         from headwater.lineage.openlineage.naming import job_namespace
 
-        return Exporter(
-            self.home,
-            JournalReader(self.home),
-            FileDestination(file),
-            self.locks,
-            namespace=job_namespace(self.settings.openlineage_namespace),
-        )
+        namespace = job_namespace(self.settings.openlineage_namespace)
+        return Exporter(self.home, JournalReader(self.home), destination, self.locks, namespace=namespace)
+
+    def _start_courier(self) -> None:
+        # With something to tell, that is: a process that only looks never gets here.
+        from headwater.lineage.openlineage.configured import is_configured
+
+        if self._delivers and is_configured(self.root):
+            from headwater.lineage.openlineage.courier import Courier
+            from headwater.lineage.openlineage.naming import job_namespace
+
+            namespace = job_namespace(self.settings.openlineage_namespace)
+            self._courier = Courier(self.home.path, self.root, namespace, self.settings.openlineage_drain)
+            self._courier.start()
 
     def run_ended(self) -> None:
         """Core says that a root run ended: bring the projection and the exports up to date when the process ends."""
@@ -171,14 +199,22 @@ class Project:
         atexit.unregister(self._finish)
         if "journal" in self.__dict__:
             self.journal.close()
+        if self._courier is not None:
+            self._courier.finish()
 
     def _finish(self) -> None:
         self.journal.close()
-        _quietly("the projection", lambda: self.projection.refresh(wait=0))
+        if self._projects():
+            _quietly("the projection", lambda: self.projection.refresh(wait=0))
         if self.settings.openlineage_file:
             file = self.root / self.settings.openlineage_file
             _quietly("OpenLineage", lambda: self.exporter(file).drain(self.settings.openlineage_drain))
         _keep_interruption()
+
+    def _projects(self) -> bool:
+        # A home in which no asset was made and nobody has ever looked has no projection yet. The first look makes it: plain
+        # tasks need not pay for DuckDB, which costs twice what all the rest of a small script does.
+        return "definitions" in self.__dict__ or self.home.database.exists()
 
 
 def _quietly(what: str, do: Callable[[], Any]) -> None:

@@ -52,7 +52,8 @@ def project(root: Path | None = None, clock: Clock | None = None) -> Iterator[Pr
     ['Completed']
     """
     with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
-        found = Project(settings.load(root or Path(folder), environ={}))
+        # Tests tell no catalog, whatever the environment that they run in says.
+        found = Project(settings.load(root or Path(folder), environ={}), delivers=False)
         with registry.scope(), runtime.use(found):
             if clock is None:
                 yield from _closing(found)

@@ -3,58 +3,266 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from headwater import clock
-from headwater.cli.common import COMMON, Common, open_project
-from headwater.cli.output import emit
-from headwater.errors import UsageError
+from headwater.cli.common import COMMON, Common, moment, open_project
+from headwater.cli.output import emit, instant, say
+from headwater.cli.tables import table
+from headwater.errors import ExportError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from headwater.lineage.openlineage.exporter import ExportStatus
+    from headwater.lineage.openlineage.dead import DeadLetter
+    from headwater.lineage.openlineage.exporter import Exporter, ExportStatus
+    from headwater.project import Project
+
+_FOLLOWED = 1.0
+"""Seconds between two looks of `--follow`."""
+_NONE = "set OPENLINEAGE_URL or write an openlineage.yml, as for openlineage-python, or set openlineage_file in [tool.headwater]"
 
 
-def export(*, to: Path | None = None, common: Common = COMMON) -> int:
-    """Append the events that a destination has not got yet, as OpenLineage.
+def export(
+    *,
+    to: Path | None = None,
+    follow: Annotated[bool, Parameter(negative=())] = False,
+    common: Common = COMMON,
+) -> int:
+    """Deliver the events that the destinations have not got yet, as OpenLineage.
 
     Parameters
     ----------
     to
-        A file of newline-delimited events; the configured one when it is left out.
+        A file of newline-delimited events to append to; all configured destinations when it is left out.
+    follow
+        Go on delivering what comes in, until Ctrl-C; a destination that is down is tried again when its time has come.
     """
     project = open_project()
-    configured = project.settings.openlineage_file
-    if to is None and not configured:
-        raise UsageError(
-            "no destination is configured", hint="give --to FILE, or set openlineage_file in [tool.headwater]"
-        )
-    file = to.absolute() if to is not None else project.root / configured
+    exporters = [project.exporter(to.absolute())] if to is not None else _configured(project)
+    if follow and common.json:
+        raise UsageError("--follow has no end to print a document at", hint="leave --json out, or --follow")
     project.projection.refresh()
-    count = project.exporter(file).drain(None)
-    value = {"file": str(file), "exported": count}
-    emit(value, common.json, lambda: f"{count:,} events appended to {file}")
-    return 0
+    before = [exporter.status().delivered for exporter in exporters]
+    errors = [_drained(exporter) for exporter in exporters]
+    _wake(project, errors)
+    found = [exporter.status() for exporter in exporters]
+    rows: list[dict[str, Any]] = [
+        {"destination": one.destination, "exported": one.delivered - count, "pending": one.pending, "dead": one.dead}
+        | _failure(one, error)
+        for one, count, error in zip(found, before, errors, strict=True)
+    ]
+    value = {"exported": sum(row["exported"] for row in rows), "destinations": rows}
+    emit(value, common.json, lambda: "\n".join(map(_exported, rows)))
+    if follow:
+        _follow(exporters)
+    return 1 if any(error is not None for error in errors) else 0
 
 
 def status(*, common: Common = COMMON) -> int:
-    """Show how far the configured destination is."""
+    """Show how far each destination is: what it got, what waits for it, what it refused, and when it is tried next."""
     project = open_project()
-    configured = project.settings.openlineage_file
-    found = [project.exporter(project.root / configured).status()] if configured else []
-    value = {"destinations": [_plain(one) for one in found]}
-    emit(value, common.json, lambda: _text(value))
+    rows = [_plain(exporter.status()) for exporter in project.exporters()]
+    emit({"destinations": rows}, common.json, lambda: _board(rows))
     return 0
 
 
+def dead(*, to: str | None = None, common: Common = COMMON) -> int:
+    """List the dead letters: the events that a destination refused for good, and why.
+
+    Parameters
+    ----------
+    to
+        Only those of this destination: a part of its name is enough.
+    """
+    exporters = _chosen(open_project(), to)
+    rows = [_letter(exporter, letter) for exporter in exporters for letter in exporter.dead()]
+    headers = ("refused", "event", "job", "run", "destination", "reason")
+    cells = [[instant(row["at"]), *(row[name] for name in headers[1:])] for row in rows]
+    emit({"dead": rows}, common.json, lambda: table(headers, cells, spare=("run",)) if rows else "no dead letters")
+    return 0
+
+
+def replay(
+    *,
+    to: str | None = None,
+    all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    since: str | None = None,
+    run: str | None = None,
+    common: Common = COMMON,
+) -> int:
+    """Deliver again: the dead letters, or with an option what was delivered before.
+
+    Parameters
+    ----------
+    to
+        Only to this destination: a part of its name is enough.
+    all_
+        Everything from the journal's beginning.
+    since
+        Events from this time on.
+    run
+        The events of one run, of its materializations and of the runs within it; the beginning of its id is enough.
+    """
+    if sum((all_, since is not None, run is not None)) > 1:
+        raise UsageError(
+            "--all, --since and --run exclude each other", hint="give one of them, or none for dead letters"
+        )
+    begin = None if since is None else clock.rfc3339(moment(since, "--since"))
+    project = open_project()
+    rows, failed = [], False
+    for exporter in _chosen(project, to):
+        before = exporter.status().delivered
+        error = None
+        try:
+            _replayed(exporter, all_, begin, run)
+        except ExportError as found:
+            error = found
+            say(f"{exporter.destination}: {found}")
+        after = exporter.status()
+        failed = failed or error is not None or (not (all_ or begin or run) and after.dead > 0)
+        rows.append({"destination": after.destination, "replayed": after.delivered - before, "dead": after.dead})
+        _wake(project, [error])
+    emit({"destinations": rows}, common.json, lambda: "\n".join(_again(row) for row in rows))
+    return 1 if failed else 0
+
+
+def _replayed(exporter: Exporter, everything: bool, begin: str | None, run: str | None) -> None:
+    if everything:
+        exporter.restart()
+        exporter.drain()
+    elif begin is not None:
+        exporter.redeliver(lambda event: event["eventTime"] >= begin)
+    elif run is not None:
+        exporter.redeliver(lambda event: any(one.startswith(run) for one in _runs(event)))
+    else:
+        exporter.replay()
+
+
+def _runs(event: dict[str, Any]) -> set[str]:
+    parent = event["run"]["facets"].get("parent")
+    above = (parent["run"]["runId"], parent["root"]["run"]["runId"]) if parent else ()
+    return {event["run"]["runId"], *above}
+
+
+def _configured(project: Project) -> Sequence[Exporter]:
+    found = project.exporters()
+    if not found:
+        raise UsageError("no destination is configured", hint=f"give --to FILE, or {_NONE}")
+    return found
+
+
+def _chosen(project: Project, to: str | None) -> Sequence[Exporter]:
+    found = _configured(project)
+    if to is None:
+        return found
+    named = {str(exporter.destination): exporter for exporter in found}
+    chosen = [named[to]] if to in named else [exporter for name, exporter in named.items() if to in name]
+    if not chosen:
+        raise UnknownNameError.of("destination", to, named)
+    return chosen
+
+
+def _drained(exporter: Exporter) -> ExportError | None:
+    """Deliver all that waits; the error when the destination can't take it. One that is down holds up no other."""
+    try:
+        exporter.drain()
+    except ExportError as error:
+        say(f"{exporter.destination}: {error}")
+        return error
+    return None
+
+
+def _follow(exporters: Sequence[Exporter]) -> None:
+    told: dict[str, str] = {}
+    while True:
+        for exporter in exporters:
+            name = str(exporter.destination)
+            try:
+                count = exporter.drain(patient=True)
+            except ExportError as error:
+                if told.get(name) != error.message:
+                    say(f"{name}: {error}")
+                told[name] = error.message
+                continue
+            if count:
+                told.pop(name, None)
+                say(f"{name}: {count:,} delivered")
+        clock.sleep(_FOLLOWED)
+
+
+def _wake(project: Project, errors: Sequence[ExportError | None]) -> None:
+    if None in errors:
+        from headwater.lineage.openlineage.courier import wake
+
+        wake(project.home)
+
+
+def _failure(found: ExportStatus, error: ExportError | None) -> dict[str, Any]:
+    if error is None:
+        return {"error": None, "next_try": None}
+    return {"error": error.message, "next_try": _moment(found.next_try)}
+
+
 def _plain(found: ExportStatus) -> dict[str, Any]:
-    return {**dataclasses.asdict(found), "at": None if found.at is None else clock.rfc3339(found.at)}
+    return {**dataclasses.asdict(found), "at": _moment(found.at), "next_try": _moment(found.next_try)}
 
 
-def _text(value: Mapping[str, Any]) -> str:
-    lines = [
-        f"{row['destination']}: {row['delivered']:,} delivered, {row['pending']:,} pending"
-        for row in value["destinations"]
+def _moment(us: int | None) -> str | None:
+    return None if us is None else clock.rfc3339(us)
+
+
+def _exported(row: dict[str, Any]) -> str:
+    parts = [f"{_events(row['exported'])} delivered to {row['destination']}"]
+    if row["pending"]:
+        parts.append(f"{row['pending']:,} wait" + ("" if row["error"] else " (another process is delivering)"))
+    if row["dead"]:
+        parts.append(f"{row['dead']:,} refused: see headwater openlineage dead")
+    return ", ".join(parts)
+
+
+def _again(row: dict[str, Any]) -> str:
+    left = f", dead letters left: {row['dead']:,}" if row["dead"] else ""
+    return f"{_events(row['replayed'])} delivered again to {row['destination']}{left}"
+
+
+def _events(count: int) -> str:
+    return f"{count:,} event" + ("" if count == 1 else "s")
+
+
+def _board(rows: Sequence[dict[str, Any]]) -> str:
+    if not rows:
+        return f"no destination is configured\n  hint: {_NONE}"
+    headers = ("destination", "delivered", "pending", "dead", "last", "next try", "last error")
+    cells = [
+        [
+            row["destination"],
+            row["delivered"],
+            row["pending"],
+            row["dead"],
+            instant(row["at"]),
+            instant(row["next_try"]),
+            row["error"],
+        ]
+        for row in rows
     ]
-    return "\n".join(lines) or "no destination is configured"
+    return table(headers, cells, numbers=("delivered", "pending", "dead"), spare=("last",))
+
+
+def _letter(exporter: Exporter, letter: DeadLetter) -> dict[str, Any]:
+    import json
+
+    event = json.loads(letter.event) if letter.event else None
+    return {
+        "destination": str(exporter.destination),
+        "id": letter.id,
+        "at": clock.rfc3339(letter.at),
+        "reason": letter.reason,
+        "status": letter.status,
+        "event": event and event["eventType"],
+        "job": event and event["job"]["name"],
+        "run": event and event["run"]["runId"],
+        "body": event or letter.line,
+    }

@@ -40,6 +40,14 @@ DELAYS = AssetRef(
 SOURCE = SourceCode(file="flows/nightly.py", line=12, name="summarise", hash="9f86d081")
 
 
+def without_empty(value: Any) -> Any:
+    """A value without the empty objects and lists in it, which the official client writes and we leave out."""
+    if isinstance(value, dict):
+        found = {key: without_empty(item) for key, item in value.items()}
+        return {key: item for key, item in found.items() if item not in ({}, [])}
+    return [without_empty(item) for item in value] if isinstance(value, list) else value
+
+
 def event(body: Body, *, seq: int = 0, time: int = NOON) -> Event:
     """The body as it is read back from the journal."""
     return Event(

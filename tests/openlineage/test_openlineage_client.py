@@ -21,18 +21,11 @@ RUN = ids.new_id()
 
 def serialised(event: v2.RunEvent) -> Any:
     """The official event as plain values; the empty objects and lists that the client writes we leave out."""
-    return _without_empty(Serde.to_dict(event))
-
-
-def _without_empty(value: Any) -> Any:
-    if isinstance(value, dict):
-        found = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in found.items() if item not in ({}, [])}
-    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+    return cases.without_empty(Serde.to_dict(event))
 
 
 def ours(body: Any) -> Any:
-    return _without_empty(translate(cases.event(body)))
+    return cases.without_empty(translate(cases.event(body)))
 
 
 def run_facets(**more: Any) -> dict[str, Any]:

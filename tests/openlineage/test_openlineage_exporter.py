@@ -25,8 +25,10 @@ from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.writer import Writer
 from headwater.errors import ExportError, FormatError
+from headwater.lineage.openlineage import delivery as delivery_module
 from headwater.lineage.openlineage import exporter as exporter_module
 from headwater.lineage.openlineage.cursor import CursorFile
+from headwater.lineage.openlineage.destination import Receipt
 from headwater.lineage.openlineage.exporter import Exporter
 from headwater.lineage.openlineage.file import FileDestination
 from headwater.lineage.openlineage.translate import translate
@@ -71,7 +73,7 @@ def place(tmp_path: Path) -> Place:
 def small_pieces(size: int = 2) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exporter_module, "_LINES", size)
-        patch.setattr(exporter_module, "_EVENTS", size)
+        patch.setattr(delivery_module, "_EVENTS", size)
         yield
 
 
@@ -243,7 +245,7 @@ class _Mortal(FileDestination):
         super().__init__(path)
         self._deaths = deaths
 
-    def deliver(self, events: Sequence[bytes]) -> int:
+    def deliver(self, events: Sequence[bytes], seconds: float | None = None) -> Receipt:
         part = self._deaths.pop() if self._deaths else 2.0
         if part > 1:
             return super().deliver(events)
@@ -284,7 +286,7 @@ from pathlib import Path
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
-from headwater.lineage.openlineage import cursor, exporter
+from headwater.lineage.openlineage import cursor, delivery, exporter
 from headwater.lineage.openlineage.file import FileDestination
 
 save, count = cursor.CursorFile.save, 0
@@ -295,7 +297,7 @@ def dying(self, found):
     count += 1
     save(self, found)
 cursor.CursorFile.save = dying
-exporter._LINES = exporter._EVENTS = 2
+exporter._LINES = delivery._EVENTS = 2
 home = Home(Path({str(place.home.path)!r}))
 exporter.Exporter(home, Reader(home), FileDestination({str(place.file)!r}), Locks(home.locks)).drain()
 """

@@ -7,8 +7,10 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from headwater import failpoints
 from headwater.core.journal.home import Home, sync_folder
 from headwater.core.journal.reader import Position
 from headwater.errors import ExportError, FormatError
@@ -38,6 +40,12 @@ class Cursor:
     delivered: int = 0
     at: int | None = None
     """When it last got something; microseconds since the epoch."""
+    failures: int = 0
+    """So many times in a row it could not take anything."""
+    error: str | None = None
+    """Why not, the last time."""
+    next_try: int | None = None
+    """Until when it is left alone for that; microseconds since the epoch."""
 
     def passed(self, steps: Iterable[Step]) -> Cursor:
         """The cursor behind these steps.
@@ -64,6 +72,9 @@ class Cursor:
             "finished": sorted(self.finished),
             "delivered": self.delivered,
             "at": self.at,
+            "failures": self.failures,
+            "error": self.error,
+            "next_try": self.next_try,
         }
 
 
@@ -80,6 +91,10 @@ def cursor_from_json(value: Mapping[str, Any]) -> Cursor:
         finished=frozenset(value["finished"]),
         delivered=value["delivered"],
         at=value["at"],
+        # Homes from before there were destinations that can be down have none of these.
+        failures=value.get("failures", 0),
+        error=value.get("error"),
+        next_try=value.get("next_try"),
     )
 
 
@@ -104,7 +119,7 @@ class CursorFile:
     def save(self, cursor: Cursor) -> None:
         """Replace the file, durably. Raises ExportError."""
         try:
-            self._save(json.dumps(cursor.to_json(), separators=(",", ":")).encode())
+            replace_whole(self.path, json.dumps(cursor.to_json(), separators=(",", ":")).encode())
         except OSError as error:
             raise ExportError(
                 f"the position of an export can't be saved: {error.strerror or error}",
@@ -112,22 +127,31 @@ class CursorFile:
                 hint="free space or make the home writable; nothing is lost, the next export goes on from here",
             ) from error
 
-    def _save(self, data: bytes) -> None:
-        folder = self.path.parent
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700, exist_ok=True)
-            sync_folder(folder.parent)
-        draft = self.path.with_suffix(".tmp")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
-        sync_folder(folder)
-
     def _unreadable(self, why: str) -> FormatError:
         return FormatError(
             f"the position of an export can't be read: {why}",
             where=str(self.path),
             hint="remove this file and what was exported, to export everything again",
         )
+
+
+def replace_whole(path: Path, data: bytes) -> None:
+    """Put a file of the home's openlineage folder in the place of the one before it, durably."""
+    folder = path.parent
+    make_folder(folder)
+    draft = path.with_suffix(".tmp")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    failpoints.reach("outbox.draft")
+    draft.replace(path)
+    failpoints.reach("outbox.saved")
+    sync_folder(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the home's openlineage folder, which only its owner may look into."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(folder.parent)

@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from headwater import clock
 from headwater.core.journal.home import Home
-from headwater.core.journal.locks import Locks
+from headwater.core.journal.locks import Lock, Locks
 from headwater.core.journal.reader import Batch, Position, Reader, decode
+from headwater.errors import ExportError
 from headwater.lineage.openlineage.cursor import Cursor, CursorFile, Step
-from headwater.lineage.openlineage.translate import TRANSLATORS, translate
+from headwater.lineage.openlineage.dead import DeadLetter, DeadLetters, letter_of
+from headwater.lineage.openlineage.delivery import Delivery
+from headwater.lineage.openlineage.destination import Destination, Refusal
+from headwater.lineage.openlineage.translate import TRANSLATORS, OpenLineageEvent, translate
 
 _LINES = 100
-"""So many lines of the journal between two looks at the clock."""
-_EVENTS = 1_000
-"""So many events, about, are delivered at once: each delivery costs a few syncs."""
+"""So many lines of the journal, at most, between two looks at the clock."""
 _KINDS = frozenset(kind.encode() for kind in TRANSLATORS)
-
-
-class Destination(Protocol):
-    """Where events go."""
-
-    @property
-    def id(self) -> str:
-        """What tells it from other destinations: safe as the name of a file."""
-        ...
-
-    def open(self, mark: int | None) -> int:
-        """Be ready to go on at a mark (None: the first time). Answers with another one if that place is gone."""
-        ...
-
-    def deliver(self, events: Sequence[bytes]) -> int:
-        """Take events, serialised, in their order. What was taken is durable on return, and the new mark stands for it."""
-        ...
-
-    def close(self) -> None:
-        """Let go; `open` may follow."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportStatus:
-    """How a destination is doing: events delivered in all, events that wait, when it last got some (µs, or None)."""
+    """How a destination is doing: events delivered in all, events that wait, events that it refused (dead letters).
+
+    `at` is when it last got something, `error` why it took nothing the last time, `next_try` until when it is left alone
+    for that; times are µs since the epoch, or None. `position` gives the next number of each writer that may still write.
+    """
 
     destination: str
     delivered: int
     pending: int
+    dead: int
     at: int | None
+    error: str | None
+    next_try: int | None
+    position: Mapping[str, int]
 
 
 class Exporter:
@@ -61,118 +49,174 @@ class Exporter:
     def __init__(
         self, home: Home, reader: Reader, destination: Destination, locks: Locks, *, namespace: str = ""
     ) -> None:
+        self.destination = destination
         self._reader = reader
-        self._destination = destination
         self._locks = locks
         self._namespace = namespace
         self._file = CursorFile(home, destination.id)
+        self._dead = DeadLetters(home, destination.id)
 
-    def drain(self, deadline: float | None = None) -> int:
+    def drain(self, deadline: float | None = None, *, patient: bool = False) -> int:
         """Deliver what is new, for so many seconds at most (None: all of it); answers how many events went out.
 
-        Nothing is delivered while another exporter of the same destination is at work. What is left when the time is up
-        goes with the next call, from whichever process. Raises ExportError when the destination can't take events.
+        Nothing is delivered while another exporter of the same destination is at work, nor, when `patient`, before the
+        destination's next try is due. What is left when the time is up goes with the next call, from whichever process.
+        An event that is refused for good is parked among the dead letters, and the rest goes on. Raises ExportError when
+        the destination can't take events now; its next try is then later.
         """
-        lock = self._locks.try_hold(f"openlineage:{self._destination.id}")
+        if patient and self.resting_until() is not None:
+            return 0
+        lock = self._lock()
         if lock is None:
             return 0
-        with lock:
-            until = None if deadline is None else clock.now_us() + int(deadline * 1_000_000)
-            delivery = _Delivery(self._destination, self._file)
+        with lock, self._delivery(deadline) as delivery:
+            for lines, step in self._ahead(delivery.cursor):
+                self._hand_over(delivery, lines, step)
+                if delivery.is_late():
+                    break
+            delivery.finish()
+            return delivery.delivered
+
+    def resting_until(self) -> int | None:
+        """Until when the destination is left alone because it could take nothing; None when it may be tried now."""
+        due = self._file.load().next_try
+        return due if due is not None and due > clock.now_us() else None
+
+    def restart(self) -> None:
+        """Take the position back to the journal's beginning: everything goes out again with the next drain."""
+        with self._held():
+            cursor = self._file.load()
+            self._file.save(Cursor(mark=cursor.mark, delivered=cursor.delivered, at=cursor.at))
+
+    def redeliver(self, wanted: Callable[[OpenLineageEvent], bool]) -> int:
+        """Deliver again, from the whole journal, the events that are wanted; answers how many. Raises ExportError."""
+        with self._held(), self._delivery() as delivery:
+            for batch in self._reader.read():
+                for line in filter(_speaks, batch.lines):
+                    self._hand_over(delivery, [line], None, wanted)
+            delivery.finish()
+            return delivery.delivered
+
+    def replay(self) -> int:
+        """Deliver the dead letters again; answers how many were taken. Those that are refused again stay.
+
+        Raises ExportError when the destination can't take events now: what it did not take stays.
+        """
+        with self._held(), self._delivery() as delivery:
+            left = {letter.id: letter for letter in self._dead.load()}
             try:
-                for lines, step in self._ahead(delivery.resume()):
-                    delivery.add([event for line in lines for event in self._translated(line)], step)
-                    if until is not None and clock.now_us() >= until:
-                        break
-                return delivery.finish()
+                for letter in list(left.values()):
+                    answer = self._once_more(delivery, letter)
+                    del left[letter.id]
+                    if answer is not None:
+                        left[answer.id] = answer
             finally:
-                self._destination.close()
+                self._dead.replace(left.values())
+            return delivery.delivered
+
+    def dead(self) -> list[DeadLetter]:
+        """What the destination refused for good, the oldest first."""
+        return self._dead.load()
 
     def status(self) -> ExportStatus:
         """How many events went out, and how many wait. Reads the journal from the position on, and changes nothing."""
         cursor = self._file.load()
-        pending = sum(len(self._translated(line)) for lines, _ in self._ahead(cursor) for line in lines)
         return ExportStatus(
-            destination=str(self._destination), delivered=cursor.delivered, pending=pending, at=cursor.at
+            destination=str(self.destination),
+            delivered=cursor.delivered,
+            pending=sum(self._says(line) for lines, _ in self._ahead(cursor) for line in lines),
+            dead=len(self._dead.load()),
+            at=cursor.at,
+            error=cursor.error,
+            next_try=cursor.next_try,
+            position={writer: position.seq for writer, position in cursor.positions.items()},
         )
 
+    def _lock(self) -> Lock | None:
+        return self._locks.try_hold(f"openlineage:{self.destination.id}")
+
+    def _held(self) -> Lock:
+        lock = self._lock()
+        if lock is None:
+            raise ExportError(
+                "another process is delivering to this destination",
+                where=str(self.destination),
+                hint="try again when it is done",
+            )
+        return lock
+
+    def _delivery(self, seconds: float | None = None) -> Delivery:
+        return Delivery(self.destination, self._file, self._dead, seconds)
+
     def _ahead(self, cursor: Cursor) -> Iterator[tuple[Sequence[bytes], Step]]:
-        """What is new, a few lines at a time, each with the step that they are."""
+        """What is new, a few lines at a time, each with the step that they are; only lines that say something to a catalog."""
         for batch in self._reader.read(cursor.positions, skip=cursor.finished):
             yield from _pieces(batch)
 
-    def _translated(self, line: bytes) -> Sequence[bytes]:
-        if _kind(line) not in _KINDS:
-            return ()
+    def _hand_over(
+        self,
+        delivery: Delivery,
+        lines: Sequence[bytes],
+        step: Step | None,
+        wanted: Callable[[OpenLineageEvent], bool] = lambda event: True,
+    ) -> None:
+        events: list[bytes | DeadLetter] = []
+        for line in lines:
+            try:
+                event = self._translated(line, wanted)
+            except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
+                events.append(letter_of(_untold(error), line=line))
+                continue
+            if event is not None:
+                events.append(event)
+        delivery.add(events, step)
+
+    def _once_more(self, delivery: Delivery, letter: DeadLetter) -> DeadLetter | None:
+        """What is left of a dead letter after another try; None when the event was taken."""
+        event = None if letter.event is None else letter.event.encode("utf-8", "surrogateescape")
+        if event is None:
+            try:
+                event = self._translated((letter.line or "").encode("utf-8", "surrogateescape"))
+            except Exception as error:  # noqa: BLE001 - as when it was parked
+                return dataclasses.replace(letter, reason=_untold(error).reason, at=clock.now_us())
+        refusal = None if event is None else delivery.send(event)
+        return None if event is None or refusal is None else letter_of(refusal, event=event)
+
+    def _says(self, line: bytes) -> bool:
+        try:
+            return self._translated(line) is not None
+        except Exception:  # noqa: BLE001 - it waits to be parked
+            return True
+
+    def _translated(self, line: bytes, wanted: Callable[[OpenLineageEvent], bool] = lambda event: True) -> bytes | None:
         import orjson
 
         event = translate(decode(line), namespace=self._namespace)
-        return () if event is None else (orjson.dumps(event),)
+        return None if event is None or not wanted(event) else orjson.dumps(event)
 
 
-class _Delivery:
-    """One drain: gathers events, delivers them in pieces, and saves the cursor behind each."""
-
-    def __init__(self, destination: Destination, file: CursorFile) -> None:
-        self._destination = destination
-        self._file = file
-        self._cursor = Cursor()
-        self._events: list[bytes] = []
-        self._steps: list[Step] = []
-        self._delivered = 0
-
-    def resume(self) -> Cursor:
-        """Open the destination; answers with the cursor to go on from."""
-        self._cursor = self._file.load()
-        mark = self._destination.open(self._cursor.mark)
-        if mark != self._cursor.mark:
-            # Saved before anything is delivered: a destination whose first delivery was cut short knows where it began.
-            self._cursor = Cursor(mark=mark)
-            self._file.save(self._cursor)
-        return self._cursor
-
-    def add(self, events: Sequence[bytes], step: Step) -> None:
-        """Take events in, and the step behind them; every so often they are delivered."""
-        self._events.extend(events)
-        self._steps.append(step)
-        if len(self._events) >= _EVENTS:
-            self._flush()
-
-    def finish(self) -> int:
-        """Deliver the rest; answers how many events went out in all."""
-        if self._steps:
-            self._flush()
-        return self._delivered
-
-    def _flush(self) -> None:
-        cursor = self._cursor.passed(self._steps)
-        if self._events:
-            mark = self._destination.deliver(self._events)
-            count = len(self._events)
-            cursor = dataclasses.replace(cursor, mark=mark, delivered=cursor.delivered + count, at=clock.now_us())
-            self._delivered += count
-        self._file.save(cursor)
-        self._cursor = cursor
-        self._events.clear()
-        self._steps.clear()
+def _untold(error: Exception) -> Refusal:
+    return Refusal(reason=f"it can't be told as an OpenLineage event: {type(error).__name__}: {error}")
 
 
 def _pieces(batch: Batch) -> Iterator[tuple[Sequence[bytes], Step]]:
-    """A batch a few lines at a time, each with the step that it is."""
+    """A batch a few lines at a time, each with the step that it is: one line at most that says something to a catalog."""
     whole = Step(batch.writer, batch.position, batch.closed)
-    if batch.damage or len(batch.lines) <= _LINES:
+    if batch.damage or not batch.lines:
         # With damage, the lines alone do not say how many bytes lie between them.
-        yield batch.lines, whole
+        yield [line for line in batch.lines if _speaks(line)], whole
         return
     offset = batch.position.offset - sum(len(line) + 1 for line in batch.lines)
-    for start in range(0, len(batch.lines), _LINES):
-        lines = batch.lines[start : start + _LINES]
-        offset += sum(len(line) + 1 for line in lines)
-        seq = batch.first_seq + start + len(lines)
-        yield lines, whole if seq == batch.position.seq else Step(batch.writer, Position(seq, offset), False)
+    last = len(batch.lines)
+    for number, line in enumerate(batch.lines, 1):
+        offset += len(line) + 1
+        speaks = _speaks(line)
+        if speaks or number == last or number % _LINES == 0:
+            step = Step(batch.writer, Position(batch.first_seq + number, offset), False)
+            yield [line] * speaks, whole if number == last else step
 
 
-def _kind(line: bytes) -> bytes:
+def _speaks(line: bytes) -> bool:
     # Most lines say nothing to a catalog: telling so costs a search instead of a decoding.
     start = line.find(b'"k":"') + 5
-    return line[start : line.find(b'"', start)]
+    return line[start : line.find(b'"', start)] in _KINDS

@@ -11,6 +11,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -69,8 +70,9 @@ def processing_engine() -> Facet:
     return {**_PROCESSING_ENGINE, "name": "Headwater", "version": version, "openlineageAdapterVersion": version}
 
 
+@functools.lru_cache(maxsize=1024)
 def nominal_time(start: int | None, end: int | None) -> Facet | None:
-    """The window that a run is for, from microseconds since the epoch; none without a start."""
+    """The window that a run is for, from microseconds since the epoch; none without a start. Shared between events."""
     if start is None:
         return None
     facet = {**_NOMINAL_TIME, "nominalStartTime": clock.rfc3339(start)}
@@ -79,8 +81,9 @@ def nominal_time(start: int | None, end: int | None) -> Facet | None:
     return facet
 
 
+@functools.lru_cache(maxsize=1024)
 def parent(namespace: str, run: tuple[str, str], root: tuple[str, str]) -> Facet:
-    """The parent and the root of a run, each as (runId, job name)."""
+    """The parent and the root of a run, each as (runId, job name). Shared between events."""
     return {
         **_PARENT,
         "run": {"runId": run[0]},
@@ -103,8 +106,9 @@ def error_message(error: Plain | None) -> Facet | None:
 # Jobs
 
 
+@functools.cache
 def job_type(kind: str) -> Facet:
-    """Batch, ours, and what kind of job: FLOW, BACKFILL, MATERIALIZE or TASK."""
+    """Batch, ours, and what kind of job: FLOW, BACKFILL, MATERIALIZE or TASK. Shared between events."""
     return {**_JOB_TYPE, "processingType": "BATCH", "integration": INTEGRATION, "jobType": kind}
 
 
@@ -116,8 +120,13 @@ def source_code_location(source: Plain | None) -> Facet | None:
     """
     if source is None:
         return None
-    url = f"file:{_quoted(('//' if source['file'].startswith('/') else '') + source['file'])}#L{source['line']}"
-    return {**_SOURCE_CODE_LOCATION, "type": "file", "url": url, "path": source["file"], "version": source["hash"]}
+    return _code_at(source["file"], source["line"], source["hash"])
+
+
+@functools.lru_cache(maxsize=1024)
+def _code_at(file: str, line: int, hashed: str) -> Facet:
+    url = f"file:{_quoted(('//' if file.startswith('/') else '') + file)}#L{line}"
+    return {**_SOURCE_CODE_LOCATION, "type": "file", "url": url, "path": file, "version": hashed}
 
 
 def sql(query: str | None, kind: str) -> Facet | None:
@@ -225,31 +234,47 @@ def column_lineage(edges: Sequence[Plain], unknown: Sequence[Plain]) -> Facet | 
     blind = {column["column"] for column in unknown}
     if None in blind or not edges:
         return None
-    whole: dict[tuple[str, ...], Facet] = {}
-    fields: dict[str, dict[tuple[str, ...], Facet]] = {}
-    for edge in edges:
-        column = edge["column"]
-        if column is None:
-            _add(whole, edge)
-        elif column not in blind:
-            _add(fields.setdefault(column, {}), edge)
-    if not fields and not whole:
+    found: dict[str | None, list[Facet]] = {}
+    places: dict[tuple[str | None, str, str, str], int] = {}
+    for column, namespace, name, source, kind, subtype in map(_EDGE, edges):
+        if column in blind:
+            continue
+        sources = found.get(column)
+        if sources is None:
+            found[column] = [_field(namespace, name, source, kind, subtype)]
+            continue
+        if len(sources) == 1:
+            first = sources[0]
+            places[column, first["namespace"], first["name"], first["field"]] = 0
+        place = places.setdefault((column, namespace, name, source), len(sources))
+        if place == len(sources):
+            sources.append(_field(namespace, name, source, kind, subtype))
+        else:
+            sources[place] = _transformed(sources[place], kind, subtype)
+    if not found:
         return None
-    made = {column: {"inputFields": list(sources.values())} for column, sources in fields.items()}
-    facet = {**_COLUMN_LINEAGE, "fields": made}
-    if whole:
-        facet["dataset"] = list(whole.values())
+    whole = found.pop(None, None)
+    facet = {**_COLUMN_LINEAGE, "fields": {column: {"inputFields": sources} for column, sources in found.items()}}
+    if whole is not None:
+        facet["dataset"] = whole
     return facet
 
 
-def _add(sources: dict[tuple[str, ...], Facet], edge: Plain) -> None:
-    transformation = {"type": edge["type"], "subtype": edge["subtype"]}
-    key = (edge["source_namespace"], edge["source_dataset"], edge["source_column"])
-    found = sources.get(key)
-    if found is None:
-        sources[key] = {"namespace": key[0], "name": key[1], "field": key[2], "transformations": [transformation]}
-    elif transformation not in found["transformations"]:
-        found["transformations"].append(transformation)
+_EDGE = itemgetter("column", "source_namespace", "source_dataset", "source_column", "type", "subtype")
+
+
+@functools.lru_cache(maxsize=16_384)
+def _field(namespace: str, name: str, column: str, kind: str, subtype: str) -> Facet:
+    """A column that another one was made of. The tables of a project have few: shared between events."""
+    transformation = {"type": kind, "subtype": subtype}
+    return {"namespace": namespace, "name": name, "field": column, "transformations": [transformation]}
+
+
+def _transformed(field: Facet, kind: str, subtype: str) -> Facet:
+    """A column that was also used in another way."""
+    transformation = {"type": kind, "subtype": subtype}
+    known = field["transformations"]
+    return field if transformation in known else {**field, "transformations": [*known, transformation]}
 
 
 def _quoted(text: str) -> str:

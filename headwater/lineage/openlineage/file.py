@@ -9,6 +9,7 @@ from pathlib import Path
 from headwater import ids
 from headwater.core.journal.home import sync_folder
 from headwater.errors import ExportError
+from headwater.lineage.openlineage.destination import Receipt
 
 
 class FileDestination:
@@ -70,8 +71,8 @@ class FileDestination:
             self._end = mark
         return mark
 
-    def deliver(self, events: Sequence[bytes]) -> int:
-        """Append events, durably; answers with the new mark. Raises ExportError."""
+    def deliver(self, events: Sequence[bytes], seconds: float | None = None) -> Receipt:
+        """Append all events, durably. Raises ExportError."""
         data = memoryview(b"".join([event + b"\n" for event in events]))
         try:
             while data:
@@ -81,7 +82,7 @@ class FileDestination:
             os.fsync(self._descriptor)
         except OSError as error:
             raise self._unwritable(error) from error
-        return self._end
+        return Receipt(taken=len(events), mark=self._end)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from headwater import clock
@@ -211,9 +212,12 @@ def _input_datasets(inputs: Iterable[Plain], edges: Iterable[Plain]) -> dict[Sou
     read: dict[Source, list[Plain]] = {}
     for found in inputs:
         read.setdefault((found["namespace"], found["dataset"]), []).append(found)
-    for edge in edges:
-        read.setdefault((edge["source_namespace"], edge["source_dataset"]), [])
+    for source in dict.fromkeys(map(_SOURCE, edges)):
+        read.setdefault(source, [])
     return {source: _input_dataset(source, found) for source, found in read.items()}
+
+
+_SOURCE = itemgetter("source_namespace", "source_dataset")
 
 
 def _input_dataset(source: Source, read: Iterable[Plain]) -> Facet:
