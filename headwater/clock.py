@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_NAIVE = datetime(1970, 1, 1)
 
 
 class Clock(Protocol):
@@ -121,7 +122,7 @@ def rfc3339(us: int) -> str:
     >>> rfc3339(0)
     '1970-01-01T00:00:00.000000Z'
     """
-    return from_us(us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (_EPOCH_NAIVE + timedelta(microseconds=us)).isoformat(timespec="microseconds") + "Z"
 
 
 @contextmanager

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from headwater.assets.partitions import PartitionsDefinition
 
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class AssetInput:
     """An asset as an input, with the partitions of it that are read: what `flights.window(-6, 0)` gives."""
@@ -57,14 +60,24 @@ class Asset:
 
     def __post_init__(self) -> None:
         _check_name(self.name)
+        _check_type(self, "at", str, 'at="parquet://lake/x"')
         parse_uri(self.at, where=f"asset '{self.name}'")
+        if self.partitions is not None:
+            from headwater.assets.partitions import PartitionsDefinition
+
+            _check_type(self, "partitions", PartitionsDefinition, 'partitions=DailyPartitions("2024-01-01")')
+        if self.freshness is not None:
+            from headwater.assets.freshness import Freshness
+
+            _check_type(self, "freshness", Freshness, 'freshness=Freshness(max_lag="26h")')
         if isinstance(self.owners, str):
             raise DefinitionError(
                 f"owners of asset '{self.name}' must be a list", hint=f"write owners=[{self.owners!r}]"
             )
         object.__setattr__(self, "owners", tuple(self.owners))
-        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)))
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)) if self.tags else _NONE)
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)) if self.options else _NONE)
+        _check_texts(self)
         registry.current().add_asset(self, module=_module_of_caller())
 
     def __repr__(self) -> str:
@@ -122,17 +135,47 @@ def as_asset(value: Asset | str) -> Asset:
     )
 
 
+def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:
+    value = getattr(asset, name)
+    if not isinstance(value, wanted):
+        raise DefinitionError(
+            f"{name} of the asset '{asset.name}' can't be {value!r}", where="Asset(…)", hint=f"write {example}"
+        )
+
+
+def _check_texts(asset: Asset) -> None:
+    """Owners, tags and the description are texts that can be stored: they go to the journal and to catalogs."""
+    texts = [*asset.owners, *asset.tags, *asset.tags.values(), asset.description or ""]
+    for text in texts:
+        if not isinstance(text, str) or any("\ud800" <= char <= "\udfff" for char in text):
+            raise DefinitionError(
+                f"the asset '{asset.name}' has an owner, a tag or a description that is no text: {text!a}"[:300],
+                hint="write texts, without halves of characters",
+            )
+
+
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not name:
-        raise DefinitionError(f"an asset's name must be a text that is not empty, got {name!r}")
+        raise DefinitionError(f"an asset's name must be a text that is not empty, got {name!r}", hint=_PLAIN)
+    problem = _problem_of(name)
+    if problem is not None:
+        raise DefinitionError(f"an asset can't be named {name[:60]!a}: {problem}", hint=_PLAIN)
+
+
+_PLAIN = "use a plain word such as 'orders'"
+
+
+def _problem_of(name: str) -> str | None:
     hostile = [char for char in name if not char.isprintable()]
-    if hostile or len(name) > 255 or name != name.strip() or name[0] in "-+@" or "@" in name:
-        problem = (
-            f"it holds {hostile[0]!r}" if hostile else "more than 255 characters, outer spaces, '@' or a first - or +"
-        )
-        raise DefinitionError(
-            f"an asset can't be named {name[:60]!r}: {problem}", hint="use a plain word such as 'orders'"
-        )
+    if hostile:
+        return f"it holds {hostile[0]!a}"
+    if len(name) > 255:
+        return f"it has {len(name):,} characters, more than 255"
+    if name != name.strip():
+        return "it begins or ends with a space"
+    if name[0] in "-+":
+        return f"it begins with '{name[0]}', which means something else in a command"
+    return "it holds '@', which stands before a partition's key" if "@" in name else None
 
 
 def _module_of_caller() -> str:

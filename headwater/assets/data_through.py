@@ -14,14 +14,14 @@ Never beyond the end of the partition or the start of the run that made it. What
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from headwater.assets.components import components
 from headwater.assets.durations import moment
 from headwater.assets.facts import Consumed, Facts, Made, Observed
-from headwater.assets.partitions import UNPARTITIONED, partitioning
+from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, partitioning
 from headwater.errors import PartitionError
 from headwater.types import Reason
 
@@ -37,14 +37,31 @@ class DataThrough:
     """How far the data of an asset, or of one partition, reaches.
 
     `end` is in microseconds since the epoch (None: unknown); `complete_through` is the end of the last partition before
-    the first missing one; `witness` is the path to the input that holds it back, as "asset@partition" or "asset".
+    the first missing one. The path to what holds it back, and the words for it, are made when they are asked for.
     """
 
     end: int | None
     basis: Basis | None
     complete_through: int | None
-    witness: tuple[str, ...]
-    reason: Reason
+    kind: str
+    """The kind of the reason."""
+    _node: Node = field(repr=False)
+    _reach: Reach = field(repr=False, compare=False)
+
+    @property
+    def witness(self) -> tuple[str, ...]:
+        """The path to the input that holds it back, as "asset@partition" or "asset"."""
+        return self._reach.witness(self._node)
+
+    @property
+    def reason(self) -> Reason:
+        """Why it reaches so far: a sentence, and behind it one for each of the first steps of the path."""
+        return self._reach.reason(self._node)
+
+    @property
+    def text(self) -> str:
+        """The sentence alone."""
+        return self._reach.sentence(self._node).text
 
 
 def data_through(facts: Facts, name: str) -> DataThrough:
@@ -72,6 +89,9 @@ class Reach:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._ends: dict[Node, _End] = {}
+        self._groups: dict[Node, dict[str, list[Node]]] = {}
+        self._windows: dict[tuple[PartitionsDefinition, str], int | None] = {}
+        self._complete: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], str | None] = {}
         self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
         self._said: dict[Node, Reason] = {}
 
@@ -84,6 +104,32 @@ class Reach:
         """How far the data of one partition reaches."""
         node = (name, partition, None)
         return self._answer(node, self._end(node), None)
+
+    def witness(self, node: Node) -> tuple[str, ...]:
+        """The path from a partition to what holds it back, as labels."""
+        return self._path(node)[0]
+
+    def sentence(self, node: Node) -> Reason:
+        """How far a partition reaches, and on what basis, without what stands behind it."""
+        if node not in self._said:
+            end = self._end_of(node)
+            there = moment(end.at) if end.at is not None else ""
+            held = label(end.held[0], end.held[1]) if end.held is not None else ""
+            text = _SENTENCES[end.kind].format(what=label(node[0], node[1]), there=there, held=held)
+            self._said[node] = Reason(end.kind, text)
+        return self._said[node]
+
+    def reason(self, node: Node) -> Reason:
+        """How far a partition reaches, with a sentence for each of the first steps up to what holds it back."""
+        witness, origin = self._path(node)
+        shown = [node]
+        while len(shown) < min(len(witness), _SHOWN):
+            shown.append(self._end_of(shown[-1]).held or origin)
+        steps = [self.sentence(one) for one in shown]
+        if len(witness) > _SHOWN:
+            more = Reason("more", f"… {len(witness) - _SHOWN} more steps up …")
+            steps[-1:] = [more, self.sentence(origin)]
+        return Reason(steps[0].kind, steps[0].text, tuple(steps[1:]))
 
     def _newest(self, name: str) -> tuple[Node, _End]:
         best: tuple[Node, _End] | None = None
@@ -111,26 +157,36 @@ class Reach:
         for key, seen in facts.observed.items():
             limits[key] = min(seen.data_through or -math.inf, seen.at)
         for key, made in facts.made.items():
-            limits[key] = max(limits.get(key, -math.inf), self._limit(name, made))
+            limit = self._limit(name, made)
+            limits[key] = max(limits[key], limit) if key in limits else limit
         whole = self._partitioned(name)
-        found = [(limit, (name, key, None)) for key, limit in limits.items() if (key is not None) == whole]
-        return sorted(found, key=lambda item: (item[0], item[1][1] or ""), reverse=True)
+        found: list[tuple[float, Node]] = [
+            (limit, (name, key, None)) for key, limit in limits.items() if (key is not None) == whole
+        ]
+        return found if len(found) < 2 else sorted(found, key=lambda item: (item[0], item[1][1] or ""), reverse=True)
 
     def _end(self, node: Node) -> _End:
-        if node not in self._ends:
-            for group in components([node], self._open):
-                members = frozenset(group) if len(group) > 1 else frozenset()
-                for member in group:
-                    self._ends[member] = self._work_out(member, members)
+        found = self._ends.get(node)
+        if found is not None:
+            return found
+        for group in components([node], self._open):
+            members = frozenset(group) if len(group) > 1 else frozenset()
+            for member in group:
+                self._ends[member] = self._work_out(member, members)
         return self._ends[node]
 
-    def _open(self, node: Node) -> Iterator[Node]:
+    def _end_of(self, node: Node) -> _End:
+        """The end of a partition, of an asset as a whole too when none of its partitions tells anything."""
+        return self._ends.get(node) or self._never(node[0])
+
+    def _open(self, node: Node) -> Iterable[Node]:
         """The consumed partitions that must be known before this one is, without those that are known."""
         name, _, _ = node
         made, observed = self._versions(node)
         if made is None or made.unknown_inputs or self._stated(name, made, observed) is not None:
-            return iter(())
-        return (used for nodes in self._consumed(name, made).values() for used in nodes if used not in self._ends)
+            return ()
+        groups = self._groups[node] = self._consumed(name, made)
+        return [used for nodes in groups.values() for used in nodes if used not in self._ends]
 
     def _work_out(self, node: Node, cycle: frozenset[Node]) -> _End:
         name, _, version = node
@@ -144,7 +200,7 @@ class Reach:
             return stated or _End(None, None, "not_told")
         if made.unknown_inputs:
             return _End(None, None, "unknown_inputs")
-        groups = self._consumed(name, made)
+        groups = self._groups.pop(node)
         return self._derived(name, made, groups, cycle) if groups else self._claimed(name, made)
 
     def _never(self, name: str) -> _End:
@@ -205,10 +261,14 @@ class Reach:
         definition = self._facts.definitions.get(name)
         if definition is None or partition is None:
             return None
-        try:
-            return partitioning(definition).partition(partition).end_us
-        except PartitionError:
-            return None
+        divided = partitioning(definition)
+        key = (divided, partition)
+        if key not in self._windows:
+            try:
+                self._windows[key] = divided.partition(partition).end_us
+            except PartitionError:
+                self._windows[key] = None
+        return self._windows[key]
 
     def _versions(self, node: Node) -> tuple[Made | None, Observed | None]:
         name, partition, version = node
@@ -220,10 +280,19 @@ class Reach:
     def _consumed(self, name: str, made: Made) -> dict[str, list[Node]]:
         """What was consumed, by input asset, without static inputs and the asset itself."""
         groups: dict[str, list[Node]] = {}
+        definitions, assets = self._facts.definitions, self._facts.assets
         for used in made.inputs:
-            definition = self._facts.definitions.get(used.asset)
-            if used.asset != name and not (definition is not None and definition.static):
-                groups.setdefault(used.asset, []).extend(self._nodes(used, made))
+            asset = used.asset
+            definition = definitions.get(asset)
+            if asset == name or (definition is not None and definition.static):
+                continue
+            known = assets.get(asset)
+            now = None if known is None else known.made.get(used.partition)
+            if now is not None and now.version == used.version:
+                nodes: Iterable[Node] = ((asset, used.partition, None),)
+            else:
+                nodes = self._nodes(used, made)
+            groups.setdefault(asset, []).extend(nodes)
         return groups
 
     def _nodes(self, used: Consumed, by: Made) -> Iterable[Node]:
@@ -266,42 +335,26 @@ class Reach:
         if definition is None or not self._partitioned(name):
             return None
         facts, divided = self._facts.of(name), partitioning(definition)
-        ordinal, last = divided.bounds[0], None
-        while ordinal < divided.bounds[1]:
-            key = divided.key(ordinal)
-            if key not in facts.made and key not in facts.observed:
-                break
-            ordinal, last = ordinal + 1, key
+        keys = (*facts.made, *facts.observed)
+        if (divided, keys) not in self._complete:
+            self._complete[divided, keys] = _before_first_gap(divided, frozenset(keys))
+        last = self._complete[divided, keys]
         end = self._window_end(name, last)
         made = facts.made.get(last)
         return end if end is None or made is None else min(end, made.started)
 
     def _answer(self, node: Node, end: _End, complete: int | None) -> DataThrough:
-        witness, origin = self._path(node, end)
-        shown = [node]
-        while len(shown) < min(len(witness), _SHOWN):
-            shown.append(self._ends[shown[-1]].held or origin)
-        steps = [self._sentence(one, self._ends.get(one, end)) for one in shown]
-        if len(witness) > _SHOWN:
-            steps[-1:] = [
-                Reason("more", f"… {len(witness) - _SHOWN} more steps up …"),
-                self._sentence(origin, self._ends[origin]),
-            ]
         return DataThrough(
-            end=end.at,
-            basis=end.basis,
-            complete_through=complete,
-            witness=witness,
-            reason=Reason(steps[0].kind, steps[0].text, tuple(steps[1:])),
+            end=end.at, basis=end.basis, complete_through=complete, kind=end.kind, _node=node, _reach=self
         )
 
-    def _path(self, node: Node, end: _End) -> tuple[tuple[str, ...], Node]:
+    def _path(self, node: Node) -> tuple[tuple[str, ...], Node]:
         """The path from a partition to what holds it back, as labels, and its last node."""
         passed = []
         following: Node | None = node
         while following is not None and following not in self._paths:
             passed.append(following)
-            end = self._ends.get(following, end)
+            end = self._end_of(following)
             following = None if end.kind == "cycle" else end.held
         path, origin = ((), passed[-1]) if following is None else self._paths[following]
         for one in reversed(passed):
@@ -309,13 +362,16 @@ class Reach:
             self._paths[one] = path, origin
         return path, origin
 
-    def _sentence(self, node: Node, end: _End) -> Reason:
-        if node not in self._said:
-            there = moment(end.at) if end.at is not None else ""
-            held = label(end.held[0], end.held[1]) if end.held is not None else ""
-            text = _SENTENCES[end.kind].format(what=label(node[0], node[1]), there=there, held=held)
-            self._said[node] = Reason(end.kind, text)
-        return self._said[node]
+
+def _before_first_gap(divided: PartitionsDefinition, keys: frozenset[str | None]) -> str | None:
+    """The key of the last partition before the first one that is not among the keys."""
+    last = None
+    for ordinal in range(*divided.bounds):
+        key = divided.key(ordinal)
+        if key not in keys:
+            break
+        last = key
+    return last
 
 
 _SENTENCES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 from headwater import clock
 from headwater.errors import DefinitionError
@@ -38,6 +39,7 @@ def parse_duration(value: str | timedelta | float, *, where: str | None = None) 
     return found
 
 
+@lru_cache(maxsize=1024)
 def _parse(text: str) -> timedelta | None:
     pieces = _PIECE.findall(text)
     units = [unit for _, unit in pieces]
@@ -54,6 +56,7 @@ def _seconds(value: float) -> timedelta | None:
         return None
 
 
+@lru_cache(maxsize=4096)
 def format_duration(seconds: float) -> str:
     """A duration as a sentence shows it: its two greatest units; hours up to two days.
 

@@ -6,7 +6,9 @@ carries it out.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Mapping
+from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import reading, runtime, writing
@@ -20,7 +22,7 @@ from headwater.assets.sql import Sql
 from headwater.assets.tracking import Sources, Tracker, as_value
 from headwater.assets.writing import Identity, Output
 from headwater.core.engine import Invoke
-from headwater.errors import MaterializationError, PartitionError, ReturnTypeError
+from headwater.errors import HeadwaterError, MaterializationError, PartitionError, ReturnTypeError, UsageError
 
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
@@ -42,6 +44,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
     for _ in range(_TRIES):
         consumed = Consumed(tracker=track)
         outputs: list[Output] = []
+        bound: dict[str, tuple[reading.BoundInput, Any]] = {}
         try:
             outputs = writing.begin(run, task.assets, partition, identity, reads=reads)
             bound = _inputs(run, task, call, arguments, partition, consumed)
@@ -49,6 +52,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             filled.update(_converted(run, task, arguments, track))
             if task.wants_partition and PARTITION not in filled:
                 filled[PARTITION] = partition
+            _check_complete(task, filled)
             value = yield from _invoke(task, filled, partition, consumed)
             parts = _values_for(task, value)
             for output, part in zip(outputs, parts, strict=True):
@@ -56,11 +60,16 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
                 for output in outputs:
                     writing.publish(run, output)
-                return _result(run, consumed, call, outputs, value, parts)
+                made = _note(call, outputs)
+                return _result(run, consumed, outputs, made, value, parts) if task.hands_out else None
             for output in outputs:
                 writing.end(run, output, "discarded")
         except BaseException as error:
-            writing.end_all(run, outputs, error)
+            damaged = reading.damaged(run, (one for one, _ in bound.values()), error)
+            _placed(task, error)
+            writing.end_all(run, outputs, damaged or error)
+            if damaged is not None:
+                raise damaged from error
             raise
     raise MaterializationError(
         f"the inputs of {task.name} changed {_TRIES} times while it ran",
@@ -145,6 +154,24 @@ def _invoke(
         consumed.add(tuple(inner.read))
 
 
+def _check_complete(task: Materialization[Any, Any], filled: Mapping[str, Any]) -> None:
+    named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    for name, one in task.parameters.items():
+        if name not in filled and one.default is Parameter.empty and one.kind in named:
+            raise UsageError(
+                f"{task.fn.__name__} needs '{name}', which was not passed and is no input",
+                hint=f"write {name}: Annotated[polars.LazyFrame, the asset], or @materialize(…, inputs={{'{name}': …}})",
+            )
+
+
+def _placed(task: Materialization[Any, Any], error: BaseException) -> None:
+    """Let an error that says no place name the function whose call it ended."""
+    if isinstance(error, HeadwaterError) and error.where is None:
+        code = getattr(inspect.unwrap(task.fn), "__code__", None)
+        place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
+        error.where = f"{task.fn.__qualname__}{place}"
+
+
 def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
     names = [asset.name for asset in task.assets]
     if len(names) == 1:
@@ -153,23 +180,32 @@ def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
         return tuple(value[name] for name in names)
     if isinstance(value, (tuple, list)) and len(value) == len(names):
         return tuple(value)
+    returned = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")
     raise ReturnTypeError(
-        f"{task.name} makes {len(names)} assets and returned {type(value).__name__}",
-        where=task.fn.__module__,
+        f"{task.name} makes {len(names)} assets and returned {returned}",
         hint=f"return a tuple of {len(names)} values, or a mapping with the keys {', '.join(names)}",
     )
+
+
+def _note(call: TaskCall, outputs: list[Output]) -> Sources:
+    """What was made, noted with the call and for the materialization that it was called in."""
+    made = tuple(writing.made_source(output) for output in outputs)
+    call.annotations[MATERIALIZED] = made
+    outer = scope()
+    if outer is not None:
+        outer.read.update(dict.fromkeys(as_value(made, "value")))
+    return made
 
 
 def _result(
     run: runtime.AssetRuntime,
     consumed: Consumed,
-    call: TaskCall,
     outputs: list[Output],
+    made: Sources,
     value: Any,
     parts: tuple[Any, ...],
 ) -> Any:
     """What the call gives back: what the function returned; a lazy frame or a query as a scan of what was published."""
-    made = [writing.made_source(output) for output in outputs]
     given = []
     for output, part, source in zip(outputs, parts, made, strict=True):
         again = isinstance(part, Sql) or frame_form(part) == "lazy"
@@ -184,10 +220,6 @@ def _result(
         shared = bool(consumed.unknown)
         sources = (source, *_also(consumed.tracker, result, source))
         given.append(reading.remember(run, consumed.tracker, result, sources, shared=shared))
-    call.annotations[MATERIALIZED] = tuple(made)
-    outer = scope()
-    if outer is not None:
-        outer.read.update(dict.fromkeys(as_value(made, "value")))
     if len(outputs) == 1:
         return given[0]
     if isinstance(value, Mapping):

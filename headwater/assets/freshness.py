@@ -7,7 +7,7 @@ never turns a late asset fresh, since the clock that is judged first is how far 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -101,11 +101,11 @@ def freshness_from_json(value: Mapping[str, Any]) -> Freshness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreshnessVerdict:
-    """How fresh an asset is, and why.
+    """How fresh an asset is, and why: the words, and the path to what holds it back, are made when they are asked for.
 
     `lag` is in seconds behind `as_of` by `clock` (None: not behind, or not known); times are microseconds since the
-    epoch; `next_change` is when the verdict flips if nothing new becomes known; `witness` is the path to the input that
-    holds the data back. `verdict` is "none" without a policy, "unknown" when the clock has no value.
+    epoch; `next_change` is when the verdict flips if nothing new becomes known. `verdict` is "none" without a policy,
+    "unknown" when the clock has no value.
     """
 
     name: str
@@ -113,13 +113,40 @@ class FreshnessVerdict:
     clock: FreshnessClock
     lag: float | None
     next_change: int | None
-    witness: tuple[str, ...]
-    reason: Reason
     data_through: int | None
     basis: Basis | None
     complete_through: int | None
     last_run: int | None
     last_materialized: int | None
+    _through: DataThrough = field(repr=False)
+    _policy: Freshness | None = field(repr=False)
+    _as_of: int = field(repr=False, compare=False)
+
+    @property
+    def witness(self) -> tuple[str, ...]:
+        """The path to the input that holds the data back, as "asset@partition" or "asset"."""
+        return self._through.witness
+
+    @property
+    def reason(self) -> Reason:
+        """The verdict in a sentence, and behind it what holds the data back."""
+        return Reason(self.verdict, self.text, _because(self.clock, self._through))
+
+    @property
+    def text(self) -> str:
+        """The sentence alone."""
+        value = {
+            "data_through": self.data_through,
+            "complete_through": self.complete_through,
+            "last_materialized": self.last_materialized,
+            "last_run": self.last_run,
+        }[self.clock]
+        text = _lacking(self) if value is None else _standing(self.clock, value, self._as_of, self._policy)
+        if self._policy is None:
+            text += "; no freshness policy"
+        elif self.verdict == "warn" and self._policy.warn is not None:
+            text += f", warning from {_shown(self._policy.warn)} on"
+        return text
 
 
 def board(facts: Facts, as_of: int) -> dict[str, FreshnessVerdict]:
@@ -167,14 +194,14 @@ def _verdict(facts: Facts, name: str, through: DataThrough, by_data: bool, as_of
     known = facts.of(name)
     definition = facts.definitions.get(name)
     policy = None if definition is None else definition.freshness
-    made = max((one.at for one in known.made.values()), default=None)
+    made = max([one.at for one in known.made.values()], default=None)
     clock: FreshnessClock = (policy and policy.clock) or ("data_through" if by_data else "last_materialized")
-    value = {
-        "data_through": through.end,
-        "complete_through": through.complete_through,
-        "last_materialized": made,
-        "last_run": known.last_run,
-    }[clock]
+    if clock == "data_through":
+        value = through.end
+    elif clock == "complete_through":
+        value = through.complete_through
+    else:
+        value = made if clock == "last_materialized" else known.last_run
     verdict, change = _judge(policy, value, as_of)
     return FreshnessVerdict(
         name=name,
@@ -182,13 +209,14 @@ def _verdict(facts: Facts, name: str, through: DataThrough, by_data: bool, as_of
         clock=clock,
         lag=(as_of - value) / 1e6 if value is not None and as_of >= value else None,
         next_change=change,
-        witness=through.witness,
-        reason=_reason(policy, verdict, clock, value, as_of, through, name),
         data_through=through.end,
         basis=through.basis,
         complete_through=through.complete_through,
         last_run=known.last_run,
         last_materialized=made,
+        _through=through,
+        _policy=policy,
+        _as_of=as_of,
     )
 
 
@@ -198,31 +226,18 @@ def _judge(policy: Freshness | None, value: int | None, as_of: int) -> tuple[Ver
     return ("unknown", None) if value is None else policy.judge(value, as_of)
 
 
-def _reason(
-    policy: Freshness | None,
-    verdict: Verdict,
-    clock: FreshnessClock,
-    value: int | None,
-    as_of: int,
-    through: DataThrough,
-    name: str,
-) -> Reason:
-    because = _because(clock, through)
-    if value is None:
-        never = through.reason.kind in ("never_made", "never_observed")
-        text = through.reason.text if clock == "data_through" or never else _NO_VALUE[clock].format(name=name)
-        if clock == "data_through" and not never:
-            text = f"how far the data reaches is not known: {text}"
-    else:
-        behind = format_duration((as_of - value) / 1e6) + " behind" if as_of > value else "not behind"
-        text = f"{_SAYS[clock]} {moment(value)}, {behind}"
-        if policy is not None:
-            text += f"; limit {_shown(policy.max_lag)}"
-    if policy is None:
-        text += "; no freshness policy"
-    elif verdict == "warn" and policy.warn is not None:
-        text += f", warning from {_shown(policy.warn)} on"
-    return Reason(verdict, text, because)
+def _standing(clock: FreshnessClock, value: int, as_of: int, policy: Freshness | None) -> str:
+    behind = format_duration((as_of - value) / 1e6) + " behind" if as_of > value else "not behind"
+    limit = "" if policy is None else f"; limit {_shown(policy.max_lag)}"
+    return f"{_SAYS[clock]} {moment(value)}, {behind}{limit}"
+
+
+def _lacking(found: FreshnessVerdict) -> str:
+    through = found._through
+    never = through.kind in ("never_made", "never_observed")
+    if found.clock != "data_through":
+        return through.text if never else _NO_VALUE[found.clock].format(name=found.name)
+    return through.text if never else f"how far the data reaches is not known: {through.text}"
 
 
 def _because(clock: FreshnessClock, through: DataThrough) -> tuple[Reason, ...]:

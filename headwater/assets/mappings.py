@@ -272,14 +272,17 @@ def infer_mapping(upstream: PartitionsDefinition | None, downstream: PartitionsD
     """
     source, target = upstream or UNPARTITIONED, downstream or UNPARTITIONED
     if isinstance(source, Unpartitioned):
-        return UnpartitionedMapping()
+        return _UNPARTITIONED
     if isinstance(target, Unpartitioned):
-        return AllMapping()
+        return _ALL
     if source.aligned(target):
-        return SameMapping()
-    mapping = OverlapMapping()
-    mapping.check(source, target)
-    return mapping
+        return _SAME
+    _OVERLAP.check(source, target)
+    return _OVERLAP
+
+
+# Values without state of their own: one of each is enough for all assets.
+_UNPARTITIONED, _ALL, _SAME, _OVERLAP = UnpartitionedMapping(), AllMapping(), SameMapping(), OverlapMapping()
 
 
 def mapping_from_json(value: Mapping[str, Any]) -> PartitionMapping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Mapping
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from headwater.assets import execution, registry
@@ -33,6 +34,8 @@ class Materialization(Task[P, R]):
     assets: tuple[Asset, ...] = ()
     inputs: tuple[InputSpec, ...] = ()
     partition: Any = None
+    hands_out: bool = True
+    """Whether a call gives back what it made; without it only its outcome counts, as in a backfill."""
 
     @property
     def wants_partition(self) -> bool:
@@ -122,7 +125,14 @@ def materialize(
 def _options(options: Mapping[str, Any]) -> TaskOptions:
     from headwater.core.options import TaskOptions
 
-    return TaskOptions.of(options)
+    return TaskOptions.of(options) if options else _no_options()
+
+
+@cache
+def _no_options() -> TaskOptions:
+    from headwater.core.options import TaskOptions
+
+    return TaskOptions()
 
 
 def _reads_only_the_past(spec: InputSpec) -> bool:

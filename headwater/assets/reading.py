@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.empty_input import empty_relation, empty_value
 from headwater.assets.events import InputVersion
@@ -14,9 +16,13 @@ from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
 from headwater.assets.protocols import Form, Leaf, SqlRelation
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
-from headwater.errors import InputMissing
+from headwater.errors import HeadwaterError, InputMissing, LocationError
 
 _NAMED = 8
+_READING_ERRORS = frozenset(
+    {"ComputeError", "NoDataError", "PanicException", "IOException", "InvalidInputException", "SerializationException"}
+)
+"""What Polars and DuckDB raise when a file is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +55,8 @@ def bind(
     if asset.partitions is None:
         version = materializer.version(target, None)
         if version is None:
-            raise InputMissing(f"the input '{asset.name}' was never made", where=asset.at, hint=_make(asset, None))
+            message = f"the input '{asset.name}' was never made" if _made_here(asset) else _absent(asset)
+            raise InputMissing(message, where=asset.at, hint=_make(asset, None))
         return BoundInput(asset, None, (_source(runtime, asset, None, version, via),))
     wanted = mapping.upstream(_as_set(partition), asset.partitions)
     found = {part: version for part in wanted if (version := materializer.version(target, part)) is not None}
@@ -115,6 +122,30 @@ def own(value: Any) -> Any:
     return value.copy(deep=False) if form == "pandas" else value
 
 
+def damaged(runtime: AssetRuntime, bound: Iterable[BoundInput], error: BaseException) -> HeadwaterError | None:
+    """The error that names the damaged input, when that is what an engine's error comes from; None otherwise.
+
+    A lazy input is read only when a plan is executed, whose error does not say which of its files it means: each input is
+    read by itself then, a partition at a time.
+    """
+    if isinstance(error, LocationError) or not _from_reading(error):
+        return None
+    for one in bound:
+        target = runtime.definitions.target(one.asset)
+        materializer = runtime.materializer(target.asset)
+        for part in (None,) if one.partitions is None else one.partitions:
+            try:
+                materializer.load(target, None if part is None else (part,), "eager")
+            except HeadwaterError as found:
+                return found
+    return None
+
+
+def _from_reading(error: BaseException) -> bool:
+    raised = {type(one).__name__ for one in (error, error.__cause__) if one is not None}
+    return bool(raised & _READING_ERRORS) or isinstance(error, OSError)
+
+
 def unchanged(runtime: AssetRuntime, bound: BoundInput) -> bool:
     """Whether the versions that were read are still those in place."""
     target = runtime.definitions.target(bound.asset)
@@ -154,5 +185,15 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
     )
 
 
+def _made_here(asset: Asset) -> bool:
+    return asset.name in registry.current().producers
+
+
+def _absent(asset: Asset) -> str:
+    return f"the input '{asset.name}' is not there, and nothing that is loaded makes it"
+
+
 def _make(asset: Asset, key: str | None) -> str:
+    if not _made_here(asset):
+        return "put its data there, or load what makes it (-f FILE, or modules in [tool.headwater])"
     return f"make it first: headwater materialize {asset.name}" + (f" --partition {key}" if key else "")

@@ -24,6 +24,8 @@ class Registry:
     producers: dict[str, Materialization[Any, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Check]] = field(default_factory=dict)
     _modules: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
+    """Which asset is at a place, by the text of its URI."""
 
     def add_asset(self, asset: Asset, *, module: str) -> None:
         """Register an asset under its name and its place."""
@@ -34,14 +36,17 @@ class Registry:
                 where=f"{self._modules[asset.name]} and {module}",
                 hint="give one of them another name, or import the one that exists",
             )
-        for other in self.assets.values():
-            if other.at == asset.at and other.name != asset.name:
-                raise DefinitionError(
-                    f"the assets '{other.name}' and '{asset.name}' are at the same place, {asset.at}",
-                    where=f"{self._modules[other.name]} and {module}",
-                    hint="one place holds one asset: remove one of the two, or move it",
-                )
+        other = self._places.get(asset.at, asset.name)
+        if other != asset.name:
+            raise DefinitionError(
+                f"the assets '{other}' and '{asset.name}' are at the same place, {asset.at}",
+                where=f"{self._modules[other]} and {module}",
+                hint="one place holds one asset: remove one of the two, or move it",
+            )
+        if known is not None:
+            del self._places[known.at]
         self.assets[asset.name] = asset
+        self._places[asset.at] = asset.name
         self._modules[asset.name] = module
 
     def add_producer(self, asset: Asset, producer: Materialization[Any, Any]) -> None:

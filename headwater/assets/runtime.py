@@ -17,13 +17,14 @@ from headwater.assets.location import asset_ref
 from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, Target
 from headwater.core import runtime as core_runtime
 from headwater.core.runtime import Runtime
+from headwater.errors import DefinitionError
 
 
 class LockProvider(Protocol):
     """Named locks that all processes of a home share."""
 
-    def hold(self, name: str, *, timeout: float | None = None) -> AbstractContextManager[Any]:
-        """Hold the lock of this name; raises LockTimeout after so many seconds."""
+    def hold(self, name: str, *, timeout: float | None = None, among: int | None = None) -> AbstractContextManager[Any]:
+        """Hold the lock of this name, one of so many of its kind; raises LockTimeout after so many seconds."""
         ...
 
 
@@ -70,19 +71,42 @@ class Definitions:
     def __init__(self, root: Path, values: Mapping[str, str] | None, project: str) -> None:
         self._root, self._values, self._project = root, values, project
         self._refs: dict[Asset, AssetRef] = {}
+        self._targets: dict[Asset, Target] = {}
+        self._places: dict[tuple[str, str], Asset] = {}
         self._known: dict[str, tuple[tuple[Any, ...], AssetDefinition]] = {}
         self._journaled: dict[str, AssetDefinition] = {}
         self._lock = threading.Lock()
 
     def ref(self, asset: Asset) -> AssetRef:
-        """The asset with its place and its dataset."""
+        """The asset with its place and its dataset. Raises DefinitionError when another asset is at the same place."""
         found = self._refs.get(asset)
         if found is None:
-            found = self._refs[asset] = asset_ref(asset.name, asset.at, root=self._root, values=self._values)
+            where = f"asset '{asset.name}'"
+            found = asset_ref(asset.name, asset.at, root=self._root, values=self._values, where=where)
+            self._claim(asset, found)
+            self._refs[asset] = found
         return found
+
+    def _claim(self, asset: Asset, ref: AssetRef) -> None:
+        # The registry compares places as they are written; here they are resolved, and two spellings of one are seen.
+        other = self._places.setdefault(_place(ref), asset)
+        if other.name == asset.name:
+            self._places[_place(ref)] = asset
+        elif registry.current().assets.get(other.name) is other:
+            raise DefinitionError(
+                f"the assets '{other.name}' and '{asset.name}' are at the same place, {ref.dataset}",
+                where=f"{other.at} and {asset.at}",
+                hint="one place holds one asset: remove one of the two, or move it",
+            )
 
     def target(self, asset: Asset) -> Target:
         """The asset as its materializer needs to know it."""
+        found = self._targets.get(asset)
+        if found is None:
+            found = self._targets[asset] = self._target(asset)
+        return found
+
+    def _target(self, asset: Asset) -> Target:
         return Target(
             asset=self.ref(asset),
             root=self._root,
@@ -147,6 +171,12 @@ class Definitions:
             source=source,
             checks=tuple(checks),
         )
+
+
+def _place(ref: AssetRef) -> tuple[str, str]:
+    # DuckDB tells no upper from lower case; `lake/x` and `lake/x.parquet` are one file.
+    dataset = ref.dataset.lower() if ref.kind == "duckdb" else ref.dataset.removesuffix(".parquet")
+    return ref.namespace, dataset
 
 
 def _first_line(text: str | None) -> str | None:

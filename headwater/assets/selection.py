@@ -162,7 +162,9 @@ def _cycle(inputs: Edges, left: set[str]) -> DefinitionError:
         if name in seen:
             circle = [*path[seen[name] :], name]
             return DefinitionError(
-                f"assets read each other in a circle: {' <- '.join(circle)}", hint="take one of these inputs away"
+                f"assets read each other in a circle: {' <- '.join(circle)}",
+                where="the inputs of " + ", ".join(sorted(set(circle))),
+                hint="take one of these inputs away",
             )
         seen[name] = len(path)
         path.append(name)

@@ -6,7 +6,6 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -14,7 +13,9 @@ from typing import Literal, TypeAlias
 from headwater.assets.components import components
 from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition, InputDefinition
-from headwater.assets.facts import Facts, Made
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
+from headwater.assets.intervals import Intervals
+from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
 from headwater.errors import DefinitionError, PartitionError
 from headwater.types import Reason
@@ -99,20 +100,35 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
 
 
 class _Judged:
-    """The work on one set of facts: assets are judged one after the other, upstream first."""
+    """The work on one set of facts: assets are judged one after the other, upstream first.
+
+    Most assets are up to date, and most share their partitions with others. So whatever follows from the keys alone is
+    worked out once, and no set of partitions is made before there is something to put into it.
+    """
 
     def __init__(self, facts: Facts, as_of: int) -> None:
         self.facts, self.as_of = facts, as_of
         self.found: dict[str, Staleness] = {}
         self._numbers: dict[PartitionsDefinition, dict[str | None, int | None]] = {}
-        self._versions: dict[str, dict[str | None, tuple[str, float]]] = {}
+        self._standing: dict[
+            tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[PartitionSet, PartitionSet]
+        ] = {}
+        self._newest: dict[str, int] = {}
+        self._numbered: dict[str, dict[int, Made]] = {}
+        self._windows: dict[
+            tuple[PartitionMapping, PartitionsDefinition, PartitionsDefinition], dict[int, Intervals]
+        ] = {}
         self._stale_keys: dict[str, frozenset[str | None]] = {}
 
-    def reads(self, name: str) -> Iterator[str]:
+    def reads(self, name: str) -> Iterable[str]:
         """The assets that an asset reads: as it is defined, and as it was made."""
-        declared = {used.asset for used in self.facts.definitions[name].inputs}
-        recorded = {used.asset for made in self.facts.of(name).made.values() for used in made.inputs}
-        return iter(sorted(used for used in declared | recorded if used != name and used in self.facts.definitions))
+        known = self.facts.definitions
+        found = {used.asset for used in known[name].inputs}
+        for made in self.facts.of(name).made.values():
+            for used in made.inputs:
+                found.add(used.asset)
+        found.discard(name)
+        return sorted(used for used in found if used in known)
 
     def judge(self, name: str) -> None:
         """Judge an asset, everything that it reads having been judged."""
@@ -121,71 +137,103 @@ class _Judged:
         if definition.code_version is None:
             self.found[name] = Staleness(name=name, stale=divided.empty(), missing=divided.empty(), _among=self)
             return
-        made = self._made(name, divided)
-        there = divided.clip((number, number + 1) for number in made)
-        missing = divided.all(self.as_of) - there
+        made = self.facts.of(name).made
+        there, missing = self._in_place(divided, made)
         causes = [Cause(kind="never_made", partitions=missing)] if missing else []
-        changed = [number for number, one in made.items() if one.code_version not in (None, definition.code_version)]
-        if changed:
-            causes.append(Cause(kind="code_changed", partitions=divided.clip((at, at + 1) for at in changed)))
+        current = (None, definition.code_version)
+        changed = [key for key, one in made.items() if one.code_version not in current]
+        if changed and (where := self._set(divided, changed)):
+            causes.append(Cause(kind="code_changed", partitions=where))
         causes += self._of_inputs(definition, divided, made, there)
-        stale = _union(divided, causes)
-        further = self._along_itself(definition, stale - missing, there)
-        if further:
-            causes.append(Cause(kind="upstream_stale", asset=name, partitions=further))
-            stale |= further
-        self.found[name] = Staleness(name=name, stale=stale, missing=missing, causes=tuple(causes), _among=self)
+        stale = _union(divided, causes) if len(causes) > bool(missing) else missing
         if stale != missing:
+            further = self._along_itself(definition, stale - missing, there)
+            if further:
+                causes.append(Cause(kind="upstream_stale", asset=name, partitions=further))
+                stale |= further
             self._stale_keys[name] = frozenset((stale - missing).keys())
+        self.found[name] = Staleness(name=name, stale=stale, missing=missing, causes=tuple(causes), _among=self)
+
+    def _in_place(self, divided: PartitionsDefinition, made: _Versions) -> tuple[PartitionSet, PartitionSet]:
+        """The partitions that are in place, and those that are missing."""
+        keys = tuple(made)
+        found = self._standing.get((divided, keys))
+        if found is None:
+            there = self._set(divided, keys)
+            found = self._standing[divided, keys] = there, divided.all(self.as_of) - there
+        return found
 
     def _of_inputs(
-        self, definition: AssetDefinition, divided: PartitionsDefinition, made: dict[int, Made], there: PartitionSet
+        self, definition: AssetDefinition, divided: PartitionsDefinition, made: _Versions, there: PartitionSet
     ) -> list[Cause]:
-        updated, upstream = self._consumed(definition.name, made)
+        updated, upstream = self._consumed(definition.name, divided, made)
+        oldest = min([one.started for one in made.values()], default=0)
         for used in definition.inputs:
             if used.asset == definition.name or used.asset not in self.facts.definitions:
                 continue
-            for number, key in self._come_since(used, divided, made):
-                updated.setdefault(used.asset, {}).setdefault(number, key)
-            behind = self.found.get(used.asset)
-            if behind is not None and behind.stale != behind.missing:
+            if made and oldest < self._newest_of(used.asset):
+                for number, key in self._come_since(used, divided, made):
+                    updated.setdefault(used.asset, {}).setdefault(number, key)
+            if used.asset in self._stale_keys:
+                behind = self.found[used.asset]
                 hit = self._downstream(used, behind.stale - behind.missing, divided) & there
                 upstream.setdefault(used.asset, {}).update(
                     {at: None for low, high in hit.intervals for at in range(low, high)}
                 )
+        if not (updated or upstream):
+            return []
         return [*_causes("input_updated", updated, divided), *_causes("upstream_stale", upstream, divided)]
 
-    def _consumed(self, name: str, made: dict[int, Made]) -> tuple[_Seen, _Seen]:
+    def _consumed(self, name: str, divided: PartitionsDefinition, made: _Versions) -> tuple[_Seen, _Seen]:
         """What was read and is another version now, and what was read and is stale itself."""
         updated: _Seen = {}
         upstream: _Seen = {}
-        for number, one in made.items():
+        assets, stale = self.facts.assets, self._stale_keys
+        for one in made.values():
             for used in one.inputs:
                 if used.asset == name and used.partition == one.partition:
                     continue
-                now = self._current(used.asset).get(used.partition)
-                if now is not None and used.version not in (None, now[0]) and now[1] > one.started:
-                    updated.setdefault(used.asset, {}).setdefault(number, used.partition)
-                elif used.partition in self._stale_keys.get(used.asset, ()) and used.asset != name:
-                    upstream.setdefault(used.asset, {})[number] = used.partition
+                known = assets.get(used.asset)
+                if known is not None and _is_news(known, used, one.started):
+                    number = self._number(divided, one.partition)
+                    if number is not None:
+                        updated.setdefault(used.asset, {}).setdefault(number, used.partition)
+                elif used.asset in stale and used.partition in stale[used.asset] and used.asset != name:
+                    number = self._number(divided, one.partition)
+                    if number is not None:
+                        upstream.setdefault(used.asset, {})[number] = used.partition
         return updated, upstream
 
+    def _newest_of(self, name: str) -> int:
+        """When a partition of an asset was last made."""
+        found = self._newest.get(name)
+        if found is None:
+            found = self._newest[name] = max([one.at for one in self.facts.of(name).made.values()], default=0)
+        return found
+
     def _come_since(
-        self, used: InputDefinition, divided: PartitionsDefinition, made: dict[int, Made]
+        self, used: InputDefinition, divided: PartitionsDefinition, made: _Versions
     ) -> Iterator[tuple[int, str | None]]:
         """Partitions of an input that lie in the window, were not read, and were made since."""
         above = partitioning(self.facts.definitions[used.asset])
-        there = self._made(used.asset, above)
-        newest = max((one.at for one in there.values()), default=0)
-        for number, one in made.items():
-            if one.started >= newest:
+        there = self._by_number(used.asset, above)
+        newest = self._newest_of(used.asset)
+        windows = self._windows.setdefault((used.mapping, divided, above), {})
+        for key, one in made.items():
+            number = self._number(divided, key)
+            if number is None or one.started >= newest:
                 continue
-            read = {given.partition for given in one.inputs if given.asset == used.asset}
-            for low, high in self._upstream(used, divided.clip([(number, number + 1)]), above).intervals:
-                for at in range(low, high):
-                    new = there.get(at)
-                    if new is not None and new.at > one.started and new.partition not in read:
-                        yield number, new.partition
+            if number not in windows:
+                windows[number] = self._upstream(used, divided.clip([(number, number + 1)]), above).intervals
+            new = [
+                known
+                for low, high in windows[number]
+                for at in range(low, high)
+                if (known := there.get(at)) is not None and known.at > one.started
+            ]
+            if new:
+                read = {given.partition for given in one.inputs if given.asset == used.asset}
+                yield from ((number, known.partition) for known in new if known.partition not in read)
 
     def _along_itself(self, definition: AssetDefinition, stale: PartitionSet, there: PartitionSet) -> PartitionSet:
         """The partitions that read stale ones of the same asset, and those that read them, and so on."""
@@ -197,33 +245,23 @@ class _Judged:
                 reached |= frontier
         return reached - stale
 
-    def _made(self, name: str, divided: PartitionsDefinition) -> dict[int, Made]:
-        """What is in place by the number of its partition, as far as the definition (still) has that partition."""
+    def _number(self, divided: PartitionsDefinition, key: str | None) -> int | None:
+        """The number of a partition, as far as the definition (still) has it."""
         numbers = self._numbers.setdefault(divided, {})
-        found = {}
-        for key, made in self.facts.of(name).made.items():
-            if key not in numbers:
-                numbers[key] = _number(divided, key)
-            number = numbers[key]
-            if number is not None:
-                found[number] = made
-        return found
+        if key not in numbers:
+            numbers[key] = _number(divided, key)
+        return numbers[key]
 
-    def _current(self, name: str) -> dict[str | None, tuple[str, float]]:
-        """The version of each partition that is in place or was seen last, and since when another one is news.
+    def _by_number(self, name: str, divided: PartitionsDefinition) -> dict[int, Made]:
+        """What is in place of an asset, by the number of its partition."""
+        if name not in self._numbered:
+            numbered = ((self._number(divided, key), one) for key, one in self.facts.of(name).made.items())
+            self._numbered[name] = {number: one for number, one in numbered if number is not None}
+        return self._numbered[name]
 
-        What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that
-        may well be newer, and named in another way.
-        """
-        if name not in self._versions:
-            facts = self.facts.of(name)
-            found = {
-                key: (one.version, float(one.at)) for key, one in facts.observed.items() if one.version is not None
-            }
-            for key, made in facts.made.items():
-                found[key] = made.version, float(made.at) if made.code_version is None else math.inf
-            self._versions[name] = found
-        return self._versions[name]
+    def _set(self, divided: PartitionsDefinition, keys: Iterable[str | None]) -> PartitionSet:
+        numbers = (self._number(divided, key) for key in keys)
+        return divided.clip((number, number + 1) for number in numbers if number is not None)
 
     def _upstream(self, used: InputDefinition, of: PartitionSet, above: PartitionsDefinition) -> PartitionSet:
         try:
@@ -286,6 +324,25 @@ class _Judged:
 
 _Seen: TypeAlias = dict[str, dict[int, str | None]]
 """By input asset and number of the partition: the partition of the input."""
+_Versions: TypeAlias = Mapping[str | None, Made]
+"""What is in place, by partition."""
+
+
+def _is_news(known: AssetFacts, used: Consumed, started: int) -> bool:
+    """Whether another version than the one that was read is in place, or was seen last, since the reading began.
+
+    What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
+    well be newer, and named in another way.
+    """
+    made = known.made.get(used.partition)
+    if made is not None:
+        if used.version is None or made.version == used.version:
+            return False
+        return made.code_version is not None or made.at > started
+    seen = known.observed.get(used.partition)
+    return (
+        seen is not None and seen.version is not None and used.version not in (None, seen.version) and seen.at > started
+    )
 
 
 def _causes(kind: CauseKind, seen: _Seen, divided: PartitionsDefinition) -> Iterator[Cause]:

@@ -64,6 +64,9 @@ class Tracker:
         self._held: OrderedDict[int, Any] = OrderedDict()
         self._paths: dict[tuple[str, ...], Sources] = {}
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
+        self._frames_size = 0
+        self._holding: dict[int, dict[int, _Frame]] = {}
+        """The frames that hold a column, by its address and in the order that they were added."""
 
     def add(self, value: Any, sources: Sources) -> None:
         """Remember that these sources stand behind this very object."""
@@ -92,17 +95,36 @@ class Tracker:
         if not addresses or size > FRAMES_AT_MOST:
             return
         with self._lock:
-            self._frames.pop(id(frame), None)
-            self._frames[id(frame)] = _Frame(frame, frozenset(addresses.values()), sources, size)
-            while sum(one.size for one in self._frames.values()) > FRAMES_AT_MOST:
-                self._frames.popitem(last=False)
+            self._forget_frame(id(frame))
+            added = self._frames[id(frame)] = _Frame(frame, frozenset(addresses.values()), sources, size)
+            self._frames_size += size
+            for address in added.addresses:
+                self._holding.setdefault(address, {})[id(frame)] = added
+            while self._frames_size > FRAMES_AT_MOST:
+                self._forget_frame(next(iter(self._frames)))
+
+    def _forget_frame(self, key: int) -> None:
+        gone = self._frames.pop(key, None)
+        if gone is None:
+            return
+        self._frames_size -= gone.size
+        for address in gone.addresses:
+            holding = self._holding[address]
+            del holding[key]
+            if not holding:
+                del self._holding[address]
+
+    def _frames_with(self, wanted: frozenset[int]) -> list[_Frame]:
+        """The frames that hold all these columns, in the order that they were added."""
+        with self._lock:
+            holding = list(self._holding.get(next(iter(wanted), -1), {}).values())
+        return [one for one in holding if wanted <= one.addresses]
 
     def knows_other(self, addresses: Mapping[str, int], sources: Sources) -> bool:
         """Whether a frame of other sources is held that has all these columns too."""
-        wanted, same = frozenset(addresses.values()), as_value(sources, "value")
-        with self._lock:
-            frames = list(self._frames.values())
-        return any(wanted <= one.addresses and as_value(one.sources, "value") != same for one in frames)
+        same = as_value(sources, "value")
+        found = self._frames_with(frozenset(addresses.values()))
+        return any(as_value(one.sources, "value") != same for one in found)
 
     def of_leaf(self, leaf: Leaf) -> Sources | None:
         """The sources of a leaf, or None when nobody knows it."""
@@ -111,8 +133,7 @@ class Tracker:
         if leaf.io_source is not None:
             return self.of(leaf.io_source)
         wanted = frozenset(leaf.buffers.values())
-        with self._lock:
-            found = [one for one in self._frames.values() if wanted and wanted <= one.addresses]
+        found = self._frames_with(wanted)
         # Frames share columns: the one with these very columns is meant; if there is none, only a single one is sure.
         exact = [one for one in found if one.addresses == wanted]
         chosen = exact[-1:] or (found if len(found) == 1 else [])

@@ -35,7 +35,12 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
     sql = statements("runs.sql")
     with projection.session() as session:
         found = session.dicts(sql["backfill_requests"], {"wanted": backfill_id})
-        if len(found) != 1:
+        if len(found) > 1:
+            raise UnknownNameError(
+                f"several backfills begin with '{backfill_id}'",
+                hint="give more of the id: headwater backfill list shows them",
+            )
+        if not found:
             known = [row["backfill_id"] for row in session.dicts(sql["backfill_requests"], {"wanted": ""})]
             raise UnknownNameError.of("backfill", backfill_id, known)
         row = found[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from headwater.assets.definition_json import definition_from_json
@@ -30,24 +31,26 @@ class ProjectionCatalog:
 
     def facts(self, assets: Iterable[AssetRef] | None = None) -> Facts:
         """The facts of these assets and of everything upstream of them; of all when None. Raises ProjectionError."""
-        with self._projection.session() as session:
+        with self._projection.session() as session, _uncollected():
             known = self._definitions(session)
-            wanted = known.upstream(
-                _pairs(session), None if assets is None else [(a.namespace, a.dataset) for a in assets]
-            )
-            names = known.names(wanted)
+            if assets is None:
+                names = known.all()
+            else:
+                start = [(one.namespace, one.dataset) for one in assets]
+                names = known.names(known.upstream(_pairs(session), start))
             return Facts(
                 definitions={name: known.of[dataset] for dataset, name in names.items()},
-                assets=_asset_facts(session, names),
+                assets=_asset_facts(session, names, everything=assets is None),
             )
 
     def _definitions(self, session: Session) -> _Definitions:
         found = _Definitions()
         loaded = self._loaded()
-        for name, namespace, dataset, key, text in session.rows(statements("catalog.sql")["definitions"]):
-            if name in loaded:
-                continue
-            value = json.loads(text)
+        import orjson
+
+        journaled = session.rows(statements("catalog.sql")["definitions"], {"loaded": list(loaded)})
+        for _, namespace, dataset, key, text in journaled:
+            value = orjson.loads(text)
             inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
             found.add((namespace, dataset), self._decode(key, value), inputs)
         for definition in tuple(loaded.values()):
@@ -59,6 +62,19 @@ class ProjectionCatalog:
         if key not in self._decoded:
             self._decoded[key] = definition_from_json(value)
         return self._decoded[key]
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cyclic garbage collector: what is built here stays, and looking through it again and again while it
+    grows takes a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Definitions:
@@ -76,9 +92,13 @@ class _Definitions:
         self._by_name[definition.name] = place
         self._inputs[place] = inputs
 
-    def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset] | None) -> list[Dataset]:
+    def all(self) -> dict[Dataset, str]:
+        """The name of every dataset that a name stands for."""
+        return {place: name for name, place in self._by_name.items()}
+
+    def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
         """The datasets and all that is upstream of them, as declared and as observed; nearest first."""
-        found = dict.fromkeys(self._by_name.values() if start is None else start)
+        found = dict.fromkeys(start)
         queue = list(found)
         for place in queue:
             declared = [self._resolve(*one) for one in self._inputs.get(place, ())]
@@ -109,60 +129,89 @@ def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:
     return found
 
 
-@dataclass(slots=True)
-class _Gathered:
-    made: dict[str | None, Made]
-    observed: dict[str | None, Observed]
-    failed: dict[str | None, Failure]
-    replaced: dict[tuple[str | None, str], Made]
-    observed_before: dict[tuple[str | None, str], Observed]
-    last_run: int | None = None
-
-
-def _asset_facts(session: Session, names: Mapping[Dataset, str]) -> dict[str, AssetFacts]:
+def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: bool) -> dict[str, AssetFacts]:
     sql = statements("catalog.sql")
-    keys = {"namespaces": [one[0] for one in names], "datasets": [one[1] for one in names]}
+    given = () if everything else names
+    keys: dict[str, object] = {
+        "everything": everything,
+        "namespaces": [one[0] for one in given],
+        "datasets": [one[1] for one in given],
+    }
     replaced = session.rows(sql["replaced"], keys)
     consumed = _consumed(session.rows(sql["consumed"], {**keys, "replaced": [row[3] for row in replaced]}), names)
-    found = {name: _Gathered({}, {}, {}, {}, {}) for name in names.values()}
+    made: dict[str, dict[str | None, Made]] = {}
+    failed: dict[str, dict[str | None, Failure]] = {}
+    last_run: dict[str, int] = {}
     for namespace, dataset, *row in session.rows(sql["latest"], keys):
-        _add_latest(found[names[namespace, dataset]], row, consumed)
+        name = names.get((namespace, dataset))
+        if name is None:
+            continue
+        partition, version = row[0], row[2]
+        state, at, error, last = row[12:]
+        if version is not None:
+            made.setdefault(name, {})[partition] = _made(row[:12], consumed)
+        if state != "published":
+            failed.setdefault(name, {})[partition] = Failure(partition=partition, at=at, state=state, message=error)
+        if last is not None:
+            last_run[name] = max(last, last_run.get(name, last))
+    before: dict[str, dict[tuple[str | None, str], Made]] = {}
     for namespace, dataset, *row in replaced:
-        made = _made(row, consumed)
-        found[names[namespace, dataset]].replaced[made.partition, made.version] = made
-    for namespace, dataset, partition, at, version, through, rows, newest in session.rows(sql["observations"], keys):
-        seen = Observed(partition=partition, at=at, version=version, data_through=through, rows=rows)
-        one = found[names[namespace, dataset]]
-        if newest:
-            one.observed[partition] = seen
-        elif version is not None:
-            one.observed_before[partition, version] = seen
+        name = names.get((namespace, dataset))
+        if name is not None:
+            one = _made(row, consumed)
+            before.setdefault(name, {})[one.partition, one.version] = one
+    observed, observed_before = _observed(session.rows(sql["observations"], keys), names)
+    # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
     return {
         name: AssetFacts(
-            made=one.made,
-            observed=one.observed,
-            failed=one.failed,
-            last_run=one.last_run,
-            replaced=one.replaced,
-            observed_before=one.observed_before,
+            made=made.get(name, _NONE),
+            observed=observed.get(name, _NONE),
+            failed=failed.get(name, _NONE),
+            last_run=last_run.get(name),
+            replaced=before.get(name, _NONE),
+            observed_before=observed_before.get(name, _NONE),
         )
-        for name, one in found.items()
+        for name in names.values()
     }
+
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+
+
+def _observed(
+    rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]
+) -> tuple[dict[str, dict[str | None, Observed]], dict[str, dict[tuple[str | None, str], Observed]]]:
+    """The newest observations of the partitions of each asset, and those of earlier versions."""
+    newest: dict[str, dict[str | None, Observed]] = {}
+    before: dict[str, dict[tuple[str | None, str], Observed]] = {}
+    for namespace, dataset, partition, at, version, through, count, is_newest in rows:
+        name = names.get((namespace, dataset))
+        if name is None:
+            continue
+        seen = Observed(partition=partition, at=at, version=version, data_through=through, rows=count)
+        if is_newest:
+            newest.setdefault(name, {})[partition] = seen
+        elif version is not None:
+            before.setdefault(name, {})[partition, version] = seen
+    return newest, before
 
 
 def _consumed(rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]) -> dict[str, tuple[Consumed, ...]]:
     # A version is read by many others: windows of days, say. One value for each is a tenth of the work.
     values: dict[tuple[Any, ...], Consumed] = {}
-
-    def value(key: tuple[Any, ...]) -> Consumed:
-        found = values.get(key)
-        if found is None:
-            namespace, dataset, source, partition, version = key
+    found: dict[str, list[Consumed]] = {}
+    for id_, *key in rows:
+        namespace, dataset, source, partition, version = key
+        place = (namespace, dataset, source, partition, version)
+        value = values.get(place)
+        if value is None:
             name = names.get((namespace, dataset), source)
-            found = values[key] = Consumed(asset=name, partition=partition, version=version)
-        return found
-
-    return {id_: tuple(map(value, zip(*lists, strict=True))) for id_, *lists in rows}
+            value = values[place] = Consumed(asset=name, partition=partition, version=version)
+        if id_ in found:
+            found[id_].append(value)
+        else:
+            found[id_] = [value]
+    return {id_: tuple(inputs) for id_, inputs in found.items()}
 
 
 def _made(row: list[Any], consumed: Mapping[str, tuple[Consumed, ...]]) -> Made:
@@ -181,16 +230,3 @@ def _made(row: list[Any], consumed: Mapping[str, tuple[Consumed, ...]]) -> Made:
         inputs=consumed.get(id_, ()),
         unknown_inputs=unknown,
     )
-
-
-def _add_latest(found: _Gathered, row: list[Any], consumed: Mapping[str, tuple[Consumed, ...]]) -> None:
-    partition, version = row[0], row[2]
-    (attempt_state, attempt_at, attempt_error, last_run) = row[12:]
-    if version is not None:
-        found.made[partition] = _made(row[:12], consumed)
-    if attempt_state != "published":
-        found.failed[partition] = Failure(
-            partition=partition, at=attempt_at, state=attempt_state, message=attempt_error
-        )
-    if last_run is not None:
-        found.last_run = last_run if found.last_run is None else max(found.last_run, last_run)

@@ -61,6 +61,12 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> Li
     root, column = (None, None) if text is None else names.root(text)
     edges = [] if column is not None else _asset_rows(session, root, walk)
     column_edges = _column_rows(session, root, column, walk) if columns or column is not None else []
+    if root is not None and column is not None:
+        known = {row[2] for row in session.rows(statements("lineage.sql")["schemas"]) if (row[0], row[1]) == root}
+        known |= {row["target_column"] for row in column_edges if _target(row) == root and row["target_column"]}
+        known |= {row["source_column"] for row in column_edges if _source(row) == root}
+        if column not in known:
+            raise UnknownNameError.of("column", column, known, where=f"the asset '{names.of.get(root, root[1])}'")
     return _Drawing(session, names, root, column, edges, column_edges).graph()
 
 

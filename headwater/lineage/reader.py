@@ -12,6 +12,9 @@ from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
+_LOOKED_AT = 1_000
+"""So many of the newest runs are looked at for the names of flows that may have been meant."""
+
 
 class Reader:
     """Answers from the projection. Each is as of now: what was journaled before the call is in it.
@@ -23,9 +26,15 @@ class Reader:
         self.projection = projection
 
     def runs(self, *, limit: int = 50, flow: str | None = None) -> dict[str, Any]:
-        """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?}]}`."""
+        """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?}]}`.
+
+        Raises UnknownNameError for a flow that never ran.
+        """
         with self.projection.session() as session:
-            return {"runs": _runs(session, limit=limit, flow=flow)}
+            found = _runs(session, limit=limit, flow=flow)
+            if flow is not None and not found:
+                raise UnknownNameError.of("flow", flow, {row["flow"] for row in _runs(session, limit=_LOOKED_AT)})
+            return {"runs": found}
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run in the shape of `runs`, by its id or a beginning that no other has. Raises UnknownNameError."""

@@ -1,8 +1,10 @@
 -- What ProjectionCatalog asks: definitions, versions in place and what they were made of, observations.
 
 -- name: definitions
--- Oldest first, so that the newest definition of a name is the last one.
-SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets ORDER BY defined, dataset, namespace;
+-- Oldest first, so that the newest definition of a name is the last one. Those that are loaded are known better.
+SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
+WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
+ORDER BY defined, dataset, namespace;
 
 -- name: consumed_pairs
 -- Which datasets the versions in place were made of.
@@ -10,20 +12,19 @@ SELECT DISTINCT target_namespace, target_dataset, source_namespace, source_datas
 FROM facts.inputs SEMI JOIN state.latest USING (id);
 
 -- name: latest
+-- Here and below: of these datasets, or simply of all (which costs half).
 SELECT namespace, dataset, partition, CAST(id AS VARCHAR), version, made_at, started_at, run_id, rows, time_max,
        partition_start, partition_end, code_version, unknown_inputs, attempt_state, attempt_at, attempt_error, last_run
 FROM state.latest
-SEMI JOIN (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset)
-    USING (namespace, dataset);
+WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])));
 
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them.
 SELECT namespace, dataset, partition, CAST(id AS VARCHAR), version, time, started_at, run_id, rows, time_max,
        partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0
 FROM facts.outcomes AS o
-SEMI JOIN (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset)
-    USING (namespace, dataset)
-WHERE state = 'published'
+WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+  AND state = 'published'
   AND NOT EXISTS (FROM state.latest AS l WHERE l.id = o.id)
   AND EXISTS (
     FROM facts.inputs AS i
@@ -33,26 +34,21 @@ WHERE state = 'published'
 ORDER BY time, id;
 
 -- name: consumed
--- What each version in place, or made of and replaced since, was made of: parallel lists, a row a version.
-SELECT CAST(id AS VARCHAR), list(source_namespace), list(source_dataset), list(source), list(source_partition),
-       list(source_version)
-FROM (
-    SELECT i.* FROM facts.inputs AS i SEMI JOIN (
-        SELECT id FROM state.latest
-        SEMI JOIN (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset)
-            USING (namespace, dataset)
-        UNION ALL
-        SELECT unnest($replaced::UUID[])
-    ) AS l ON i.id = l.id
-    ORDER BY i.source, i.source_partition, i.source_version
-)
-GROUP BY id;
+-- What each version in place, or made of and replaced since, was made of: a row an input.
+SELECT CAST(i.id AS VARCHAR), source_namespace, source_dataset, source, source_partition, source_version
+FROM facts.inputs AS i SEMI JOIN (
+    SELECT id FROM state.latest
+    WHERE $everything
+       OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+    UNION ALL
+    SELECT unnest($replaced::UUID[])
+) AS l ON i.id = l.id
+ORDER BY i.source, i.source_partition, i.source_version;
 
 -- name: observations
 -- The newest observation of each version of each partition, and which of them is the newest of the partition.
 SELECT namespace, dataset, partition, time, version, data_through, rows,
        row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1
 FROM facts.observations
-SEMI JOIN (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset)
-    USING (namespace, dataset)
+WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1;

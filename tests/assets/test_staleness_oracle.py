@@ -1,0 +1,146 @@
+"""Staleness against a second implementation: partition by partition, as plain as the rules are written."""
+
+from dataclasses import replace
+
+from asset_worlds import DAY, World, keys, us
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.assets.facts import Consumed
+from headwater.assets.mappings import WindowMapping
+from headwater.assets.partitions import DailyPartitions, partitioning
+from headwater.assets.staleness import staleness
+
+WEEK = DailyPartitions("2013-01-01", "2013-01-08")
+OPEN = DailyPartitions("2013-01-01")
+START = us("2013-01-01")
+AS_OF = START + 5 * DAY
+
+
+@st.composite
+def worlds(draw):
+    world = World()
+    names = [f"a{number}" for number in range(draw(st.integers(1, 5)))]
+    for place, name in enumerate(names):
+        divided = draw(st.sampled_from([WEEK, WEEK, OPEN, None, "source"]))
+        if divided == "source":
+            world.source(name)
+            continue
+        inputs = [declared(draw, world, other, divided) for other in draw(_some(names[:place]))]
+        if divided is not None and draw(st.booleans()):
+            inputs.append((name, WindowMapping(-1, -1)))
+        world.asset(name, *inputs, partitions=divided)
+    for _ in range(draw(st.integers(0, 25))):
+        happens(draw, world, names)
+    return world
+
+
+def _some(names):
+    return st.lists(st.sampled_from(names), max_size=3, unique=True) if names else st.just([])
+
+
+def declared(draw, world, other, divided):
+    above = world.definitions[other].partitions
+    return (other, WindowMapping(-2, 0)) if divided and above and draw(st.booleans()) else other
+
+
+def happens(draw, world, names):
+    name = draw(st.sampled_from(names))
+    definition = world.definitions[name]
+    key = draw(st.sampled_from(keys(WEEK))) if definition.partitions else None
+    parts = [key] if key else []
+    what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code"]))
+    if definition.code_version is None or what == "observe":
+        world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
+    elif what == "code":
+        world.definitions[name] = replace(definition, code_version=draw(st.sampled_from(["code-1", "code-2"])))
+    elif what == "make":
+        world.make(name, *parts, started=draw(st.none() | st.just("2014-06-01")))
+    else:
+        other = draw(st.sampled_from(names[: names.index(name) + 1]))
+        known = [*world.facts_of(other)["made"], *world.facts_of(other)["observed"], key]
+        part = draw(st.sampled_from(known))
+        version = draw(st.sampled_from([None, "other", world.version(other, part)]))
+        world.make(name, *parts, inputs=[Consumed(asset=other, partition=part, version=version)])
+
+
+def oracle(facts):
+    """The stale keys of each asset with the kinds of their reasons; assets read only those before them."""
+    found = {}
+    for name, definition in facts.definitions.items():
+        divided, made = partitioning(definition), facts.of(name).made
+        kinds = found[name] = {}
+        if definition.code_version is None:
+            continue
+        for part in divided.all(AS_OF):
+            if part.key not in made:
+                kinds[part.key] = {"never_made"}
+        there = {key: one for key, one in made.items() if key in PARTS[divided]}
+        for key, one in there.items():
+            because = set(reasons(facts, found, definition, key, one))
+            if because:
+                kinds[key] = because
+        # What reads a stale partition of its own is stale, and what reads that, and so on: days only read earlier days.
+        for key in sorted(there, key=str):
+            for used in definition.inputs:
+                if used.asset == name and any(
+                    "never_made" not in kinds.get(part, {"never_made"}) for part in window(used, divided, key, divided)
+                ):
+                    kinds.setdefault(key, {"upstream_stale"})
+    return found
+
+
+PARTS = {
+    one: set(one.all(us("2020-01-01")).keys())
+    for one in (WEEK, OPEN, partitioning(World().asset("x").definitions["x"]))
+}
+
+
+def window(used, divided, key, above):
+    return list(used.mapping.upstream(divided.set_of([key]), above, as_of=AS_OF).keys())
+
+
+def reasons(facts, found, definition, key, one):
+    if one.code_version not in (None, definition.code_version):
+        yield "code_changed"
+    for used in one.inputs:
+        if (used.asset, used.partition) == (definition.name, one.partition):
+            continue
+        if is_news(facts.of(used.asset), used, one.started):
+            yield "input_updated"
+        elif used.asset != definition.name and is_stale(found, used.asset, used.partition):
+            yield "upstream_stale"
+    read = {(used.asset, used.partition) for used in one.inputs}
+    for used in definition.inputs:
+        if used.asset == definition.name:
+            continue
+        for part in window(used, partitioning(definition), key, partitioning(facts.definitions[used.asset])):
+            new = facts.of(used.asset).made.get(part)
+            if new is not None and new.at > one.started and (used.asset, part) not in read:
+                yield "input_updated"
+            if is_stale(found, used.asset, part):
+                yield "upstream_stale"
+
+
+def is_stale(found, asset, part):
+    return part in found[asset] and "never_made" not in found[asset][part]
+
+
+def is_news(known, used, started):
+    made, seen = known.made.get(used.partition), known.observed.get(used.partition)
+    now = made or seen
+    if now is None or None in (now.version, used.version) or now.version == used.version:
+        return False
+    return (made is not None and made.code_version is not None) or now.at > started
+
+
+@settings(max_examples=120, deadline=None)
+@given(worlds())
+def test_every_partition_is_stale_or_not_as_the_rules_say(world):
+    facts = world.facts()
+    expected = oracle(facts)
+    for name, found in staleness(facts, AS_OF).items():
+        assert set(found.stale.keys()) == set(expected[name])
+        assert set(found.missing.keys()) == {key for key, kinds in expected[name].items() if "never_made" in kinds}
+        kinds = {cause.kind for cause in found.causes}
+        assert kinds == set().union(*expected[name].values())
