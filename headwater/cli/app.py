@@ -9,42 +9,12 @@ from typing import TYPE_CHECKING
 import cyclopts
 
 import headwater
+from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, Command
 from headwater.cli.output import reserving, say, show_error
 from headwater.errors import Cancelled, HeadwaterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_COMMANDS = {
-    "init": ("start:init", "Write a starter project."),
-    "run": ("start:run", "Run a flow of a file: headwater run my_flow.py:nightly -p day=2013-01-05"),
-    "materialize": ("work:materialize", "Bring assets up to date: headwater materialize '+delays' --only stale"),
-    "backfill": (
-        "work:backfill_app",
-        "Fill partitions: headwater backfill delays --from 2013-01-01 --to 2013-12-31 --upstream",
-    ),
-    "status": ("board:status", "The board of all assets: how fresh they are, how stale, and why."),
-    "freshness": (
-        "board:freshness",
-        "The verdicts alone, also as of another time: headwater freshness --as-of 2014-01-01",
-    ),
-    "explain": ("board:explain", "Why: headwater explain delays@2013-01-05"),
-    "lineage": (
-        "graph:lineage",
-        "What an asset is made of, and what is made of it: headwater lineage delays --up --columns",
-    ),
-    "runs": ("history:runs", "What ran: headwater runs --flow nightly"),
-    "logs": ("history:logs", "What a run logged: headwater logs RUN"),
-    "verify": ("health:verify", "Scan journal and projection, and compare the two."),
-    "rebuild": ("health:rebuild", "Build the projection anew from the journal."),
-}
-_OPENLINEAGE = {
-    "export": (
-        "catalogs:export",
-        "Deliver the journal's events as OpenLineage: headwater openlineage export --to events.ndjson",
-    ),
-    "status": ("catalogs:status", "How far each destination is."),
-}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -52,6 +22,7 @@ def run(arguments: Sequence[str]) -> int:
     as_json, debug = "--json" in arguments, "--debug" in arguments
     with reserving(as_json):
         try:
+            _check_text(arguments)
             code = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         except (KeyboardInterrupt, Cancelled) as error:
             say("cancelled")
@@ -65,6 +36,13 @@ def run(arguments: Sequence[str]) -> int:
             show_error(found, as_json)
             return found.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    # Bytes that are no text in the shell's encoding arrive as halves of characters, which nothing can store or print.
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):
+            raise UsageError(f"an argument is no text: {argument[:80]!a}", hint="write it in UTF-8")
 
 
 def _cancelled() -> HeadwaterError:
@@ -85,18 +63,29 @@ def _explained(error: Exception) -> HeadwaterError:
 def build() -> cyclopts.App:
     """The command tree. Nothing but names and help is made here; a command's module is imported when it is called."""
     app = cyclopts.App(
-        name="headwater",
-        help="Asset- and lineage-centric orchestration: what is there, how fresh it is, and where it came from.",
+        name=PROGRAM,
+        help=ABOUT,
         version=headwater.__version__,
         suppress_keyboard_interrupt=False,
+        # Markdown, and the highlighting that comes with it, would double the time that help takes.
+        help_format="plaintext",
     )
-    _add(app, _COMMANDS)
-    openlineage = cyclopts.App(name="openlineage", help="Exchange lineage with catalogs.")
-    _add(openlineage, _OPENLINEAGE)
-    app.command(openlineage)
+    order = dict.fromkeys(command.group for command in COMMANDS.values())
+    groups = {name: cyclopts.Group(name, sort_key=place) for place, name in enumerate(order)}
+    for name, command in COMMANDS.items():
+        if name == "openlineage":
+            nested = cyclopts.App(
+                name=name, help=command.help, help_epilogue=command.epilogue, group=groups[command.group]
+            )
+            for inner, one in OPENLINEAGE.items():
+                _add(nested, inner, one, None)
+            app.command(nested)
+        else:
+            _add(app, name, command, groups[command.group])
     return app
 
 
-def _add(app: cyclopts.App, commands: dict[str, tuple[str, str]]) -> None:
-    for name, (place, text) in commands.items():
-        app.command(f"headwater.cli.{place}", name=name, help=text)
+def _add(app: cyclopts.App, name: str, command: Command, group: cyclopts.Group | None) -> None:
+    # A command that is a tree of its own brings its epilogue along.
+    more = {} if command.place.endswith("_app") else {"help_epilogue": command.epilogue}
+    app.command(f"headwater.cli.{command.place}", name=name, help=command.help, group=group, **more)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,39 +12,56 @@ from headwater.assets import board
 from headwater.assets.facts import Facts
 from headwater.assets.selection import select
 from headwater.assets.staleness import staleness
-from headwater.cli.common import COMMON, WHERE, Common, Where, moment, open_project
-from headwater.cli.output import duration, emit, instant, say, table, tree
-from headwater.errors import RefusedError
+from headwater.cli.board_text import freshness_text, status_text
+from headwater.cli.common import moment, open_project
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
+from headwater.cli.output import emit, say, tree
+from headwater.errors import RefusedError, UnknownNameError
 
 Verdict = Literal["fresh", "warn", "late", "unknown", "none"]
 
-SHAPES = {"fresh": "● fresh", "warn": "▲ warn", "late": "■ late", "unknown": "? unknown", "none": "· none"}
-_COLOURS = {SHAPES["fresh"]: "green", SHAPES["warn"]: "yellow", SHAPES["late"]: "red", SHAPES["unknown"]: "yellow"}
 
-
-def status(selection: str = "*", /, *, as_of: str | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
+def status(
+    selection: Selection = "*",
+    /,
+    *,
+    verdict: Annotated[tuple[Verdict, ...], Parameter(negative=(), show_default=False)] = (),
+    all: Flag = False,
+    as_of: str | None = None,
+    common: Common = COMMON,
+    where: Where = WHERE,
+) -> int:
     """Print the board: each asset with its partitions, how far its data reaches, its freshness and its staleness.
 
     Parameters
     ----------
     selection
         Which assets: delays, +delays, delays+2, tag:tier=gold, owner:team:ops, kind:parquet, stale(), and or not.
+    verdict
+        Only assets with this verdict; it can be given several times.
+    all
+        Every asset: a terminal shows the worst that fit on it. Files and pipes get every one in any case.
     as_of
         The time to judge at: 2014-01-01 or 2014-01-01T09:00+01:00. Now, when it is left out.
     """
     facts = _facts(where)
     at = moment(as_of)
     value = board.status(facts, chosen(facts, selection, at), at)
-    emit(value, common.json, lambda: _status_text(value))
+    none = "no assets yet: run a flow that materializes one"
+    if verdict:
+        none = f"no asset is {' or '.join(verdict)}" if value["assets"] else none
+        value["assets"] = [row for row in value["assets"] if row["freshness"]["verdict"] in verdict]
+    emit(value, common.json, lambda: status_text(value, every=all) if value["assets"] else none)
     return 0
 
 
 def freshness(
-    selection: str = "*",
+    selection: Selection = "*",
     /,
     *,
     as_of: str | None = None,
-    fail_on: Annotated[tuple[Verdict, ...], Parameter(negative=())] = (),
+    fail_on: Annotated[tuple[Verdict, ...], Parameter(negative=(), show_default=False)] = (),
+    all: Flag = False,
     common: Common = COMMON,
     where: Where = WHERE,
 ) -> int:
@@ -57,11 +75,13 @@ def freshness(
         The time to judge at. Now, when it is left out.
     fail_on
         Exit with 3 when one of the assets has this verdict.
+    all
+        Every asset, also where a terminal has no room for them.
     """
     facts = _facts(where)
     at = moment(as_of)
     value = board.freshness(facts, chosen(facts, selection, at), at)
-    emit(value, common.json, lambda: freshness_text(value))
+    emit(value, common.json, lambda: freshness_text(value, every=all))
     failing = [row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on]
     if failing:
         say(f"{', '.join(failing)}: {' or '.join(fail_on)}, which --fail-on names")
@@ -69,7 +89,7 @@ def freshness(
     return 0
 
 
-def explain(subject: str, /, *, as_of: str | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
+def explain(subject: Selection, /, *, as_of: str | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
     """Print why an asset, or one of its partitions, is fresh or late, stale or up to date, as a tree of reasons.
 
     Parameters
@@ -89,84 +109,26 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     """The assets that a selection names, in the order of the graph."""
     if selection == "*" and not facts.definitions:
         return ()
-    return select(selection, facts.definitions, stale=lambda name: _is_stale(facts, name, as_of))
+    found = select(selection, facts.definitions, stale=_staleness(facts, as_of))
+    if not found and selection != "*" and "stale(" not in selection:
+        raise UnknownNameError.of("asset", selection, _selectable(facts), where="the selection")
+    return found
 
 
-def _is_stale(facts: Facts, name: str, as_of: int) -> bool:
-    found = staleness(facts, as_of).get(name)
-    return found is not None and found.is_stale
+def _selectable(facts: Facts) -> set[str]:
+    """What a selection may name: the assets, and their tags, owners and kinds."""
+    found = set(facts.definitions)
+    for one in facts.definitions.values():
+        found |= {f"tag:{key}={value}" for key, value in one.tags.items()}
+        found |= {f"owner:{owner}" for owner in one.owners} | {f"kind:{one.ref.kind}"}
+    return found
+
+
+def _staleness(facts: Facts, as_of: int) -> Callable[[str], bool]:
+    """Says which assets are stale; all are judged at once, when somebody asks for the first."""
+    judged = cache(lambda: staleness(facts, as_of))
+    return lambda name: name in judged() and judged()[name].is_stale
 
 
 def _facts(where: Where) -> Facts:
     return open_project(where).catalog.facts()
-
-
-def _status_text(value: Mapping[str, Any]) -> str:
-    rows = value["assets"]
-    if not rows:
-        return "no assets yet: run a flow that materializes one"
-    headers = ("asset", "freshness", "data through", "lag", "partitions", "rows", "stale", "why")
-    cells = [
-        (
-            row["name"],
-            SHAPES[row["freshness"]["verdict"]],
-            instant(row["data_through"]),
-            duration(row["freshness"]["lag"]),
-            _partitions(row["partitions"]),
-            None if row["rows"] is None else f"{row['rows']:,}",
-            _stale(row),
-            _why(row),
-        )
-        for row in rows
-    ]
-    return table(headers, cells, colours=_COLOURS) + "\n\n" + _totals(rows, value["as_of"])
-
-
-def freshness_text(value: Mapping[str, Any]) -> str:
-    """The verdicts as a table."""
-    headers = ("asset", "freshness", "data through", "basis", "lag", "witness")
-    cells = [
-        (
-            row["name"],
-            SHAPES[row["freshness"]["verdict"]],
-            instant(row["data_through"]),
-            row["basis"],
-            duration(row["freshness"]["lag"]),
-            " ← ".join(row["freshness"]["witness"]) or None,
-        )
-        for row in value["assets"]
-    ]
-    return table(headers, cells, colours=_COLOURS) + "\n\n" + _totals(value["assets"], value["as_of"])
-
-
-def _totals(rows: Iterable[Mapping[str, Any]], as_of: str) -> str:
-    counts: dict[str, int] = {}
-    for row in rows:
-        verdict = row["freshness"]["verdict"]
-        counts[verdict] = counts.get(verdict, 0) + 1
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" as of {instant(as_of)}"
-
-
-def _partitions(found: Mapping[str, int] | None) -> str | None:
-    if found is None:
-        return None
-    failed = f", {found['failed']} failed" if found["failed"] else ""
-    return f"{found['materialized']}/{found['total']}{failed}"
-
-
-def _stale(row: Mapping[str, Any]) -> str:
-    found = row["stale"]
-    if not found["is_stale"]:
-        return "no"
-    return "yes" if row["partitions"] is None else str(found["partitions"])
-
-
-def _why(row: Mapping[str, Any]) -> str | None:
-    reasons = []
-    never_made = row["last_materialized"] is None and row["stale"]["is_stale"]
-    if row["freshness"]["verdict"] in ("late", "warn", "unknown") and not never_made:
-        witness = " ← ".join(row["freshness"]["witness"][1:])
-        reasons.append(row["freshness"]["reason"] + (f" (held back by {witness})" if witness else ""))
-    if row["stale"]["is_stale"] and row["stale"]["reasons"]:
-        reasons.append(row["stale"]["reasons"][0]["text"])
-    return "; ".join(reasons) or None

@@ -1,61 +1,29 @@
-"""What every command shares: its options, and the project that it talks to."""
+"""The project that a command talks to, and the times that people write."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from headwater import clock, project
+from headwater.cli.options import COMMON as COMMON
+from headwater.cli.options import WHERE, Where
+from headwater.cli.options import Common as Common
 from headwater.core import runtime
 from headwater.errors import HomeError, UsageError
-from headwater.loading import load_file, load_modules
 
 if TYPE_CHECKING:
     from headwater.project import Project
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """The options of every command."""
-
-    json: Annotated[
-        bool, Parameter(negative=(), help="Print one JSON document, and nothing else, on standard output.")
-    ] = False
-    debug: Annotated[bool, Parameter(negative=(), help="Show tracebacks.")] = False
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Where:
-    """Where assets are defined."""
-
-    file: Annotated[
-        tuple[Path, ...],
-        Parameter(name=["--file", "-f"], negative=(), help="A script that defines assets; it is not run."),
-    ] = ()
-    module: Annotated[
-        tuple[str, ...], Parameter(name=["--module", "-m"], negative=(), help="A module that defines assets.")
-    ] = ()
-
-
-COMMON = Common()
-WHERE = Where()
-
-
-def open_project(where: Where = WHERE, *, writes: bool = False) -> Project:
-    """The project of the current folder, with its definitions loaded.
+def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Project:
+    """The project of the current folder, with its definitions loaded; `where` is None for what asks of the past alone.
 
     A command that only reads makes no home: raises HomeError when nothing was ever recorded here and nothing is defined.
     """
     found = project.Project.open()
-    load_modules((*found.settings.modules, *where.module), found.root)
-    for file in where.file:
-        load_file(file, found.root)
+    if where is not None or not found.settings.home_path.is_dir():
+        _define(found, where or WHERE)
     if not (writes or found.settings.home_path.is_dir() or found.definitions.all()):
         raise HomeError(
             "nothing has been recorded here yet",
@@ -64,6 +32,15 @@ def open_project(where: Where = WHERE, *, writes: bool = False) -> Project:
         )
     runtime.set_current(found)
     return found
+
+
+def _define(found: Project, where: Where) -> None:
+    # Importing the users' modules, and what those import, is most of the time that a short command takes.
+    from headwater.loading import load_file, load_modules
+
+    load_modules((*found.settings.modules, *where.module), found.root)
+    for file in where.file:
+        load_file(file, found.root)
 
 
 def moment(text: str | None, name: str = "--as-of") -> int:

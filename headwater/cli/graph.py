@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import Parameter
-
-from headwater.cli.common import COMMON, WHERE, Common, Where, open_project
-from headwater.cli.output import emit, instant, table
+from headwater.cli.common import open_project
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
+from headwater.cli.output import emit, instant
+from headwater.cli.tables import table
 
 if TYPE_CHECKING:
     from headwater.lineage.graph import LineageEdge, LineageGraph
@@ -18,14 +18,14 @@ Format = Literal["tree", "table", "json", "mermaid", "dot"]
 
 
 def lineage(
-    asset: str | None = None,
+    asset: Selection | None = None,
     /,
     *,
-    up: Annotated[bool, Parameter(negative=())] = False,
-    down: Annotated[bool, Parameter(negative=())] = False,
+    up: Flag = False,
+    down: Flag = False,
     depth: int | None = None,
-    columns: Annotated[bool, Parameter(negative=())] = False,
-    drift: Annotated[bool, Parameter(negative=())] = False,
+    columns: Flag = False,
+    drift: Flag = False,
     format: Format = "tree",
     common: Common = COMMON,
     where: Where = WHERE,
@@ -81,7 +81,7 @@ def _table(graph: LineageGraph) -> str:
         (edge.source, edge.target, edge.origin, edge.subtype, edge.runs, instant(edge.last_seen))
         for edge in graph.edges
     ]
-    return table(headers, rows)
+    return table(headers, rows, numbers=("runs",), spare=("last seen", "runs", "type"))
 
 
 def _trees(graph: LineageGraph, *, up: bool, down: bool) -> list[str]:

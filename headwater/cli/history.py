@@ -6,10 +6,28 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from headwater.cli.common import COMMON, Common, open_project
-from headwater.cli.output import duration, emit, instant, table
+from headwater import clock
+from headwater.cli.common import open_project
+from headwater.cli.options import COMMON, Common, RunId
+from headwater.cli.output import ago, duration, emit, instant
+from headwater.cli.tables import table
+from headwater.errors import UsageError
 
-_COLOURS = {"Completed": "green", "Failed": "red", "Crashed": "red", "Cancelled": "yellow", "Running": "bold"}
+SHAPES = {
+    "Completed": "● Completed",
+    "Failed": "✖ Failed",
+    "Crashed": "✖ Crashed",
+    "Cancelled": "▲ Cancelled",
+    "Running": "▶ Running",
+}
+"""A run's state with its shape: what a colour says must also be seen without it."""
+_COLOURS = {
+    SHAPES["Completed"]: "green",
+    SHAPES["Failed"]: "red",
+    SHAPES["Crashed"]: "red",
+    SHAPES["Cancelled"]: "yellow",
+    SHAPES["Running"]: "bold",
+}
 
 
 def runs(*, flow: str | None = None, limit: int = 50, common: Common = COMMON) -> int:
@@ -22,12 +40,14 @@ def runs(*, flow: str | None = None, limit: int = 50, common: Common = COMMON) -
     limit
         At most so many.
     """
-    value = open_project().reader.runs(limit=limit, flow=flow)
+    if limit < 1:
+        raise UsageError(f"--limit {limit} is not a number of runs", hint="give 1 or more")
+    value = open_project(None).reader.runs(limit=limit, flow=flow)
     emit(value, common.json, lambda: _runs_text(value))
     return 0
 
 
-def logs(run_id: str, /, *, common: Common = COMMON) -> int:
+def logs(run_id: RunId, /, *, common: Common = COMMON) -> int:
     """Print what a run logged.
 
     Parameters
@@ -35,7 +55,7 @@ def logs(run_id: str, /, *, common: Common = COMMON) -> int:
     run_id
         The run's id as `headwater runs` prints it, or the beginning of it.
     """
-    value = open_project().reader.logs(run_id)
+    value = open_project(None).reader.logs(run_id)
     emit(value, common.json, lambda: "\n".join(_log_line(row) for row in value["logs"]) or "it logged nothing")
     return 0
 
@@ -43,19 +63,22 @@ def logs(run_id: str, /, *, common: Common = COMMON) -> int:
 def _runs_text(value: Mapping[str, Any]) -> str:
     if not value["runs"]:
         return "no runs yet"
+    now = clock.rfc3339(clock.now_us())
     rows = [
         (
             row["id"],
             row["flow"],
-            row["state"],
+            SHAPES.get(row["state"], row["state"]),
             instant(row["started"]),
+            ago(row["started"], now),
             duration(row["duration"]),
             ", ".join(f"{count} {state}" for state, count in sorted(row["tasks"].items())) or None,
             _error(row.get("error")),
         )
         for row in value["runs"]
     ]
-    return table(("run", "flow", "state", "started", "took", "tasks", "error"), rows, colours=_COLOURS)
+    headers = ("run", "flow", "state", "started", "", "took", "tasks", "error")
+    return table(headers, rows, numbers=("", "took"), spare=("started", "tasks", "took", ""), colours=_COLOURS)
 
 
 def _error(found: Any) -> str | None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
 from typing import Any, TextIO
 
+from headwater.cli.terminal import coloured, fitting, one_line, safe
 from headwater.errors import HeadwaterError
-
-_COLOURS = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
-
 
 _document: TextIO | None = None
 """Where the JSON document goes, while standard output is reserved for it."""
@@ -56,11 +54,22 @@ def _kept(stream: TextIO) -> Iterator[TextIO]:
 
 def emit(value: Mapping[str, Any], as_json: bool, text: Callable[[], str]) -> None:
     """Print the JSON document, or else the text for people."""
-    _print(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text())
+    if as_json:
+        stream = _document or sys.stdout
+        document = json.dumps(value, indent=2, ensure_ascii=False)
+        # What this output can't encode (a lone surrogate, or anything beyond a poor locale) is written as JSON escapes.
+        _write(document if fitting(document, stream) == document else json.dumps(value, indent=2), stream)
+    else:
+        show(text())
 
 
-def _print(text: str) -> None:
+def show(text: str) -> None:
+    """A text for people, on standard output."""
     stream = _document or sys.stdout
+    _write(fitting(safe(text), stream), stream)
+
+
+def _write(text: str, stream: TextIO) -> None:
     try:
         stream.write(text.rstrip("\n") + "\n")
         stream.flush()
@@ -71,50 +80,17 @@ def _print(text: str) -> None:
 
 def say(message: str) -> None:
     """A message to standard error."""
-    sys.stderr.write(message.rstrip("\n") + "\n")
+    sys.stderr.write(fitting(safe(message), sys.stderr).rstrip("\n") + "\n")
 
 
 def show_error(error: HeadwaterError, as_json: bool) -> None:
     """An error: as JSON on standard output, or for people on standard error."""
     if as_json:
-        _print(json.dumps(error.to_json(), indent=2, ensure_ascii=False))
+        emit(error.to_json(), as_json, str)
     else:
-        say(coloured("error: ", "red", sys.stderr) + str(error))
-
-
-def coloured(text: str, colour: str, stream: Any = None) -> str:
-    """The text in a colour, where the stream is a terminal and `NO_COLOR` is not set."""
-    stream = stream or sys.stdout
-    if os.environ.get("NO_COLOR") or not stream.isatty():
-        return text
-    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, colours: Mapping[str, str] | None = None) -> str:
-    """Columns of text that fit the terminal; the last one is cut. `colours` gives the colour of whole cells by their text.
-
-    >>> print(table(["name", "rows"], [["flights", 842], ["weather", None]]))
-    name     rows
-    flights  842
-    weather  -
-    """
-    cells = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
-    room = shutil.get_terminal_size((160, 24)).columns if sys.stdout.isatty() else 10_000
-    lines = [_line(headers, widths, room, dict.fromkeys(headers, "bold"))]
-    lines += [_line(row, widths, room, colours or {}) for row in cells]
-    return "\n".join(lines)
-
-
-def _line(row: Sequence[str], widths: Sequence[int], room: int, colours: Mapping[str, str]) -> str:
-    parts, used = [], 0
-    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        left = max(room - used, 1)
-        shown = cell if len(cell) <= left else cell[: max(left - 1, 0)] + "…"
-        pad = "" if place == len(row) - 1 else " " * (width - len(shown) + 2)
-        parts.append((coloured(shown, colours[cell]) if cell in colours else shown) + pad)
-        used += width + 2
-    return "".join(parts).rstrip()
+        # What it quotes may hold anything, colours as well: only its lines are its own.
+        text = "\n".join(map(one_line, str(error).split("\n")))
+        say(coloured("error: ", "red", sys.stderr) + text)
 
 
 def duration(seconds: float | None) -> str:
@@ -137,6 +113,24 @@ def duration(seconds: float | None) -> str:
         if len(found) == 2:
             break
     return " ".join(f"{count}{unit}" for count, unit in found if count)
+
+
+def ago(text: str | None, as_of: str) -> str | None:
+    """How long before `as_of` a time was, in its largest unit; both are RFC 3339.
+
+    >>> ago("2014-01-01T04:00:00Z", "2014-01-01T07:59:00Z"), ago("2014-01-01T04:00:00Z", "2014-01-01T04:00:01Z")
+    ('3h ago', 'just now')
+    """
+    if text is None:
+        return None
+    seconds = int((datetime.fromisoformat(as_of) - datetime.fromisoformat(text)).total_seconds())
+    size, unit = next((one for one in _UNITS if abs(seconds) >= one[0]), (0, ""))
+    if not size:
+        return "just now"
+    return f"{seconds // size}{unit} ago" if seconds > 0 else f"in {abs(seconds) // size}{unit}"
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 
 def instant(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""`init` and `run`: a starter project, and running a flow of a file."""
+"""`run`: running a flow of a file."""
 
 from __future__ import annotations
 
@@ -13,74 +13,14 @@ from cyclopts import Parameter
 
 from headwater.assets.inputs import PARTITION
 from headwater.assets.materialize import Materialization
-from headwater.cli.common import COMMON, Common, Where, open_project
+from headwater.cli.common import open_project
+from headwater.cli.options import COMMON, Common, Where
 from headwater.cli.output import emit
 from headwater.core.flow import Flow
 from headwater.core.task import Task
+from headwater.core.tracebacks import users_line
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.loading import load_file
-
-_PYPROJECT = """\
-[tool.headwater]
-project = "{name}"
-modules = ["flows"]
-"""
-
-_FLOWS = '''\
-"""A first flow: run it with `python flows.py`, then look at it with `headwater status`."""
-
-from typing import Annotated
-
-import polars as pl
-
-from headwater import Asset, Freshness, flow, materialize, task
-
-orders = Asset("orders", at="parquet://lake/orders", time_column="ordered_at", freshness=Freshness(max_lag="26h"))
-revenue = Asset("revenue", at="parquet://lake/revenue")
-
-
-@task(retries=2, retry_delay=[1, 10])
-def fetch() -> pl.DataFrame:
-    times = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 2), "1h", eager=True, time_zone="UTC")
-    return pl.DataFrame({"ordered_at": times}).with_row_index("id").with_columns(amount=pl.col("id") * 1.5)
-
-
-@materialize(orders)
-def ingest() -> pl.DataFrame:
-    return fetch()
-
-
-@materialize(revenue)
-def summarise(sold: Annotated[pl.LazyFrame, orders]) -> pl.LazyFrame:
-    return sold.group_by(pl.col("ordered_at").dt.date().alias("day")).agg(pl.col("amount").sum())
-
-
-@flow
-def daily() -> None:
-    ingest()
-    summarise()
-
-
-if __name__ == "__main__":
-    daily()
-'''
-
-
-def init(folder: Path = Path(), /, *, common: Common = COMMON) -> int:
-    """Write a starter project: a pyproject.toml and flows.py. Files that are there already stay as they are.
-
-    Parameters
-    ----------
-    folder
-        Where to; the current folder when it is left out.
-    """
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "flows.py": _FLOWS}
-    written = [name for name, text in files.items() if _write(folder / name, text)]
-    value = {"folder": str(folder), "written": written, "kept": [name for name in files if name not in written]}
-    emit(value, common.json, lambda: _init_text(value))
-    return 0
 
 
 def run(
@@ -119,6 +59,7 @@ def run(
     except Exception as error:
         raise HeadwaterError(
             f"{found.name} failed: {type(error).__name__}: {error}",
+            where=users_line(error),
             hint="headwater runs shows it; --debug gives the traceback",
         ) from error
     if common.json:
@@ -160,7 +101,7 @@ def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
     for pair in given:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UsageError(f"-p {pair!r} is not name=value")
+            raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
         if name not in parameters:
             raise UnknownNameError.of("parameter", name, parameters, where=fn.__qualname__)
         values[name] = _value(fn, name, text)
@@ -197,7 +138,12 @@ def _value(fn: Callable[..., Any], name: str, text: str) -> Any:
             return TypeAdapter(hint).validate_python(candidate)
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-    raise UsageError(f"the parameter '{name}' can't be {text!r}: {problem}", where=f"-p {name}={text}")
+    wanted = getattr(hint, "__name__", None) or str(hint)
+    raise UsageError(
+        f"the parameter '{name}' can't be {text!r}: {problem}",
+        where=f"-p {name}={text}",
+        hint=f"{fn.__qualname__} wants {wanted} there; lists and mappings are written as JSON",
+    )
 
 
 def _readings(text: str, hint: Any) -> list[Any]:
@@ -214,21 +160,3 @@ def _plain(value: Any) -> Any:
     except (TypeError, ValueError):
         return repr(value)[:1_000]
     return value
-
-
-def _name(folder: Path) -> str:
-    return "".join(char if char.isalnum() or char in "-_" else "-" for char in folder.name) or "headwater"
-
-
-def _write(path: Path, text: str) -> bool:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _init_text(value: Mapping[str, Any]) -> str:
-    lines = [f"wrote {name}" for name in value["written"]] + [f"kept {name}" for name in value["kept"]]
-    return "\n".join([*lines, "", "next: python flows.py, then headwater status, headwater lineage revenue --columns"])

@@ -250,8 +250,9 @@ def test_runs(made: Cli) -> None:
         assert "error" not in row
     assert [row["tasks"] for row in rows] == [{"Completed": 1}, {"Completed": 1}, {"Completed": 6}]
     assert [row["flow"] for row in made("runs", "--limit", "1", "--json").json["runs"]] == ["report"]
-    assert made("runs", "--flow", "nothing", "--json").json["runs"] == []
-    assert made("runs").out.splitlines()[1].split()[1:3] == ["report", "Completed"]
+    done = made("runs", "--flow", "nothing", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (2, "unknown_name")
+    assert made("runs").out.splitlines()[1].split()[1:4] == ["report", "●", "Completed"]
 
 
 def test_logs(made: Cli) -> None:
@@ -284,7 +285,7 @@ def test_backfills(remade: Cli) -> None:
 
 def test_openlineage(remade: Cli, shop: Path) -> None:
     first = remade("openlineage", "export", "--to", "events.ndjson", "--json").json
-    assert first["file"] == str(shop / "events.ndjson")
+    assert first["destinations"][0]["destination"] == str(shop / "events.ndjson")
     lines = (shop / "events.ndjson").read_text().splitlines()
     assert first["exported"] == len(lines) > 0
     assert {json.loads(line)["eventType"] for line in lines} == {"START", "COMPLETE"}

@@ -1,0 +1,203 @@
+"""`backfill`: filling a range of partitions, and what can be asked and done about those that were requested."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from headwater import clock
+from headwater.assets import backfilling
+from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
+from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse, report
+from headwater.cli.commands import BACKFILL, COMMANDS
+from headwater.cli.common import open_project
+from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where
+from headwater.cli.output import emit, instant
+from headwater.cli.progress import watching
+from headwater.cli.tables import table
+from headwater.errors import UsageError
+from headwater.lineage.backfills import backfill_record
+
+
+def backfill(
+    selection: Selection,
+    /,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from")] = None,
+    to: str | None = None,
+    partition: str | None = None,
+    upstream: Flag = False,
+    downstream: Flag = False,
+    only: Several = (),
+    parallel: int = 1,
+    order: Literal["oldest", "newest"] = "oldest",
+    max_failures: int | None = None,
+    dry_run: Flag = False,
+    common: Common = COMMON,
+    where: Where = WHERE,
+) -> int:
+    """Fill a range of partitions. It is recorded before it starts: killed at any moment, `backfill resume` finishes it.
+
+    Parameters
+    ----------
+    selection
+        Which assets.
+    from_
+        The first partition of the range.
+    to
+        The last partition of the range, included.
+    partition
+        Partitions in one text instead: 2013-01-01..2013-01-31,2013-03-01.
+    upstream
+        Also what they read, directly or not.
+    downstream
+        Also what reads them, directly or not.
+    only
+        Only what is missing, failed or stale.
+    parallel
+        How many partitions at a time.
+    order
+        Which partitions first.
+    max_failures
+        Stop launching after so many failures.
+    dry_run
+        Show the plan and do nothing.
+    """
+    project = open_project(where, writes=True)
+    facts = project.catalog.facts()
+    names = made(facts, selection)
+    if not names:
+        return nothing(common)
+    text = _range(partition, from_, to)
+    request = BackfillRequest(
+        targets=names,
+        partitions=parse(facts, names, text),
+        upstream=upstream,
+        downstream=downstream,
+        only=frozenset(only),
+        order=order,
+    )
+    intent = Intent(
+        name=f"backfill {selection}",
+        type="backfill",
+        targets=names,
+        range=text,
+        plan=plan(facts, request, clock.now_us()),
+        parallel=parallel,
+        max_failures=max_failures,
+        dry_run=dry_run,
+    )
+    return carry_out(project, facts, intent, common)
+
+
+def backfill_list(*, common: Common = COMMON) -> int:
+    """List all backfills, the newest first."""
+    value = open_project(None).reader.backfills()
+    emit(value, common.json, lambda: _list_text(value["backfills"]) or "no backfills yet")
+    return 0
+
+
+def backfill_show(backfill_id: BackfillId, /, *, common: Common = COMMON) -> int:
+    """Show one backfill.
+
+    Parameters
+    ----------
+    backfill_id
+        Its id, or the beginning of it.
+    """
+    project = open_project(None)
+    value = project.reader.backfill(backfill_record(project.projection, backfill_id).backfill_id)
+    emit(value, common.json, lambda: _backfill_text(value))
+    return 0
+
+
+def backfill_resume(
+    backfill_id: BackfillId, /, *, parallel: int | None = None, common: Common = COMMON, where: Where = WHERE
+) -> int:
+    """Finish what a backfill left, and try again what failed in it: the next attempt of the same run.
+
+    Parameters
+    ----------
+    backfill_id
+        Its id, or the beginning of it.
+    parallel
+        How many partitions at a time; as before when it is left out.
+    """
+    project = open_project(where, writes=True)
+    facts = project.catalog.facts()
+    record = backfill_record(project.projection, backfill_id)
+    options = record.options
+    request = backfilling.Request(
+        backfill_id=record.backfill_id,
+        name=record.name,
+        targets=record.targets,
+        plan=plan_from_json(record.plan, facts.definitions),
+        range=record.range,
+        parallel=parallel or options.get("parallel") or 1,
+        max_failures=options.get("max_failures"),
+        type=options.get("type") or "backfill",
+    )
+    done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
+    with watching(request.plan.total, common.json) as watch:
+        outcome = backfilling.carry_out(
+            project,
+            request,
+            facts.definitions,
+            attempt=record.attempt + 1,
+            done=done,
+            published=backfilling.published_before(request, facts, done),
+            watch=watch,
+        )
+    return report(outcome, request, common)
+
+
+def _range(partition: str | None, first: str | None, last: str | None) -> str | None:
+    if first is None and last is None:
+        return partition
+    if partition is not None:
+        raise UsageError("--partition and --from/--to say the same thing", hint="give one of the two")
+    if first is None or last is None:
+        raise UsageError("--from and --to belong together", hint="give both; the last partition is included")
+    return f"{first}..{last}"
+
+
+def _list_text(found: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        (
+            row["id"],
+            row["state"],
+            f"{row['partitions']['completed']:,}/{row['partitions']['requested']:,}",
+            row["partitions"]["failed"],
+            row["partitions"]["blocked"],
+            row["range"],
+            ", ".join(row["assets"]),
+        )
+        for row in found
+    ]
+    headers = ("id", "state", "completed", "failed", "blocked", "range", "assets")
+    spare = ("blocked", "range", "failed")
+    return table(headers, rows, numbers=headers[2:5], spare=spare, colours=_COLOURS) if rows else ""
+
+
+_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+
+
+def _backfill_text(value: Mapping[str, Any]) -> str:
+    counts = value["partitions"]
+    lines = [
+        f"{value['id']}  {value['state']}",
+        f"assets: {', '.join(value['assets'])}   range: {value['range'] or '-'}",
+    ]
+    lines.append(", ".join(f"{count:,} {state}" for state, count in counts.items()))
+    if value.get("started"):
+        lines.append(f"started {instant(value['started'])}")
+    return "\n".join(lines)
+
+
+backfill_app = App(name="backfill", help=COMMANDS["backfill"].help, help_epilogue=COMMANDS["backfill"].epilogue)
+"""`backfill` itself, and the commands under it."""
+backfill_app.default(backfill)
+for _name, _one in BACKFILL.items():
+    backfill_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

@@ -1,0 +1,177 @@
+"""Carrying out what was asked for: what is selected, the plan that a dry run shows and a run follows, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from headwater import clock
+from headwater.assets import backfilling
+from headwater.assets.backfill import BackfillPlan
+from headwater.assets.facts import Facts
+from headwater.assets.partitions import PartitionSet
+from headwater.cli.board import chosen
+from headwater.cli.options import Common
+from headwater.cli.output import emit, say
+from headwater.cli.progress import watching
+from headwater.cli.tables import table
+from headwater.errors import HeadwaterError, PartitionError, RefusedError, UsageError
+from headwater.project import Project
+
+Several = Annotated[tuple[Literal["missing", "failed", "stale"], ...], Parameter(negative=(), show_default=False)]
+"""Which partitions, by what they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What a command is about to do: a plan, and how it shall be carried out."""
+
+    name: str
+    """The name of the run."""
+    type: str
+    """`materialize` or `backfill`."""
+    targets: tuple[str, ...]
+    range: str | None
+    plan: BackfillPlan
+    parallel: int
+    max_failures: int | None = None
+    dry_run: bool
+
+
+def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) -> int:
+    """Carry a plan out, or only show it, and report; the exit code. Raises UsageError for options that make no sense."""
+    if intent.parallel < 1:
+        raise UsageError(f"--parallel {intent.parallel} is not a number of partitions at a time", hint="give 1 or more")
+    if intent.max_failures is not None and intent.max_failures < 1:
+        hint = "give 1 or more, or leave it out: then all is tried"
+        raise UsageError(f"--max-failures {intent.max_failures} is not a number of failures", hint=hint)
+    backfilling.check_producible(facts.definitions, [step.asset for step in intent.plan.steps])
+    if intent.dry_run or not intent.plan.total:
+        emit(_plan_json(intent), common.json, lambda: _plan_text(intent.plan))
+        return 0
+    request = backfilling.request(
+        project,
+        intent.plan,
+        name=intent.name,
+        targets=intent.targets,
+        range=intent.range,
+        parallel=intent.parallel,
+        max_failures=intent.max_failures,
+        type=intent.type,
+    )
+    with watching(intent.plan.total, common.json) as watch:
+        outcome = backfilling.carry_out(project, request, facts.definitions, watch=watch)
+    return report(outcome, request, common)
+
+
+def report(outcome: backfilling.Outcome, request: backfilling.Request, common: Common) -> int:
+    """Print how it went, and how it goes on; the exit code."""
+    counts = dict(outcome.counts)
+    value = {
+        "id": outcome.backfill_id,
+        "state": outcome.state,
+        "assets": list(request.targets),
+        "range": request.range,
+        "partitions": counts,
+        "errors": [{"subject": subject, **_unnested(error)} for subject, error in outcome.errors],
+    }
+    emit(value, common.json, lambda: _outcome_text(value))
+    if outcome.state == "completed":
+        return 0
+    say(f"what is left, and what failed, is run by: headwater backfill resume {outcome.backfill_id}")
+    return RefusedError.exit_code if counts["failed"] == 0 and counts["blocked"] and not _left(counts) else 1
+
+
+def _unnested(error: HeadwaterError) -> dict[str, str]:
+    found: dict[str, str] = error.to_json()["error"]
+    return {"message": found.pop("message"), **found}
+
+
+def _left(counts: Mapping[str, int]) -> int:
+    ended = sum(counts[state] for state in ("completed", "failed", "skipped", "blocked"))
+    return counts["requested"] - ended
+
+
+def nothing(common: Common) -> int:
+    """Say that there is nothing to do."""
+    empty = Intent(name="", type="", targets=(), range=None, plan=BackfillPlan(), parallel=1, dry_run=True)
+    emit(_plan_json(empty), common.json, lambda: _plan_text(empty.plan))
+    return 0
+
+
+def made(facts: Facts, selection: str) -> tuple[str, ...]:
+    """The selected assets that something makes; sources among them are left out. None, when nothing is stale."""
+    names = chosen(facts, selection, clock.now_us())
+    found = tuple(name for name in names if facts.definitions[name].code_version is not None)
+    if not names and "stale(" in selection:
+        return ()
+    if not found:
+        raise UsageError(
+            f"nothing produces '{selection}': {', '.join(names) or 'no asset'} is a source",
+            hint="select what @materialize makes",
+        )
+    return found
+
+
+def parse(facts: Facts, names: tuple[str, ...], text: str | None) -> PartitionSet | None:
+    """The partitions that a text names, read by the last selected asset that has partitions. Raises UsageError."""
+    if text is None:
+        return None
+    for name in reversed(names):
+        definition = facts.definitions[name].partitions
+        if definition is not None:
+            try:
+                return definition.parse(text)
+            except PartitionError as error:
+                error.where = f"the partitions of {name}: {error.where or definition}"
+                raise
+    raise UsageError(f"{', '.join(names)}: no partitions, so {text} can't be meant", hint="leave the partition out")
+
+
+def _plan_json(intent: Intent) -> dict[str, Any]:
+    return {
+        "id": None,
+        "state": "planned",
+        "assets": list(intent.targets),
+        "range": intent.range,
+        "partitions": {
+            "requested": intent.plan.total,
+            "completed": 0,
+            "failed": 0,
+            "running": 0,
+            "skipped": 0,
+            "blocked": 0,
+        },
+        "steps": [
+            {
+                "asset": step.asset,
+                "partitions": str(step.partitions),
+                "count": len(step.partitions),
+                "reason": step.reason.to_json(),
+            }
+            for step in intent.plan.steps
+        ],
+    }
+
+
+def _plan_text(found: BackfillPlan) -> str:
+    if not found.total:
+        return "everything is up to date: nothing to do"
+    rows = [(step.asset, len(step.partitions), str(step.partitions), step.reason.text) for step in found.steps]
+    headers = ("asset", "count", "partitions", "why")
+    return table(headers, rows, numbers=("count",), spare=("partitions",)) + f"\n\n{found.total:,} to make"
+
+
+def _outcome_text(value: Mapping[str, Any]) -> str:
+    counts = value["partitions"]
+    parts = [f"{counts[state]:,} {state}" for state in ("completed", "failed", "blocked", "skipped") if counts[state]]
+    lines = [f"{value['state']}: {', '.join(parts) or 'nothing'} of {counts['requested']:,}   ({value['id']})"]
+    for error in value["errors"][:10]:
+        lines.append(f"  {error['subject']}: {error['message'].splitlines()[0]}")
+        lines += [f"    {name}: {error[name]}" for name in ("where", "hint") if name in error]
+    if len(value["errors"]) > 10:
+        lines.append(f"  and {len(value['errors']) - 10} more errors")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from cyclopts.completion._engine import CompletionContext
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """The options of every command."""
+
+    json: Annotated[
+        bool,
+        Parameter(
+            negative=(), show_default=False, help="Print one JSON document, and nothing else, on standard output."
+        ),
+    ] = False
+    debug: Annotated[bool, Parameter(negative=(), show_default=False, help="Show tracebacks.")] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where assets are defined."""
+
+    file: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            name=["--file", "-f"], negative=(), show_default=False, help="A script that defines assets; it is not run."
+        ),
+    ] = ()
+    module: Annotated[
+        tuple[str, ...],
+        Parameter(name=["--module", "-m"], negative=(), show_default=False, help="A module that defines assets."),
+    ] = ()
+
+
+def _assets(context: CompletionContext) -> list[str]:
+    # What completes is imported when somebody presses TAB.
+    from headwater.cli.completion import assets
+
+    return assets(context.incomplete)
+
+
+def _runs(context: CompletionContext) -> list[tuple[str, str]]:
+    from headwater.cli.completion import runs
+
+    return runs()
+
+
+def _backfills(context: CompletionContext) -> list[tuple[str, str]]:
+    from headwater.cli.completion import backfills
+
+    return backfills()
+
+
+COMMON = Common()
+WHERE = Where()
+
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+"""An option that is there or not."""
+Selection = Annotated[str, Parameter(completer=_assets)]
+"""A selection of assets, or the name of one."""
+RunId = Annotated[str, Parameter(completer=_runs)]
+"""The id of a run, or the beginning of it."""
+BackfillId = Annotated[str, Parameter(completer=_backfills)]
+"""The id of a backfill, or the beginning of it."""

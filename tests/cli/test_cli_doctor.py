@@ -1,0 +1,111 @@
+"""`headwater doctor`: what it finds, what it advises, and that it changes nothing."""
+
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+from cli_project import Cli, Done
+
+from headwater.cli.examination import file_system
+
+
+def states(done: Done) -> dict[str, str]:
+    """The worst state of each check."""
+    found: dict[str, str] = {}
+    for check in done.json["checks"]:
+        found[check["name"]] = max(found.get(check["name"], "ok"), check["state"], key=("ok", "warn", "fail").index)
+    return found
+
+
+def texts(done: Done, name: str) -> str:
+    return "\n".join(
+        f"{check['text']} {check.get('hint', '')}" for check in done.json["checks"] if check["name"] == name
+    )
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_a_sound_project_is_well_and_left_as_it_is(cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    assert cli("status").code == 0
+    before = contents(shop)
+    done = cli("doctor", "--json")
+    assert (done.code, done.json["ok"]) == (0, True)
+    assert set(states(done).values()) == {"ok"}
+    assert "project = 'shop' from [tool.headwater]" in texts(done, "settings")
+    assert "up to date" in texts(done, "projection")
+    assert "shop: 4 assets" in texts(done, "modules")
+    assert contents(shop) == before
+    plain = cli("doctor")
+    assert plain.code == 0
+    assert plain.out.splitlines()[-1].endswith("0 to look at, 0 failed")
+
+
+def test_an_empty_folder_is_well_and_stays_empty(cli: Cli, folder: Path) -> None:
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["home"]) == (0, "ok")
+    assert list(folder.iterdir()) == []
+
+
+def test_what_is_behind_damaged_or_broken_is_said_with_a_remedy(cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    assert cli("status").code == 0
+    assert cli("run", "shop.py:report", "-p", "day=2024-01-05").code == 0
+    assert "events behind" in texts(cli("doctor", "--json"), "projection")
+
+    (shop / ".headwater" / "headwater.duckdb").write_bytes(b"x" * 9_000)
+    segment = max((shop / ".headwater" / "journal").glob("*.ndjson"), key=lambda path: path.stat().st_size)
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    segment.write_bytes(data)
+    (shop / "shop.py").write_text("import absent_module\n")
+    done = cli("doctor", "--json")
+    found = states(done)
+    assert (done.code, done.json["ok"]) == (1, False)
+    assert (found["projection"], found["journal"], found["modules"]) == ("warn", "fail", "fail")
+    assert "headwater rebuild" in texts(done, "projection")
+    assert segment.stem in texts(done, "journal")
+    assert "absent_module" in texts(done, "modules")
+    plain = cli("doctor")
+    assert plain.code == 1
+    assert "✖ fail" in plain.out
+    assert "hint: " in plain.out
+
+
+def test_a_projection_in_anothers_hands_is_said(process: Cli, cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    assert cli("status").code == 0
+    with duckdb.connect(str(shop / ".headwater" / "headwater.duckdb")):
+        done = process("doctor", "--json")
+    assert (done.code, states(done)["projection"]) == (0, "warn")
+    assert str(os.getpid()) in texts(done, "projection")
+
+
+def test_a_home_that_is_none_fails(cli: Cli, shop: Path) -> None:
+    (shop / ".headwater").write_text("a file")
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["home"]) == (1, "fail")
+    assert str(shop / ".headwater") in texts(done, "home")
+
+
+def test_settings_are_traced_to_the_environment(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWATER_HOME", str(shop / "elsewhere"))
+    found = texts(cli("doctor", "--json"), "settings")
+    assert "from the environment variable HEADWATER_HOME" in found
+
+
+def test_the_file_system_is_the_one_of_the_innermost_mount(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        f"/dev/sda / ext4 rw 0 0\nserver:/x {tmp_path.resolve()}/a\\040b nfs4 rw 0 0\nproc /proc proc rw 0 0\n"
+    )
+    assert file_system(tmp_path / "a b" / "home", mounts) == "nfs4"
+    assert file_system(tmp_path, mounts) == "ext4"
+    assert file_system(tmp_path, tmp_path / "absent") is None
