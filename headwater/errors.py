@@ -27,9 +27,11 @@ An error says what is wrong (its message), where (`where`) and what to do (`hint
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
+
+_SHOWN = 80
+"""So many characters of an unknown name are shown."""
 
 
 class HeadwaterError(Exception):
@@ -107,15 +109,18 @@ class UnknownNameError(UsageError):
         there is no asset 'dealys'
           hint: did you mean 'delays'?
         """
+        import difflib
+
         known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[: 4 * _SHOWN], known, n=3, cutoff=0.5)
         if near:
             hint = "did you mean " + " or ".join(f"'{found}'" for found in near) + "?"
         elif known:
             hint = f"known: {', '.join(known[:10])}" + (f" and {len(known) - 10} more" if len(known) > 10 else "")
         else:
             hint = f"no {what} is known yet"
-        return cls(f"there is no {what} '{name}'", where=where, hint=hint)
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        return cls(f"there is no {what} '{shown}'", where=where, hint=hint)
 
 
 class PartitionError(UsageError):

@@ -11,16 +11,13 @@ import __future__
 import ast
 import importlib
 import sys
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 from headwater.core import runtime
-from headwater.errors import RunRefused, UsageError
-
-_NOT_THE_USERS = ("<", str(Path(__file__).parent), sysconfig.get_path("stdlib"))
-"""Where code lies that is not the user's: generated, ours, Python's own."""
+from headwater.core.tracebacks import users_line
+from headwater.errors import HeadwaterError, RunRefused, UsageError
 
 
 def load_modules(names: Iterable[str], root: Path) -> None:
@@ -35,10 +32,16 @@ def load_modules(names: Iterable[str], root: Path) -> None:
                 f"the module '{name}' starts a run when it is imported",
                 hint=f"put what it runs under `if __name__ == '__main__':`, or load it as a file: -f {name}.py",
             ) from None
-        except Exception as error:
+        except ModuleNotFoundError as error:
+            if error.name != name.partition(".")[0]:
+                raise _failed(f"the module '{name}' can't be imported", error) from error
             raise UsageError(
-                f"the module '{name}' can't be imported: {type(error).__name__}: {error}", where=_line_of(error)
+                f"there is no module '{name}'",
+                where=str(root),
+                hint="modules are found from the project's root: mend [tool.headwater] modules or -m, or give a file: -f",
             ) from error
+        except (Exception, SystemExit) as error:
+            raise _failed(f"the module '{name}' can't be imported", error) from error
 
 
 def load_file(path: Path, root: Path) -> ModuleType:
@@ -57,7 +60,9 @@ def load_file(path: Path, root: Path) -> ModuleType:
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
-        raise UsageError(f"{path.name} is not valid Python: {error.msg}", where=f"{path}:{error.lineno}") from error
+        where = str(path) if error.lineno is None else f"{path}:{error.lineno}"
+        hint = f"python -m py_compile {path.name} shows the place"
+        raise UsageError(f"{path.name} is not valid Python: {error.msg}", where=where, hint=hint) from error
     _execute(tree, module, path)
     return module
 
@@ -79,27 +84,24 @@ def _execute(tree: ast.Module, module: ModuleType, path: Path) -> None:
             left_out |= _assigned(statement)
         except NameError as error:
             if error.name not in left_out:
-                raise _failed(path, error) from error
+                raise _failed(f"{path.name} can't be loaded", error, str(path)) from error
             left_out |= _assigned(statement)
-        except Exception as error:
-            raise _failed(path, error) from error
+        except (Exception, SystemExit) as error:
+            raise _failed(f"{path.name} can't be loaded", error, str(path)) from error
 
 
-def _failed(path: Path, error: Exception) -> UsageError:
-    return UsageError(
-        f"{path.name} can't be loaded: {type(error).__name__}: {error}", where=_line_of(error) or str(path)
-    )
-
-
-def _line_of(error: BaseException) -> str | None:
-    """The innermost line of the user's own code that the error came through."""
-    found, trace = None, error.__traceback__
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if not (file.startswith(_NOT_THE_USERS) or "site-packages" in file):
-            found = f"{file}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return found
+def _failed(what: str, error: BaseException, place: str | None = None) -> HeadwaterError:
+    """What user code raised while it was loaded; an error of our own stays what it is, and tells the line, too."""
+    line = users_line(error) or place
+    if isinstance(error, HeadwaterError):
+        more = error.where if error.where != line else None
+        error.where = f"{line} ({more})" if line and more else line or more
+        return error
+    if isinstance(error, SystemExit):
+        hint = "put what it runs under `if __name__ == '__main__':`, so that it can be loaded for its definitions"
+        return UsageError(f"{what}: it ends the process", where=line, hint=hint)
+    hint = "mend that line; a file is executed to find its definitions (--debug gives the traceback)"
+    return UsageError(f"{what}: {type(error).__name__}: {error}", where=line, hint=hint)
 
 
 def _assigned(statement: ast.stmt) -> set[str]:

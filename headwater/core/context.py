@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -150,6 +151,7 @@ class Run:
         "is_async",
         "parent",
         "pending",
+        "pid",
         "root",
         "run_id",
         "source",
@@ -171,6 +173,8 @@ class Run:
     ) -> None:
         self.root, self.run_id, self.flow, self.type, self.attempt = root, run_id, flow, type, attempt
         self.parent, self.source, self.is_async = parent, source, is_async
+        self.pid = os.getpid()
+        """The process that began it, and alone may end it: a child that it forks inherits this object."""
         self.started = clock.now_us()
         self.cancelled: Cancellation = root.cancelled if parent is None else Cancellation(parent.run.cancelled)
         self.pending: dict[str, TaskFuture[Any]] = {}
@@ -313,6 +317,16 @@ class TaskCall:
 
 
 _current: ContextVar[RunContext | None] = ContextVar("headwater_run", default=None)
+
+
+def _forget_the_parents_tasks() -> None:
+    # A forked child that comes back from inside a task, or leaves it by an error, ends no task run of its parent.
+    context = _current.get()
+    if context is not None:
+        context.run.root.open_tasks.clear()
+
+
+os.register_at_fork(after_in_child=_forget_the_parents_tasks)
 
 
 def current() -> RunContext | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cached_property, update_wrapper
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from headwater.core import runtime
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_CACHED = ("signature", "source")
 
 
 class Definition(Generic[P, R]):
@@ -36,6 +34,8 @@ class Definition(Generic[P, R]):
         self.options = options or TaskOptions()
         self.instance: Any = None
         """The object that a method was taken from: its calls get it as their first argument."""
+        self._of_fn: dict[str, Any] = {}
+        """What was worked out from the function: shared with every copy that has the same one."""
         update_wrapper(cast("Callable[..., Any]", self), fn)
         self._prepare()
 
@@ -53,8 +53,7 @@ class Definition(Generic[P, R]):
         same.__dict__.update(self.__dict__)
         same.__dict__.update(changes)
         if "fn" in changes:
-            for name in _CACHED:
-                same.__dict__.pop(name, None)
+            same._of_fn = {}
         same._prepare()
         return same
 
@@ -65,22 +64,28 @@ class Definition(Generic[P, R]):
         """
         return self.replace(options=self.options.changed(options))
 
-    @cached_property
+    @property
     def signature(self) -> inspect.Signature:
         """The function's signature."""
-        return inspect.signature(self.fn)
+        found: inspect.Signature | None = self._of_fn.get("signature")
+        if found is None:
+            found = self._of_fn["signature"] = inspect.signature(self.fn)
+        return found
 
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """The function's parameters by name."""
         return self.signature.parameters
 
-    @cached_property
+    @property
     def source(self) -> SourceCode:
         """Where the function stands, relative to the project's root, and the hash of its source."""
-        from headwater.core.source import source_of
+        found: SourceCode | None = self._of_fn.get("source")
+        if found is None:
+            from headwater.core.source import source_of
 
-        return source_of(self.fn, runtime.current().root)
+            found = self._of_fn["source"] = source_of(self.fn, runtime.current().root)
+        return found
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, without those that are not passed. Raises TypeError when they don't fit."""

@@ -115,6 +115,6 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Ca
         return Flow(fn)
     workers = options.pop("max_workers", None)
     if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise DefinitionError(f"max_workers is a number from 1, got {workers!r}")
+        raise DefinitionError(f"max_workers is a number from 1, got {workers!r}", hint="write max_workers=4")
     made = TaskOptions.of(options)
     return lambda function: Flow(function, made).replace(max_workers=workers)

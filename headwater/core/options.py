@@ -48,13 +48,16 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
-            raise DefinitionError(f"a name is a text that is not empty, got {self.name!r}")
+            raise DefinitionError(f"a name is a text that is not empty, got {self.name!r}", hint='write name="nightly"')
         if not isinstance(self.retries, int) or isinstance(self.retries, bool) or self.retries < 0:
-            raise DefinitionError(f"retries is a number from 0, got {self.retries!r}")
+            raise DefinitionError(f"retries is a number from 0, got {self.retries!r}", hint="write retries=2")
         if not isinstance(self.tags, tuple) or not all(isinstance(tag, str) for tag in self.tags):
             raise DefinitionError(f"tags are texts, got {self.tags!r}", hint='write tags=["daily"]')
         if self.retry_if is not None and not callable(self.retry_if):
-            raise DefinitionError(f"retry_if is a function of the error, got {self.retry_if!r}")
+            raise DefinitionError(
+                f"retry_if is a function of the error, got {self.retry_if!r}",
+                hint="write a function that answers True to try again",
+            )
         _check_delay(self.retry_delay)
 
     @classmethod

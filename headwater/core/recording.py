@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from headwater.core.context import Run, TaskCall
     from headwater.core.journal.events import Body
     from headwater.core.options import TaskOptions
+
+_log = logging.getLogger("headwater")
 
 
 def task_started(call: TaskCall, options: TaskOptions) -> None:
@@ -123,7 +127,12 @@ def run_started(run: Run, parameters: dict[str, Any], fields: dict[str, Any]) ->
 
 
 def run_ended(run: Run, state: State, error: BaseException | ErrorInfo | None, *before: Body) -> None:
-    """An attempt of a run has ended; returns when that is on disk."""
+    """An attempt of a run has ended; returns when that is on disk. In a forked child nothing has: the run is its parent's."""
+    if run.pid != os.getpid():
+        _log.warning(
+            "a forked child left the run of '%s', which only its parent ends: end it with os._exit(0)", run.flow
+        )
+        return
     outer = run.parent
     run.root.journal.append(
         *before,

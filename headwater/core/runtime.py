@@ -8,11 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from headwater.core.journal.events import Body
 from headwater.errors import HeadwaterError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headwater.core.journal.events import Body
 
 
 class Appender(Protocol):

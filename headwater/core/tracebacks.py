@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
+from pathlib import Path
 from types import FrameType, TracebackType
 
 from headwater.errors import HeadwaterError
@@ -10,6 +12,8 @@ from headwater.types import ErrorInfo
 
 _CORE = "headwater.core"
 _OURS = "headwater"
+_NOT_THE_USERS = ("<", str(Path(__file__).parents[1]), sysconfig.get_path("stdlib"))
+"""Where code lies that is not the user's: generated, ours, Python's own."""
 
 
 def _module(frame: FrameType) -> str:
@@ -53,6 +57,28 @@ def error_info(error: BaseException) -> ErrorInfo:
     trace = strip(error.__traceback__)
     lines = traceback.format_exception(type(error), error, trace) if trace is not None else None
     return ErrorInfo(type=type(error).__qualname__, message=str(error), traceback="".join(lines) if lines else None)
+
+
+def users_line(error: BaseException) -> str | None:
+    """The innermost line of the user's own code that an error came through, as `file:line`."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = frame.f_code.co_filename
+        if not (file.startswith(_NOT_THE_USERS) or "site-packages" in file):
+            found = f"{file}:{line}"
+    return found
+
+
+def in_users_words(error: BaseException) -> HeadwaterError:
+    """An error of any kind as one that says where: one of our own as it is, another with the user's line.
+
+    >>> in_users_words(ValueError("no shop")).message
+    'ValueError: no shop'
+    """
+    if isinstance(error, HeadwaterError):
+        return error
+    hint = "mend what that line does, and run it again" if (line := users_line(error)) else None
+    return HeadwaterError(f"{type(error).__name__}: {error}", where=line, hint=hint)
 
 
 def summary(error: BaseException) -> str:
