@@ -1,180 +1,111 @@
-"""What things cost: each beside the physical limit in the same run, as a ratio. `make bench`; writes RESULTS.md.
+"""What things cost: every row beside the raw work, Prefect and Dagster, in the same run. `make bench`; writes RESULTS.md.
 
-A figure alone says as much about the machine as about Headwater; the ratio to the raw work beside it does not.
+A figure alone says as much about the machine as about Headwater; the ratio to what stands beside it does not.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import statistics
-import subprocess
+import argparse
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import polars as pl
+from benchmarks import machine, measure, peers
+from benchmarks.measure import Sample
+from benchmarks.report import Judged, Outcome, render
+from benchmarks.rows import ROWS, Row, Side
 
-from headwater import Asset, DailyPartitions, Partition, flow, materialize, task
-from headwater.assets import backfilling
-from headwater.assets.backfill import BackfillRequest, plan
-from headwater.testing import project
-
-HERE = Path(__file__).parent
-ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+RESULTS = Path(__file__).parent / "RESULTS.md"
+_WARM = "import headwater, headwater.project, headwater.cli, polars, duckdb"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measure: Headwater's figure, the raw work's, in milliseconds."""
-
-    measure: str
-    ours: float
-    raw: float
-    beside: str
-
-    def cells(self) -> str:
-        ratio = f"{self.ours / self.raw:.1f}" if self.raw else "-"
-        return f"| {self.measure} | {self.ours:.3f} | {self.raw:.3f} | {ratio} | {self.beside} |"
-
-
-def wall(do: Callable[[], object], repeat: int = 5) -> float:
-    """The median of so many runs, milliseconds of wall clock."""
-    times = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        do()
-        times.append((time.perf_counter() - began) * 1_000)
-    return statistics.median(times)
-
-
-def cpu(do: Callable[[], object], repeat: int = 5) -> float:
-    """The least of so many runs, milliseconds of CPU."""
-    times = []
-    for _ in range(repeat):
-        began = time.process_time()
-        do()
-        times.append((time.process_time() - began) * 1_000)
-    return min(times)
-
-
-def python(*arguments: str, cwd: Path | None = None) -> None:
-    subprocess.run([sys.executable, *arguments], cwd=cwd, check=True, env=ENVIRON, stdout=subprocess.DEVNULL)
-
-
-def imports() -> Row:
-    ours = wall(lambda: python("-c", "import headwater"))
-    return Row("`import headwater`, whole process", ours, wall(lambda: python("-c", "pass")), "`python -c pass`")
-
-
-SCRIPT = """
-from headwater import flow, task
-@task
-def one(): return 1
-@flow
-def main(): return one()
-main()
-"""
-
-
-def first_script() -> Row:
-    def fresh() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "script.py").write_text(SCRIPT)
-            python("script.py", cwd=Path(folder))
-
-    return Row(
-        "`python flow.py`, one task, fresh home", wall(fresh), wall(lambda: python("-c", "pass")), "`python -c pass`"
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and report; 1 when one of Headwater's own sides failed."""
+    options = _options(arguments)
+    rows = [row for row in ROWS if not options.only or row.name.partition(".")[0] in options.only]
+    began, described = time.monotonic(), machine.describe()
+    pythons = _pythons(rows, with_peers=not options.no_peers)
+    measure.run(measure.own_python(), ("-c", _WARM))
+    judged = [_measure(row, pythons, quick=options.quick) for row in rows]
+    command = " ".join(
+        ["make bench"] if arguments is None and len(sys.argv) == 1 else ["python -m benchmarks.run", *_given(arguments)]
     )
-
-
-def one_task() -> Row:
-    count = 5_000
-
-    @task
-    def nothing(value: int) -> int:
-        return value
-
-    @flow
-    def many() -> None:
-        for value in range(count):
-            nothing(value)
-
-    line = b"x" * 300 + b"\n"
-
-    def raw() -> None:
-        with tempfile.TemporaryFile(buffering=0) as file:
-            for _ in range(2 * count):
-                os.write(file.fileno(), line)
-
-    with project():
-        many()
-        ours = cpu(many, 3) / count
-    return Row("one task, fully recorded, CPU", ours, cpu(raw, 3) / count, "two appends of 300 bytes")
-
-
-def _raw_write(folder: Path, number: int, frame: pl.DataFrame) -> None:
-    """The same files, the same syncs, nothing else: stage, sync, replace, sync the folder, three syncs of a journal."""
-    staged, final = folder / f".{number}.part", folder / f"{number}.parquet"
-    frame.write_parquet(staged)
-    with staged.open("rb+") as file:
-        os.fsync(file.fileno())
-    staged.replace(final)
-    opened = os.open(folder, os.O_RDONLY)
-    os.fsync(opened)
-    os.close(opened)
-    with (folder / "journal").open("ab", buffering=0) as journal:
-        for _ in range(2):
-            journal.write(b"x" * 2_000 + b"\n")
-            os.fdatasync(journal.fileno())
-
-
-def backfill() -> Row:
-    count = 200
-    days = DailyPartitions("2024-01-01", "2025-01-01")
-    frame = pl.DataFrame({"x": [1, 2, 3]})
-    with tempfile.TemporaryDirectory() as folder, project(Path(folder)) as found:
-        asset = Asset("trivial", at="parquet://lake/trivial", partitions=days)
-
-        @materialize(asset)
-        def trivial(partition: Partition) -> pl.DataFrame:
-            return frame
-
-        facts = found.catalog.facts()
-        wanted = days.range("2024-01-01", str(days.at(days.bounds[0] + count - 1)))
-        made = plan(facts, BackfillRequest(targets=("trivial",), partitions=wanted), 0)
-        request = backfilling.request(found, made, name="backfill trivial", targets=["trivial"])
-        began = time.perf_counter()
-        backfilling.carry_out(found, request, facts.definitions)
-        ours = (time.perf_counter() - began) * 1_000 / count
-        raw_folder = Path(folder) / "raw"
-        raw_folder.mkdir()
-        began = time.perf_counter()
-        for number in range(count):
-            _raw_write(raw_folder, number, frame)
-        raw = (time.perf_counter() - began) * 1_000 / count
-    return Row("backfill, a partition of a trivial Parquet asset, durable", ours, raw, "the same files and syncs")
-
-
-def main() -> None:
-    rows = [imports(), first_script(), one_task(), backfill()]
-    lines = [
-        "# What things cost",
-        "",
-        f"`make bench` on {platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}. "
-        "Milliseconds; the ratio is what to look at.",
-        "",
-        "| measure | Headwater | raw | ratio | raw is |",
-        "|---|---|---|---|---|",
-        *(row.cells() for row in rows),
-    ]
-    text = "\n".join(lines) + "\n"
-    (HERE / "RESULTS.md").write_text(text)
+    took = f"{(time.monotonic() - began) / 60:.0f} minutes"
+    text = render(judged, [*described, ("the whole run took", took)], command)
     sys.stdout.write(text)
+    # A part of the rows, or fewer measurements, must not take the place of a whole run's results.
+    if options.out or not (options.only or options.quick or options.no_peers):
+        (options.out or RESULTS).write_text(text)
+    ours = [outcome for one in judged for outcome in one.outcomes if outcome.side.who == "Headwater"]
+    return 1 if any(outcome.sample is None for outcome in ours) else 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    names = sorted({row.name.partition(".")[0] for row in ROWS})
+    parser.add_argument("--only", action="append", default=[], choices=names, metavar="ROW", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="each side once, the slow ones not at all: a few minutes")
+    parser.add_argument("--no-peers", action="store_true", help="Headwater and the raw work alone")
+    parser.add_argument("--out", type=Path, help="where to write the results; RESULTS.md for a whole run")
+    return parser.parse_args(arguments)
+
+
+def _given(arguments: Sequence[str] | None) -> list[str]:
+    return list(sys.argv[1:] if arguments is None else arguments)
+
+
+def _pythons(rows: Sequence[Row], *, with_peers: bool) -> dict[str, Path | str]:
+    """The interpreter of each environment that is needed, or why there is none."""
+    found: dict[str, Path | str] = {"own": measure.own_python()}
+    needed = {side.environment for row in rows for side in row.sides} - {"own"}
+    for name in sorted(needed):
+        if not with_peers:
+            found[name] = "not measured"
+            continue
+        try:
+            found[name] = peers.install(peers.PEERS[name], _say)
+        except peers.NotInstalled as error:
+            _say(f"{name} can't be installed, so it is not measured: {error}")
+            found[name] = f"not measured ({error})"
+    return found
+
+
+def _measure(row: Row, pythons: dict[str, Path | str], *, quick: bool) -> Judged:
+    """All sides of a row, in turns, so that what else the machine does hits them alike."""
+    samples: dict[Side, list[Sample]] = {side: [] for side in row.sides}
+    missing = {side: python for side in row.sides if isinstance(python := pythons[side.environment], str)}
+    if quick:
+        missing |= {side: "not measured in a quick run" for side in row.sides if side.slow and side not in missing}
+    for turn in range(1 if quick else max(side.repeat for side in row.sides)):
+        for side in row.sides:
+            python = pythons[side.environment]
+            if isinstance(python, str) or side in missing or turn >= side.repeat:
+                continue
+            _say(f"{row.name}: {side.who}, {side.label} ({turn + 1} of {1 if quick else side.repeat})")
+            try:
+                samples[side].append(measure.run(python, side.run, seed=_seed(side), timeout=side.timeout))
+            except (measure.Failed, OSError, ValueError) as error:
+                _say(f"  failed: {error}")
+                missing[side] = f"failed ({error})".replace("|", "/")
+    return Judged(row, [_outcome(side, samples[side], missing.get(side, "")) for side in row.sides])
+
+
+def _seed(side: Side) -> Path | None:
+    return None if side.fresh or side.environment == "own" else peers.PEERS[side.environment].seed
+
+
+def _outcome(side: Side, samples: Sequence[Sample], missing: str) -> Outcome:
+    # A side that failed in one of its turns has failed: what is left of it may be the lucky half.
+    if missing or not samples:
+        return Outcome(side, None, missing=missing or "not measured")
+    return Outcome(side, measure.best(samples), turns=len(samples))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

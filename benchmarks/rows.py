@@ -1,0 +1,267 @@
+"""The rows: what is measured, with which goal, on which sides. What a side does stands in sides/, a file for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measure import side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One way to do a row's work: who does it, in whose environment, how often, and how durable what it recorded is.
+
+    `times` is what its figures are multiplied with, when it does a part of the work only. `fresh` is with homes that were
+    never used. `aside` is shown with its row, and not compared: it is other work, or its cost can't be told apart. `slow` ones are
+    left out of a quick run.
+    """
+
+    who: str
+    label: str
+    environment: str = "own"
+    run: tuple[str, ...]
+    repeat: int = 5
+    durable: str = ""
+    times: int = 1
+    fresh: bool = False
+    aside: bool = False
+    slow: bool = False
+    timeout: float = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A measure: the figure that counts (a name of what a side says), its goal, and the sides.
+
+    With `over_raw` the goal is for what Headwater needs beyond the raw work, in the figure that it names. Units: ms, MB, or
+    /s, where more is better.
+    """
+
+    name: str
+    measure: str
+    figure: str
+    unit: str = "ms"
+    goal: float | None = None
+    over_raw: str = ""
+    sides: tuple[Side, ...]
+    note: str = ""
+
+
+_JOURNAL = (
+    "a checksummed journal: every event handed to the kernel before the task goes on (a killed process loses none), "
+    "synced at the run's start and end"
+)
+_PUBLISHED = (
+    "the file, its folder and the journal synced at every step, before the data is published and after; "
+    "lineage to the column"
+)
+_PREFECT = (
+    "SQLite of the server (WAL, synchronous=NORMAL: a commit is not synced, a power loss may take the last ones); "
+    "task run states reach it over a websocket after the task went on"
+)
+_PREFECT_DATA = _PREFECT + "; the files are not synced, assets are events only, without versions"
+_DAGSTER = "SQLite, a file for each run's events (WAL, synchronous=FULL: each event is a synced commit)"
+_DAGSTER_DATA = _DAGSTER + "; the files are not synced; no column lineage unless the user states it"
+
+
+def _own(label: str, *arguments: str, who: str = "Headwater", durable: str = "", repeat: int = 5) -> Side:
+    return Side(who=who, label=label, run=side(*arguments), repeat=repeat, durable=durable)
+
+
+def _raw(label: str, *arguments: str, durable: str = "", repeat: int = 5) -> Side:
+    return _own(label, *arguments, who="raw", durable=durable, repeat=repeat)
+
+
+def _prefect(label: str, *arguments: str, durable: str = _PREFECT, repeat: int = 1, **how: Any) -> Side:
+    run = side(*arguments)
+    return Side(who="Prefect", label=label, environment="prefect", run=run, repeat=repeat, durable=durable, **how)
+
+
+def _dagster(label: str, *arguments: str, durable: str = _DAGSTER, repeat: int = 3, **how: Any) -> Side:
+    run = side(*arguments)
+    return Side(who="Dagster", label=label, environment="dagster", run=run, repeat=repeat, durable=durable, **how)
+
+
+def _imports(name: str, measure: str, goal: float | None, texts: tuple[str, str, str]) -> Row:
+    ours, prefect, dagster = texts
+    return Row(
+        name=name,
+        measure=measure,
+        figure="wall_ms",
+        goal=goal,
+        sides=(
+            _own(f"`{ours}`", "process", "code", ours, repeat=9),
+            _raw("`pass`", "process", "code", "pass", repeat=9),
+            _prefect(f"`{prefect}`", "process", "code", prefect, durable="", repeat=5),
+            _dagster(f"`{dagster}`", "process", "code", dagster, durable="", repeat=5),
+        ),
+        note="The whole process, `python -c`, the bytecode compiled before.",
+    )
+
+
+def _task(name: str, measure: str, how: str, goal: float | None) -> Row:
+    return Row(
+        name=name,
+        measure=measure,
+        figure="cpu_ms",
+        goal=goal,
+        sides=(
+            _own("5,000 calls in a flow", "one_task", "headwater", "5000", how, durable=_JOURNAL),
+            _raw("an append for each event", "one_task", "raw", "5000", how, durable="synced at the end"),
+            _prefect("200 calls, server up", "one_task", "prefect", "200", how, "up", repeat=2),
+            _prefect(
+                "200 calls, server of its own", "one_task", "prefect", "200", how, "ephemeral", aside=True, slow=True
+            ),
+            _dagster("100 ops of a job, in process", "one_task", "dagster", "100", how),
+        ),
+        note=(
+            "CPU of the flow's process for each call: its states, lineage, and the journal's writing. Bringing the projection "
+            "up to date is counted apart (projection), and so is Prefect's server (server); with a server of its own "
+            "that one's CPU is in the whole process only."
+        ),
+    )
+
+
+ROWS: tuple[Row, ...] = (
+    _imports(
+        "import", "`import headwater`, whole process", 60, ("import headwater", "import prefect", "import dagster")
+    ),
+    _imports(
+        "import.names",
+        "import with the names that a script uses, whole process",
+        None,
+        ("from headwater import flow, task", "from prefect import flow, task", "from dagster import job, op"),
+    ),
+    Row(
+        name="script",
+        measure="`python flow.py`, one task, fresh home, whole process",
+        figure="wall_ms",
+        goal=300,
+        sides=(
+            _own("fresh home", "process", "script", "headwater", durable=_JOURNAL),
+            _raw("`python -c pass`", "process", "code", "pass"),
+            _prefect(
+                "fresh home, server of its own", "process", "script", "prefect", "ephemeral", repeat=2, fresh=True
+            ),
+            _prefect("server up", "process", "script", "prefect", "up", repeat=2),
+            _dagster("fresh home, job in process", "process", "script", "dagster"),
+        ),
+    ),
+    _task("task", "one task, fully recorded, CPU", "plain", 0.05),
+    _task("task.log", "one task that writes a log line, fully recorded, CPU", "logging", None),
+    Row(
+        name="chain",
+        measure="one materialization in a 200-chain, durable, tiny data",
+        figure="wall_ms",
+        goal=0.5,
+        over_raw="unsynced_wall_ms",
+        sides=(
+            _own("200 assets, Parquet", "chain", "headwater", "200", durable=_PUBLISHED, repeat=7),
+            _raw("the same reads, files and syncs", "chain", "raw", "200", durable="the same syncs", repeat=7),
+            _prefect("200 `@materialize`, server up", "chain", "prefect", "200", "up", durable=_PREFECT_DATA, repeat=2),
+            _dagster("50 assets, one run", "chain", "dagster", "50", durable=_DAGSTER_DATA),
+        ),
+        note=(
+            "Each reads the file of the one before and writes its own. The goal is for the wall clock without the syncs, beyond "
+            "the raw work's."
+        ),
+    ),
+    Row(
+        name="backfill",
+        measure="backfill, a partition of a trivial Parquet asset, durable",
+        figure="wall_ms",
+        goal=1.5,
+        over_raw="unsynced_wall_ms",
+        sides=(
+            _own("200 days", "backfill", "headwater", "200", durable=_PUBLISHED, repeat=7),
+            _raw("the same files and syncs", "backfill", "raw", "200", durable="the same syncs", repeat=7),
+            _prefect(
+                *("20 flow runs, server up", "backfill", "prefect", "20", "loop", "up"),
+                durable=_PREFECT_DATA,
+                slow=True,
+            ),
+            _prefect(
+                *("200 tasks of one flow, server up", "backfill", "prefect", "200", "one_flow", "up"),
+                durable=_PREFECT_DATA,
+            ),
+            _dagster("20 runs", "backfill", "dagster", "20", "loop", durable=_DAGSTER_DATA, repeat=2, slow=True),
+            _dagster("100 days in one run (ranged)", "backfill", "dagster", "100", "ranged", durable=_DAGSTER_DATA),
+        ),
+        note=(
+            "Headwater journals each partition's launch and outcome, and can be killed and resumed between any two. "
+            "A ranged run of Dagster's is all or nothing. The goal is for the wall clock without the syncs, beyond the raw work's."
+        ),
+    ),
+    Row(
+        name="graph",
+        measure="define and load a graph of 10,000 assets, CPU",
+        figure="cpu_ms",
+        goal=500,
+        sides=(
+            _own("import, definitions, order", "graph", "headwater", "10000"),
+            _dagster("import, repository, asset graph", "graph", "dagster", "10000", durable="", repeat=2),
+        ),
+        note="Layers of 100, two inputs each, one module, its bytecode compiled before. Prefect has no graph to load.",
+    ),
+    Row(
+        name="staleness",
+        measure="staleness of 10,000 assets",
+        figure="wall_ms",
+        goal=100,
+        sides=(
+            _own("10,000 made, 5 again", "stale", "headwater", "10000", repeat=3),
+            _dagster(
+                *("1,000 made, times ten", "stale", "dagster", "1000", "made"),
+                durable="",
+                repeat=1,
+                times=10,
+                slow=True,
+            ),
+            _dagster(
+                *("10,000 never made", "stale", "dagster", "10000", "never"),
+                durable="",
+                repeat=1,
+                aside=True,
+                slow=True,
+            ),
+        ),
+        note=(
+            "Headwater's figure is facts out of the projection (read) and judging them (judged); the command is "
+            "`headwater status --json`. Dagster's records are fetched at once, as its web server does; its assets were made "
+            "without inputs, which is less to judge. Prefect knows no staleness."
+        ),
+    ),
+    Row(
+        name="openlineage",
+        measure="OpenLineage COMPLETE, 20 columns, to bytes",
+        figure="events_per_s",
+        unit="/s",
+        goal=8_000,
+        sides=(
+            _own("from the journal's event to bytes", "lineage_event", "headwater", "20"),
+            _raw("orjson alone, nothing built", "lineage_event", "raw", "20"),
+            _own("build and serialise", "lineage_event", "official", "20", "build", who="OpenLineage client", repeat=3),
+            _own(
+                *("serialise alone", "lineage_event", "official", "20", "serialise"),
+                who="OpenLineage client",
+                repeat=3,
+            ),
+        ),
+        note="Events a second of CPU; each column is made of two others.",
+    ),
+    Row(
+        name="memory",
+        measure="memory, 1,000-task run, peak",
+        figure="memory_mb",
+        unit="MB",
+        goal=60,
+        sides=(
+            _own("whole process", "memory", "headwater", "1000", durable=_JOURNAL, repeat=3),
+            _raw("`python -c pass`", "memory", "raw", repeat=3),
+            _prefect("server up", "memory", "prefect", "1000", "up", slow=True),
+            _dagster("job in process", "memory", "dagster", "1000", repeat=1, slow=True),
+        ),
+        note="Resident memory; `at the run's end` is before the projection is brought up to date, for which DuckDB is loaded.",
+    ),
+)
