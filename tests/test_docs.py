@@ -74,7 +74,7 @@ def test_the_readmes_example_and_the_commands_below_it(tmp_path: Path) -> None:
     assert "revenue.total ← orders.amount (aggregation)" in told["lineage"].splitlines()
     assert told["explain"].splitlines()[0].startswith("revenue")
     assert "orders" in told["explain"]
-    assert re.search(r"daily +Completed", told["runs"])
+    assert re.search(r"daily +● Completed", told["runs"])
     done = run(tmp_path, sys.executable, "-m", "headwater", "status", "--json")
     assert {row["name"]: row["rows"] for row in json.loads(done.stdout)["assets"]} == {"orders": 49, "revenue": 3}
 
