@@ -45,8 +45,12 @@ def measure(frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Parti
         wanted += [column.min().alias("time_min"), column.max().alias("time_max")]
     outside = _outside(target, partition, schema)
     wanted += [expression.sum().alias(f"outside {name}") for name, expression in outside.items()]
-    if len(wanted) == 1 and isinstance(frame, pl.DataFrame):
-        return Measured(rows=frame.height, schema=schema)
+    if len(wanted) == 1:
+        # Nothing but the number of rows: a frame knows it, and a file's footer says it.
+        counted = (
+            frame.height if isinstance(frame, pl.DataFrame) else frame.select(wanted).collect(engine="in-memory").item()
+        )
+        return Measured(rows=counted, schema=schema)
     found = _collected(frame.select(wanted)).row(0, named=True)
     for name, expression in outside.items():
         if found[f"outside {name}"]:

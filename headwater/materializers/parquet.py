@@ -48,12 +48,13 @@ class ParquetMaterializer:
         """Move what was staged into its place; done twice, it does nothing more."""
         file = self._file(target, partition)
         source = files.staged_path(file.parent, staged.version)
-        if not source.exists():
+        try:
+            files.publish_file(source, file, target)
+        except FileNotFoundError as error:
             if self.version(target, partition) == staged.version:
                 return
             message = f"what was staged for '{target.asset.name}' is not there any more"
-            raise LocationError(message, where=str(source), hint="materialize it again")
-        files.publish_file(source, file, target)
+            raise LocationError(message, where=str(source), hint="materialize it again") from error
         self._versions.put(file, staged.version)
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
@@ -81,10 +82,11 @@ class ParquetMaterializer:
     def version(self, target: Target, partition: Partition | None) -> str | None:
         """The version in the file's footer, or the hash of its content when somebody else wrote it."""
         file = self._file(target, partition)
-        if files.file_state(file) is None:
+        state = files.file_state(file)
+        if state is None:
             return None
         with _reading(target, (file,)):
-            return self._versions.get(file, lambda: _read_version(file))
+            return self._versions.get(file, lambda: _read_version(file), state=(state,))
 
     def discard(self, target: Target, version: str) -> None:
         """Remove what was staged, or half of it, if it is still there."""

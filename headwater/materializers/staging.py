@@ -226,6 +226,8 @@ def _errno(error: Exception) -> int:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and what leads to it, durably."""
+    if folder.is_dir():
+        return
     missing = []
     place = folder
     while not place.exists():
@@ -285,10 +287,20 @@ class FileCache(Generic[T]):
         self._kept: dict[Path, tuple[tuple[FileState | None, ...], T]] = {}
         self._limit = limit
 
-    def get(self, path: Path, read: Callable[[], T], *, beside: tuple[Path, ...] = ()) -> T:
-        """What `read` gave for this file, when neither it nor the files beside it changed since then."""
+    def get(
+        self,
+        path: Path,
+        read: Callable[[], T],
+        *,
+        beside: tuple[Path, ...] = (),
+        state: tuple[FileState | None, ...] | None = None,
+    ) -> T:
+        """What `read` gave for this file, when neither it nor the files beside it changed since then.
+
+        `state` is how they look now, where the caller has just seen that.
+        """
         files = (path, *beside)
-        state = self._state(files)
+        state = self._state(files) if state is None else state
         kept = self._kept.get(path)
         if kept is not None and kept[0] == state:
             return kept[1]
