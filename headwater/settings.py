@@ -101,10 +101,20 @@ _EXAMPLES = {
 }
 
 
+_TEXTS = frozenset({"project", "home", "openlineage_namespace", "openlineage_file"})
+
+
+def _is_plain(name: str, value: object) -> bool:
+    """Whether a value has the type of its setting already."""
+    if name == "modules":
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return name in _TEXTS and isinstance(value, str)
+
+
 def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
-    if not origin:
-        return Settings(**values)
-    # pydantic costs 75 ms to import: only those who set something pay for having it checked.
+    if all(_is_plain(name, values[name]) for name in origin):
+        return Settings(**{**values, "modules": tuple(values.get("modules", ()))})
+    # pydantic costs 75 ms to import: only those pay for it whose settings are to be converted, or refused.
     from pydantic import TypeAdapter, ValidationError
 
     try:

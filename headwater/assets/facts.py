@@ -4,37 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from headwater.assets.definitions import AssetDefinition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consumed:
-    """An input version that a materialization read; `asset` is the name of the dataset's asset in the definitions."""
+class Consumed(NamedTuple):
+    """An input version that a materialization read; `asset` is the name of the dataset's asset in the definitions.
+
+    This and `Made` are named tuples, for there is one for each partition of every asset: a tenth of a dataclass's cost.
+    """
 
     asset: str
     partition: str | None
     version: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """The version of one partition that is in place. Times in microseconds since the epoch, UTC."""
+class Made(NamedTuple):
+    """The version of one partition that is in place. Times in microseconds since the epoch, UTC.
+
+    `at` is when its outcome was recorded, `started` when the run that made it began to make it: its data can't reach
+    further than that.
+    """
 
     partition: str | None
     version: str
     at: int
-    """When its outcome was recorded."""
     started: int
-    """When the run that made it began to make it: its data can't reach further than that."""
     run_id: str
     rows: int | None = None
     time_max: int | None = None
     partition_start: int | None = None
     partition_end: int | None = None
     code_version: str | None = None
-    inputs: tuple[Consumed, ...] = ()
     unknown_inputs: bool = False
+    inputs: tuple[Consumed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

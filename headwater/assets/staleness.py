@@ -6,7 +6,7 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
 from headwater.assets.intervals import Intervals
 from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
+from headwater.assets.uncollected import uncollected
 from headwater.errors import DefinitionError, PartitionError
 from headwater.types import Reason
 
@@ -29,13 +30,13 @@ _DEPTH = 12
 class Cause:
     """One thing that makes partitions stale: what, which partitions, and the input concerned, if one is.
 
-    `examples` gives, by the number of the partition, one partition of the input that the cause was seen at.
+    `examples` gives, by partition, one partition of the input that the cause was seen at.
     """
 
     kind: CauseKind
     partitions: PartitionSet
     asset: str | None = None
-    examples: Mapping[int, str | None] = field(default_factory=dict, repr=False)
+    examples: Mapping[str | None, str | None] = field(default_factory=dict, repr=False)
 
     def reason(self) -> Reason:
         """The cause in a sentence, with the number of partitions and where they lie."""
@@ -93,115 +94,173 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
       it was never made (3 partitions: 2013-01-01..2013-01-03)
     """
     judged = _Judged(facts, as_of)
-    for group in components(sorted(facts.definitions), judged.reads):
-        for name in group:
-            judged.judge(name)
+    with uncollected():
+        for group in components(facts.definitions, judged.unjudged):
+            for name in sorted(group):
+                judged.judge(name)
     return judged.found
+
+
+class _Divided:
+    """What follows from the keys of one way to divide assets: most assets share theirs, so it is worked out once."""
+
+    def __init__(self, definition: PartitionsDefinition, as_of: int) -> None:
+        self.definition = definition
+        self.none = definition.empty()
+        self._as_of = as_of
+        self._numbers: dict[str | None, int | None] = {}
+        self._names: dict[int, str | None] = {}
+        self._sets: dict[_Keys, PartitionSet] = {}
+        self._missing: dict[_Keys, PartitionSet] = {}
+        self._keys: dict[Intervals, frozenset[str | None]] = {}
+
+    def number(self, key: str | None) -> int | None:
+        """The number of a partition, as far as the definition (still) has it."""
+        if key not in self._numbers:
+            self._numbers[key] = _number(self.definition, key)
+        return self._numbers[key]
+
+    def name(self, number: int) -> str | None:
+        """The key of the partition of that number."""
+        if number not in self._names:
+            self._names[number] = self.definition.key(number)
+        return self._names[number]
+
+    def set_of(self, keys: _Keys) -> PartitionSet:
+        """The partitions of these keys, as far as the definition (still) has them."""
+        found = self._sets.get(keys)
+        if found is None:
+            numbers = (self.number(key) for key in keys)
+            found = self.definition.clip((number, number + 1) for number in numbers if number is not None)
+            self._sets[keys] = found
+        return found
+
+    def without(self, keys: _Keys) -> PartitionSet:
+        """The partitions that there are, without those of these keys."""
+        found = self._missing.get(keys)
+        if found is None:
+            found = self._missing[keys] = self.definition.all(self._as_of) - self.set_of(keys)
+        return found
+
+    def keys(self, partitions: PartitionSet) -> frozenset[str | None]:
+        """The keys of a set."""
+        found = self._keys.get(partitions.intervals)
+        if found is None:
+            found = self._keys[partitions.intervals] = frozenset(partitions.keys())
+        return found
 
 
 class _Judged:
     """The work on one set of facts: assets are judged one after the other, upstream first.
 
-    Most assets are up to date, and most share their partitions with others. So whatever follows from the keys alone is
-    worked out once, and no set of partitions is made before there is something to put into it.
+    Most assets are up to date, so nothing is made for an asset before there is something to say of it.
     """
 
     def __init__(self, facts: Facts, as_of: int) -> None:
         self.facts, self.as_of = facts, as_of
         self.found: dict[str, Staleness] = {}
-        self._numbers: dict[PartitionsDefinition, dict[str | None, int | None]] = {}
-        self._standing: dict[
-            tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[PartitionSet, PartitionSet]
-        ] = {}
+        self._ways: dict[PartitionsDefinition | None, _Divided] = {}
         self._newest: dict[str, int] = {}
-        self._numbered: dict[str, dict[int, Made]] = {}
-        self._windows: dict[
-            tuple[PartitionMapping, PartitionsDefinition, PartitionsDefinition], dict[int, Intervals]
-        ] = {}
-        self._stale_keys: dict[str, frozenset[str | None]] = {}
+        self._windows: dict[tuple[PartitionMapping, _Divided, _Divided], dict[str | None, Intervals]] = {}
+        self._below: dict[tuple[PartitionMapping, _Divided, Intervals, _Divided, Intervals], PartitionSet] = {}
+        self._behind: dict[str, PartitionSet] = {}
+        """The partitions that are in place and stale, of each asset that has such."""
+        self._behind_keys: dict[str, frozenset[str | None]] = {}
 
-    def reads(self, name: str) -> Iterable[str]:
-        """The assets that an asset reads: as it is defined, and as it was made."""
-        known = self.facts.definitions
-        found = {used.asset for used in known[name].inputs}
+    def unjudged(self, name: str) -> list[str]:
+        """The assets that an asset reads, as it is defined and as it was made, and that have not been judged."""
+        known, judged = self.facts.definitions, self.found
+        found = [used.asset for used in known[name].inputs if used.asset not in judged]
         for made in self.facts.of(name).made.values():
-            for used in made.inputs:
-                found.add(used.asset)
-        found.discard(name)
-        return sorted(used for used in found if used in known)
+            found += [used.asset for used in made.inputs if used.asset not in judged]
+        return [one for one in dict.fromkeys(found) if one != name and one in known] if found else found
 
     def judge(self, name: str) -> None:
         """Judge an asset, everything that it reads having been judged."""
         definition = self.facts.definitions[name]
-        divided = partitioning(definition)
+        divided = self._way(definition)
         if definition.code_version is None:
-            self.found[name] = Staleness(name=name, stale=divided.empty(), missing=divided.empty(), _among=self)
+            self.found[name] = Staleness(name=name, stale=divided.none, missing=divided.none, _among=self)
             return
         made = self.facts.of(name).made
-        there, missing = self._in_place(divided, made)
-        causes = [Cause(kind="never_made", partitions=missing)] if missing else []
+        missing = divided.without(tuple(made))
         current = (None, definition.code_version)
-        changed = [key for key, one in made.items() if one.code_version not in current]
-        if changed and (where := self._set(divided, changed)):
+        changed = tuple([key for key, one in made.items() if one.code_version not in current])
+        causes = []
+        if changed and (where := divided.set_of(changed)):
             causes.append(Cause(kind="code_changed", partitions=where))
-        causes += self._of_inputs(definition, divided, made, there)
-        stale = _union(divided, causes) if len(causes) > bool(missing) else missing
-        if stale != missing:
-            further = self._along_itself(definition, stale - missing, there)
-            if further:
-                causes.append(Cause(kind="upstream_stale", asset=name, partitions=further))
-                stale |= further
-            self._stale_keys[name] = frozenset((stale - missing).keys())
+        if made:
+            causes += self._of_inputs(definition, divided, made)
+        if causes:
+            causes = self._held_behind(definition, divided, made, causes)
+        if missing:
+            causes.insert(0, Cause(kind="never_made", partitions=missing))
+        behind = self._behind.get(name)
+        stale = missing if behind is None else missing | behind if missing else behind
         self.found[name] = Staleness(name=name, stale=stale, missing=missing, causes=tuple(causes), _among=self)
 
-    def _in_place(self, divided: PartitionsDefinition, made: _Versions) -> tuple[PartitionSet, PartitionSet]:
-        """The partitions that are in place, and those that are missing."""
-        keys = tuple(made)
-        found = self._standing.get((divided, keys))
+    def _held_behind(
+        self, definition: AssetDefinition, divided: _Divided, made: _Versions, causes: list[Cause]
+    ) -> list[Cause]:
+        """Note which partitions are in place and stale; the causes, with the one that they are for each other."""
+        name = definition.name
+        behind = causes[0].partitions
+        for cause in causes[1:]:
+            if cause.partitions is not behind:
+                behind = behind | cause.partitions
+        own = [used for used in definition.inputs if used.asset == name]
+        if own and (further := self._along_itself(own, behind, divided.set_of(tuple(made)))):
+            causes = [*causes, Cause(kind="upstream_stale", asset=name, partitions=further)]
+            behind = behind | further
+        self._behind[name] = behind
+        self._behind_keys[name] = divided.keys(behind)
+        return causes
+
+    def _way(self, definition: AssetDefinition) -> _Divided:
+        found = self._ways.get(definition.partitions)
         if found is None:
-            there = self._set(divided, keys)
-            found = self._standing[divided, keys] = there, divided.all(self.as_of) - there
+            found = self._ways[definition.partitions] = _Divided(partitioning(definition), self.as_of)
         return found
 
-    def _of_inputs(
-        self, definition: AssetDefinition, divided: PartitionsDefinition, made: _Versions, there: PartitionSet
-    ) -> list[Cause]:
-        updated, upstream = self._consumed(definition.name, divided, made)
-        oldest = min([one.started for one in made.values()], default=0)
+    def _of_inputs(self, definition: AssetDefinition, divided: _Divided, made: _Versions) -> list[Cause]:
+        updated, upstream = self._consumed(definition.name, made)
+        oldest = min([one.started for one in made.values()])
+        where: dict[str, PartitionSet] = {}
         for used in definition.inputs:
-            if used.asset == definition.name or used.asset not in self.facts.definitions:
+            source = used.asset
+            if source == definition.name or source not in self.facts.definitions:
                 continue
-            if made and oldest < self._newest_of(used.asset):
-                for number, key in self._come_since(used, divided, made):
-                    updated.setdefault(used.asset, {}).setdefault(number, key)
-            if used.asset in self._stale_keys:
-                behind = self.found[used.asset]
-                hit = self._downstream(used, behind.stale - behind.missing, divided) & there
-                upstream.setdefault(used.asset, {}).update(
-                    {at: None for low, high in hit.intervals for at in range(low, high)}
-                )
-        if not (updated or upstream):
-            return []
-        return [*_causes("input_updated", updated, divided), *_causes("upstream_stale", upstream, divided)]
+            newest = self._newest_of(source)
+            if oldest < newest:
+                for key, part in self._come_since(used, divided, made, newest):
+                    updated.setdefault(source, {}).setdefault(key, part)
+            if source in self._behind:
+                hit = self._downstream(used, divided, divided.set_of(tuple(made)))
+                where[source] = where[source] | hit if source in where else hit
+        causes = _causes("input_updated", updated, {}, divided) if updated else []
+        return causes + _causes("upstream_stale", upstream, where, divided) if upstream or where else causes
 
-    def _consumed(self, name: str, divided: PartitionsDefinition, made: _Versions) -> tuple[_Seen, _Seen]:
+    def _consumed(self, name: str, made: _Versions) -> tuple[_Seen, _Seen]:
         """What was read and is another version now, and what was read and is stale itself."""
         updated: _Seen = {}
         upstream: _Seen = {}
-        assets, stale = self.facts.assets, self._stale_keys
-        for one in made.values():
+        assets, behind = self.facts.assets, self._behind_keys
+        for key, one in made.items():
             for used in one.inputs:
-                if used.asset == name and used.partition == one.partition:
+                asset, partition, version = used
+                if asset == name and partition == key:
                     continue
-                known = assets.get(used.asset)
-                if known is not None and _is_news(known, used, one.started):
-                    number = self._number(divided, one.partition)
-                    if number is not None:
-                        updated.setdefault(used.asset, {}).setdefault(number, used.partition)
-                elif used.asset in stale and used.partition in stale[used.asset] and used.asset != name:
-                    number = self._number(divided, one.partition)
-                    if number is not None:
-                        upstream.setdefault(used.asset, {})[number] = used.partition
+                known = assets.get(asset)
+                now = None if known is None else known.made.get(partition)
+                # Nearly always it is in place still: only otherwise is there a question.
+                if (
+                    (now is None or now.version != version)
+                    and known is not None
+                    and _is_news(known, now, used, one.started)
+                ):
+                    updated.setdefault(asset, {}).setdefault(key, partition)
+                elif asset in behind and partition in behind[asset] and asset != name:
+                    upstream.setdefault(asset, {})[key] = partition
         return updated, upstream
 
     def _newest_of(self, name: str) -> int:
@@ -212,56 +271,43 @@ class _Judged:
         return found
 
     def _come_since(
-        self, used: InputDefinition, divided: PartitionsDefinition, made: _Versions
-    ) -> Iterator[tuple[int, str | None]]:
-        """Partitions of an input that lie in the window, were not read, and were made since."""
-        above = partitioning(self.facts.definitions[used.asset])
-        there = self._by_number(used.asset, above)
-        newest = self._newest_of(used.asset)
-        windows = self._windows.setdefault((used.mapping, divided, above), {})
+        self, used: InputDefinition, divided: _Divided, made: _Versions, newest: int
+    ) -> list[tuple[str | None, str | None]]:
+        """What has come since: each of these partitions with each one of the input that lies in its window, was not
+        read, and was made since."""
+        there = self.facts.of(used.asset).made
+        found: list[tuple[str | None, str | None]] = []
         for key, one in made.items():
-            number = self._number(divided, key)
-            if number is None or one.started >= newest:
+            if one.started >= newest:
                 continue
-            if number not in windows:
-                windows[number] = self._upstream(used, divided.clip([(number, number + 1)]), above).intervals
-            new = [
-                known
-                for low, high in windows[number]
-                for at in range(low, high)
-                if (known := there.get(at)) is not None and known.at > one.started
-            ]
-            if new:
-                read = {given.partition for given in one.inputs if given.asset == used.asset}
-                yield from ((number, known.partition) for known in new if known.partition not in read)
+            read = {given.partition for given in one.inputs if given.asset == used.asset}
+            if len(there) <= len(read) and there.keys() <= read:
+                continue  # it read all that is there
+            above = self._way(self.facts.definitions[used.asset])
+            for low, high in self._window(used, divided, above, key):
+                for part in map(above.name, range(low, high)):
+                    known = there.get(part)
+                    if known is not None and known.at > one.started and part not in read:
+                        found.append((key, part))
+        return found
 
-    def _along_itself(self, definition: AssetDefinition, stale: PartitionSet, there: PartitionSet) -> PartitionSet:
+    def _window(self, used: InputDefinition, divided: _Divided, above: _Divided, key: str | None) -> Intervals:
+        """The partitions of an input that one partition reads."""
+        windows = self._windows.setdefault((used.mapping, divided, above), {})
+        if key not in windows:
+            here = divided.set_of((key,))
+            windows[key] = self._upstream(used, here, above.definition).intervals if here else ()
+        return windows[key]
+
+    def _along_itself(self, own: list[InputDefinition], stale: PartitionSet, there: PartitionSet) -> PartitionSet:
         """The partitions that read stale ones of the same asset, and those that read them, and so on."""
         reached = frontier = stale
-        for used in (one for one in definition.inputs if one.asset == definition.name):
+        for used in own:
             frontier = reached
             while frontier:
-                frontier = (self._downstream(used, frontier, stale.definition) & there) - reached
+                frontier = (self._mapped(used, frontier, stale.definition) & there) - reached
                 reached |= frontier
         return reached - stale
-
-    def _number(self, divided: PartitionsDefinition, key: str | None) -> int | None:
-        """The number of a partition, as far as the definition (still) has it."""
-        numbers = self._numbers.setdefault(divided, {})
-        if key not in numbers:
-            numbers[key] = _number(divided, key)
-        return numbers[key]
-
-    def _by_number(self, name: str, divided: PartitionsDefinition) -> dict[int, Made]:
-        """What is in place of an asset, by the number of its partition."""
-        if name not in self._numbered:
-            numbered = ((self._number(divided, key), one) for key, one in self.facts.of(name).made.items())
-            self._numbered[name] = {number: one for number, one in numbered if number is not None}
-        return self._numbered[name]
-
-    def _set(self, divided: PartitionsDefinition, keys: Iterable[str | None]) -> PartitionSet:
-        numbers = (self._number(divided, key) for key in keys)
-        return divided.clip((number, number + 1) for number in numbers if number is not None)
 
     def _upstream(self, used: InputDefinition, of: PartitionSet, above: PartitionsDefinition) -> PartitionSet:
         try:
@@ -269,7 +315,17 @@ class _Judged:
         except DefinitionError:
             return above.empty()  # the input has been divided anew since this was defined
 
-    def _downstream(self, used: InputDefinition, of: PartitionSet, below: PartitionsDefinition) -> PartitionSet:
+    def _downstream(self, used: InputDefinition, below: _Divided, there: PartitionSet) -> PartitionSet:
+        """Those of the partitions in place that read what is stale of an input."""
+        behind = self._behind[used.asset]
+        above = self._way(self.facts.definitions[used.asset])
+        place = (used.mapping, above, behind.intervals, below, there.intervals)
+        found = self._below.get(place)
+        if found is None:
+            found = self._below[place] = self._mapped(used, behind, below.definition) & there
+        return found
+
+    def _mapped(self, used: InputDefinition, of: PartitionSet, below: PartitionsDefinition) -> PartitionSet:
         try:
             return used.mapping.downstream(of, below, as_of=self.as_of)
         except DefinitionError:
@@ -301,9 +357,10 @@ class _Judged:
         if cause.kind == "code_changed":
             return Reason(cause.kind, f"its code changed since it was made{_producer(self.facts.definitions[name])}")
         asset = cause.asset or name
+        example = cause.examples.get(cause.partitions.definition.key(number))
         if cause.kind == "input_updated":
-            return Reason(cause.kind, f"its input {label(asset, cause.examples[number])} changed since it was made")
-        above = self._stale_above(name, asset, number, cause.examples.get(number))
+            return Reason(cause.kind, f"its input {label(asset, example)} changed since it was made")
+        above = self._stale_above(name, asset, number, example)
         text = f"its input {asset} is stale itself"
         if above is None or depth == 0:
             return Reason(cause.kind, text)
@@ -322,19 +379,19 @@ class _Judged:
         return _number(found.stale.definition, example)
 
 
-_Seen: TypeAlias = dict[str, dict[int, str | None]]
-"""By input asset and number of the partition: the partition of the input."""
+_Keys: TypeAlias = tuple[str | None, ...]
+_Seen: TypeAlias = dict[str, dict[str | None, str | None]]
+"""By input asset and partition: the partition of the input."""
 _Versions: TypeAlias = Mapping[str | None, Made]
 """What is in place, by partition."""
 
 
-def _is_news(known: AssetFacts, used: Consumed, started: int) -> bool:
-    """Whether another version than the one that was read is in place, or was seen last, since the reading began.
+def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
+    """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
 
     What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
     well be newer, and named in another way.
     """
-    made = known.made.get(used.partition)
     if made is not None:
         if used.version is None or made.version == used.version:
             return False
@@ -345,15 +402,17 @@ def _is_news(known: AssetFacts, used: Consumed, started: int) -> bool:
     )
 
 
-def _causes(kind: CauseKind, seen: _Seen, divided: PartitionsDefinition) -> Iterator[Cause]:
-    for asset in sorted(seen):
-        where = divided.clip((number, number + 1) for number in seen[asset])
-        if where:
-            yield Cause(kind=kind, asset=asset, partitions=where, examples=seen[asset])
-
-
-def _union(divided: PartitionsDefinition, causes: Iterable[Cause]) -> PartitionSet:
-    return divided.clip(interval for cause in causes for interval in cause.partitions.intervals)
+def _causes(kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: _Divided) -> list[Cause]:
+    """A cause for each input, of what was seen of it and of where else it counts."""
+    causes = []
+    for asset in sorted({*seen, *where}):
+        examples = seen.get(asset, {})
+        partitions = divided.set_of(tuple(examples))
+        if asset in where and where[asset] != partitions:
+            partitions = partitions | where[asset]
+        if partitions:
+            causes.append(Cause(kind=kind, asset=asset, partitions=partitions, examples=examples))
+    return causes
 
 
 def _number(divided: PartitionsDefinition, key: str | None) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from headwater.core import runtime
@@ -12,6 +13,7 @@ from headwater.core.options import OptionValues, TaskOptions
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self, Unpack
 
     from headwater.types import SourceCode
@@ -80,12 +82,16 @@ class Definition(Generic[P, R]):
     @property
     def source(self) -> SourceCode:
         """Where the function stands, relative to the project's root, and the hash of its source."""
-        found: SourceCode | None = self._of_fn.get("source")
-        if found is None:
+        return self.source_in(runtime.current().root)
+
+    def source_in(self, root: Path) -> SourceCode:
+        """Where the function stands relative to this folder, and the hash of its source."""
+        known: tuple[Path, SourceCode] | None = self._of_fn.get("source")
+        if known is None or known[0] != root:
             from headwater.core.source import source_of
 
-            found = self._of_fn["source"] = source_of(self.fn, runtime.current().root)
-        return found
+            known = self._of_fn["source"] = root, source_of(self.fn, root)
+        return known[1]
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, without those that are not passed. Raises TypeError when they don't fit."""

@@ -6,10 +6,12 @@ import ast
 import hashlib
 import inspect
 import linecache
+import re
 import textwrap
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -63,7 +65,7 @@ def _hash(fn: Any) -> tuple[str, int]:
 
 
 def _function(fn: Any) -> Any:
-    inner = inspect.unwrap(fn)
+    inner = fn if getattr(fn, "__wrapped__", None) is None else inspect.unwrap(fn)
     return getattr(inner, "__func__", inner)
 
 
@@ -78,13 +80,33 @@ def _read(
 ) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, int] | None:
     try:
         lines, first = lines_of(fn)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
+        own = _own_decorators(lines, getattr(fn, "__globals__", {}))
+        first, text = first + own, "".join(lines[own:])
+        tree = ast.parse(textwrap.dedent(text) if text[:1].isspace() else text)
     except (OSError, TypeError, SyntaxError, IndentationError):
         return None
     node = tree.body[0] if len(tree.body) == 1 else None
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != getattr(fn, "__name__", None):
         return None
     return node, first
+
+
+_DECORATOR = re.compile(r"[ \t]*@([^\W\d]\w*)(?:\.\w+)*(?:\((?:[^()]|\([^()]*\))*\))?[ \t]*\n")
+"""A decorator that is a name or the call of one, in which no parentheses stand deeper than those of another call."""
+
+
+def _own_decorators(lines: list[str], names: dict[str, Any]) -> int:
+    """How many lines at the beginning are decorators of Headwater's own that can be told without a parser.
+
+    They don't count, and parsing them takes twice as long as parsing a short function.
+    """
+    if not lines or not lines[0].lstrip().startswith("@"):
+        return 0
+    text = "".join(lines)
+    end = 0
+    while (found := _DECORATOR.match(text, end)) is not None and _is_name_of_ours(found[1], names):
+        end = found.end()
+    return text.count("\n", 0, end)
 
 
 def _block(fn: Any) -> tuple[list[str], int]:
@@ -103,13 +125,14 @@ def _block(fn: Any) -> tuple[list[str], int]:
     indent = len(lines[first - 1]) - len(lines[first - 1].lstrip())
     last, in_body = first, False
     for at in range(first - 1, len(lines)):
-        text = lines[at].lstrip()
+        line = lines[at]
+        text = line.lstrip()
         if not text or text[0] == "#":
             continue
-        outside = len(lines[at]) - len(text) <= indent and text[0] != ")"
-        if in_body and outside:
-            break
-        in_body = in_body or (outside and text.startswith(("def ", "async def ")))
+        if len(line) - len(text) <= indent and text[0] != ")":
+            if in_body:
+                break
+            in_body = text.startswith(("def ", "async def "))
         last = at + 1
     return lines[first - 1 : last], first
 
@@ -126,28 +149,41 @@ def _normalised(node: ast.FunctionDef | ast.AsyncFunctionDef, fn: Any) -> str:
 
 def _write(node: ast.AST, write: Callable[[str], None]) -> None:
     """A syntax tree as words, without docstrings and without what is empty: fields that a later Python adds, mostly."""
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    if isinstance(node, _DOCUMENTED):
         _drop_docstring(node)
-    write("(" + type(node).__name__)
-    for name in node._fields:
-        value = getattr(node, name, None)
-        if value is None or name in _SILENT:
-            continue
-        if isinstance(value, ast.AST):
-            write(name)
-            _write(value, write)
-        elif isinstance(value, list):
+    word, names, values_of = _SHAPES.get(type(node)) or _shape(type(node))
+    write(word)
+    for name, value in zip(names, values_of(node), strict=True):
+        if isinstance(value, list):
             if value:
                 write(name)
                 for one in value:
                     _write(one, write) if isinstance(one, ast.AST) else write(repr(one))
-        else:
+        elif isinstance(value, ast.AST):
+            write(name)
+            _write(value, write)
+        elif value is not None:
             write(f"{name}={value!r}")
     write(")")
 
 
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SILENT = frozenset({"ctx", "kind", "type_comment"})
 """What the text around it says already, or what changes nothing: load or store, the u of u"text", comments."""
+_SHAPES: dict[type[ast.AST], tuple[str, tuple[str, ...], Callable[[ast.AST], tuple[Any, ...]]]] = {}
+"""The word for each class of nodes, the fields that count, and what takes their values from a node."""
+
+
+def _shape(kind: type[ast.AST]) -> tuple[str, tuple[str, ...], Callable[[ast.AST], tuple[Any, ...]]]:
+    names = tuple(name for name in kind._fields if name not in _SILENT)
+    found = _SHAPES[kind] = "(" + kind.__name__, names, _getter(names)
+    return found
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[ast.AST], tuple[Any, ...]]:
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda node: tuple(getattr(node, name) for name in names)
 
 
 def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
@@ -159,9 +195,11 @@ def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 def _is_ours(decorator: ast.expr, names: dict[str, Any]) -> bool:
     while isinstance(decorator, (ast.Call, ast.Attribute)):
         decorator = decorator.func if isinstance(decorator, ast.Call) else decorator.value
-    if not isinstance(decorator, ast.Name):
-        return False
-    found = names.get(decorator.id)
+    return isinstance(decorator, ast.Name) and _is_name_of_ours(decorator.id, names)
+
+
+def _is_name_of_ours(name: str, names: dict[str, Any]) -> bool:
+    found = names.get(name)
     module = found.__name__ if isinstance(found, ModuleType) else getattr(found, "__module__", "")
     return str(module).partition(".")[0] == "headwater"
 
