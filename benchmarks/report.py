@@ -22,6 +22,7 @@ _WORDS = {
     "judge_wall_ms": "judged wall",
     "command_wall_ms": "command wall",
     "run_mb": "at the run's end",
+    "projection_mb": "with the projection",
     "memory_mb": "peak",
     "events_per_s": "events",
     "unsynced_wall_ms": "wall without syncs",

@@ -262,6 +262,7 @@ ROWS: tuple[Row, ...] = (
             _prefect("server up", "memory", "prefect", "1000", "up", slow=True),
             _dagster("job in process", "memory", "dagster", "1000", repeat=1, slow=True),
         ),
-        note="Resident memory; `at the run's end` is before the projection is brought up to date, for which DuckDB is loaded.",
+        note="Resident memory. Headwater's process is that of a home in which no asset was made and nobody has looked yet; with a "
+        "projection to bring up to date at its end, DuckDB is loaded (`with the projection`).",
     ),
 )

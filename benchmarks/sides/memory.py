@@ -5,7 +5,7 @@ from one_task import dagster_rows
 
 
 def headwater(count):
-    """At the process's end the projection has been brought up to date, by DuckDB, which it is imported for."""
+    """A home without assets has no projection, so the process ends with the run; where there is one, DuckDB updates it."""
     from headwater import flow, task
     from headwater.core import runtime
 
@@ -19,11 +19,11 @@ def headwater(count):
             nothing(value)
 
     many()
-    at_run_end = peak_mb()
     run = runtime.current()
     run.journal.close()
+    at_run_end = peak_mb()
     run.projection.refresh()
-    say(journal_line(), run_mb=at_run_end, memory_mb=peak_mb())
+    say(journal_line(), memory_mb=at_run_end, projection_mb=peak_mb())
 
 
 def raw():
