@@ -65,8 +65,8 @@ _DAGSTER = "SQLite, a file for each run's events (WAL, synchronous=FULL: each ev
 _DAGSTER_DATA = _DAGSTER + "; the files are not synced; no column lineage unless the user states it"
 
 
-def _own(label: str, *arguments: str, who: str = "Headwater", durable: str = "", repeat: int = 5) -> Side:
-    return Side(who=who, label=label, run=side(*arguments), repeat=repeat, durable=durable)
+def _own(label: str, *arguments: str, who: str = "Headwater", durable: str = "", repeat: int = 5, **how: Any) -> Side:
+    return Side(who=who, label=label, run=side(*arguments), repeat=repeat, durable=durable, **how)
 
 
 def _raw(label: str, *arguments: str, durable: str = "", repeat: int = 5) -> Side:
@@ -140,6 +140,15 @@ ROWS: tuple[Row, ...] = (
         goal=300,
         sides=(
             _own("fresh home", "process", "script", "headwater", durable=_JOURNAL),
+            _own(
+                "a home with a projection, which it updates",
+                "process",
+                "script",
+                "headwater",
+                "projected",
+                durable=_JOURNAL,
+                aside=True,
+            ),
             _raw("`python -c pass`", "process", "code", "pass"),
             _prefect(
                 "fresh home, server of its own", "process", "script", "prefect", "ephemeral", repeat=2, fresh=True

@@ -12,8 +12,14 @@ from one_task import dagster_rows
 
 
 def script(name, mode="plain"):
-    """Run one of `first_script`'s, in a process of its own; mode "up" has a Prefect server up before it."""
+    """Run one of `first_script`'s, in a process of its own.
+
+    Mode "up" has a Prefect server up before it, mode "projected" a projection of Headwater's.
+    """
     Path("flow.py").write_text(getattr(first_script, name.upper()))
+    if mode == "projected":
+        for command in (("flow.py",), ("-m", "headwater", "runs")):
+            subprocess.run((sys.executable, *command), stdout=subprocess.DEVNULL, check=True)
     if name == "prefect":
         from prefect_server import prefect_rows, server
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
+def _none() -> Mapping[str, Any]:
+    return _NONE
+
+
 @dataclass(frozen=True, slots=True)
 class AssetInput:
     """An asset as an input, with the partitions of it that are read: what `flights.window(-6, 0)` gives."""
@@ -53,10 +57,10 @@ class Asset:
     time_column: str | None = field(default=None, kw_only=True)
     freshness: Freshness | None = field(default=None, kw_only=True)
     owners: Iterable[str] = field(default=(), kw_only=True)
-    tags: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    tags: Mapping[str, str] = field(default_factory=_none, kw_only=True)
     static: bool = field(default=False, kw_only=True)
     description: str | None = field(default=None, kw_only=True)
-    options: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    options: Mapping[str, Any] = field(default_factory=_none, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -70,14 +74,14 @@ class Asset:
             from headwater.assets.freshness import Freshness
 
             _check_type(self, "freshness", Freshness, 'freshness=Freshness(max_lag="26h")')
-        if isinstance(self.owners, str):
-            raise DefinitionError(
-                f"owners of asset '{self.name}' must be a list", hint=f"write owners=[{self.owners!r}]"
-            )
-        object.__setattr__(self, "owners", tuple(self.owners))
-        object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)) if self.tags else _NONE)
-        object.__setattr__(self, "options", MappingProxyType(dict(self.options)) if self.options else _NONE)
-        _check_texts(self)
+        if self.owners != ():
+            _keep_owners(self)
+        if self.tags is not _NONE:
+            object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)) if self.tags else _NONE)
+        if self.options is not _NONE:
+            object.__setattr__(self, "options", MappingProxyType(dict(self.options)) if self.options else _NONE)
+        if self.owners or self.tags or self.description:
+            _check_texts(self)
         registry.current().add_asset(self, module=_module_of_caller())
 
     def __repr__(self) -> str:
@@ -143,6 +147,14 @@ def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:
         )
 
 
+def _keep_owners(asset: Asset) -> None:
+    if isinstance(asset.owners, str):
+        raise DefinitionError(
+            f"owners of asset '{asset.name}' must be a list", hint=f"write owners=[{asset.owners!r}]"
+        )
+    object.__setattr__(asset, "owners", tuple(asset.owners))
+
+
 def _check_texts(asset: Asset) -> None:
     """Owners, tags and the description are texts that can be stored: they go to the journal and to catalogs."""
     texts = [*asset.owners, *asset.tags, *asset.tags.values(), asset.description or ""]
@@ -166,9 +178,8 @@ _PLAIN = "use a plain word such as 'orders'"
 
 
 def _problem_of(name: str) -> str | None:
-    hostile = [char for char in name if not char.isprintable()]
-    if hostile:
-        return f"it holds {hostile[0]!a}"
+    if not name.isprintable():
+        return f"it holds {next(char for char in name if not char.isprintable())!a}"
     if len(name) > 255:
         return f"it has {len(name):,} characters, more than 255"
     if name != name.strip():

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headwater.assets.events import AssetRef
 from headwater.types import SourceCode
@@ -22,6 +23,14 @@ class InputDefinition:
     parameter: str
     asset: str
     mapping: PartitionMapping
+
+
+class Code(Protocol):
+    """What knows its source, when it is asked."""
+
+    def source_in(self, root: Path) -> SourceCode:
+        """Where it stands relative to this folder, and the hash of its source."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +51,32 @@ class AssetDefinition:
     code_version: str | None = None
     source: SourceCode | None = None
     checks: tuple[str, ...] = ()
+    _code: tuple[Code, Path] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
         """The asset's name: its key inside the project."""
         return self.ref.name
+
+    def of_code(self, code: Code, root: Path) -> AssetDefinition:
+        """This definition, whose `code_version` and `source` are read from the code once one of them is asked for.
+
+        Reading the source of a function takes longer than all else that defines an asset, and what only asks for the graph
+        needs none of it. It is called right after the definition is made, by who made it.
+        """
+        object.__delattr__(self, "code_version")
+        object.__delattr__(self, "source")
+        object.__setattr__(self, "_code", (code, root))
+        return self
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Only for what `of_code` took away: every other attribute is found before this is asked.
+            if name not in ("code_version", "source") or self._code is None:
+                raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'", name=name, obj=self)
+            code, root = self._code
+            source = code.source_in(root)
+            object.__setattr__(self, "code_version", source.hash)
+            object.__setattr__(self, "source", source)
+            return getattr(self, name)

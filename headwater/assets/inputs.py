@@ -44,6 +44,8 @@ def inputs_of(
     parameters = _annotations(fn)
     specs: dict[str, InputSpec] = {}
     for name, annotation in parameters.items():
+        if annotation is inspect.Parameter.empty:
+            continue
         hint = _resolve(fn, name, annotation, local_names)
         found = _asset_of(hint)
         if found is not None:
@@ -73,16 +75,17 @@ def _annotations(fn: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _spec(fn: Callable[..., Any], name: str, value: Any, form: Form, outputs: tuple[Asset, ...]) -> InputSpec:
-    found = value if isinstance(value, AssetInput) else AssetInput(as_asset(value))
-    downstream = (outputs[0].partitions if outputs else None) or UNPARTITIONED
-    upstream = found.asset.partitions or UNPARTITIONED
+    asset, mapping = (value.asset, value.mapping) if isinstance(value, AssetInput) else (as_asset(value), None)
+    downstream = outputs[0].partitions if outputs else None
     try:
-        mapping = found.mapping or infer_mapping(upstream, downstream)
-        mapping.check(upstream, downstream)
+        if mapping is None:
+            mapping = infer_mapping(asset.partitions, downstream)
+        else:
+            mapping.check(asset.partitions or UNPARTITIONED, downstream or UNPARTITIONED)
     except DefinitionError as error:
-        error.where = f"the input '{name}' ({found.asset.name}) of {fn.__qualname__}"
+        error.where = f"the input '{name}' ({asset.name}) of {fn.__qualname__}"
         raise
-    return InputSpec(parameter=name, asset=found.asset, form=form, mapping=mapping)
+    return InputSpec(parameter=name, asset=asset, form=form, mapping=mapping)
 
 
 def _resolve(fn: Callable[..., Any], name: str, hint: Any, local_names: Mapping[str, Any]) -> Any:

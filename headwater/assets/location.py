@@ -99,12 +99,12 @@ def _of_plugin(uri: str) -> Location:
 
 
 def asset_ref(
-    name: str, uri: str, *, root: Path, values: Mapping[str, str] | None = None, where: str | None = None
+    name: str, uri: str, *, root: Path | str, values: Mapping[str, str] | None = None, where: str | None = None
 ) -> AssetRef:
     """The reference of an asset: its placeholders filled, and its dataset named by OpenLineage's rules.
 
     Files are named `file` + absolute path, tables `duckdb://{path}` + `{file stem}.{schema}.{table}`, values in memory
-    `memory` + name. Raises DefinitionError.
+    `memory` + name. A `root` that is a text must be absolute. Raises DefinitionError.
 
     >>> ref = asset_ref("delays", "duckdb://{db}/main.delays", root=Path("/p"), values={"db": "w.duckdb"})
     >>> ref.uri, ref.namespace, ref.dataset
@@ -207,7 +207,7 @@ def _path(uri: str, path: str) -> str:
         hint = "name the place from the project's root, or as an absolute path (three slashes)"
         raise DefinitionError(f"the location {uri!r} leaves its folder by '..'", hint=hint)
     for part in parts:
-        if len(part.encode()) > _MAX_PART:
+        if len(part) * 4 > _MAX_PART and len(part.encode()) > _MAX_PART:
             message = f"a part of the path has {len(part.encode()):,} bytes, more than {_MAX_PART}: {part[:60]}…"
             raise DefinitionError(message, hint="shorten it")
     kept = "/".join(part for part in parts if part not in ("", "."))
@@ -251,14 +251,15 @@ _PARSERS: dict[str, Callable[[str, str], Location]] = {
 }
 
 
-def _dataset(location: Location, root: Path) -> tuple[str, str]:
+def _dataset(location: Location, root: Path | str) -> tuple[str, str]:
     if location.scheme == "memory":
         return "memory", location.path
     if location.scheme == "duckdb":
-        file = location.resolve(root)
+        file = location.resolve(Path(root))
         return f"duckdb://{file}", f"{file.stem}.{location.schema}.{location.table}"
     if location.scheme in BUILT_IN:
-        return "file", os.path.join(root.absolute(), location.path)  # noqa: PTH118 - a tenth of a Path's time
+        folder = root if isinstance(root, str) else root.absolute()
+        return "file", os.path.join(folder, location.path)  # noqa: PTH118 - a tenth of a Path's time
     authority, _, rest = location.path.partition("/")
     return f"{location.scheme}://{authority}", rest or authority
 

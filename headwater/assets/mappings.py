@@ -270,7 +270,9 @@ def infer_mapping(upstream: PartitionsDefinition | None, downstream: PartitionsD
     >>> infer_mapping(DailyPartitions("2013-01-01"), MonthlyPartitions("2013-01")).describe()
     'the partitions that overlap in time'
     """
-    source, target = upstream or UNPARTITIONED, downstream or UNPARTITIONED
+    if upstream is None:
+        return _UNPARTITIONED
+    source, target = upstream, downstream or UNPARTITIONED
     if isinstance(source, Unpartitioned):
         return _UNPARTITIONED
     if isinstance(target, Unpartitioned):

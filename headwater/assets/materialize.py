@@ -96,8 +96,8 @@ def materialize(
             "@materialize needs the asset that the function makes",
             hint='write @materialize(Asset("x", at="parquet://lake/x")) or @materialize("parquet://lake/x")',
         )
-    made = tuple(as_asset(asset) for asset in assets)
-    if len({asset.partitions for asset in made}) > 1:
+    made = tuple([as_asset(asset) for asset in assets])
+    if len(made) > 1 and len({asset.partitions for asset in made}) > 1:
         raise DefinitionError(
             f"the assets {', '.join(asset.name for asset in made)} are partitioned differently",
             hint="assets of one function share their partitions: give them a function each",
@@ -107,7 +107,7 @@ def materialize(
     def decorate(fn: Callable[P, R]) -> Materialization[P, R]:
         task = Materialization(fn, _options(options))
         task.assets, task.inputs = made, inputs_of(fn, made, inputs, local_names)
-        own = {asset.name for asset in made}
+        own = [asset.name for asset in made]
         for spec in task.inputs:
             if spec.asset.name in own and not _reads_only_the_past(spec):
                 raise DefinitionError(

@@ -66,7 +66,8 @@ class Registry:
 
     def checks_of(self, name: str) -> tuple[Check, ...]:
         """The checks on an asset, in the order in which they were defined."""
-        return tuple(self.checks.get(name, {}).values())
+        found = self.checks.get(name)
+        return tuple(found.values()) if found else ()
 
 
 def _replaceable(known: str, module: str, qualname: str = "") -> bool:

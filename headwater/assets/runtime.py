@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headwater.assets import registry
 from headwater.assets.asset import Asset
@@ -18,6 +19,11 @@ from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materialize
 from headwater.core import runtime as core_runtime
 from headwater.core.runtime import Runtime
 from headwater.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from headwater.assets.checks import Check
+    from headwater.assets.inputs import InputSpec
+    from headwater.assets.materialize import Materialization
 
 
 class LockProvider(Protocol):
@@ -70,6 +76,7 @@ class Definitions:
 
     def __init__(self, root: Path, values: Mapping[str, str] | None, project: str) -> None:
         self._root, self._values, self._project = root, values, project
+        self._folder = os.fspath(root.absolute())
         self._refs: dict[Asset, AssetRef] = {}
         self._targets: dict[Asset, Target] = {}
         self._places: dict[tuple[str, str], Asset] = {}
@@ -82,16 +89,19 @@ class Definitions:
         found = self._refs.get(asset)
         if found is None:
             where = f"asset '{asset.name}'"
-            found = asset_ref(asset.name, asset.at, root=self._root, values=self._values, where=where)
+            found = asset_ref(asset.name, asset.at, root=self._folder, values=self._values, where=where)
             self._claim(asset, found)
             self._refs[asset] = found
         return found
 
     def _claim(self, asset: Asset, ref: AssetRef) -> None:
         # The registry compares places as they are written; here they are resolved, and two spellings of one are seen.
-        other = self._places.setdefault(_place(ref), asset)
+        place = _place(ref)
+        other = self._places.setdefault(place, asset)
+        if other is asset:
+            return
         if other.name == asset.name:
-            self._places[_place(ref)] = asset
+            self._places[place] = asset
         elif registry.current().assets.get(other.name) is other:
             raise DefinitionError(
                 f"the assets '{other.name}' and '{asset.name}' are at the same place, {ref.dataset}",
@@ -123,7 +133,7 @@ class Definitions:
         stamp = (asset, producer, checks)
         known = self._known.get(asset.name)
         if known is None or known[0] != stamp:
-            known = self._known[asset.name] = (stamp, self._build(asset, producer, [check.name for check in checks]))
+            known = self._known[asset.name] = (stamp, self._build(asset, producer, checks))
         return known[1]
 
     def all(self) -> dict[str, AssetDefinition]:
@@ -150,9 +160,10 @@ class Definitions:
         assets = registry.current().assets
         return {one.asset: self.ref(assets[one.asset]) for one in definition.inputs if one.asset in assets}
 
-    def _build(self, asset: Asset, producer: Any, checks: list[str]) -> AssetDefinition:
-        source = producer.source if producer is not None else None
-        return AssetDefinition(
+    def _build(
+        self, asset: Asset, producer: Materialization[Any, Any] | None, checks: tuple[Check, ...]
+    ) -> AssetDefinition:
+        definition = AssetDefinition(
             ref=self.ref(asset),
             partitions=asset.partitions,
             partition_column=asset.partition_column,
@@ -162,15 +173,18 @@ class Definitions:
             tags=dict(asset.tags),
             static=asset.static,
             description=asset.description or (_first_line(producer.fn.__doc__) if producer is not None else None),
-            inputs=tuple(
-                InputDefinition(parameter=spec.parameter, asset=spec.asset.name, mapping=spec.mapping)
-                for spec in (producer.inputs if producer is not None else ())
-            ),
+            inputs=_inputs(producer.inputs) if producer is not None else (),
             producer=producer.fn.__qualname__ if producer is not None else None,
-            code_version=source.hash if source is not None else None,
-            source=source,
-            checks=tuple(checks),
+            checks=tuple([check.name for check in checks]) if checks else (),
         )
+        return definition if producer is None else definition.of_code(producer, self._root)
+
+
+def _inputs(specs: tuple[InputSpec, ...]) -> tuple[InputDefinition, ...]:
+    # Through lists: a generator for each of many assets takes longer than what it gives.
+    return tuple(
+        [InputDefinition(parameter=one.parameter, asset=one.asset.name, mapping=one.mapping) for one in specs]
+    )
 
 
 def _place(ref: AssetRef) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
 
 from headwater.core import runtime
@@ -44,7 +44,7 @@ class Definition(Generic[P, R]):
     def _prepare(self) -> None:
         # What every call needs is worked out here, once.
         self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
-        self.is_async: bool = inspect.iscoroutinefunction(self.fn)
+        self.is_async: bool = _is_coroutine(self.fn)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -106,6 +106,17 @@ class Definition(Generic[P, R]):
         return args if self.instance is None else (self.instance, *args)
 
 
+def _is_coroutine(fn: Any) -> bool:
+    # A plain function says it by a flag: `inspect` looks through what it could be wrapped in, thrice the time.
+    if type(fn) is FunctionType and not hasattr(fn, _MARKED):
+        return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(fn)
+
+
+_MARKED = "_is_coroutine_marker"
+"""Where `inspect.markcoroutinefunction` (Python 3.12) puts its mark."""
+
+
 def _check(fn: Any, noun: str, may_generate: bool) -> None:
     if isinstance(fn, (staticmethod, classmethod)):
         kind = type(fn).__name__
@@ -116,17 +127,28 @@ def _check(fn: Any, noun: str, may_generate: bool) -> None:
         raise DefinitionError(
             f"a {noun} is made of a function, got {fn!r}", hint=f"write @{noun} or @{noun}(retries=2)"
         )
-    code = getattr(inspect.unwrap(fn), "__code__", None)
-    where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+    code = getattr(inspect.unwrap(fn) if hasattr(fn, "__wrapped__") else fn, "__code__", None)
     if getattr(fn, "__name__", "") == "<lambda>":
-        raise DefinitionError(f"a lambda can't be a {noun}: it has no name", where=where, hint="write it with def")
-    if not may_generate and (inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)):
         raise DefinitionError(
-            f"the generator function '{fn.__name__}' can't be a {noun}", where=where, hint="return a list"
+            f"a lambda can't be a {noun}: it has no name", where=_place(code), hint="write it with def"
+        )
+    if not may_generate and _generates(fn):
+        raise DefinitionError(
+            f"the generator function '{fn.__name__}' can't be a {noun}", where=_place(code), hint="return a list"
         )
     if code is not None and "wait_for" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         raise DefinitionError(
             f"'{fn.__name__}' has a parameter named wait_for, which every {noun} has already",
-            where=where,
+            where=_place(code),
             hint="give the parameter another name",
         )
+
+
+def _place(code: CodeType | None) -> str | None:
+    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+
+
+def _generates(fn: Any) -> bool:
+    if type(fn) is FunctionType:
+        return bool(fn.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
+    return inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
