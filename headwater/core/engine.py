@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from headwater import clock
 from headwater.core import recording, signals
 from headwater.core.arguments import resolve
 from headwater.core.context import _current
@@ -247,16 +248,23 @@ async def drive_outermost(steps: Steps, run: Run) -> Any:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     run.root.interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
+    next_look: list[asyncio.TimerHandle] = []
+
+    def look() -> None:
+        # In slices, as every wait of the main thread (see `clock.in_slices`): of a signal that arrives right before it, the
+        # loop's own wait would never hear.
+        next_look[:] = [loop.call_later(clock.SLICE, look)]
+
+    look()
     try:
         return await drive_async(steps, run)
     finally:
+        next_look[0].cancel()
         run.root.interrupt = None
 
 
 async def _perform_async(effect: Effect) -> None:
     import asyncio
-
-    from headwater import clock
 
     if isinstance(effect, Sleep):
         await clock.sleep_async(effect.seconds)
