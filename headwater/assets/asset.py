@@ -149,9 +149,7 @@ def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:
 
 def _keep_owners(asset: Asset) -> None:
     if isinstance(asset.owners, str):
-        raise DefinitionError(
-            f"owners of asset '{asset.name}' must be a list", hint=f"write owners=[{asset.owners!r}]"
-        )
+        raise DefinitionError(f"owners of asset '{asset.name}' must be a list", hint=f"write owners=[{asset.owners!r}]")
     object.__setattr__(asset, "owners", tuple(asset.owners))
 
 
@@ -190,8 +188,9 @@ def _problem_of(name: str) -> str | None:
 
 
 def _module_of_caller() -> str:
-    # The frames of this module, of the dataclass's __init__ and of `shorthand` don't count as the definition's place.
-    frame = sys._getframe(1)
+    # The frames of this module (three at least: this one, __post_init__ and __init__, and `shorthand`'s) don't count as the
+    # definition's place.
+    frame = sys._getframe(3)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("headwater.assets"):
         frame = frame.f_back
     return str(frame.f_globals.get("__name__", "__main__"))

@@ -275,7 +275,7 @@ class _Planner:
         return [used for used in self._definitions[name].inputs if self._makes(used.asset)]
 
     def _makes(self, name: str) -> bool:
-        return name in self._definitions and self._definitions[name].code_version is not None
+        return name in self._definitions and not self._definitions[name].is_source
 
     def _reads(self, used: InputDefinition, of: PartitionSet) -> PartitionSet:
         return used.mapping.upstream(of, partitioning(self._definitions[used.asset]), as_of=self._as_of)

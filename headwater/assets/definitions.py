@@ -58,6 +58,11 @@ class AssetDefinition:
         """The asset's name: its key inside the project."""
         return self.ref.name
 
+    @property
+    def is_source(self) -> bool:
+        """Whether nothing here makes it: then it has no `code_version`. Asked without reading any code."""
+        return self._code is None and self.code_version is None
+
     def of_code(self, code: Code, root: Path) -> AssetDefinition:
         """This definition, whose `code_version` and `source` are read from the code once one of them is asked for.
 

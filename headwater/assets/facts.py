@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from headwater.assets.definitions import AssetDefinition
 
@@ -12,7 +13,7 @@ from headwater.assets.definitions import AssetDefinition
 class Consumed(NamedTuple):
     """An input version that a materialization read; `asset` is the name of the dataset's asset in the definitions.
 
-    This and `Made` are named tuples, for there is one for each partition of every asset: a tenth of a dataclass's cost.
+    What comes in tens of thousands is a named tuple here: it is made in a fraction of a frozen dataclass's time.
     """
 
     asset: str
@@ -62,20 +63,25 @@ class Failure:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssetFacts:
-    """All facts of one asset."""
+NONE: Mapping[Any, Any] = MappingProxyType({})
+"""Nothing, of any kind."""
 
-    made: Mapping[str | None, Made] = field(default_factory=dict)
-    observed: Mapping[str | None, Observed] = field(default_factory=dict)
-    failed: Mapping[str | None, Failure] = field(default_factory=dict)
+
+class AssetFacts(NamedTuple):
+    """All facts of one asset: by partition what is in place, the newest observation, and the failure behind it, if any.
+
+    `last_run` is when something last tried to make it, whatever came of it. `replaced` holds versions that are no longer
+    in place, by partition and version: as many as are known. A version that something in place was made of belongs
+    there, for its data end is what that thing's data end is derived from. `observed_before` holds the newest observation
+    of each earlier version, by partition and version, for the same use.
+    """
+
+    made: Mapping[str | None, Made] = NONE
+    observed: Mapping[str | None, Observed] = NONE
+    failed: Mapping[str | None, Failure] = NONE
     last_run: int | None = None
-    """When something last tried to make it, whatever came of it."""
-    replaced: Mapping[tuple[str | None, str], Made] = field(default_factory=dict)
-    """Versions that are no longer in place, by partition and version: as many as are known. A version that something in
-    place was made of belongs here, for its data end is what that thing's data end is derived from."""
-    observed_before: Mapping[tuple[str | None, str], Observed] = field(default_factory=dict)
-    """The newest observation of each earlier version, by partition and version, for the same use."""
+    replaced: Mapping[tuple[str | None, str], Made] = NONE
+    observed_before: Mapping[tuple[str | None, str], Observed] = NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

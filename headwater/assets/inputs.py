@@ -16,6 +16,8 @@ from headwater.assets.partitions import UNPARTITIONED
 from headwater.assets.protocols import Form
 from headwater.errors import DefinitionError
 
+_BARE = inspect.Parameter.empty
+"""What stands for an annotation where there is none."""
 PARTITION = "partition"
 """A parameter of this name receives the partition that is being made."""
 
@@ -44,7 +46,7 @@ def inputs_of(
     parameters = _annotations(fn)
     specs: dict[str, InputSpec] = {}
     for name, annotation in parameters.items():
-        if annotation is inspect.Parameter.empty:
+        if annotation is _BARE:
             continue
         hint = _resolve(fn, name, annotation, local_names)
         found = _asset_of(hint)
@@ -58,20 +60,23 @@ def inputs_of(
                 hint=f"its parameters: {', '.join(parameters) or 'none'}",
             )
         hint = _resolve(fn, name, parameters[name], local_names)
-        form: Form = "lazy" if hint is inspect.Parameter.empty else _form(fn, name, hint)
+        form: Form = "lazy" if hint is _BARE else _form(fn, name, hint)
         specs[name] = _spec(fn, name, value, form, outputs)
     return tuple(specs.values())
 
 
 def _annotations(fn: Callable[..., Any]) -> dict[str, Any]:
-    """The annotation of each parameter; `Parameter.empty` where there is none."""
+    """The annotation of each parameter, `_BARE` where there is none."""
     code = getattr(fn, "__code__", None)
     plain = type(fn) is FunctionType and not ("__wrapped__" in fn.__dict__ or "__signature__" in fn.__dict__)
     if not plain or code is None or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
         return {name: one.annotation for name, one in inspect.signature(fn).parameters.items()}
     # A signature takes twenty times as long, and nearly every function is as plain as this.
-    names, hints = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], fn.__annotations__
-    return {name: hints.get(name, inspect.Parameter.empty) for name in names}
+    found: dict[str, Any] = dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], _BARE)
+    hints = fn.__annotations__
+    if hints:
+        found.update((name, hint) for name, hint in hints.items() if name in found)
+    return found
 
 
 def _spec(fn: Callable[..., Any], name: str, value: Any, form: Form, outputs: tuple[Asset, ...]) -> InputSpec:
@@ -96,7 +101,7 @@ def _resolve(fn: Callable[..., Any], name: str, hint: Any, local_names: Mapping[
     except Exception as error:
         # A name that only a type checker sees is fine, unless it hides an input.
         if "Annotated" not in hint:
-            return inspect.Parameter.empty
+            return _BARE
         raise DefinitionError(
             f"the annotation of '{name}' can't be resolved: {error}",
             where=f"{fn.__module__}.{fn.__qualname__}",

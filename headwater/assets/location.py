@@ -12,7 +12,6 @@ third slash. What could mean something else than it looks like is refused: contr
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +36,8 @@ _MAX_NAME = 250
 _MAX_PART = 200  # bytes; leaves room below 255 for the suffixes of locks, staging folders and files
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PLAIN = re.compile(r"(parquet|csv)://(/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*)")
+"""A location that passes every check and stays as it is: no part of its path is empty, `.` or `..`."""
 _JOINERS = "\u200c\u200d"  # zero-width, but scripts and emoji need them
 
 
@@ -76,6 +77,9 @@ def parse_uri(uri: str, *, where: str | None = None) -> Location:
 @lru_cache(maxsize=65_536)
 def _parsed(uri: str) -> Location | None:
     """A location of a built-in scheme; None for a scheme that only a plugin may know."""
+    plain = _PLAIN.fullmatch(uri) if len(uri) <= _MAX_PART else None
+    if plain is not None:
+        return Location(scheme=plain[1], path=plain[2])
     check_text(uri, "a location", limit=_MAX_URI)
     found = _SCHEME.match(uri)
     if found is None:
@@ -207,7 +211,7 @@ def _path(uri: str, path: str) -> str:
         hint = "name the place from the project's root, or as an absolute path (three slashes)"
         raise DefinitionError(f"the location {uri!r} leaves its folder by '..'", hint=hint)
     for part in parts:
-        if len(part) * 4 > _MAX_PART and len(part.encode()) > _MAX_PART:
+        if len(part.encode()) > _MAX_PART:
             message = f"a part of the path has {len(part.encode()):,} bytes, more than {_MAX_PART}: {part[:60]}…"
             raise DefinitionError(message, hint="shorten it")
     kept = "/".join(part for part in parts if part not in ("", "."))
@@ -258,8 +262,9 @@ def _dataset(location: Location, root: Path | str) -> tuple[str, str]:
         file = location.resolve(Path(root))
         return f"duckdb://{file}", f"{file.stem}.{location.schema}.{location.table}"
     if location.scheme in BUILT_IN:
-        folder = root if isinstance(root, str) else root.absolute()
-        return "file", os.path.join(folder, location.path)  # noqa: PTH118 - a tenth of a Path's time
+        folder = root if isinstance(root, str) else str(root.absolute())
+        # Joined as text, in a twentieth of a Path's time.
+        return "file", location.path if location.path[0] == "/" else f"{folder.rstrip('/')}/{location.path}"
     authority, _, rest = location.path.partition("/")
     return f"{location.scheme}://{authority}", rest or authority
 

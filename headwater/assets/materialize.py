@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Mapping
 from datetime import date
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from headwater.assets import execution, registry
@@ -13,12 +12,12 @@ from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.inputs import PARTITION, InputSpec, inputs_of
 from headwater.assets.partitions import Partition
 from headwater.assets.scope import scope
+from headwater.core.options import TaskOptions
 from headwater.core.task import Task
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
     from headwater.core.engine import Invoke
-    from headwater.core.options import TaskOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,7 +104,7 @@ def materialize(
     local_names = sys._getframe(1).f_locals
 
     def decorate(fn: Callable[P, R]) -> Materialization[P, R]:
-        task = Materialization(fn, _options(options))
+        task = Materialization(fn, TaskOptions.of(options) if options else _NO_OPTIONS)
         task.assets, task.inputs = made, inputs_of(fn, made, inputs, local_names)
         own = [asset.name for asset in made]
         for spec in task.inputs:
@@ -122,17 +121,7 @@ def materialize(
     return decorate
 
 
-def _options(options: Mapping[str, Any]) -> TaskOptions:
-    from headwater.core.options import TaskOptions
-
-    return TaskOptions.of(options) if options else _no_options()
-
-
-@cache
-def _no_options() -> TaskOptions:
-    from headwater.core.options import TaskOptions
-
-    return TaskOptions()
+_NO_OPTIONS = TaskOptions()
 
 
 def _reads_only_the_past(spec: InputSpec) -> bool:

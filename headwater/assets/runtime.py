@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from headwater.assets import registry
 from headwater.assets.asset import Asset
-from headwater.assets.definition_json import definition_hash, definition_to_json
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.events import AssetDefined, AssetRef
 from headwater.assets.location import asset_ref
@@ -76,11 +74,11 @@ class Definitions:
 
     def __init__(self, root: Path, values: Mapping[str, str] | None, project: str) -> None:
         self._root, self._values, self._project = root, values, project
-        self._folder = os.fspath(root.absolute())
+        self._folder = str(root.absolute())
         self._refs: dict[Asset, AssetRef] = {}
         self._targets: dict[Asset, Target] = {}
         self._places: dict[tuple[str, str], Asset] = {}
-        self._known: dict[str, tuple[tuple[Any, ...], AssetDefinition]] = {}
+        self._known: dict[str, tuple[Asset, Any, tuple[Check, ...], AssetDefinition]] = {}
         self._journaled: dict[str, AssetDefinition] = {}
         self._lock = threading.Lock()
 
@@ -130,11 +128,10 @@ class Definitions:
         """The whole definition of an asset, with its producer, inputs and checks as they are now."""
         current = registry.current()
         producer, checks = current.producers.get(asset.name), current.checks_of(asset.name)
-        stamp = (asset, producer, checks)
         known = self._known.get(asset.name)
-        if known is None or known[0] != stamp:
-            known = self._known[asset.name] = (stamp, self._build(asset, producer, checks))
-        return known[1]
+        if known is None or known[0] is not asset or known[1] is not producer or known[2] != checks:
+            known = self._known[asset.name] = (asset, producer, checks, self._build(asset, producer, checks))
+        return known[3]
 
     def all(self) -> dict[str, AssetDefinition]:
         """Every asset that is defined in this process, by name."""
@@ -142,6 +139,8 @@ class Definitions:
 
     def new(self, assets: Iterable[Asset]) -> tuple[AssetDefined, ...]:
         """The events that journal the definitions of these assets, of those that this process has not journaled yet."""
+        from headwater.assets.definition_json import definition_hash, definition_to_json
+
         found = []
         for asset in assets:
             definition = self.of(asset)
@@ -182,9 +181,7 @@ class Definitions:
 
 def _inputs(specs: tuple[InputSpec, ...]) -> tuple[InputDefinition, ...]:
     # Through lists: a generator for each of many assets takes longer than what it gives.
-    return tuple(
-        [InputDefinition(parameter=one.parameter, asset=one.asset.name, mapping=one.mapping) for one in specs]
-    )
+    return tuple([InputDefinition(parameter=one.parameter, asset=one.asset.name, mapping=one.mapping) for one in specs])
 
 
 def _place(ref: AssetRef) -> tuple[str, str]:

@@ -49,7 +49,10 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
     Inputs that are not among the definitions are passed over. A DefinitionError names the cycle, if there is one.
     """
     inputs = upstream_edges(definitions)
-    readers = reversed_edges(inputs)
+    readers: dict[str, list[str]] = {name: [] for name in inputs}
+    for name, needed in inputs.items():
+        for other in needed:
+            readers[other].append(name)
     waiting = {name: len(needed) for name, needed in inputs.items()}
     ready = [name for name, count in waiting.items() if count == 0]
     heapq.heapify(ready)
@@ -69,7 +72,7 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
 def upstream_edges(definitions: Mapping[str, AssetDefinition]) -> dict[str, frozenset[str]]:
     """For each asset the assets that it reads, of those that are defined."""
     return {
-        name: frozenset(one.asset for one in definition.inputs if one.asset in definitions)
+        name: frozenset([one.asset for one in definition.inputs if one.asset in definitions])
         for name, definition in definitions.items()
     }
 

@@ -13,12 +13,13 @@ from typing import Literal, TypeAlias
 from headwater.assets.components import components
 from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.divided import Divided
 from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
 from headwater.assets.intervals import Intervals
 from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.uncollected import uncollected
-from headwater.errors import DefinitionError, PartitionError
+from headwater.errors import DefinitionError
 from headwater.types import Reason
 
 CauseKind: TypeAlias = Literal["never_made", "code_changed", "input_updated", "upstream_stale"]
@@ -101,55 +102,6 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
     return judged.found
 
 
-class _Divided:
-    """What follows from the keys of one way to divide assets: most assets share theirs, so it is worked out once."""
-
-    def __init__(self, definition: PartitionsDefinition, as_of: int) -> None:
-        self.definition = definition
-        self.none = definition.empty()
-        self._as_of = as_of
-        self._numbers: dict[str | None, int | None] = {}
-        self._names: dict[int, str | None] = {}
-        self._sets: dict[_Keys, PartitionSet] = {}
-        self._missing: dict[_Keys, PartitionSet] = {}
-        self._keys: dict[Intervals, frozenset[str | None]] = {}
-
-    def number(self, key: str | None) -> int | None:
-        """The number of a partition, as far as the definition (still) has it."""
-        if key not in self._numbers:
-            self._numbers[key] = _number(self.definition, key)
-        return self._numbers[key]
-
-    def name(self, number: int) -> str | None:
-        """The key of the partition of that number."""
-        if number not in self._names:
-            self._names[number] = self.definition.key(number)
-        return self._names[number]
-
-    def set_of(self, keys: _Keys) -> PartitionSet:
-        """The partitions of these keys, as far as the definition (still) has them."""
-        found = self._sets.get(keys)
-        if found is None:
-            numbers = (self.number(key) for key in keys)
-            found = self.definition.clip((number, number + 1) for number in numbers if number is not None)
-            self._sets[keys] = found
-        return found
-
-    def without(self, keys: _Keys) -> PartitionSet:
-        """The partitions that there are, without those of these keys."""
-        found = self._missing.get(keys)
-        if found is None:
-            found = self._missing[keys] = self.definition.all(self._as_of) - self.set_of(keys)
-        return found
-
-    def keys(self, partitions: PartitionSet) -> frozenset[str | None]:
-        """The keys of a set."""
-        found = self._keys.get(partitions.intervals)
-        if found is None:
-            found = self._keys[partitions.intervals] = frozenset(partitions.keys())
-        return found
-
-
 class _Judged:
     """The work on one set of facts: assets are judged one after the other, upstream first.
 
@@ -159,10 +111,10 @@ class _Judged:
     def __init__(self, facts: Facts, as_of: int) -> None:
         self.facts, self.as_of = facts, as_of
         self.found: dict[str, Staleness] = {}
-        self._ways: dict[PartitionsDefinition | None, _Divided] = {}
+        self._ways: dict[PartitionsDefinition | None, Divided] = {}
         self._newest: dict[str, int] = {}
-        self._windows: dict[tuple[PartitionMapping, _Divided, _Divided], dict[str | None, Intervals]] = {}
-        self._below: dict[tuple[PartitionMapping, _Divided, Intervals, _Divided, Intervals], PartitionSet] = {}
+        self._windows: dict[tuple[PartitionMapping, Divided, Divided], dict[str | None, Intervals]] = {}
+        self._below: dict[tuple[PartitionMapping, Divided, Intervals, Divided, Intervals], PartitionSet] = {}
         self._behind: dict[str, PartitionSet] = {}
         """The partitions that are in place and stale, of each asset that has such."""
         self._behind_keys: dict[str, frozenset[str | None]] = {}
@@ -200,7 +152,7 @@ class _Judged:
         self.found[name] = Staleness(name=name, stale=stale, missing=missing, causes=tuple(causes), _among=self)
 
     def _held_behind(
-        self, definition: AssetDefinition, divided: _Divided, made: _Versions, causes: list[Cause]
+        self, definition: AssetDefinition, divided: Divided, made: _Versions, causes: list[Cause]
     ) -> list[Cause]:
         """Note which partitions are in place and stale; the causes, with the one that they are for each other."""
         name = definition.name
@@ -216,13 +168,13 @@ class _Judged:
         self._behind_keys[name] = divided.keys(behind)
         return causes
 
-    def _way(self, definition: AssetDefinition) -> _Divided:
+    def _way(self, definition: AssetDefinition) -> Divided:
         found = self._ways.get(definition.partitions)
         if found is None:
-            found = self._ways[definition.partitions] = _Divided(partitioning(definition), self.as_of)
+            found = self._ways[definition.partitions] = Divided(partitioning(definition), self.as_of)
         return found
 
-    def _of_inputs(self, definition: AssetDefinition, divided: _Divided, made: _Versions) -> list[Cause]:
+    def _of_inputs(self, definition: AssetDefinition, divided: Divided, made: _Versions) -> list[Cause]:
         updated, upstream = self._consumed(definition.name, made)
         oldest = min([one.started for one in made.values()])
         where: dict[str, PartitionSet] = {}
@@ -234,7 +186,8 @@ class _Judged:
             if oldest < newest:
                 for key, part in self._come_since(used, divided, made, newest):
                     updated.setdefault(source, {}).setdefault(key, part)
-            if source in self._behind:
+            # Mostly everything in place has read what is stale, and it can't get worse.
+            if source in self._behind and len(upstream.get(source, ())) < len(made):
                 hit = self._downstream(used, divided, divided.set_of(tuple(made)))
                 where[source] = where[source] | hit if source in where else hit
         causes = _causes("input_updated", updated, {}, divided) if updated else []
@@ -271,7 +224,7 @@ class _Judged:
         return found
 
     def _come_since(
-        self, used: InputDefinition, divided: _Divided, made: _Versions, newest: int
+        self, used: InputDefinition, divided: Divided, made: _Versions, newest: int
     ) -> list[tuple[str | None, str | None]]:
         """What has come since: each of these partitions with each one of the input that lies in its window, was not
         read, and was made since."""
@@ -291,7 +244,7 @@ class _Judged:
                         found.append((key, part))
         return found
 
-    def _window(self, used: InputDefinition, divided: _Divided, above: _Divided, key: str | None) -> Intervals:
+    def _window(self, used: InputDefinition, divided: Divided, above: Divided, key: str | None) -> Intervals:
         """The partitions of an input that one partition reads."""
         windows = self._windows.setdefault((used.mapping, divided, above), {})
         if key not in windows:
@@ -305,7 +258,7 @@ class _Judged:
         for used in own:
             frontier = reached
             while frontier:
-                frontier = (self._mapped(used, frontier, stale.definition) & there) - reached
+                frontier = (self._mapped(used, frontier, there) & there) - reached
                 reached |= frontier
         return reached - stale
 
@@ -315,21 +268,24 @@ class _Judged:
         except DefinitionError:
             return above.empty()  # the input has been divided anew since this was defined
 
-    def _downstream(self, used: InputDefinition, below: _Divided, there: PartitionSet) -> PartitionSet:
+    def _downstream(self, used: InputDefinition, below: Divided, there: PartitionSet) -> PartitionSet:
         """Those of the partitions in place that read what is stale of an input."""
         behind = self._behind[used.asset]
         above = self._way(self.facts.definitions[used.asset])
         place = (used.mapping, above, behind.intervals, below, there.intervals)
         found = self._below.get(place)
         if found is None:
-            found = self._below[place] = self._mapped(used, behind, below.definition) & there
+            found = self._below[place] = self._mapped(used, behind, there) & there
         return found
 
-    def _mapped(self, used: InputDefinition, of: PartitionSet, below: PartitionsDefinition) -> PartitionSet:
+    def _mapped(self, used: InputDefinition, of: PartitionSet, there: PartitionSet) -> PartitionSet:
+        """The partitions that read these ones, as far as there are any in place: some are made before they end."""
+        last = there.last.end_us if there else None
+        as_of = self.as_of if last is None else max(self.as_of, last)
         try:
-            return used.mapping.downstream(of, below, as_of=self.as_of)
+            return used.mapping.downstream(of, there.definition, as_of=as_of)
         except DefinitionError:
-            return below.empty()
+            return there.definition.empty()
 
     def why(self, name: str, number: int, depth: int) -> Reason:
         """Why a partition is stale or not."""
@@ -376,10 +332,9 @@ class _Judged:
                 others = reads - here if asset == name else reads
                 if others:
                     return others.intervals[0][0]
-        return _number(found.stale.definition, example)
+        return self._way(self.facts.definitions[asset]).number(example)
 
 
-_Keys: TypeAlias = tuple[str | None, ...]
 _Seen: TypeAlias = dict[str, dict[str | None, str | None]]
 """By input asset and partition: the partition of the input."""
 _Versions: TypeAlias = Mapping[str | None, Made]
@@ -402,24 +357,17 @@ def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int)
     )
 
 
-def _causes(kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: _Divided) -> list[Cause]:
+def _causes(kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: Divided) -> list[Cause]:
     """A cause for each input, of what was seen of it and of where else it counts."""
     causes = []
     for asset in sorted({*seen, *where}):
         examples = seen.get(asset, {})
         partitions = divided.set_of(tuple(examples))
-        if asset in where and where[asset] != partitions:
+        if asset in where and where[asset].intervals != partitions.intervals:
             partitions = partitions | where[asset]
         if partitions:
             causes.append(Cause(kind=kind, asset=asset, partitions=partitions, examples=examples))
     return causes
-
-
-def _number(divided: PartitionsDefinition, key: str | None) -> int | None:
-    try:
-        return divided.ordinal(key)
-    except PartitionError:
-        return None
 
 
 def _producer(definition: AssetDefinition) -> str:

@@ -105,7 +105,7 @@ def nothing(common: Common) -> int:
 def made(facts: Facts, selection: str) -> tuple[str, ...]:
     """The selected assets that something makes; sources among them are left out. None, when nothing is stale."""
     names = chosen(facts, selection, clock.now_us())
-    found = tuple(name for name in names if facts.definitions[name].code_version is not None)
+    found = tuple(name for name in names if not facts.definitions[name].is_source)
     if not names and "stale(" in selection:
         return ()
     if not found:

@@ -203,7 +203,7 @@ def _locations(project: Project) -> Iterator[Finding]:
             continue
         count += 1
         path = parse_uri(definition.ref.uri).resolve(project.root)
-        wrong = _unusable(path, writes=definition.code_version is not None)
+        wrong = _unusable(path, writes=not definition.is_source)
         if wrong:
             problems.append(f"{name}: {wrong}")
     hint = "mend the permissions, or point the asset at another place"

@@ -116,10 +116,12 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(text: str | None, as_of: str) -> str | None:
-    """How long before `as_of` a time was, in its largest unit; both are RFC 3339.
+    """How long before `as_of` a time was, in its largest unit; both are RFC 3339. What came after it is told by its date.
 
     >>> ago("2014-01-01T04:00:00Z", "2014-01-01T07:59:00Z"), ago("2014-01-01T04:00:00Z", "2014-01-01T04:00:01Z")
     ('3h ago', 'just now')
+    >>> ago("2026-11-21T04:00:00Z", "2014-01-01T00:00:00Z")
+    '2026-11-21'
     """
     if text is None:
         return None
@@ -127,7 +129,7 @@ def ago(text: str | None, as_of: str) -> str | None:
     size, unit = next((one for one in _UNITS if abs(seconds) >= one[0]), (0, ""))
     if not size:
         return "just now"
-    return f"{seconds // size}{unit} ago" if seconds > 0 else f"in {abs(seconds) // size}{unit}"
+    return f"{seconds // size}{unit} ago" if seconds > 0 else text[:10]
 
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from headwater.core import runtime
 from headwater.core.options import OptionValues, TaskOptions
@@ -38,7 +39,7 @@ class Definition(Generic[P, R]):
         """The object that a method was taken from: its calls get it as their first argument."""
         self._of_fn: dict[str, Any] = {}
         """What was worked out from the function: shared with every copy that has the same one."""
-        update_wrapper(cast("Callable[..., Any]", self), fn)
+        _wrap(self, fn)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -104,6 +105,24 @@ class Definition(Generic[P, R]):
 
     def _own(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return args if self.instance is None else (self.instance, *args)
+
+
+def _wrap(definition: Any, fn: Any) -> None:
+    """What `functools.update_wrapper` does; a plain function without attributes needs no search for what it has."""
+    if type(fn) is not FunctionType or fn.__dict__:
+        update_wrapper(definition, fn)
+        return
+    definition.__module__ = fn.__module__
+    definition.__name__ = fn.__name__
+    definition.__qualname__ = fn.__qualname__
+    definition.__doc__ = fn.__doc__
+    if sys.version_info >= (3, 12):
+        definition.__type_params__ = fn.__type_params__
+    if sys.version_info >= (3, 14):
+        definition.__annotate__ = fn.__annotate__
+    else:
+        definition.__annotations__ = fn.__annotations__
+    definition.__wrapped__ = fn
 
 
 def _is_coroutine(fn: Any) -> bool:

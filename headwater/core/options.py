@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, TypedDict
@@ -105,6 +104,8 @@ def exponential_backoff(
     >>> [delay(tries) for tries in (1, 2, 3, 4)]
     [1.0, 2.0, 4.0, 5.0]
     """
+
+    import random  # here, because few ask for it and every script would load it
 
     def delay(tries: int) -> float:
         seconds = float(min(limit, first * factor ** min(tries - 1, 1_000)))

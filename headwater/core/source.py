@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import inspect
 import linecache
 import re
@@ -229,6 +228,9 @@ def _stable(value: Any) -> Any:
 
 
 def _digest(text: str) -> str:
+    # Loading OpenSSL takes milliseconds, and a script whose tasks nobody compares needs none of it.
+    import hashlib
+
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 

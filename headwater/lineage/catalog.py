@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from headwater.assets.definition_json import definition_from_json
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef
-from headwater.assets.facts import AssetFacts, Consumed, Facts, Failure, Made, Observed
+from headwater.assets.facts import NONE, AssetFacts, Consumed, Facts, Failure, Made, Observed
+from headwater.assets.uncollected import uncollected
 from headwater.lineage.names import Dataset
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
@@ -31,7 +29,7 @@ class ProjectionCatalog:
 
     def facts(self, assets: Iterable[AssetRef] | None = None) -> Facts:
         """The facts of these assets and of everything upstream of them; of all when None. Raises ProjectionError."""
-        with self._projection.session() as session, _uncollected():
+        with self._projection.session() as session, uncollected():
             known = self._definitions(session)
             if assets is None:
                 names = known.all()
@@ -45,36 +43,24 @@ class ProjectionCatalog:
 
     def _definitions(self, session: Session) -> _Definitions:
         found = _Definitions()
-        loaded = self._loaded()
-        import orjson
+        loaded, sql = self._loaded(), statements("catalog.sql")
+        # Mostly everything is loaded: to see that takes a tenth of the time that the definitions take.
+        if any(name not in loaded for (name,) in session.rows(sql["defined_names"])):
+            import orjson
 
-        journaled = session.rows(statements("catalog.sql")["definitions"], {"loaded": list(loaded)})
-        for _, namespace, dataset, key, text in journaled:
-            value = orjson.loads(text)
-            inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
-            found.add((namespace, dataset), self._decode(key, value), inputs)
+            for _, namespace, dataset, key, text in session.rows(sql["definitions"], {"loaded": list(loaded)}):
+                value = orjson.loads(text)
+                inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
+                found.add((namespace, dataset), self._decode(key, value), inputs)
         for definition in tuple(loaded.values()):
-            place = (definition.ref.namespace, definition.ref.dataset)
-            found.add(place, definition, [(None, None, one.asset) for one in definition.inputs])
+            ref = definition.ref
+            found.add((ref.namespace, ref.dataset), definition)
         return found
 
     def _decode(self, key: str, value: dict[str, Any]) -> AssetDefinition:
         if key not in self._decoded:
             self._decoded[key] = definition_from_json(value)
         return self._decoded[key]
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the cyclic garbage collector: what is built here stays, and looking through it again and again while it
-    grows takes a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Definitions:
@@ -86,11 +72,18 @@ class _Definitions:
         self._inputs: dict[Dataset, list[tuple[str | None, str | None, str]]] = {}
 
     def add(
-        self, place: Dataset, definition: AssetDefinition, inputs: list[tuple[str | None, str | None, str]]
+        self,
+        place: Dataset,
+        definition: AssetDefinition,
+        inputs: list[tuple[str | None, str | None, str]] | None = None,
     ) -> None:
+        """Add a definition, and of a journaled one the datasets that its inputs are."""
         self.of[place] = definition
-        self._by_name[definition.name] = place
-        self._inputs[place] = inputs
+        self._by_name[definition.ref.name] = place
+        if inputs:
+            self._inputs[place] = inputs
+        else:
+            self._inputs.pop(place, None)
 
     def all(self) -> dict[Dataset, str]:
         """The name of every dataset that a name stands for."""
@@ -101,7 +94,7 @@ class _Definitions:
         found = dict.fromkeys(start)
         queue = list(found)
         for place in queue:
-            declared = [self._resolve(*one) for one in self._inputs.get(place, ())]
+            declared = [self._resolve(*one) for one in self._inputs_of(place)]
             for source in [*(one for one in declared if one is not None), *pairs.get(place, ())]:
                 if source not in found:
                     found[source] = None
@@ -115,6 +108,12 @@ class _Definitions:
             if place in self.of:
                 found.setdefault(self.of[place].name, place)
         return {place: name for name, place in found.items()}
+
+    def _inputs_of(self, place: Dataset) -> list[tuple[str | None, str | None, str]]:
+        known = self._inputs.get(place)
+        if known is not None or place not in self.of:
+            return known or []
+        return [(None, None, one.asset) for one in self.of[place].inputs]
 
     def _resolve(self, namespace: str | None, dataset: str | None, name: str) -> Dataset | None:
         if namespace is not None and dataset is not None:
@@ -138,44 +137,53 @@ def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: 
         "datasets": [one[1] for one in given],
     }
     replaced = session.rows(sql["replaced"], keys)
-    consumed = _consumed(session.rows(sql["consumed"], {**keys, "replaced": [row[3] for row in replaced]}), names)
+    latest = session.rows(sql["latest"], keys)
+    read = session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]})
+    consumed = _consumed(read, {row[2]: row for row in latest}, names)
     made: dict[str, dict[str | None, Made]] = {}
-    failed: dict[str, dict[str | None, Failure]] = {}
     last_run: dict[str, int] = {}
-    for namespace, dataset, *row in session.rows(sql["latest"], keys):
-        name = names.get((namespace, dataset))
-        if name is None:
-            continue
-        partition, version = row[0], row[2]
-        state, at, error, last = row[12:]
-        if version is not None:
-            made.setdefault(name, {})[partition] = _made(row[:12], consumed)
-        if state != "published":
-            failed.setdefault(name, {})[partition] = Failure(partition=partition, at=at, state=state, message=error)
-        if last is not None:
-            last_run[name] = max(last, last_run.get(name, last))
-    before: dict[str, dict[tuple[str | None, str], Made]] = {}
-    for namespace, dataset, *row in replaced:
-        name = names.get((namespace, dataset))
+    for row in latest:
+        name = names.get(row[:2])
         if name is not None:
-            one = _made(row, consumed)
+            last, partition, version = row[3:6]
+            if version is not None:
+                one = Made._make((*row[4:], consumed.get(row[2], ())))
+                if name in made:
+                    made[name][partition] = one
+                else:
+                    made[name] = {partition: one}
+            if last is not None and last > last_run.get(name, -1):
+                last_run[name] = last
+    before: dict[str, dict[tuple[str | None, str], Made]] = {}
+    for number, row in enumerate(replaced):
+        name = names.get(row[:2])
+        if name is not None:
+            one = Made._make((*row[3:], consumed.get(-1 - number, ())))
             before.setdefault(name, {})[one.partition, one.version] = one
+    failed = _failed(session.rows(sql["failed"], keys), names)
     observed, observed_before = _observed(session.rows(sql["observations"], keys), names)
     # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
     return {
         name: AssetFacts(
-            made=made.get(name, _NONE),
-            observed=observed.get(name, _NONE),
-            failed=failed.get(name, _NONE),
-            last_run=last_run.get(name),
-            replaced=before.get(name, _NONE),
-            observed_before=observed_before.get(name, _NONE),
+            made.get(name, NONE),
+            observed.get(name, NONE),
+            failed.get(name, NONE),
+            last_run.get(name),
+            before.get(name, NONE),
+            observed_before.get(name, NONE),
         )
         for name in names.values()
     }
 
 
-_NONE: Mapping[Any, Any] = MappingProxyType({})
+def _failed(rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]) -> dict[str, dict[str | None, Failure]]:
+    found: dict[str, dict[str | None, Failure]] = {}
+    for namespace, dataset, partition, state, at, error in rows:
+        name = names.get((namespace, dataset))
+        if name is not None:
+            failure = Failure(partition=partition, at=at, state=state, message=error)
+            found.setdefault(name, {})[partition] = failure
+    return found
 
 
 def _observed(
@@ -196,37 +204,25 @@ def _observed(
     return newest, before
 
 
-def _consumed(rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]) -> dict[str, tuple[Consumed, ...]]:
+def _consumed(
+    rows: list[tuple[Any, ...]], latest: Mapping[int, tuple[Any, ...]], names: Mapping[Dataset, str]
+) -> dict[int, tuple[Consumed, ...]]:
+    """What was read, by the number of the materialization; the rows of each stand together."""
     # A version is read by many others: windows of days, say. One value for each is a tenth of the work.
-    values: dict[tuple[Any, ...], Consumed] = {}
-    found: dict[str, list[Consumed]] = {}
-    for id_, *key in rows:
-        namespace, dataset, source, partition, version = key
-        place = (namespace, dataset, source, partition, version)
-        value = values.get(place)
+    in_place: dict[int, Consumed] = {}
+    found: dict[int, list[Consumed]] = {}
+    reader: int | None = None
+    inputs: list[Consumed] = []
+    for number, source, version, texts in rows:
+        value = in_place.get(version)
         if value is None:
-            name = names.get((namespace, dataset), source)
-            value = values[place] = Consumed(asset=name, partition=partition, version=version)
-        if id_ in found:
-            found[id_].append(value)
-        else:
-            found[id_] = [value]
-    return {id_: tuple(inputs) for id_, inputs in found.items()}
-
-
-def _made(row: list[Any], consumed: Mapping[str, tuple[Consumed, ...]]) -> Made:
-    (partition, id_, version, made_at, started, run_id, rows, time_max, start, end, code_version, unknown) = row
-    return Made(
-        partition=partition,
-        version=version,
-        at=made_at,
-        started=started,
-        run_id=run_id,
-        rows=rows,
-        time_max=time_max,
-        partition_start=start,
-        partition_end=end,
-        code_version=code_version,
-        inputs=consumed.get(id_, ()),
-        unknown_inputs=unknown,
-    )
+            if texts is None:
+                row = latest[version]
+                value = in_place[version] = Consumed(names.get(row[:2], source), row[4], row[5])
+            else:
+                value = Consumed(names.get((texts[0], texts[1]), source), texts[2], texts[3])
+        if number != reader:
+            reader, inputs = number, []
+            found[number] = inputs
+        inputs.append(value)
+    return {number: tuple(inputs) for number, inputs in found.items()}

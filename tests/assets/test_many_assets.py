@@ -65,9 +65,7 @@ def test_the_counts_of_the_board_are_those_of_the_partitions():
     facts = many_assets.facts(12, days=4, width=WIDTH)
     made = dict(facts.assets["a3"].made)
     del made["2023-01-02"]
-    facts = dataclasses.replace(
-        facts, assets={**facts.assets, "a3": dataclasses.replace(facts.assets["a3"], made=made)}
-    )
+    facts = dataclasses.replace(facts, assets={**facts.assets, "a3": facts.assets["a3"]._replace(made=made)})
     (row,) = boards.status(facts, ["a3"], NOW + HOUR)["assets"]
     assert row["partitions"] == {"total": 4, "materialized": 3, "failed": 0, "missing": 1}
 

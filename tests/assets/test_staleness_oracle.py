@@ -144,3 +144,16 @@ def test_every_partition_is_stale_or_not_as_the_rules_say(world):
         assert set(found.missing.keys()) == {key for key, kinds in expected[name].items() if "never_made" in kinds}
         kinds = {cause.kind for cause in found.causes}
         assert kinds == set().union(*expected[name].values())
+
+
+def test_a_partition_that_was_made_before_it_ends_is_stale_with_its_input():
+    world = World()
+    world.asset("a", partitions=None)
+    world.asset("b", "a", partitions=OPEN)
+    world.make("a")
+    world.make("b", "2013-01-06", inputs=[])
+    world.definitions["a"] = replace(world.definitions["a"], code_version="code-2")
+    found = staleness(world.facts(), AS_OF)["b"]
+    assert "2013-01-06" not in OPEN.all(AS_OF)
+    assert "2013-01-06" in found.stale
+    assert found.why("2013-01-06").because[0].kind == "upstream_stale"

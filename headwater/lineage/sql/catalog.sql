@@ -1,5 +1,8 @@
 -- What ProjectionCatalog asks: definitions, versions in place and what they were made of, observations.
 
+-- name: defined_names
+SELECT DISTINCT name FROM facts.definitions;
+
 -- name: definitions
 -- Oldest first, so that the newest definition of a name is the last one. Those that are loaded are known better.
 SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
@@ -12,15 +15,23 @@ SELECT DISTINCT target_namespace, target_dataset, source_namespace, source_datas
 FROM facts.inputs SEMI JOIN state.latest USING (id);
 
 -- name: latest
--- Here and below: of these datasets, or simply of all (which costs half).
-SELECT namespace, dataset, partition, CAST(id AS VARCHAR), version, made_at, started_at, run_id, rows, time_max,
-       partition_start, partition_end, code_version, unknown_inputs, attempt_state, attempt_at, attempt_error, last_run
+-- Here and below: of these datasets, or simply of all (which costs half). From `partition` on the columns are the fields
+-- of `Made` in their order; a number names the version in `consumed`, for that is cheaper than its id.
+SELECT namespace, dataset, rowid, last_run, partition, version, made_at, started_at, run_id, rows, time_max,
+       partition_start, partition_end, code_version, unknown_inputs
 FROM state.latest
 WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])));
 
+-- name: failed
+-- The newest attempts that did not publish.
+SELECT namespace, dataset, partition, attempt_state, attempt_at, attempt_error
+FROM state.latest
+WHERE attempt_state <> 'published'
+  AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
+
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them.
-SELECT namespace, dataset, partition, CAST(id AS VARCHAR), version, time, started_at, run_id, rows, time_max,
+SELECT namespace, dataset, CAST(id AS VARCHAR), partition, version, time, started_at, run_id, rows, time_max,
        partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0
 FROM facts.outcomes AS o
 WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
@@ -34,16 +45,25 @@ WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCH
 ORDER BY time, id;
 
 -- name: consumed
--- What each version in place, or made of and replaced since, was made of: a row an input.
-SELECT CAST(i.id AS VARCHAR), source_namespace, source_dataset, source, source_partition, source_version
-FROM facts.inputs AS i SEMI JOIN (
-    SELECT id FROM state.latest
+-- What each version in place was made of, and each that was replaced since: a row an input, in their order. Those
+-- that were replaced are numbered -1, -2 and so on. What was read is the number of a version in place, or its texts.
+WITH chosen AS (
+    SELECT rowid AS number, id, namespace, dataset, partition, version FROM state.latest
     WHERE $everything
        OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+)
+SELECT l.number, i.source, s.number,
+       CASE WHEN s.number IS NULL THEN [source_namespace, source_dataset, source_partition, source_version] END
+FROM facts.inputs AS i
+JOIN (
+    SELECT id, number FROM chosen
     UNION ALL
-    SELECT unnest($replaced::UUID[])
+    SELECT unnest($replaced::UUID[]), -1 - unnest(range(len($replaced::UUID[])))
 ) AS l ON i.id = l.id
-ORDER BY i.source, i.source_partition, i.source_version;
+LEFT JOIN chosen AS s
+    ON s.namespace = i.source_namespace AND s.dataset = i.source_dataset AND s.version = i.source_version
+    AND s.partition IS NOT DISTINCT FROM i.source_partition
+ORDER BY l.number, i.source, i.source_partition, i.source_version;
 
 -- name: observations
 -- The newest observation of each version of each partition, and which of them is the newest of the partition.
