@@ -12,6 +12,7 @@ from headwater.assets.facts import AssetFacts, Facts
 from headwater.assets.freshness import FreshnessVerdict, board
 from headwater.assets.partitions import Partition, PartitionsDefinition
 from headwater.assets.staleness import Staleness, staleness
+from headwater.assets.uncollected import uncollected
 from headwater.errors import PartitionError, UnknownNameError
 from headwater.types import Reason
 
@@ -20,18 +21,20 @@ _WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
 
 def status(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
     """What `status --json` prints: each asset with its partitions, clocks, freshness and staleness, the worst first."""
-    verdicts, stale = board(facts, as_of), staleness(facts, as_of)
-    rows = [
-        {**_head(facts, name, as_of), **freshness_row(verdicts[name]), "stale": _stale(stale.get(name))}
-        for name in _sorted(names, verdicts)
-    ]
+    with uncollected():
+        verdicts, stale = board(facts, as_of), staleness(facts, as_of)
+        rows = [
+            {**_head(facts, name, as_of), **freshness_row(verdicts[name]), "stale": _stale(stale.get(name))}
+            for name in _sorted(names, verdicts)
+        ]
     return {"as_of": clock.rfc3339(as_of), "assets": rows}
 
 
 def freshness(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
     """What `freshness --json` prints: the same objects without the rest."""
-    verdicts = board(facts, as_of)
-    rows = [{"name": name, **freshness_row(verdicts[name])} for name in _sorted(names, verdicts)]
+    with uncollected():
+        verdicts = board(facts, as_of)
+        rows = [{"name": name, **freshness_row(verdicts[name])} for name in _sorted(names, verdicts)]
     return {"as_of": clock.rfc3339(as_of), "assets": rows}
 
 
@@ -76,7 +79,7 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
     verdict = board(facts, as_of)[name]
     state = "stale" if found is not None and found.is_stale else "up to date"
     parts = [verdict.reason, *_attempted(facts, name, None)]
-    if found is not None and definition.code_version is not None:
+    if found is not None and not definition.is_source:
         parts.append(Reason("staleness", f"{name} is {state}", found.reasons))
     parts.extend(_mappings(definition))
     return _explained(name, verdict.verdict, Reason("asset", f"{name}: {verdict.verdict}, {state}", tuple(parts)))

@@ -205,7 +205,7 @@ class Reach:
 
     def _never(self, name: str) -> _End:
         definition = self._facts.definitions.get(name)
-        source = definition is not None and definition.code_version is None
+        source = definition is not None and definition.is_source
         return _End(None, None, "never_observed" if source else "never_made")
 
     def _stated(self, name: str, made: Made | None, observed: Observed | None) -> _End | None:

@@ -131,7 +131,7 @@ class _Judged:
         """Judge an asset, everything that it reads having been judged."""
         definition = self.facts.definitions[name]
         divided = self._way(definition)
-        if definition.code_version is None:
+        if definition.is_source:
             self.found[name] = Staleness(name=name, stale=divided.none, missing=divided.none, _among=self)
             return
         made = self.facts.of(name).made
@@ -297,7 +297,7 @@ class _Judged:
         because = tuple(self._because(name, cause, number, depth) for cause in found.causes if here & cause.partitions)
         if because:
             return Reason("stale", f"{subject} is stale", because)
-        if self.facts.definitions[name].code_version is None:
+        if self.facts.definitions[name].is_source:
             return Reason("up_to_date", f"{subject} is a source: nothing here makes it")
         return Reason("up_to_date", f"{subject} is up to date")
 

@@ -25,7 +25,7 @@ from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Staged, Target
 from headwater.assets.scope import Consumed
 from headwater.assets.tracking import Sources
-from headwater.core.source import error_info
+from headwater.core.tracebacks import error_info
 from headwater.errors import Cancelled, CheckFailed, RefusedError
 
 if TYPE_CHECKING:

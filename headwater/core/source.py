@@ -15,10 +15,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from headwater.core.tracebacks import error_info
 from headwater.types import SourceCode
-
-__all__ = ["error_info", "source_of"]
 
 
 def source_of(fn: Callable[..., Any], root: Path) -> SourceCode:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headwater.core import source
 from headwater.core.source import source_of
 
 PLAIN = "def make(x, y=1):\n    return x + y\n"
@@ -48,6 +49,40 @@ def hash_of(folder: Path, text: str, name: str = "make") -> str:
 )
 def test_what_is_no_change(tmp_path: Path, text: str) -> None:
     assert hash_of(tmp_path, text) == hash_of(tmp_path, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("above", "lines"),
+    [
+        ("@task", 1),
+        ("@core.task", 1),
+        ("@task(retries=2)", 1),
+        ("@task(\n    retries=max(1, 2),\n    tags=['a', 'b'],\n)", 4),
+        ("@task(tags=[str(max(1, 2))])", 0),
+        ("@task  # why", 0),
+        ("@ task", 0),
+        ("@(task)", 0),
+    ],
+)
+def test_decorators_of_our_own_do_not_count_however_they_are_read(tmp_path: Path, above: str, lines: int) -> None:
+    text = f"from headwater import core, task\nimport headwater.core.task as core\n{above}\n{PLAIN}"
+    made = load(tmp_path, text)
+    assert source_of(made, tmp_path).hash == hash_of(tmp_path, PLAIN)
+    assert source_of(made, tmp_path).line == text[: text.index("def make")].count("\n") + 1
+    assert source._own_decorators(f"{above}\n{PLAIN}".splitlines(keepends=True), made.fn.__globals__) == lines
+
+
+def test_another_decorator_counts_above_and_below_our_own(tmp_path: Path) -> None:
+    imports, ours, other = (
+        "import functools\nfrom headwater import task\n",
+        "@task(retries=1)\n",
+        "@functools.wraps(print)\n",
+    )
+    both = {
+        hash_of(tmp_path, imports + above + PLAIN) for above in (ours + other, other, other + ours.replace("1", "2"))
+    }
+    assert len(both) == 1
+    assert both != {hash_of(tmp_path, PLAIN)}
 
 
 @pytest.mark.parametrize(
