@@ -10,7 +10,18 @@ from pathlib import Path
 
 SCRIPT = """
 import json, sys, time
-from headwater import flow, task
+from headwater import flow, project, task
+
+starting = project.Project._start_courier
+spent = [0.0, 0.0]
+
+def timed(self):
+    wall, cpu = time.perf_counter(), time.process_time()
+    starting(self)
+    spent[:] = time.perf_counter() - wall, time.process_time() - cpu
+
+# All that a run does for its collector: from here on a process of its own does the rest.
+project.Project._start_courier = timed
 
 @task
 def one(n):
@@ -24,16 +35,19 @@ def nightly(n):
 wall, cpu = time.perf_counter(), time.process_time()
 for n in range(int(sys.argv[1])):
     nightly(n)
-print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))
+figures = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+print(json.dumps({**figures, "own_wall": spent[0], "own_cpu": spent[1]}))
 """
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How long the flows took, and the whole process; seconds."""
+    """How long the flows took, what of it they did for their collector, and the whole process; seconds."""
 
     wall: float
     cpu: float
+    own_wall: float
+    own_cpu: float
     process: float
 
 
