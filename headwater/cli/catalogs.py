@@ -54,7 +54,8 @@ def export(
         | _failure(one, error)
         for one, count, error in zip(found, before, errors, strict=True)
     ]
-    value = {"exported": sum(row["exported"] for row in rows), "destinations": rows}
+    file = {} if to is None else {"file": str(to.absolute())}
+    value = {**file, "exported": sum(row["exported"] for row in rows), "destinations": rows}
     emit(value, common.json, lambda: "\n".join(map(_exported, rows)))
     if follow:
         _follow(exporters)
