@@ -121,7 +121,7 @@ class ParquetMaterializer:
             raise DefinitionError(message, where=target.asset.uri, hint=f"leave '{_SUFFIX}' out: it becomes a folder")
         files.check_partition(target, partition)
         if key is not None:
-            return place / f"{encode_key(key)}{_SUFFIX}"
+            return _file_of(place, key)
         return place if place.name.endswith(_SUFFIX) else place.with_name(place.name + _SUFFIX)
 
     def _scan(self, target: Target, found: Sequence[Path]) -> pl.LazyFrame:
@@ -143,6 +143,11 @@ class ParquetMaterializer:
             missing_columns="insert",
             cast_options=casts,
         )
+
+
+@lru_cache(maxsize=4_096)
+def _file_of(folder: Path, key: str) -> Path:
+    return folder / f"{encode_key(key)}{_SUFFIX}"
 
 
 @lru_cache(maxsize=65_536)

@@ -134,7 +134,7 @@ def stage_file(
             make_folder(folder)
             written = write(path)
             failpoints.reach("staging.written")
-            sync_file(path)
+            size = sync_file(path)
             failpoints.reach("staging.synced")
         found = measure(written, target, partition)
         named = columns(found.schema)
@@ -145,7 +145,7 @@ def stage_file(
         version=version,
         staging={"file": path.name},
         rows=found.rows,
-        bytes=path.stat().st_size,
+        bytes=size,
         columns=named,
         time_min=found.time_min,
         time_max=found.time_max,
@@ -241,11 +241,12 @@ def make_folder(folder: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
-def sync_file(path: Path) -> None:
-    """Bring a file's content to the disk."""
+def sync_file(path: Path) -> int:
+    """Bring a file's content to the disk; answers with its size in bytes."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+        return os.fstat(handle).st_size
     finally:
         os.close(handle)
 
