@@ -392,7 +392,7 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
     names = {file: f"db{number}" for number, file in enumerate(found)}
     columns: dict[str, str] = {}
 
-    def write(path: Path) -> pl.LazyFrame:
+    def write(path: Path) -> files.Written:
         temporary = path.with_suffix(".tmp")
         connection = memory(temporary)
         try:
@@ -406,7 +406,7 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
         finally:
             connection.close()
             shutil.rmtree(temporary, ignore_errors=True)
-        return files.scan(path)
+        return files.Written(files.scan(path))
 
     def described(_schema: object) -> tuple[ColumnSchema, ...]:
         return tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())

@@ -28,8 +28,10 @@ class Measured:
     time_max: int | None = None
 
 
-def measure(frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Partition | None) -> Measured:
-    """Look over what is staged, once: the scan of a file, or the frame in memory that was written.
+def measure(
+    frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Partition | None, *, rows: int | None = None
+) -> Measured:
+    """Look over what is staged, once: the scan of a file (with its `rows`, if the writer told), or the frame that was written.
 
     An instant is compared with the partition's window (a naive one is taken as UTC), a date with the days that the
     window touches in its own time zone. A null in the time column says nothing; a null in the partition column belongs
@@ -38,27 +40,24 @@ def measure(frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Parti
     import polars as pl
 
     schema = frame.collect_schema()
-    wanted: list[pl.Expr] = [pl.len().alias("rows")]
+    if isinstance(frame, pl.DataFrame):
+        rows = frame.height
+    wanted: list[pl.Expr] = [pl.len().alias("rows")] if rows is None else []
     time_column = _present(target.time_column, "time", target, schema)
     if time_column is not None:
         column = _as_time(time_column, schema, target)
         wanted += [column.min().alias("time_min"), column.max().alias("time_max")]
     outside = _outside(target, partition, schema)
     wanted += [expression.sum().alias(f"outside {name}") for name, expression in outside.items()]
-    if len(wanted) == 1:
-        # Nothing but the number of rows: a frame knows it, and a file's footer says it.
-        counted = (
-            frame.height if isinstance(frame, pl.DataFrame) else frame.select(wanted).collect(engine="in-memory").item()
-        )
-        return Measured(rows=counted, schema=schema)
-    found = _collected(frame.select(wanted)).row(0, named=True)
+    found = _collected(frame.select(wanted)).row(0, named=True) if wanted else {}
+    rows = found["rows"] if rows is None else rows
     for name, expression in outside.items():
         if found[f"outside {name}"]:
             example = _collected(frame.filter(expression).select(name).head(1)).item()
-            _refuse(target, partition, name, found[f"outside {name}"], found["rows"], example)
+            _refuse(target, partition, name, found[f"outside {name}"], rows, example)
     zone = _zone(partition)
     return Measured(
-        rows=found["rows"],
+        rows=rows,
         schema=schema,
         time_min=_instant(found.get("time_min"), zone),
         time_max=_instant(found.get("time_max"), zone, end=True),

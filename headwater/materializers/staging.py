@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from headwater import clock, failpoints
 from headwater.assets.events import ColumnSchema
@@ -73,6 +73,13 @@ Columns: TypeAlias = "Callable[[pl.Schema], tuple[ColumnSchema, ...]]"
 """Gives the columns of a staged schema as the asset's engine names them, or refuses them."""
 
 
+class Written(NamedTuple):
+    """What a staged file holds: its scan, or the frame that was written; and its rows, where the writer told."""
+
+    frame: pl.DataFrame | pl.LazyFrame
+    rows: int | None = None
+
+
 def stage_frame(
     value: Any,
     target: Target,
@@ -89,15 +96,21 @@ def stage_frame(
     frame = as_frame(value)
     options = writer_options(target)
 
-    def write(path: Path) -> pl.DataFrame | pl.LazyFrame:
+    def write(path: Path) -> Written:
         import polars as pl
 
+        told: list[int] = []
         try:
             said = footer(target, partition, version)
             if isinstance(frame, pl.DataFrame):
                 frame.write_parquet(path, metadata=said, **options)
-                return frame
-            frame.sink_parquet(path, metadata=said, **options)
+                return Written(frame, frame.height)
+            frame.sink_parquet(
+                path,
+                metadata=said,
+                sinked_paths_callback=lambda sunk: told.extend(one.num_rows for one in sunk.paths),
+                **options,
+            )
         except pl.exceptions.PolarsError as error:
             if _errno(error) in _PLACE_ERRORS:
                 raise
@@ -109,13 +122,13 @@ def stage_frame(
                 raise
             message = f"the options of '{target.asset.name}' are not what the Parquet writer takes: {error}"
             raise DefinitionError(message, where=f"options={options}", hint="mend Asset(options={…})") from error
-        return scan(path)
+        return Written(scan(path), sum(told) if told else None)
 
     return stage_file(write, target, partition, folder=folder, version=version, columns=columns)
 
 
 def stage_file(
-    write: Callable[[Path], pl.DataFrame | pl.LazyFrame],
+    write: Callable[[Path], Written],
     target: Target,
     partition: Partition | None,
     *,
@@ -136,7 +149,7 @@ def stage_file(
             failpoints.reach("staging.written")
             size = sync_file(path)
             failpoints.reach("staging.synced")
-        found = measure(written, target, partition)
+        found = measure(written.frame, target, partition, rows=written.rows)
         named = columns(found.schema)
     except BaseException:
         _unlink(path)
