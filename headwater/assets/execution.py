@@ -6,7 +6,6 @@ carries it out.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Generator, Mapping
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from headwater.assets.scope import Consumed, Scope, current_scope, scope, tracke
 from headwater.assets.sql import Sql
 from headwater.assets.tracking import Sources, Tracker, as_value
 from headwater.assets.writing import Identity, Output
+from headwater.core.definition import place_of
 from headwater.core.engine import Invoke
 from headwater.errors import HeadwaterError, MaterializationError, PartitionError, ReturnTypeError, UsageError
 
@@ -167,9 +167,8 @@ def _check_complete(task: Materialization[Any, Any], filled: Mapping[str, Any]) 
 def _placed(task: Materialization[Any, Any], error: BaseException) -> None:
     """Let an error that says no place name the function whose call it ended."""
     if isinstance(error, HeadwaterError) and error.where is None:
-        code = getattr(inspect.unwrap(task.fn), "__code__", None)
-        place = f" ({code.co_filename}:{code.co_firstlineno})" if code is not None else ""
-        error.where = f"{task.fn.__qualname__}{place}"
+        place = place_of(task.fn)
+        error.where = task.fn.__qualname__ + ("" if place is None else f" ({place})")
 
 
 def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:

@@ -146,25 +146,31 @@ def _check(fn: Any, noun: str, may_generate: bool) -> None:
         raise DefinitionError(
             f"a {noun} is made of a function, got {fn!r}", hint=f"write @{noun} or @{noun}(retries=2)"
         )
-    code = getattr(inspect.unwrap(fn) if hasattr(fn, "__wrapped__") else fn, "__code__", None)
+    code = _code(fn)
     if getattr(fn, "__name__", "") == "<lambda>":
         raise DefinitionError(
-            f"a lambda can't be a {noun}: it has no name", where=_place(code), hint="write it with def"
+            f"a lambda can't be a {noun}: it has no name", where=place_of(fn), hint="write it with def"
         )
     if not may_generate and _generates(fn):
         raise DefinitionError(
-            f"the generator function '{fn.__name__}' can't be a {noun}", where=_place(code), hint="return a list"
+            f"the generator function '{fn.__name__}' can't be a {noun}", where=place_of(fn), hint="return a list"
         )
     if code is not None and "wait_for" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         raise DefinitionError(
             f"'{fn.__name__}' has a parameter named wait_for, which every {noun} has already",
-            where=_place(code),
+            where=place_of(fn),
             hint="give the parameter another name",
         )
 
 
-def _place(code: CodeType | None) -> str | None:
-    return f"{code.co_filename}:{code.co_firstlineno}" if code is not None else None
+def _code(fn: Any) -> CodeType | None:
+    return getattr(inspect.unwrap(fn) if hasattr(fn, "__wrapped__") else fn, "__code__", None)
+
+
+def place_of(fn: Any) -> str | None:
+    """The file and the line of a function, None for what has no code."""
+    code = _code(fn)
+    return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def _generates(fn: Any) -> bool:

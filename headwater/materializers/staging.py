@@ -74,7 +74,7 @@ Columns: TypeAlias = "Callable[[pl.Schema], tuple[ColumnSchema, ...]]"
 
 
 class Written(NamedTuple):
-    """What a staged file holds: its scan, or the frame that was written; and its rows, where the writer told."""
+    """What a staged file holds: its scan, with its rows where the writer told; or the frame that was written."""
 
     frame: pl.DataFrame | pl.LazyFrame
     rows: int | None = None
@@ -104,7 +104,7 @@ def stage_frame(
             said = footer(target, partition, version)
             if isinstance(frame, pl.DataFrame):
                 frame.write_parquet(path, metadata=said, **options)
-                return Written(frame, frame.height)
+                return Written(frame)
             frame.sink_parquet(
                 path,
                 metadata=said,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -124,7 +123,7 @@ class Exporter:
         return ExportStatus(
             destination=str(self.destination),
             delivered=cursor.delivered,
-            pending=sum(self._says(line) for lines, _ in self._ahead(cursor) for line in lines),
+            pending=sum(self._told(line) is not None for lines, _ in self._ahead(cursor) for line in lines),
             dead=len(self._dead.load()),
             at=cursor.at,
             error=cursor.error,
@@ -160,43 +159,32 @@ class Exporter:
         step: Step | None,
         wanted: Callable[[OpenLineageEvent], bool] = lambda event: True,
     ) -> None:
-        events: list[bytes | DeadLetter] = []
-        for line in lines:
-            try:
-                event = self._translated(line, wanted)
-            except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
-                events.append(letter_of(_untold(error), line=line))
-                continue
-            if event is not None:
-                events.append(event)
-        delivery.add(events, step)
+        told = [self._told(line, wanted) for line in lines]
+        delivery.add([one for one in told if one is not None], step)
 
     def _once_more(self, delivery: Delivery, letter: DeadLetter) -> DeadLetter | None:
         """What is left of a dead letter after another try; None when the event was taken."""
-        event = None if letter.event is None else letter.event.encode("utf-8", "surrogateescape")
-        if event is None:
-            try:
-                event = self._translated((letter.line or "").encode("utf-8", "surrogateescape"))
-            except Exception as error:  # noqa: BLE001 - as when it was parked
-                return dataclasses.replace(letter, reason=_untold(error).reason, at=clock.now_us())
-        refusal = None if event is None else delivery.send(event)
-        return None if event is None or refusal is None else letter_of(refusal, event=event)
+        if letter.event is not None:
+            told: bytes | DeadLetter | None = letter.event.encode("utf-8", "surrogateescape")
+        else:
+            told = self._told((letter.line or "").encode("utf-8", "surrogateescape"))
+        if told is None or isinstance(told, DeadLetter):
+            return told
+        refusal = delivery.send(told)
+        return None if refusal is None else letter_of(refusal, event=told)
 
-    def _says(self, line: bytes) -> bool:
-        try:
-            return self._translated(line) is not None
-        except Exception:  # noqa: BLE001 - it waits to be parked
-            return True
-
-    def _translated(self, line: bytes, wanted: Callable[[OpenLineageEvent], bool] = lambda event: True) -> bytes | None:
+    def _told(
+        self, line: bytes, wanted: Callable[[OpenLineageEvent], bool] = lambda event: True
+    ) -> bytes | DeadLetter | None:
+        """A line as an event, serialised; None when it says nothing that is wanted, a dead letter when it can't be told."""
         import orjson
 
-        event = translate(decode(line), namespace=self._namespace)
-        return None if event is None or not wanted(event) else orjson.dumps(event)
-
-
-def _untold(error: Exception) -> Refusal:
-    return Refusal(reason=f"it can't be told as an OpenLineage event: {type(error).__name__}: {error}")
+        try:
+            event = translate(decode(line), namespace=self._namespace)
+            return None if event is None or not wanted(event) else orjson.dumps(event)
+        except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
+            reason = f"it can't be told as an OpenLineage event: {type(error).__name__}: {error}"
+            return letter_of(Refusal(reason=reason), line=line)
 
 
 def _pieces(batch: Batch) -> Iterator[tuple[Sequence[bytes], Step]]:
