@@ -279,7 +279,7 @@ def test_backfills(remade: Cli) -> None:
         assert (value["assets"], value["range"]) == (["sales"], "2024-01-01..2024-01-02")
     assert [value["state"] for value in (done, listed, shown, planned)] == [*["completed"] * 3, "planned"]
     assert remade("backfill", "list").out.splitlines()[1].startswith(done["id"])
-    assert remade("backfill", "show", done["id"][:14], "--json").json == shown
+    assert remade("backfill", "show", done["id"][:24], "--json").json == shown
     assert remade("backfill", "show", done["id"]).out.startswith(f"{done['id']}  completed\n")
 
 

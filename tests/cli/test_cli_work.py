@@ -117,7 +117,7 @@ def test_a_failure_blocks_only_its_own_downstream_and_resume_finishes(cli: Cli, 
     assert made(cli) == 10
     (run,) = cli("runs", "--flow", "backfill daily", "--json").json["runs"]
     assert (run["id"], run["state"], run["attempt"]) == (identity, "Completed", 3)
-    nothing = cli("backfill", "resume", identity[:13], "--json")
+    nothing = cli("backfill", "resume", identity[:24], "--json")
     assert (nothing.code, nothing.json["partitions"]["completed"]) == (0, 10)
     assert made(cli) == 10
 
