@@ -207,18 +207,14 @@ def _result(
     """What the call gives back: what the function returned; a lazy frame or a query as a scan of what was published."""
     given = []
     for output, part, source in zip(outputs, parts, made, strict=True):
-        again = isinstance(part, Sql) or frame_form(part) == "lazy"
-        result = (
-            run.materializer(output.target.asset).load(
-                output.target, None if output.partition is None else (output.partition,), "lazy"
-            )
-            if again
-            else reading.own(part)
-        )
+        if isinstance(part, Sql) or frame_form(part) == "lazy":
+            partitions = None if output.partition is None else (output.partition,)
+            given.append(reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,)))
+            continue
+        result = reading.own(part)
         # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.
-        shared = bool(consumed.unknown)
         sources = (source, *_also(consumed.tracker, result, source))
-        given.append(reading.remember(run, consumed.tracker, result, sources, shared=shared))
+        given.append(reading.remember(run, consumed.tracker, result, sources, shared=bool(consumed.unknown)))
     if len(outputs) == 1:
         return given[0]
     if isinstance(value, Mapping):

@@ -13,7 +13,7 @@ from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import AllMapping, PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
-from headwater.assets.protocols import Form, Leaf, SqlRelation
+from headwater.assets.protocols import Form, Leaf, SqlRelation, Target
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.errors import HeadwaterError, InputMissing, LocationError
@@ -73,12 +73,41 @@ def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form)
     if bound.partitions == ():
         value = empty_value(runtime, target, form)
     else:
-        value = runtime.materializer(target.asset).load(target, bound.partitions, form)
+        return load_versions(runtime, tracker, target, bound.partitions, form, bound.sources)
     return remember(runtime, tracker, value, bound.sources)
 
 
-def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sources, *, shared: bool = False) -> Any:
+def load_versions(
+    runtime: AssetRuntime,
+    tracker: Tracker,
+    target: Target,
+    partitions: tuple[Partition, ...] | None,
+    form: Form,
+    sources: Sources,
+) -> Any:
+    """The data of versions that are in place, remembered; files that this run has scanned before are not looked at again."""
+    lazy = form in ("lazy", "any")
+    known = tracker.scan_of(sources) if lazy else None
+    if known is not None:
+        value = known.clone()
+        tracker.add(value, sources)
+        return value
+    value = runtime.materializer(target.asset).load(target, partitions, form)
+    return remember(runtime, tracker, value, sources, stored=lazy)
+
+
+def remember(
+    runtime: AssetRuntime,
+    tracker: Tracker,
+    value: Any,
+    sources: Sources,
+    *,
+    shared: bool = False,
+    stored: bool = False,
+) -> Any:
     """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from.
+
+    With `stored` it is these versions as a materializer gave them: a scan of their files is kept for who reads them next.
 
     Returns the value to hand out: a frame in memory that shares all its columns with another one gets a column of its own
     (with `shared`, in any case), since its lazy frames are known by nothing else.
@@ -92,6 +121,8 @@ def remember(runtime: AssetRuntime, tracker: Tracker, value: Any, sources: Sourc
             value = remember(runtime, tracker, value.collect(), sources, shared=shared).lazy()
         for leaf in leaves:
             tracker.add_leaf(leaf, sources)
+        if stored and leaves and all(leaf.paths for leaf in leaves):
+            tracker.add_scan(value, sources)
     elif kind == "eager":
         buffers = runtime.columns.buffers(value)
         if buffers and (shared or tracker.knows_other(buffers, sources)):

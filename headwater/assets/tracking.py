@@ -23,6 +23,8 @@ Sources: TypeAlias = tuple[InputVersion, ...]
 
 HELD_AT_MOST = 10_000
 """How many lists, dicts and tuples a tracker holds; beyond that the oldest are forgotten."""
+SCANS_AT_MOST = 1_000
+"""How many lazy frames over files a tracker keeps, to hand them out again."""
 FRAMES_AT_MOST = 256 << 20
 """Bytes of frames in memory that a tracker holds; beyond that the oldest are forgotten."""
 
@@ -38,6 +40,9 @@ class _Frame:
     addresses: frozenset[int]
     sources: Sources
     size: int
+
+
+_Version: TypeAlias = tuple[str, str, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -65,6 +70,7 @@ class Tracker:
         self._paths: dict[tuple[str, ...], Sources] = {}
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
         self._frames_size = 0
+        self._scans: OrderedDict[tuple[_Version, ...], Any] = OrderedDict()
         self._holding: dict[int, dict[int, _Frame]] = {}
         """The frames that hold a column, by its address and in the order that they were added."""
 
@@ -102,6 +108,17 @@ class Tracker:
                 self._holding.setdefault(address, {})[id(frame)] = added
             while self._frames_size > FRAMES_AT_MOST:
                 self._forget_frame(next(iter(self._frames)))
+
+    def add_scan(self, scan: Any, sources: Sources) -> None:
+        """Keep a lazy frame over the files of these versions, whose leaves are known: who reads them next is given the like."""
+        with self._lock:
+            self._scans[_versions(sources)] = scan
+            if len(self._scans) > SCANS_AT_MOST:
+                self._scans.popitem(last=False)
+
+    def scan_of(self, sources: Sources) -> Any | None:
+        """The lazy frame that is kept for these versions, if there is one."""
+        return self._scans.get(_versions(sources))
 
     def _forget_frame(self, key: int) -> None:
         gone = self._frames.pop(key, None)
@@ -169,6 +186,10 @@ class Tracker:
                 found._values.pop(key, None)
 
         return forget
+
+
+def _versions(sources: Sources) -> tuple[_Version, ...]:
+    return tuple([(one.namespace, one.dataset, one.partition, one.version) for one in sources])
 
 
 def walk(value: Any) -> Iterator[Any]:
