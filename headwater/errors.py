@@ -4,6 +4,7 @@
     ├── UsageError                 the command or the call is wrong            exit code 2
     │   ├── SettingsError
     │   ├── DefinitionError        an asset, task or flow is defined wrongly
+    │   ├── ParameterError         an argument of a flow does not fit its parameter
     │   ├── UnknownNameError       no such asset, flow, run, partition …
     │   └── PartitionError         a partition key or range that does not fit
     ├── RefusedError               a check, a policy or a verdict said no      exit code 3
@@ -94,6 +95,12 @@ class DefinitionError(UsageError):
     """A definition is wrong."""
 
     kind = "definition"
+
+
+class ParameterError(UsageError):
+    """An argument does not fit its parameter."""
+
+    kind = "parameter"
 
 
 class UnknownNameError(UsageError):

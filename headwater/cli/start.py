@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
@@ -19,6 +19,7 @@ from headwater.cli.output import emit
 from headwater.core.flow import Flow
 from headwater.core.task import Task
 from headwater.core.tracebacks import users_line
+from headwater.core.validation import convert, spelled
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.loading import load_file
 
@@ -104,7 +105,7 @@ def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
         if name not in parameters:
             raise UnknownNameError.of("parameter", name, parameters, where=fn.__qualname__)
-        values[name] = _value(fn, name, text)
+        values[name] = _value(found, name, text)
     missing = [name for name in _required(found, parameters) if name not in values]
     if missing:
         raise UsageError(
@@ -123,26 +124,18 @@ def _required(found: Any, parameters: Mapping[str, inspect.Parameter]) -> list[s
     ]
 
 
-def _value(fn: Callable[..., Any], name: str, text: str) -> Any:
+def _value(found: Any, name: str, text: str) -> Any:
     """The value of a parameter: read by its annotation where it has one, else as JSON, else as the text itself."""
-    import typing
-
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        hint = typing.get_type_hints(fn, include_extras=True).get(name, Any)
-    except NameError:
-        hint = Any
+    hint = found.hints.get(name, Any)
     for candidate in _readings(text, hint):
         try:
-            return TypeAdapter(hint).validate_python(candidate)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-    wanted = getattr(hint, "__name__", None) or str(hint)
+            return convert(candidate, hint)
+        except ValueError as error:
+            problem = str(error)
     raise UsageError(
         f"the parameter '{name}' can't be {text!r}: {problem}",
         where=f"-p {name}={text}",
-        hint=f"{fn.__qualname__} wants {wanted} there; lists and mappings are written as JSON",
+        hint=f"{found.fn.__qualname__} wants {spelled(hint)} there; lists and mappings are written as JSON",
     )
 
 

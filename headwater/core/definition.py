@@ -81,6 +81,16 @@ class Definition(Generic[P, R]):
         return self.signature.parameters
 
     @property
+    def hints(self) -> Mapping[str, Any]:
+        """The annotations of the function's parameters, those that can be resolved."""
+        found: Mapping[str, Any] | None = self._of_fn.get("hints")
+        if found is None:
+            from headwater.core.validation import hints_of
+
+            found = self._of_fn["hints"] = hints_of(self.fn)
+        return found
+
+    @property
     def source(self) -> SourceCode:
         """Where the function stands, relative to the project's root, and the hash of its source."""
         return self.source_in(runtime.current().root)

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from headwater.core.context import current
-from headwater.core.definition import Definition
+from headwater.core.definition import Definition, place_of
 from headwater.core.engine import drive_async, drive_outermost, drive_sync
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import new_run, open_run, run_flow
 from headwater.core.signals import raise_pending
 from headwater.core.tracebacks import shown
+from headwater.core.validation import fits, validated
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -68,6 +69,17 @@ class Flow(Definition[P, R]):
             is_async=self.is_async,
             max_workers=self.max_workers,
         )
+
+    def fitted(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+        """The arguments of a call as the annotations of the parameters want them; defaults are as they are written.
+
+        Raises ParameterError naming the parameters that do not fit.
+        """
+        hints = self.hints
+        passed = super().bind(args, kwargs) if hints else {}
+        if all(fits(value, hints.get(name, Any)) for name, value in passed.items()):
+            return args, kwargs
+        return self.unbind(validated(self.fn, hints, passed, where=place_of(self.fn)))
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, defaults included. Raises TypeError when they don't fit the function."""

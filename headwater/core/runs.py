@@ -126,6 +126,7 @@ def _unseen_failure(run: Run, value: Any) -> BaseException | None:
 def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Steps:
     """A flow's run with all its attempts: returns what the flow returned, or raises what it raised."""
     args, kwargs = yield from _resolved(args, kwargs)
+    args, kwargs = flow.fitted(args, kwargs)
     parameters = flow.bind(args, kwargs)
     while True:
         begin(run, parameters)
