@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headwater.assets.sql import sql
     from headwater.core.flow import flow
     from headwater.core.futures import TaskFuture, allow_failure, as_completed, unmapped, wait
+    from headwater.core.hooks import StateChange
     from headwater.core.logs import get_logger
     from headwater.core.options import exponential_backoff
     from headwater.core.states import State
@@ -43,6 +44,7 @@ _WHERE = {
     "MonthlyPartitions": "assets.partitions",
     "Partition": "assets.partitions",
     "State": "core.states",
+    "StateChange": "core.hooks",
     "TaskFuture": "core.futures",
     "WeeklyPartitions": "assets.partitions",
     "allow_failure": "core.futures",
@@ -71,6 +73,7 @@ __all__ = [
     "MonthlyPartitions",
     "Partition",
     "State",
+    "StateChange",
     "TaskFuture",
     "WeeklyPartitions",
     "allow_failure",

@@ -18,6 +18,7 @@
     │   └── FormatError
     ├── ProjectionError            the projection can't be built or read       exit code 1
     ├── ExportError                events can't be delivered to a destination  exit code 1
+    ├── TimeLimitExceeded          a try of a task or a flow took too long     exit code 1
     └── LockTimeout                somebody else holds what is needed          exit code 1
 
     Cancelled (BaseException)      the run was asked to stop: user code should let it pass
@@ -201,6 +202,13 @@ class ExportError(HeadwaterError):
     """Events can't be delivered to a destination."""
 
     kind = "export"
+
+
+class TimeLimitExceeded(HeadwaterError, TimeoutError):
+    """A task or a flow took longer than its timeout. `of` is the id of the task run, or of the run, that it stopped."""
+
+    kind = "timeout"
+    of: str = ""
 
 
 class LockTimeout(HeadwaterError):

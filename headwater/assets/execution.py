@@ -148,7 +148,7 @@ def _invoke(
     before = current_scope.set(inner)
     try:
         args, kwargs = task.unbind(arguments)
-        return (yield Invoke(task.fn, args, kwargs))
+        return (yield Invoke(task.fn, args, kwargs, task.options.timeout))
     finally:
         current_scope.reset(before)
         consumed.add(tuple(inner.read))

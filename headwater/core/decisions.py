@@ -24,7 +24,9 @@ class Finish:
     state: State
 
 
-def after_error(options: TaskOptions, tries: int, error: BaseException, *, refused: bool = False) -> Retry | Finish:
+def after_error(
+    options: TaskOptions, tries: int, error: BaseException, *, refused: bool = False, timed_out: bool = False
+) -> Retry | Finish:
     """What follows when try number `tries` (from 1) raised `error`.
 
     >>> after_error(TaskOptions(retries=1, retry_delay=3), 1, ValueError())
@@ -36,10 +38,11 @@ def after_error(options: TaskOptions, tries: int, error: BaseException, *, refus
         return Finish(State.CANCELLED)
     if refused:
         return Finish(State.BLOCKED)
+    failed = State.TIMED_OUT if timed_out else State.FAILED
     if not isinstance(error, Exception) or tries > options.retries:
-        return Finish(State.FAILED)
+        return Finish(failed)
     if options.retry_if is not None and not options.retry_if(error):
-        return Finish(State.FAILED)
+        return Finish(failed)
     return Retry(retry_delay(options.retry_delay, tries))
 
 

@@ -46,6 +46,8 @@ class Definition(Generic[P, R]):
         # What every call needs is worked out here, once.
         self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
         self.is_async: bool = _is_coroutine(self.fn)
+        if self.options.hooks and not self.is_async:
+            _check_hooks(self.fn, self.options.hooks)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -140,6 +142,16 @@ def _is_coroutine(fn: Any) -> bool:
     if type(fn) is FunctionType and not hasattr(fn, _MARKED):
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(fn)
+
+
+def _check_hooks(fn: Any, hooks: Mapping[Any, tuple[Any, ...]]) -> None:
+    for hook in (hook for several in hooks.values() for hook in several):
+        if _is_coroutine(hook):
+            raise DefinitionError(
+                f"the hook '{getattr(hook, '__qualname__', hook)}' is async, and '{getattr(fn, '__qualname__', fn)}' is not",
+                where=place_of(hook),
+                hint="write the hook with def: nobody would await it",
+            )
 
 
 _MARKED = "_is_coroutine_marker"

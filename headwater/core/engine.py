@@ -1,7 +1,7 @@
 """The engine: a task run as a generator of effects, and two drivers that carry them out, one sync and one async.
 
 The generators decide and record; they never block and never call user code. What they need done they yield: `Invoke`,
-`Sleep`, `Gather`, `Settle`. So there is one engine, and what differs between sync and async is in the drivers alone.
+`Sleep`, `Gather`, `Settle`, `Notify`. So there is one engine, and what differs between sync and async is in the drivers alone.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from headwater.core import recording, signals
 from headwater.core.arguments import resolve
 from headwater.core.context import _current
 from headwater.core.decisions import Finish, after_error
+from headwater.core.hooks import StateChange
+from headwater.core.hooks import failed as hook_failed
 from headwater.core.signals import interruptible, interruption
 from headwater.core.states import State
+from headwater.core.timeouts import overrun, within
 from headwater.core.tracebacks import summary
+from headwater.errors import TimeLimitExceeded
 
 if TYPE_CHECKING:
     from contextvars import Token
 
     from headwater.core.context import Run, RunContext, TaskCall
     from headwater.core.futures import TaskFuture
+    from headwater.core.hooks import Hook
     from headwater.core.task import Task
 
 PATIENCE = 8.0
@@ -34,14 +39,21 @@ _POLL = 0.05
 
 
 class Invoke:
-    """Call a function, and await what it gives if that is a coroutine; the effect's value is what it returned."""
+    """Call a function, and await what it gives if that is a coroutine; the effect's value is what it returned.
 
-    __slots__ = ("args", "fn", "kwargs")
+    With a `timeout`, in seconds, a coroutine is cancelled when the time is up; of any other function it is only told.
+    """
+
+    __slots__ = ("args", "fn", "kwargs", "timeout")
 
     def __init__(
-        self, fn: Callable[..., Any], args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        fn: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> None:
-        self.fn, self.args, self.kwargs = fn, args, kwargs or {}
+        self.fn, self.args, self.kwargs, self.timeout = fn, args, kwargs or {}, timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +77,21 @@ class Settle:
     run: Run
 
 
-Effect: TypeAlias = Invoke | Sleep | Gather | Settle
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Call hooks. Never raises what they raise."""
+
+    hooks: tuple[Hook, ...]
+    change: StateChange
+
+
+Effect: TypeAlias = Invoke | Sleep | Gather | Settle | Notify
 Steps: TypeAlias = Generator[Effect, Any, Any]
 
 
 def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
     """A task run from its upstream to its end: returns what the task returned, or raises what it raised."""
-    run = call.context.run
+    run, hooks = call.context.run, task.options.hooks
     if run.cancelled.is_set():
         raise interruption(run)
     if call.upstream:
@@ -86,13 +106,19 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
                     yield Sleep(delay)
                     recording.task_tries_again(call)
                 call.tries += 1
+                if hooks:
+                    yield from _tell(task, call)
                 value = yield from task.steps(call)
             except BaseException as error:
                 delay = _after_error(task, call, error)
+                if hooks and not isinstance(error, GeneratorExit):
+                    yield from _tell(task, call, error)
                 if delay is None:
                     raise
             else:
                 recording.task_ended(call, State.COMPLETED)
+                if hooks:
+                    yield from _tell(task, call)
                 return value
     finally:
         leave(token)
@@ -101,11 +127,31 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
 signals.hosts(run_task)
 
 
+def _tell(task: Task[..., Any], call: TaskCall, error: BaseException | None = None) -> Steps:
+    """Call the hooks of the state that a task run has come into."""
+    hooks = task.options.hooks.get(call.state, ())
+    if hooks:
+        context = call.context
+        yield Notify(
+            hooks,
+            StateChange(
+                name=task.name,
+                state=call.state,
+                run_id=context.run_id,
+                flow=context.flow,
+                tries=call.tries,
+                task_run_id=call.task_run_id,
+                error=error,
+            ),
+        )
+
+
 def _after_error(task: Task[..., Any], call: TaskCall, error: BaseException) -> float | None:
     """Record what follows a failed try: the delay before the next one, or None when there is none."""
     try:
         refused = isinstance(error, Exception) and task.refuses(error)
-        decision = after_error(task.options, call.tries, error, refused=refused)
+        timed_out = isinstance(error, TimeLimitExceeded) and error.of == call.task_run_id
+        decision = after_error(task.options, call.tries, error, refused=refused, timed_out=timed_out)
     except BaseException as second:
         # A condition or a delay of the user's own raised: that is how the task run ends.
         recording.task_ended(call, State.FAILED, second)
@@ -128,6 +174,7 @@ def _resolve_arguments(task: Task[..., Any], call: TaskCall) -> Steps:
             state = upstream.future.state.value
             why = f"it did not run: its upstream '{upstream.future.task}' ended {state}: {summary(error)}"
             recording.task_skipped(call, task.options, why)
+            yield from _tell(task, call, error)
             upstream.future.result()
     call.args = tuple(resolve(value) for value in call.args)
     call.kwargs = {key: resolve(value) for key, value in call.kwargs.items()}
@@ -169,7 +216,11 @@ def drive_sync(steps: Steps, run: Run) -> Any:
 def _invoke(effect: Invoke, run: Run) -> Any:
     if run.cancelled.is_set():
         raise interruption(run)
-    value = effect.fn(*effect.args, **effect.kwargs)
+    if effect.timeout is None:
+        value = effect.fn(*effect.args, **effect.kwargs)
+    else:
+        with overrun(effect.timeout):
+            value = effect.fn(*effect.args, **effect.kwargs)
     if run.cancelled.is_set():
         raise interruption(run)
     return value
@@ -187,6 +238,17 @@ def _perform(effect: Effect, run: Run) -> None:
             raise interruption(run)
     elif isinstance(effect, Settle):
         settle(effect.run)
+    elif isinstance(effect, Notify):
+        _notify(effect)
+
+
+@interruptible
+def _notify(effect: Notify) -> None:
+    for hook in effect.hooks:
+        try:
+            hook(effect.change)
+        except Exception as error:  # noqa: BLE001 - whatever a hook raises, what it was told of stays as it is
+            hook_failed(hook, effect.change, error)
 
 
 def settle(run: Run) -> None:
@@ -217,12 +279,12 @@ async def drive_async(steps: Steps, run: Run) -> Any:
         effect = steps.send(None)
         while True:
             try:
-                if cancelled.is_set() and not isinstance(effect, Settle):
+                if cancelled.is_set() and not isinstance(effect, (Settle, Notify)):
                     raise interruption(run)
                 if isinstance(effect, Invoke):
                     value = effect.fn(*effect.args, **effect.kwargs)
                     if inspect.iscoroutine(value):
-                        value = await value
+                        value = await (value if effect.timeout is None else within(value, effect.timeout))
                     if cancelled.is_set():
                         raise interruption(run)
                 else:
@@ -274,6 +336,20 @@ async def _perform_async(effect: Effect) -> None:
             await asyncio.wait(waiting_for)
     elif isinstance(effect, Settle):
         await _settle_async(effect.run)
+    elif isinstance(effect, Notify):
+        await _notify_async(effect)
+
+
+async def _notify_async(effect: Notify) -> None:
+    import inspect
+
+    for hook in effect.hooks:
+        try:
+            told = hook(effect.change)
+            if inspect.isawaitable(told):
+                await told
+        except Exception as error:  # noqa: BLE001 - as in `_notify`
+            hook_failed(hook, effect.change, error)
 
 
 async def _settle_async(run: Run) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypedDict
 
+from headwater.core.hooks import Hooks, hooks_of
 from headwater.errors import DefinitionError, UnknownNameError
 
 RetryDelay: TypeAlias = float | Sequence[float] | Callable[[int], float]
@@ -23,6 +24,8 @@ class OptionValues(TypedDict, total=False):
     retries: int
     retry_delay: RetryDelay
     retry_if: RetryCondition | None
+    timeout: float | None
+    hooks: Hooks
     tags: Iterable[str]
 
 
@@ -42,6 +45,10 @@ class TaskOptions:
     """Seconds before the next try."""
     retry_if: RetryCondition | None = None
     """Whether an error is worth another try; every Exception is when None."""
+    timeout: float | None = None
+    """Seconds that a try may take: a coroutine is cancelled then, a function in a thread can only be reported."""
+    hooks: Hooks = field(default_factory=dict)
+    """Functions to call with a `StateChange`, by the state that they are called for."""
     tags: tuple[str, ...] = ()
     """Words to find its runs by."""
 
@@ -58,6 +65,7 @@ class TaskOptions:
                 hint="write a function that answers True to try again",
             )
         _check_delay(self.retry_delay)
+        _check_timeout(self.timeout)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> TaskOptions:
@@ -70,13 +78,15 @@ class TaskOptions:
 
     def changed(self, values: Mapping[str, Any]) -> TaskOptions:
         """The same options, some of them changed."""
-        names = {field.name for field in fields(self)}
+        names = {one.name for one in fields(self)}
         for name in values:
             if name not in names:
                 raise UnknownNameError.of("option", name, names)
         found = dict(values)
         if "tags" in found and not isinstance(found["tags"], str):
             found["tags"] = tuple(found["tags"])
+        if "hooks" in found:
+            found["hooks"] = hooks_of(found["hooks"])
         return replace(self, **found)
 
 
@@ -91,6 +101,13 @@ def _check_delay(delay: object) -> None:
             )
     if not values:
         raise DefinitionError("retry_delay is an empty list", hint="leave it out to try again at once")
+
+
+def _check_timeout(timeout: object) -> None:
+    if timeout is None:
+        return
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
+        raise DefinitionError(f"timeout is a number of seconds above 0, got {timeout!r}", hint="write timeout=30")
 
 
 def exponential_backoff(

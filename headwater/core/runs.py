@@ -10,12 +10,13 @@ from headwater import clock, ids
 from headwater.core import logs, recording, runtime, signals
 from headwater.core.arguments import find, resolve
 from headwater.core.context import RootRun, Run, RunContext, _current
-from headwater.core.decisions import Retry, after_error, is_cancellation
-from headwater.core.engine import Gather, Invoke, Settle, Sleep, Steps, leave, run_task, settle
+from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
+from headwater.core.engine import Gather, Invoke, Notify, Settle, Sleep, Steps, leave, run_task, settle
+from headwater.core.hooks import StateChange
 from headwater.core.parameters import plain_parameters
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
-from headwater.errors import RunRefused
+from headwater.errors import RunRefused, TimeLimitExceeded
 from headwater.types import ErrorInfo, SourceCode
 
 if TYPE_CHECKING:
@@ -102,16 +103,25 @@ def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
         value = (yield body) if isinstance(body, Invoke) else (yield from body)
     except BaseException as raised:  # noqa: BLE001 - recorded, then raised
         error = raised
-    if error is None or not is_cancellation(error):
+    if error is None or not _stops(run, error):
         try:
             yield Gather(tuple(run.pending.values()))
         except BaseException as raised:  # noqa: BLE001 - recorded, then raised
             error = raised
-    if error is not None and is_cancellation(error):
+    if error is not None and _stops(run, error):
         run.cancelled.set()
         if not isinstance(error, GeneratorExit):
             yield Settle(run)
     return value, error or _unseen_failure(run, value)
+
+
+def _stops(run: Run, error: BaseException) -> bool:
+    """Whether nothing more of a run may go on after this error."""
+    return is_cancellation(error) or _timed_out(run, error)
+
+
+def _timed_out(run: Run, error: BaseException) -> bool:
+    return isinstance(error, TimeLimitExceeded) and error.of == run.run_id
 
 
 def _unseen_failure(run: Run, value: Any) -> BaseException | None:
@@ -132,13 +142,16 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
         begin(run, parameters)
         token = _current.set(RunContext(run, is_async=flow.is_async))
         try:
-            value, error = yield from attempt_of(run, Invoke(flow.fn, args, kwargs))
+            yield from _tell(flow, run, State.RUNNING)
+            value, error = yield from attempt_of(run, Invoke(flow.fn, args, kwargs, flow.options.timeout))
             if error is None:
-                _returned(run)
+                yield from _tell(flow, run, _returned(run))
                 return value
             error = _final_error(run, error)
-            decision = after_error(flow.options, run.attempt, error)
-            end(run, State.FAILED if isinstance(decision, Retry) else decision.state, error)
+            decision = _after_error(flow, run, error)
+            state = State.FAILED if isinstance(decision, Retry) else decision.state
+            end(run, state, error)
+            yield from _tell(flow, run, State.AWAITING_RETRY if isinstance(decision, Retry) else state, error)
         finally:
             leave(token)
         if not isinstance(decision, Retry):
@@ -149,12 +162,30 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
             run.root.attempt = run.attempt
 
 
-def _returned(run: Run) -> None:
-    """The body returned: the attempt completed, unless somebody said `context.fail(…)`."""
+def _after_error(flow: Flow[..., Any], run: Run, error: BaseException) -> Retry | Finish:
+    if _timed_out(run, error):
+        # All that it had begun was stopped for good: there is nothing that another attempt could go on in.
+        return Finish(State.TIMED_OUT)
+    return after_error(flow.options, run.attempt, error)
+
+
+def _tell(flow: Flow[..., Any], run: Run, state: State, error: BaseException | None = None) -> Steps:
+    """Call the hooks of the state that a run has come into."""
+    hooks = flow.options.hooks.get(state, ())
+    if hooks and not isinstance(error, GeneratorExit):
+        change = StateChange(
+            name=run.flow, state=state, run_id=run.run_id, flow=run.flow, tries=run.attempt, error=error
+        )
+        yield Notify(hooks, change)
+
+
+def _returned(run: Run) -> State:
+    """The body returned: the attempt completed, unless somebody said `context.fail(…)`; answers how it ended."""
     if run.failure is None:
         end(run, State.COMPLETED, None)
-    else:
-        end(run, State.FAILED, ErrorInfo(type="Failed", message=run.failure))
+        return State.COMPLETED
+    end(run, State.FAILED, ErrorInfo(type="Failed", message=run.failure))
+    return State.FAILED
 
 
 def _final_error(run: Run, error: BaseException) -> BaseException:
@@ -178,7 +209,7 @@ def run_alone(task: Task[..., Any], run: Run, call: TaskCall) -> Steps:
             return value
         error = _final_error(run, error)
         state = State.CANCELLED if is_cancellation(error) else State.FAILED
-        end(run, State.BLOCKED if call.state is State.BLOCKED else state, error)
+        end(run, call.state if call.state in (State.BLOCKED, State.TIMED_OUT) else state, error)
     finally:
         leave(token)
     raise error

@@ -110,7 +110,7 @@ class Task(Definition[P, R]):
 
     def steps(self, call: TaskCall) -> Generator[Invoke, Any, Any]:
         """One try, for subclasses to do something around: yields the call of the function, returns the task's value."""
-        return (yield Invoke(self.fn, call.args, call.kwargs))
+        return (yield Invoke(self.fn, call.args, call.kwargs, self.options.timeout))
 
     def refuses(self, error: BaseException) -> bool:
         """Whether an error is a refusal: the task run ends as Blocked, without retries."""
@@ -142,7 +142,8 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Task[P, R] | Ca
     """Make a function a task: `@task`, or with options `@task(retries=2, retry_delay=[1, 10])`.
 
     Options: `name`, `retries`, `retry_delay` (seconds: a number, one for each retry, or a function of the number of the try
-    that failed), `retry_if` (which errors are worth another try), `tags`. Raises DefinitionError for what can't be a task.
+    that failed), `retry_if` (which errors are worth another try), `timeout` (seconds), `hooks` (functions to call, by state),
+    `tags`. Raises DefinitionError for what can't be a task.
 
     >>> @task(retries=2)
     ... def double(number: int) -> int:

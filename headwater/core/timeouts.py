@@ -1,0 +1,59 @@
+"""Time limits: a coroutine is cancelled when its time is up; a function in a thread can't be, so its overrun is told."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from headwater.core.context import current
+from headwater.errors import TimeLimitExceeded
+
+_log = logging.getLogger("headwater.run")
+
+
+async def within(value: Awaitable[Any], seconds: float) -> Any:
+    """What an awaitable gives. Raises TimeLimitExceeded when that takes longer, after it was cancelled."""
+    import asyncio
+
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            return await value
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise _exceeded(seconds) from error
+
+
+def _exceeded(seconds: float) -> TimeLimitExceeded:
+    context = current()
+    name = "it" if context is None else f"'{context.task or context.flow}'"
+    error = TimeLimitExceeded(
+        f"{name} took longer than {seconds:g} s", hint="give it more time with timeout=…, or look at what it waits for"
+    )
+    if context is not None:
+        error.of = context.task_run_id or context.run_id
+    return error
+
+
+@contextmanager
+def overrun(seconds: float) -> Iterator[None]:
+    """Warn, in the run's log, the moment that the block has taken longer than that."""
+    context = contextvars.copy_context()
+    timer = threading.Timer(seconds, context.run, (_tell, seconds))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def _tell(seconds: float) -> None:
+    found = current()
+    name = "" if found is None else f"'{found.task or found.flow}' "
+    _log.warning("%shas run longer than its timeout of %g s; a thread can't be stopped, so it goes on", name, seconds)

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from headwater import State, flow, task
+from headwater.core.hooks import StateChange
+from headwater.errors import DefinitionError
+
+
+class Told(list[StateChange]):
+    """A hook that remembers."""
+
+    def __call__(self, change: StateChange) -> None:
+        self.append(change)
+
+    @property
+    def states(self) -> list[tuple[str, str, int]]:
+        return [(change.name, change.state.value, change.tries) for change in self]
+
+
+EVERY = [
+    State.RUNNING,
+    State.AWAITING_RETRY,
+    State.COMPLETED,
+    State.FAILED,
+    State.CANCELLED,
+    State.SKIPPED,
+    State.TIMED_OUT,
+]
+
+
+def test_hooks_hear_of_each_state_that_a_task_comes_into(project: Any) -> None:
+    told, tries = Told(), []
+
+    @task(retries=1, hooks=dict.fromkeys(EVERY, told))
+    def shaky() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("first")
+
+    @flow
+    def main() -> None:
+        shaky()
+
+    main()
+    assert told.states == [
+        ("shaky", "Running", 1),
+        ("shaky", "AwaitingRetry", 1),
+        ("shaky", "Running", 2),
+        ("shaky", "Completed", 2),
+    ]
+    assert str(told[1].error) == "first"
+    ended = project.one("task.ended")
+    assert {(change.run_id, change.task_run_id, change.flow) for change in told} == {
+        (ended.run_id, ended.task_run_id, "main")
+    }
+
+
+def test_hooks_of_a_flow_hear_of_its_attempts_and_its_end(project: Any) -> None:
+    told = Told()
+
+    @flow(retries=1, hooks=dict.fromkeys(EVERY, told))
+    def main() -> None:
+        raise ValueError("always")
+
+    with pytest.raises(ValueError, match="always"):
+        main()
+    assert told.states == [
+        ("main", "Running", 1),
+        ("main", "AwaitingRetry", 1),
+        ("main", "Running", 2),
+        ("main", "Failed", 2),
+    ]
+    assert {change.task_run_id for change in told} == {None}
+
+
+def test_a_skipped_task_tells_its_hook_why(project: Any) -> None:
+    told = Told()
+
+    @task
+    def fails() -> None:
+        raise ValueError("no")
+
+    @task(hooks={"Skipped": told})
+    def after(value: Any) -> None: ...
+
+    @flow
+    def main() -> None:
+        after.submit(fails.submit()).wait()
+
+    main()
+    assert told.states == [("after", "Skipped", 0)]
+    assert str(told[0].error) == "no"
+
+
+def test_what_a_hook_raises_is_logged_and_changes_nothing(project: Any) -> None:
+    told = Told()
+
+    def broken(change: StateChange) -> None:
+        raise RuntimeError("the pager is down")
+
+    @task(hooks={"Completed": [broken, told]})
+    def fine() -> int:
+        return 1
+
+    @flow(hooks={"Completed": broken})
+    def main() -> int:
+        return fine()
+
+    assert main() == 1
+    assert project.states() == {"fine": ["Completed"]}
+    assert project.one("run.ended").state == "Completed"
+    assert "the pager is down" in project.one("log.written").message
+    assert told.states == [("fine", "Completed", 1)]
+
+
+def test_hooks_of_async_code_may_be_async_and_hear_of_a_cancellation(project: Any) -> None:
+    told = Told()
+
+    async def tell(change: StateChange) -> None:
+        await asyncio.sleep(0)
+        told(change)
+
+    @task(hooks={"Cancelled": tell})
+    async def sleeps() -> None:
+        await asyncio.sleep(60)
+
+    @flow(hooks={"Cancelled": tell})
+    async def main() -> None:
+        await sleeps()
+
+    async def cancelled() -> None:
+        running = asyncio.ensure_future(main())
+        while not project.all("task.started"):
+            await asyncio.sleep(0)
+        running.cancel()
+        await running
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())
+    assert told.states == [("sleeps", "Cancelled", 1), ("main", "Cancelled", 1)]
+
+
+@pytest.mark.parametrize(
+    ("hooks", "why"),
+    [
+        ({"Done": print}, "no hooks for the state 'Done'"),
+        ({"Crashed": print}, "no hooks for the state 'Crashed'"),
+        ({"Failed": "alert"}, "a hook is a function"),
+        ([print], "hooks is a mapping"),
+    ],
+)
+def test_what_is_no_hook_is_refused(hooks: Any, why: str) -> None:
+    with pytest.raises(DefinitionError, match=why):
+        task(hooks=hooks)
+
+
+def test_an_async_hook_of_a_function_that_is_not_is_refused() -> None:
+    async def tell(change: StateChange) -> None: ...
+
+    with pytest.raises(DefinitionError, match="is async"):
+
+        @task(hooks={"Failed": tell})
+        def main() -> None: ...
+
+
+def test_with_options_gives_hooks_too(project: Any) -> None:
+    told = Told()
+
+    @task
+    def one() -> int:
+        return 1
+
+    assert one.with_options(hooks={State.COMPLETED: told})() == 1
+    assert one() == 1
+    assert told.states == [("one", "Completed", 1)]
