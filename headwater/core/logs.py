@@ -1,10 +1,11 @@
-"""Log records of a run: what Python's logging emits inside it stands in the journal with it."""
+"""Log records of a run: what Python's logging emits inside it, and what it prints, stands in the journal with it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 
+from headwater.core import prints
 from headwater.core.context import current
 from headwater.core.events import LogWritten
 
@@ -78,6 +79,7 @@ def attach() -> None:
         if _level_before is not None:
             root.setLevel(_LEVEL)
         root.addHandler(_handler)
+        prints.attach()
 
 
 def detach() -> None:
@@ -88,6 +90,7 @@ def detach() -> None:
         _runs -= 1
         if _runs:
             return
+        prints.detach()
         root.removeHandler(_handler)
         if _level_before is not None:
             root.setLevel(_level_before)

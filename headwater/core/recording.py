@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headwater import clock
 from headwater.core.decisions import is_cancellation
 from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState
+from headwater.core.prints import unfinished
 from headwater.core.states import State
 from headwater.core.tracebacks import error_info, summary
 from headwater.types import ErrorInfo
@@ -34,7 +35,9 @@ def task_ended(call: TaskCall, state: State, error: BaseException | None = None)
     """A task run has ended. Only the first to say so is heard: a thread that was given up may come late."""
     root = call.context.run.root
     if root.open_tasks.pop(call.task_run_id, None) is not None:
-        root.journal.append(ended(call, state, error))
+        context = call.context
+        said = unfinished(context) if context.printed else ()
+        root.journal.append(*said, ended(call, state, error))
 
 
 def task_skipped(call: TaskCall, options: TaskOptions, why: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock, ids
-from headwater.core import logs, recording, runtime, signals
+from headwater.core import logs, prints, recording, runtime, signals
 from headwater.core.arguments import find, resolve
 from headwater.core.context import RootRun, Run, RunContext, _current
 from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
@@ -66,14 +66,15 @@ def begin(run: Run, parameters: Mapping[str, Any], fields: Mapping[str, Any] | N
 
 def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None:
     """Record that an attempt has ended; at the root, close what it opened and tell the project."""
-    root = run.root
+    root, context = run.root, _current.get()
+    said = [] if context is None or context.run is not run else prints.unfinished(context)
     if run.parent is not None:
         run.cancelled.detach()
-        recording.run_ended(run, state, error)
+        recording.run_ended(run, state, error, *said)
         return
     with signals.closing(root):
         try:
-            recording.run_ended(run, state, error, *_given_up(run))
+            recording.run_ended(run, state, error, *said, *_given_up(run))
         finally:
             root.close()
             logs.detach()

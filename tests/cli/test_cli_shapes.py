@@ -258,7 +258,10 @@ def test_runs(made: Cli) -> None:
 def test_logs(made: Cli) -> None:
     run = made("runs", "--flow", "report", "--json").json["runs"][0]["id"]
     value = made("logs", run, "--json").json
-    assert [row["message"] for row in value["logs"]] == ["doubling 1"]
+    assert [(row["logger"], row["message"]) for row in value["logs"]] == [
+        ("print", "a line of the user's own"),
+        ("headwater.run", "doubling 1"),
+    ]
     line = made("logs", run).out
     assert line.endswith("doubling 1\n")
     assert "INFO" in line

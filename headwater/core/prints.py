@@ -1,0 +1,98 @@
+"""What a run prints is kept with it, line by line, as a log record; it still goes where it went before."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from headwater.core.context import current
+from headwater.core.events import LogWritten
+
+if TYPE_CHECKING:
+    from headwater.core.context import RunContext
+
+LOGGER = "print"
+"""The logger under which printed lines stand."""
+_LONGEST = 10_000
+"""Characters of a line; the rest of a longer one is left out."""
+
+_lock = threading.RLock()
+_tee: Tee | None = None
+
+
+class Tee:
+    """A text stream that also keeps what a run writes to it; in everything else it is the stream that it was made of."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write to the stream, and keep it with the run that this code belongs to, if it does to one."""
+        written: int = self._stream.write(text)
+        context = current()
+        # What logging shows here is kept as the record that it is.
+        if context is not None and sys._getframe(1).f_globals.get("__name__") != "logging":
+            with contextlib.suppress(
+                Exception
+            ):  # a print must not raise what the journal does: the run's own events will
+                _keep(context, text)
+        return written
+
+    def writelines(self, lines: Any) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+
+def _keep(context: RunContext, text: str) -> None:
+    with _lock:
+        *lines, rest = (context.printed + text).split("\n")
+        context.printed = rest[:_LONGEST]
+        context.journal.append(*[one for line in lines for one in _record(context, line)])
+
+
+def _record(context: RunContext, line: str) -> list[LogWritten]:
+    shown = line.rpartition("\r")[2]  # what a progress bar left on the screen
+    if not shown.strip():
+        return []
+    return [
+        LogWritten(
+            run_id=context.run_id,
+            attempt=context.attempt,
+            task_run_id=context.task_run_id,
+            level=logging.INFO,
+            logger=LOGGER,
+            message=shown[:_LONGEST],
+        )
+    ]
+
+
+def unfinished(context: RunContext) -> list[LogWritten]:
+    """The line that a task run, or a run, has begun to print and not ended."""
+    if not context.printed:
+        return []
+    with _lock:
+        line, context.printed = context.printed, ""
+    return _record(context, line)
+
+
+def attach() -> None:
+    """The first run begins: keep what is printed."""
+    global _tee
+    if sys.stdout is not None and not isinstance(sys.stdout, Tee):
+        _tee = Tee(sys.stdout)
+        sys.stdout = _tee
+
+
+def detach() -> None:
+    """The last run has ended: the stream is itself again, unless somebody has put another in its place meanwhile."""
+    global _tee
+    if _tee is not None and sys.stdout is _tee:
+        sys.stdout = _tee._stream
+    _tee = None
