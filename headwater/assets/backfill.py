@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, get_args
 
+from headwater.assets.causes import spread
 from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.facts import Facts
 from headwater.assets.mappings import AllMapping, infer_mapping
 from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.progress import Blocked, Progress
-from headwater.assets.staleness import Staleness, spread, staleness
+from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
 from headwater.types import Reason
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
 
@@ -84,6 +85,67 @@ class AssetFacts(NamedTuple):
     observed_before: Mapping[tuple[str | None, str], Observed] = NONE
 
 
+Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]
+"""Partitions of an asset, each with a partition of an input of it."""
+
+
+class Outline(NamedTuple):
+    """What follows from an asset's versions in place and is all that is asked of most assets.
+
+    `keys` are their partitions, `codes` the code versions that they were made by, `oldest` is when the first of them was
+    begun and `newest` when the last was recorded. `reads` holds what they read, by input asset, without partitions that
+    read themselves; `settled` says that all of that is known to be in place still, in the same version.
+    """
+
+    keys: tuple[str | None, ...] = ()
+    codes: frozenset[str | None] = frozenset()
+    oldest: int = 0
+    newest: int = 0
+    reads: Mapping[str, Pairs] = NONE
+    settled: bool = True
+
+
+class OutlinedAssets(Mapping[str, AssetFacts]):
+    """Facts by asset that can tell outlines without putting together all that they know of each asset."""
+
+    @abstractmethod
+    def outlines(self) -> Mapping[str, Outline]:
+        """What the function `outlines` would tell of these facts."""
+
+
+def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
+    """The outline of each asset that something is in place of.
+
+    >>> made = Made(partition=None, version="1", at=5, started=3, run_id="r", inputs=(Consumed("raw", None, "7"),))
+    >>> found = outlines({"clean": AssetFacts(made={None: made})})["clean"]
+    >>> found.keys, found.oldest, found.newest, found.reads, found.settled
+    ((None,), 3, 5, {'raw': ((None, None),)}, False)
+    """
+    if isinstance(assets, OutlinedAssets):
+        return assets.outlines()
+    return {name: _outline(assets, name, known.made) for name, known in assets.items() if known.made}
+
+
+def _outline(assets: Mapping[str, AssetFacts], name: str, made: Mapping[str | None, Made]) -> Outline:
+    settled = True
+    reads: dict[str, list[tuple[str | None, str | None]]] = {}
+    for key, one in made.items():
+        for used in one.inputs:
+            if used.asset == name and used.partition == key:
+                continue
+            now = assets.get(used.asset, _NOTHING).made.get(used.partition)
+            settled = settled and now is not None and now.version == used.version
+            reads.setdefault(used.asset, []).append((key, used.partition))
+    return Outline(
+        keys=tuple(made),
+        codes=frozenset(one.code_version for one in made.values()),
+        oldest=min(one.started for one in made.values()),
+        newest=max(one.at for one in made.values()),
+        reads={asset: tuple(pairs) for asset, pairs in reads.items()},
+        settled=settled,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Definitions and facts of assets, by name."""
@@ -97,3 +159,5 @@ class Facts:
 
 
 _NOTHING = AssetFacts()
+NOTHING_MADE = Outline()
+"""The outline of an asset that nothing is in place of."""

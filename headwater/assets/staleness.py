@@ -6,15 +6,15 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeAlias
 
+from headwater.assets.causes import Cause, CauseKind, spread
 from headwater.assets.components import components
 from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.divided import Divided
-from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
+from headwater.assets.facts import NONE, NOTHING_MADE, AssetFacts, Consumed, Facts, Made, Outline, Pairs, outlines
 from headwater.assets.intervals import Intervals
 from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
@@ -22,30 +22,10 @@ from headwater.assets.uncollected import uncollected
 from headwater.errors import DefinitionError
 from headwater.types import Reason
 
-CauseKind: TypeAlias = Literal["never_made", "code_changed", "input_updated", "upstream_stale"]
-
 _DEPTH = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
-    """One thing that makes partitions stale: what, which partitions, and the input concerned, if one is.
-
-    `examples` gives, by partition, one partition of the input that the cause was seen at.
-    """
-
-    kind: CauseKind
-    partitions: PartitionSet
-    asset: str | None = None
-    examples: Mapping[str | None, str | None] = field(default_factory=dict, repr=False)
-
-    def reason(self) -> Reason:
-        """The cause in a sentence, with the number of partitions and where they lie."""
-        return Reason(self.kind, _GROUPED[self.kind].format(asset=self.asset, where=spread(self.partitions)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staleness:
+class Staleness(NamedTuple):
     """Which partitions of an asset have to be made (again) to be up to date, and why.
 
     `stale` holds them all; `missing` are those among them that were never made.
@@ -54,8 +34,9 @@ class Staleness:
     name: str
     stale: PartitionSet
     missing: PartitionSet
-    causes: tuple[Cause, ...] = ()
-    _among: _Judged = field(repr=False, compare=False)
+    causes: tuple[Cause, ...]
+    among: _Judged
+    """The judgement that this is a part of."""
 
     @property
     def is_stale(self) -> bool:
@@ -76,7 +57,7 @@ class Staleness:
 
     def why(self, partition: str | None = None) -> Reason:
         """Why one partition is stale or not, as a tree up to where it begins; a PartitionError for an unknown key."""
-        return self._among.why(self.name, self.stale.definition.ordinal(partition), _DEPTH)
+        return self.among.why(self.name, self.stale.definition.ordinal(partition), _DEPTH)
 
 
 def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
@@ -96,9 +77,7 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
     """
     judged = _Judged(facts, as_of)
     with uncollected():
-        for group in components(facts.definitions, judged.unjudged):
-            for name in sorted(group):
-                judged.judge(name)
+        judged.judge_all()
     return judged.found
 
 
@@ -112,61 +91,75 @@ class _Judged:
         self.facts, self.as_of = facts, as_of
         self.found: dict[str, Staleness] = {}
         self._ways: dict[PartitionsDefinition | None, Divided] = {}
-        self._newest: dict[str, int] = {}
+        self._outlines = outlines(facts.assets)
         self._windows: dict[tuple[PartitionMapping, Divided, Divided], dict[str | None, Intervals]] = {}
         self._below: dict[tuple[PartitionMapping, Divided, Intervals, Divided, Intervals], PartitionSet] = {}
         self._behind: dict[str, PartitionSet] = {}
         """The partitions that are in place and stale, of each asset that has such."""
         self._behind_keys: dict[str, frozenset[str | None]] = {}
+        self._not_read: dict[tuple[PartitionMapping, Divided, _Keys, Pairs, Divided, _Keys], Pairs] = {}
+        self._stale_reads: dict[tuple[Pairs, frozenset[str | None]], _Examples] = {}
 
-    def unjudged(self, name: str) -> list[str]:
+    def judge_all(self) -> None:
+        """Judge every asset."""
+        found = self.found
+        for name, definition in self.facts.definitions.items():
+            if name in found:
+                continue
+            there = self._outlines.get(name, NOTHING_MADE)
+            if found.keys() >= there.reads.keys() and found.keys() >= {used.asset for used in definition.inputs}:
+                self._judge(name, definition, there)
+                continue
+            for group in components([name], self._unjudged):
+                if len(group) > 1:
+                    group.sort()
+                for one in group:
+                    self._judge(one, self.facts.definitions[one], self._outlines.get(one, NOTHING_MADE))
+
+    def _unjudged(self, name: str) -> list[str]:
         """The assets that an asset reads, as it is defined and as it was made, and that have not been judged."""
-        known, judged = self.facts.definitions, self.found
-        found = [used.asset for used in known[name].inputs if used.asset not in judged]
-        for made in self.facts.of(name).made.values():
-            found += [used.asset for used in made.inputs if used.asset not in judged]
-        return [one for one in dict.fromkeys(found) if one != name and one in known] if found else found
+        known, found = self.facts.definitions, self.found
+        reads = [*(used.asset for used in known[name].inputs), *self._outlines.get(name, NOTHING_MADE).reads]
+        return [one for one in dict.fromkeys(reads) if one not in found and one != name and one in known]
 
-    def judge(self, name: str) -> None:
+    def _judge(self, name: str, definition: AssetDefinition, there: Outline) -> None:
         """Judge an asset, everything that it reads having been judged."""
-        definition = self.facts.definitions[name]
-        divided = self._way(definition)
+        divided = self._ways.get(definition.partitions) or self._way(definition)
         if definition.is_source:
-            self.found[name] = Staleness(name=name, stale=divided.none, missing=divided.none, _among=self)
+            self.found[name] = Staleness(name, divided.none, divided.none, (), self)
             return
-        made = self.facts.of(name).made
-        missing = divided.without(tuple(made))
-        current = (None, definition.code_version)
-        changed = tuple([key for key, one in made.items() if one.code_version not in current])
-        causes = []
-        if changed and (where := divided.set_of(changed)):
-            causes.append(Cause(kind="code_changed", partitions=where))
-        if made:
-            causes += self._of_inputs(definition, divided, made)
-        if causes:
-            causes = self._held_behind(definition, divided, made, causes)
+        missing = divided.without(there.keys)
+        causes: list[Cause] = []
+        if there.keys:
+            current = (None, definition.code_version)
+            if not there.codes.issubset(current):
+                made = self.facts.of(name).made
+                changed = tuple([key for key, one in made.items() if one.code_version not in current])
+                if where := divided.set_of(changed):
+                    causes.append(Cause("code_changed", where))
+            self._of_inputs(name, definition, divided, there, causes)
+        stale = self._held_behind(name, definition, divided, there, causes) if causes else divided.none
         if missing:
-            causes.insert(0, Cause(kind="never_made", partitions=missing))
-        behind = self._behind.get(name)
-        stale = missing if behind is None else missing | behind if missing else behind
-        self.found[name] = Staleness(name=name, stale=stale, missing=missing, causes=tuple(causes), _among=self)
+            causes.insert(0, Cause("never_made", missing))
+            stale = missing | stale if stale else missing
+        self.found[name] = Staleness(name, stale, missing, tuple(causes), self)
 
     def _held_behind(
-        self, definition: AssetDefinition, divided: Divided, made: _Versions, causes: list[Cause]
-    ) -> list[Cause]:
-        """Note which partitions are in place and stale; the causes, with the one that they are for each other."""
-        name = definition.name
+        self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
+    ) -> PartitionSet:
+        """The partitions that are in place and stale, noted for what reads them; with a cause for what they are for
+        each other."""
         behind = causes[0].partitions
-        for cause in causes[1:]:
+        for cause in causes:
             if cause.partitions is not behind:
                 behind = behind | cause.partitions
         own = [used for used in definition.inputs if used.asset == name]
-        if own and (further := self._along_itself(own, behind, divided.set_of(tuple(made)))):
-            causes = [*causes, Cause(kind="upstream_stale", asset=name, partitions=further)]
+        if own and (further := self._along_itself(own, behind, divided.set_of(there.keys))):
+            causes.append(Cause("upstream_stale", further, name))
             behind = behind | further
         self._behind[name] = behind
         self._behind_keys[name] = divided.keys(behind)
-        return causes
+        return behind
 
     def _way(self, definition: AssetDefinition) -> Divided:
         found = self._ways.get(definition.partitions)
@@ -174,36 +167,47 @@ class _Judged:
             found = self._ways[definition.partitions] = Divided(partitioning(definition), self.as_of)
         return found
 
-    def _of_inputs(self, definition: AssetDefinition, divided: Divided, made: _Versions) -> list[Cause]:
-        updated, upstream = self._consumed(definition.name, made)
-        oldest = min([one.started for one in made.values()])
+    def _of_inputs(
+        self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
+    ) -> None:
+        """Add what follows from what an asset has read, and would read now."""
+        behind = self._behind
+        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
+        upstream: dict[str, _Examples] = {}
+        if not behind.keys().isdisjoint(reads):
+            for source, pairs in reads.items():
+                if source in behind and source != name and (hits := self._read_stale(pairs, self._behind_keys[source])):
+                    upstream[source] = hits
         where: dict[str, PartitionSet] = {}
+        whole = there.settled and len(there.keys) == 1
         for used in definition.inputs:
             source = used.asset
-            if source == definition.name or source not in self.facts.definitions:
+            known = self._outlines.get(source)
+            if known is None or source == name or source not in self.facts.definitions:
                 continue
-            newest = self._newest_of(source)
-            if oldest < newest:
-                for key, part in self._come_since(used, divided, made, newest):
+            # With one partition each, what read the one in place has read all that is there.
+            if there.oldest < known.newest and not (whole and len(known.keys) == 1 and source in reads):
+                for key, part in self._come_since(used, name, divided, there, known):
                     updated.setdefault(source, {}).setdefault(key, part)
             # Mostly everything in place has read what is stale, and it can't get worse.
-            if source in self._behind and len(upstream.get(source, ())) < len(made):
-                hit = self._downstream(used, divided, divided.set_of(tuple(made)))
+            if source in behind and len(upstream.get(source, ())) < len(there.keys):
+                hit = self._downstream(used, divided, divided.set_of(there.keys))
                 where[source] = where[source] | hit if source in where else hit
-        causes = _causes("input_updated", updated, {}, divided) if updated else []
-        return causes + _causes("upstream_stale", upstream, where, divided) if upstream or where else causes
+        if updated:
+            _add_causes(causes, "input_updated", updated, {}, divided)
+        if upstream or where:
+            _add_causes(causes, "upstream_stale", upstream, where, divided)
 
-    def _consumed(self, name: str, made: _Versions) -> tuple[_Seen, _Seen]:
-        """What was read and is another version now, and what was read and is stale itself."""
-        updated: _Seen = {}
-        upstream: _Seen = {}
-        assets, behind = self.facts.assets, self._behind_keys
-        for key, one in made.items():
+    def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
+        """What was read and is another version now, and all else that was read."""
+        updated: dict[str, dict[str | None, str | None]] = {}
+        others: dict[str, list[tuple[str | None, str | None]]] = {}
+        for key, one in self.facts.of(name).made.items():
             for used in one.inputs:
                 asset, partition, version = used
                 if asset == name and partition == key:
                     continue
-                known = assets.get(asset)
+                known = self.facts.assets.get(asset)
                 now = None if known is None else known.made.get(partition)
                 # Nearly always it is in place still: only otherwise is there a question.
                 if (
@@ -212,36 +216,46 @@ class _Judged:
                     and _is_news(known, now, used, one.started)
                 ):
                     updated.setdefault(asset, {}).setdefault(key, partition)
-                elif asset in behind and partition in behind[asset] and asset != name:
-                    upstream.setdefault(asset, {})[key] = partition
-        return updated, upstream
+                else:
+                    others.setdefault(asset, []).append((key, partition))
+        return updated, {asset: tuple(pairs) for asset, pairs in others.items()}
 
-    def _newest_of(self, name: str) -> int:
-        """When a partition of an asset was last made."""
-        found = self._newest.get(name)
+    def _read_stale(self, pairs: Pairs, stale: frozenset[str | None]) -> _Examples:
+        """The partitions that read a stale one of an input, each with that."""
+        found = self._stale_reads.get((pairs, stale))
         if found is None:
-            found = self._newest[name] = max([one.at for one in self.facts.of(name).made.values()], default=0)
+            found = self._stale_reads[pairs, stale] = {key: part for key, part in pairs if part in stale}
         return found
 
     def _come_since(
-        self, used: InputDefinition, divided: Divided, made: _Versions, newest: int
-    ) -> list[tuple[str | None, str | None]]:
+        self, used: InputDefinition, name: str, divided: Divided, there: Outline, above: Outline
+    ) -> Iterable[tuple[str | None, str | None]]:
         """What has come since: each of these partitions with each one of the input that lies in its window, was not
         read, and was made since."""
-        there = self.facts.of(used.asset).made
-        found: list[tuple[str | None, str | None]] = []
-        for key, one in made.items():
-            if one.started >= newest:
-                continue
-            read = {given.partition for given in one.inputs if given.asset == used.asset}
-            if len(there) <= len(read) and there.keys() <= read:
-                continue  # it read all that is there
-            above = self._way(self.facts.definitions[used.asset])
-            for low, high in self._window(used, divided, above, key):
-                for part in map(above.name, range(low, high)):
-                    known = there.get(part)
-                    if known is not None and known.at > one.started and part not in read:
-                        found.append((key, part))
+        unread = self._unread(used, divided, there.keys, there.reads.get(used.asset, ()), above.keys)
+        if not unread:
+            return ()
+        made, source = self.facts.of(name).made, self.facts.of(used.asset).made
+        return [(key, part) for key, part in unread if source[part].at > made[key].started]
+
+    def _unread(self, used: InputDefinition, divided: Divided, keys: _Keys, read: Pairs, there: _Keys) -> Pairs:
+        """Each partition with each one of the input that is there, lies in its window, and was not read by it."""
+        above = self._way(self.facts.definitions[used.asset])
+        place = (used.mapping, divided, keys, read, above, there)
+        found = self._not_read.get(place)
+        if found is None:
+            every = frozenset(there)
+            by_key: dict[str | None, set[str | None]] = {key: set() for key in keys}
+            for key, part in read:
+                by_key[key].add(part)
+            found = self._not_read[place] = tuple(
+                (key, part)
+                for key, parts in by_key.items()
+                if not every <= parts  # it read all that is there
+                for low, high in self._window(used, divided, above, key)
+                for part in map(above.name, range(low, high))
+                if part in every and part not in parts
+            )
         return found
 
     def _window(self, used: InputDefinition, divided: Divided, above: Divided, key: str | None) -> Intervals:
@@ -335,10 +349,11 @@ class _Judged:
         return self._way(self.facts.definitions[asset]).number(example)
 
 
-_Seen: TypeAlias = dict[str, dict[str | None, str | None]]
-"""By input asset and partition: the partition of the input."""
-_Versions: TypeAlias = Mapping[str | None, Made]
-"""What is in place, by partition."""
+_Examples: TypeAlias = Mapping[str | None, str | None]
+"""By partition: a partition of an input."""
+_Seen: TypeAlias = Mapping[str, _Examples]
+"""The same by input asset."""
+_Keys: TypeAlias = tuple[str | None, ...]
 
 
 def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
@@ -357,41 +372,18 @@ def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int)
     )
 
 
-def _causes(kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: Divided) -> list[Cause]:
-    """A cause for each input, of what was seen of it and of where else it counts."""
-    causes = []
-    for asset in sorted({*seen, *where}):
-        examples = seen.get(asset, {})
+def _add_causes(
+    causes: list[Cause], kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: Divided
+) -> None:
+    """Add a cause for each input, of what was seen of it and of where else it counts."""
+    for asset in sorted({*seen, *where}) if where else sorted(seen) if len(seen) > 1 else seen:
+        examples = seen.get(asset, NONE)
         partitions = divided.set_of(tuple(examples))
         if asset in where and where[asset].intervals != partitions.intervals:
             partitions = partitions | where[asset]
         if partitions:
-            causes.append(Cause(kind=kind, asset=asset, partitions=partitions, examples=examples))
-    return causes
+            causes.append(Cause(kind, partitions, asset, examples))
 
 
 def _producer(definition: AssetDefinition) -> str:
     return f" ({definition.producer})" if definition.producer else ""
-
-
-def spread(partitions: PartitionSet) -> str:
-    """Which partitions, to be put behind a sentence; nothing for an asset without partitions.
-
-    >>> from headwater.assets.partitions import DailyPartitions
-    >>> spread(DailyPartitions("2013-01-01").parse("2013-01-05..2013-01-07"))
-    ' (3 partitions: 2013-01-05..2013-01-07)'
-    """
-    if partitions.first.key is None:
-        return ""
-    shown = str(PartitionSet(partitions.definition, partitions.intervals[:3]))
-    more = ", …" if len(partitions.intervals) > 3 else ""
-    count = len(partitions)
-    return f" ({count} partition{'s' if count > 1 else ''}: {shown}{more})"
-
-
-_GROUPED: dict[CauseKind, str] = {
-    "never_made": "it was never made{where}",
-    "code_changed": "its code changed since it was made{where}",
-    "input_updated": "its input {asset} changed since it was made{where}",
-    "upstream_stale": "its input {asset} is stale itself{where}",
-}

@@ -16,4 +16,13 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            _settle()
             gc.enable()
+
+
+def _settle() -> None:
+    """Count everything as old, as if it had been looked through: that alone would take as long as building it took."""
+    # Thawing is for all that is frozen: what somebody froze before a fork, say, stays as it is.
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
+        gc.unfreeze()

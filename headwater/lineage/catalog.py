@@ -8,8 +8,9 @@ from typing import Any
 from headwater.assets.definition_json import definition_from_json
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef
-from headwater.assets.facts import NONE, AssetFacts, Consumed, Facts, Failure, Made, Observed
+from headwater.assets.facts import Facts
 from headwater.assets.uncollected import uncollected
+from headwater.lineage.known import KnownAssets
 from headwater.lineage.names import Dataset
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
@@ -45,16 +46,14 @@ class ProjectionCatalog:
         found = _Definitions()
         loaded, sql = self._loaded(), statements("catalog.sql")
         # Mostly everything is loaded: to see that takes a tenth of the time that the definitions take.
-        if any(name not in loaded for (name,) in session.rows(sql["defined_names"])):
+        if not loaded.keys() >= {name for (name,) in session.rows(sql["defined_names"])}:
             import orjson
 
             for _, namespace, dataset, key, text in session.rows(sql["definitions"], {"loaded": list(loaded)}):
                 value = orjson.loads(text)
                 inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
                 found.add((namespace, dataset), self._decode(key, value), inputs)
-        for definition in tuple(loaded.values()):
-            ref = definition.ref
-            found.add((ref.namespace, ref.dataset), definition)
+        found.update(tuple(loaded.values()))
         return found
 
     def _decode(self, key: str, value: dict[str, Any]) -> AssetDefinition:
@@ -72,18 +71,23 @@ class _Definitions:
         self._inputs: dict[Dataset, list[tuple[str | None, str | None, str]]] = {}
 
     def add(
-        self,
-        place: Dataset,
-        definition: AssetDefinition,
-        inputs: list[tuple[str | None, str | None, str]] | None = None,
+        self, place: Dataset, definition: AssetDefinition, inputs: list[tuple[str | None, str | None, str]]
     ) -> None:
-        """Add a definition, and of a journaled one the datasets that its inputs are."""
+        """Add a journaled definition, with the datasets that its inputs are."""
         self.of[place] = definition
         self._by_name[definition.ref.name] = place
-        if inputs:
-            self._inputs[place] = inputs
-        else:
-            self._inputs.pop(place, None)
+        self._inputs[place] = inputs
+
+    def update(self, definitions: Iterable[AssetDefinition]) -> None:
+        """Add loaded definitions."""
+        of, by_name, inputs = self.of, self._by_name, self._inputs
+        for definition in definitions:
+            ref = definition.ref
+            place = ref.namespace, ref.dataset
+            of[place] = definition
+            by_name[ref.name] = place
+            if inputs:
+                inputs.pop(place, None)
 
     def all(self) -> dict[Dataset, str]:
         """The name of every dataset that a name stands for."""
@@ -128,7 +132,7 @@ def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:
     return found
 
 
-def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: bool) -> dict[str, AssetFacts]:
+def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: bool) -> KnownAssets:
     sql = statements("catalog.sql")
     given = () if everything else names
     keys: dict[str, object] = {
@@ -137,92 +141,11 @@ def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: 
         "datasets": [one[1] for one in given],
     }
     replaced = session.rows(sql["replaced"], keys)
-    latest = session.rows(sql["latest"], keys)
-    read = session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]})
-    consumed = _consumed(read, {row[2]: row for row in latest}, names)
-    made: dict[str, dict[str | None, Made]] = {}
-    last_run: dict[str, int] = {}
-    for row in latest:
-        name = names.get(row[:2])
-        if name is not None:
-            last, partition, version = row[3:6]
-            if version is not None:
-                one = Made._make((*row[4:], consumed.get(row[2], ())))
-                if name in made:
-                    made[name][partition] = one
-                else:
-                    made[name] = {partition: one}
-            if last is not None and last > last_run.get(name, -1):
-                last_run[name] = last
-    before: dict[str, dict[tuple[str | None, str], Made]] = {}
-    for number, row in enumerate(replaced):
-        name = names.get(row[:2])
-        if name is not None:
-            one = Made._make((*row[3:], consumed.get(-1 - number, ())))
-            before.setdefault(name, {})[one.partition, one.version] = one
-    failed = _failed(session.rows(sql["failed"], keys), names)
-    observed, observed_before = _observed(session.rows(sql["observations"], keys), names)
-    # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
-    return {
-        name: AssetFacts(
-            made.get(name, NONE),
-            observed.get(name, NONE),
-            failed.get(name, NONE),
-            last_run.get(name),
-            before.get(name, NONE),
-            observed_before.get(name, NONE),
-        )
-        for name in names.values()
-    }
-
-
-def _failed(rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]) -> dict[str, dict[str | None, Failure]]:
-    found: dict[str, dict[str | None, Failure]] = {}
-    for namespace, dataset, partition, state, at, error in rows:
-        name = names.get((namespace, dataset))
-        if name is not None:
-            failure = Failure(partition=partition, at=at, state=state, message=error)
-            found.setdefault(name, {})[partition] = failure
-    return found
-
-
-def _observed(
-    rows: list[tuple[Any, ...]], names: Mapping[Dataset, str]
-) -> tuple[dict[str, dict[str | None, Observed]], dict[str, dict[tuple[str | None, str], Observed]]]:
-    """The newest observations of the partitions of each asset, and those of earlier versions."""
-    newest: dict[str, dict[str | None, Observed]] = {}
-    before: dict[str, dict[tuple[str | None, str], Observed]] = {}
-    for namespace, dataset, partition, at, version, through, count, is_newest in rows:
-        name = names.get((namespace, dataset))
-        if name is None:
-            continue
-        seen = Observed(partition=partition, at=at, version=version, data_through=through, rows=count)
-        if is_newest:
-            newest.setdefault(name, {})[partition] = seen
-        elif version is not None:
-            before.setdefault(name, {})[partition, version] = seen
-    return newest, before
-
-
-def _consumed(
-    rows: list[tuple[Any, ...]], latest: Mapping[int, tuple[Any, ...]], names: Mapping[Dataset, str]
-) -> dict[int, tuple[Consumed, ...]]:
-    """What was read, by the number of the materialization; the rows of each stand together."""
-    # A version is read by many others: windows of days, say. One value for each is a tenth of the work.
-    in_place: dict[int, Consumed] = {}
-    found: dict[int, list[Consumed]] = {}
-    reader: int | None = None
-    inputs: list[Consumed] = []
-    for number, source, version, texts in rows:
-        value = in_place.get(version)
-        if value is None:
-            if texts is None:
-                row = latest[version]
-                value = in_place[version] = Consumed(names.get(row[:2], source), row[4], row[5])
-            else:
-                value = Consumed(names.get((texts[0], texts[1]), source), texts[2], texts[3])
-        if number != reader:
-            reader, inputs = number, []
-            found[number] = inputs
-        inputs.append(value)
-    return {number: tuple(inputs) for number, inputs in found.items()}
+    return KnownAssets(
+        names,
+        latest=session.rows(sql["latest"], keys),
+        replaced=replaced,
+        consumed=session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]}),
+        failed=session.rows(sql["failed"], keys),
+        observations=session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else (),
+    )

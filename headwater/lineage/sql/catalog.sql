@@ -1,7 +1,7 @@
 -- What ProjectionCatalog asks: definitions, versions in place and what they were made of, observations.
 
 -- name: defined_names
-SELECT DISTINCT name FROM facts.definitions;
+SELECT name FROM facts.definitions;
 
 -- name: definitions
 -- Oldest first, so that the newest definition of a name is the last one. Those that are loaded are known better.
@@ -30,13 +30,13 @@ WHERE attempt_state <> 'published'
   AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
 -- name: replaced
--- Versions that are no longer in place, as far as something was made of them.
+-- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
+WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published')
 SELECT namespace, dataset, CAST(id AS VARCHAR), partition, version, time, started_at, run_id, rows, time_max,
        partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0
 FROM facts.outcomes AS o
 WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
-  AND state = 'published'
-  AND NOT EXISTS (FROM state.latest AS l WHERE l.id = o.id)
+  AND id IN (FROM gone)
   AND EXISTS (
     FROM facts.inputs AS i
     WHERE i.source_namespace = o.namespace AND i.source_dataset = o.dataset
@@ -45,15 +45,15 @@ WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCH
 ORDER BY time, id;
 
 -- name: consumed
--- What each version in place was made of, and each that was replaced since: a row an input, in their order. Those
--- that were replaced are numbered -1, -2 and so on. What was read is the number of a version in place, or its texts.
+-- What each version in place was made of, and each that was replaced since: a row an input, in no order. Those that
+-- were replaced are numbered -1, -2 and so on. What was read is the number of a version in place, or its texts.
 WITH chosen AS (
     SELECT rowid AS number, id, namespace, dataset, partition, version FROM state.latest
     WHERE $everything
        OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 )
-SELECT l.number, i.source, s.number,
-       CASE WHEN s.number IS NULL THEN [source_namespace, source_dataset, source_partition, source_version] END
+SELECT l.number AS reader, i.source, s.number AS read,
+       CASE WHEN s.number IS NULL THEN [source_namespace, source_dataset, source_partition, source_version] END AS texts
 FROM facts.inputs AS i
 JOIN (
     SELECT id, number FROM chosen
@@ -62,8 +62,11 @@ JOIN (
 ) AS l ON i.id = l.id
 LEFT JOIN chosen AS s
     ON s.namespace = i.source_namespace AND s.dataset = i.source_dataset AND s.version = i.source_version
-    AND s.partition IS NOT DISTINCT FROM i.source_partition
-ORDER BY l.number, i.source, i.source_partition, i.source_version;
+    AND s.partition IS NOT DISTINCT FROM i.source_partition;
+
+-- name: observed
+-- Whether anything was ever observed.
+FROM facts.observations SELECT 1 LIMIT 1;
 
 -- name: observations
 -- The newest observation of each version of each partition, and which of them is the newest of the partition.

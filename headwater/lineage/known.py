@@ -1,0 +1,246 @@
+"""What the projection knows of assets: rows, made into facts for those assets that somebody asks about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, TypeAlias, TypeVar, overload
+
+from headwater.assets.facts import (
+    NONE,
+    AssetFacts,
+    Consumed,
+    Failure,
+    Made,
+    Observed,
+    Outline,
+    OutlinedAssets,
+)
+from headwater.lineage.names import Dataset
+
+Row: TypeAlias = tuple[Any, ...]
+D = TypeVar("D")
+
+# Where in a row of `latest` something stands.
+_NUMBER, _LAST_RUN, _PARTITION, _VERSION, _MADE_AT, _STARTED, _CODE = 2, 3, 4, 5, 6, 7, 13
+_WHOLE = ((None, None),)
+
+
+class KnownAssets(OutlinedAssets):
+    """The facts of assets by name, out of rows of the statements in catalog.sql that these parameters are named after.
+
+    To see whether it is stale hardly more than an asset's outline is asked for. All of its facts are put together when
+    they are asked for, and kept.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[Dataset, str],
+        *,
+        latest: Sequence[Row],
+        replaced: Sequence[Row],
+        consumed: Sequence[Row],
+        failed: Sequence[Row],
+        observations: Sequence[Row],
+    ) -> None:
+        self._names = names
+        self._assets = dict.fromkeys(names.values())
+        self._found: dict[str, AssetFacts] = {}
+        self._outlines: dict[str, Outline] = {}
+        self._rows: dict[str, list[Row]] = {}
+        """The versions in place of each asset."""
+        self._places: dict[int | None, tuple[str, str | None]] = {}
+        """The asset and the partition of each version in place, by number."""
+        self._last_run: dict[str, int] = {}
+        self._index(latest)
+        self._numbered = {row[_NUMBER]: row for row in latest}
+        self._in_place: dict[int, Consumed] = {}
+        """Versions in place as something that was read: many are read by many others."""
+        self._reads: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in consumed:
+            self._reads[row[0]].append(row)
+        self._replaced = self._before(replaced)
+        self._failed = _failed(failed, names)
+        self._observed, self._observed_before = _observed(observations, names)
+
+    def __getitem__(self, name: str) -> AssetFacts:
+        found = self._found.get(name)
+        if found is None:
+            if name not in self._assets:
+                raise KeyError(name)
+            found = self._found[name] = self._put_together(name)
+        return found
+
+    @overload
+    def get(self, name: str, /) -> AssetFacts | None: ...
+    @overload
+    def get(self, name: str, /, default: AssetFacts | D) -> AssetFacts | D: ...
+    def get(self, name: str, /, default: AssetFacts | D | None = None) -> AssetFacts | D | None:
+        """The facts of an asset, or the default."""
+        found = self._found.get(name)
+        return found if found is not None else self[name] if name in self._assets else default
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._assets)
+
+    def __len__(self) -> int:
+        return len(self._assets)
+
+    def outlines(self) -> Mapping[str, Outline]:
+        """What is asked of every asset."""
+        if len(self._outlines) < len(self._rows):
+            self._outlines = {
+                name: (len(rows) == 1 and self._simple(name, rows[0])) or self._outlined(name, rows)
+                for name, rows in self._rows.items()
+            }
+        return self._outlines
+
+    def _index(self, latest: Sequence[Row]) -> None:
+        rows, last_run, places = self._rows, self._last_run, self._places
+        for name, row in zip(map(self._names.get, map(_place, latest)), latest, strict=True):
+            if name is None:
+                continue
+            if row[_VERSION] is not None:
+                places[row[_NUMBER]] = name, row[_PARTITION]
+                if name in rows:
+                    rows[name].append(row)
+                else:
+                    rows[name] = [row]
+            last = row[_LAST_RUN]
+            if last is not None and (name not in last_run or last > last_run[name]):
+                last_run[name] = last
+
+    def _before(self, replaced: Sequence[Row]) -> dict[str, dict[tuple[str | None, str], Made]]:
+        found: dict[str, dict[tuple[str | None, str], Made]] = {}
+        for number, row in enumerate(replaced):
+            name = self._names.get(row[:2])
+            if name is not None:
+                one = Made._make((*row[3:], self._inputs(-1 - number)))
+                found.setdefault(name, {})[one.partition, one.version] = one
+        return found
+
+    def _put_together(self, name: str) -> AssetFacts:
+        rows = self._rows.get(name)
+        # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
+        return AssetFacts(
+            {row[_PARTITION]: Made._make((*row[_PARTITION:], self._inputs(row[_NUMBER]))) for row in rows}
+            if rows
+            else NONE,
+            self._observed.get(name, NONE),
+            self._failed.get(name, NONE),
+            self._last_run.get(name),
+            self._replaced.get(name, NONE),
+            self._observed_before.get(name, NONE),
+        )
+
+    def _simple(self, name: str, row: Row) -> Outline | None:
+        """The outline of an asset with one partition in place, which read only what is in place: most are like that."""
+        key = row[_PARTITION]
+        places, reads = self._places, {}
+        for read in self._reads.get(row[_NUMBER], ()):
+            place = places.get(read[2])
+            if place is None:
+                return None
+            asset, partition = place
+            if asset in reads or asset == name:
+                return None
+            reads[asset] = _WHOLE if key is partition is None else ((key, partition),)
+        return Outline((key,), frozenset((row[_CODE],)), row[_STARTED], row[_MADE_AT], reads)
+
+    def _outlined(self, name: str, rows: list[Row]) -> Outline:
+        # The same tuple for assets of the same partitions: what follows from it is worked out once.
+        rows.sort(key=_by_partition)
+        settled = True
+        places, by_number = self._places, self._reads
+        reads: defaultdict[str, list[tuple[str | None, str | None]]] = defaultdict(list)
+        for row in rows:
+            key, number = row[_PARTITION], row[_NUMBER]
+            if number not in by_number:
+                continue
+            for read in by_number[number]:
+                place = places.get(read[2])
+                if place is None:
+                    asset, partition, _ = self._consumed(read)
+                else:
+                    asset, partition = place
+                if partition == key and asset == name:
+                    continue
+                settled = settled and place is not None
+                reads[asset].append((key, partition))
+        return Outline(
+            tuple([row[_PARTITION] for row in rows]),
+            frozenset([row[_CODE] for row in rows]),
+            min([row[_STARTED] for row in rows]),
+            max([row[_MADE_AT] for row in rows]),
+            {
+                asset: tuple(pairs if len(pairs) <= len(rows) else sorted(pairs, key=_by_read))
+                for asset, pairs in reads.items()
+            },
+            settled,
+        )
+
+    def _consumed(self, read: Row) -> Consumed:
+        _, source, number, texts = read
+        found = self._in_place.get(number)
+        if found is None:
+            if texts is not None:
+                return Consumed(self._names.get((texts[0], texts[1]), source), texts[2], texts[3])
+            row = self._numbered[number]
+            name = self._names.get(row[:2])
+            found = Consumed(source if name is None else name, row[_PARTITION], row[_VERSION])
+            if name is not None:
+                self._in_place[number] = found
+        return found
+
+    def _inputs(self, number: int) -> tuple[Consumed, ...]:
+        """What a version was made of, in the order of names."""
+        reads = self._reads.get(number, ())
+        found = [(read[1], self._consumed(read)) for read in reads]
+        if len(found) > 1:
+            found.sort(key=_by_source)
+        return tuple([one for _, one in found])
+
+
+_place = itemgetter(slice(2))
+
+
+def _by_partition(row: Row) -> str:
+    return row[_PARTITION] or ""
+
+
+def _by_read(pair: tuple[str | None, str | None]) -> tuple[bool, str]:
+    return pair[1] is None, pair[1] or ""
+
+
+def _by_source(one: tuple[str, Consumed]) -> tuple[str, bool, str, bool, str]:
+    source, (_, partition, version) = one
+    return source, partition is None, partition or "", version is None, version or ""
+
+
+def _failed(rows: Sequence[Row], names: Mapping[Dataset, str]) -> dict[str, dict[str | None, Failure]]:
+    found: dict[str, dict[str | None, Failure]] = {}
+    for namespace, dataset, partition, state, at, error in rows:
+        name = names.get((namespace, dataset))
+        if name is not None:
+            failure = Failure(partition=partition, at=at, state=state, message=error)
+            found.setdefault(name, {})[partition] = failure
+    return found
+
+
+def _observed(
+    rows: Sequence[Row], names: Mapping[Dataset, str]
+) -> tuple[dict[str, dict[str | None, Observed]], dict[str, dict[tuple[str | None, str], Observed]]]:
+    """The newest observations of the partitions of each asset, and those of earlier versions."""
+    newest: dict[str, dict[str | None, Observed]] = {}
+    before: dict[str, dict[tuple[str | None, str], Observed]] = {}
+    for namespace, dataset, partition, at, version, through, count, is_newest in rows:
+        name = names.get((namespace, dataset))
+        if name is None:
+            continue
+        seen = Observed(partition=partition, at=at, version=version, data_through=through, rows=count)
+        if is_newest:
+            newest.setdefault(name, {})[partition] = seen
+        elif version is not None:
+            before.setdefault(name, {})[partition, version] = seen
+    return newest, before
