@@ -185,7 +185,7 @@ class Run:
 class RunContext:
     """The run, and the task run in it, that the current code belongs to."""
 
-    __slots__ = ("is_async", "run", "started", "task", "task_run_id")
+    __slots__ = ("is_async", "printed", "run", "started", "task", "task_run_id")
 
     def __init__(
         self, run: Run, task_run_id: str | None = None, task: str | None = None, is_async: bool = False
@@ -196,6 +196,8 @@ class RunContext:
         self.started = run.started
         """When the task run (or the run, outside a task) began: microseconds since the epoch."""
         self.is_async = is_async
+        self.printed = ""
+        """What it has printed of a line that has not ended yet."""
 
     @property
     def run_id(self) -> str:
@@ -322,8 +324,13 @@ _current: ContextVar[RunContext | None] = ContextVar("headwater_run", default=No
 def _forget_the_parents_tasks() -> None:
     # A forked child that comes back from inside a task, or leaves it by an error, ends no task run of its parent.
     context = _current.get()
-    if context is not None:
+    while context is not None:
         context.run.root.open_tasks.clear()
+        pending = list(context.run.pending.values())
+        context.run.pending.clear()
+        for future in pending:
+            future.forget()
+        context = context.run.parent
 
 
 os.register_at_fork(after_in_child=_forget_the_parents_tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import queue
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from headwater.core.context import TaskCall
 
 __all__ = ["Futures", "TaskFuture", "Waited", "allow_failure", "as_completed", "unmapped", "wait"]
+
+_log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -150,10 +153,10 @@ class TaskFuture(FutureLike, Generic[R]):
 
     def succeed(self, value: R) -> None:
         """The engine says: it returned this."""
-        self._value = value
+        self._value, self._error = value, None
         self._call.release()
         self._call.context.run.pending.pop(self.task_run_id, None)
-        self._done.set_result(None)
+        self._end()
 
     def fail(self, error: BaseException) -> None:
         """The engine says: it raised this."""
@@ -165,7 +168,23 @@ class TaskFuture(FutureLike, Generic[R]):
             self._call.state = State.CANCELLED if cancelled else State.FAILED
         self._call.release()
         self._error, self._trace = error, shown(error)
+        self._end()
+
+    def _end(self) -> None:
+        if self._done.done():
+            _log.warning(
+                "a forked child left the task '%s', which only its parent ends: end it with os._exit(0)",
+                self.task,
+                exc_info=self._error,
+            )
+            return
         self._done.set_result(None)
+
+    def forget(self) -> None:
+        """In a forked child: the task ends in the parent, and nobody here would ever hear of it."""
+        self._done = concurrent.futures.Future()
+        error = f"the task '{self.task}' runs in the process that this one was forked from"
+        self.fail(self._error or UsageError(error, hint="wait for it there, or call the task here"))
 
     def _refuse_to_block(self) -> None:
         if self.loop is None:

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from headwater.core.journal import descriptors
+
 
 class _Worker(threading.Thread):
     def __init__(self, runner: ThreadRunner, number: int) -> None:
@@ -24,6 +26,10 @@ class ThreadRunner:
 
     def __init__(self, max_workers: int | None = None) -> None:
         self._limit = max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self._start_afresh()
+        descriptors.watch(self)
+
+    def _start_afresh(self) -> None:
         self._jobs: deque[Callable[[], object]] = deque()
         self._changed = threading.Condition()
         self._threads: set[_Worker] = set()
@@ -31,6 +37,10 @@ class ThreadRunner:
         self._waiting = 0
         self._closed = False
         self._started = 0
+
+    def forget(self) -> None:
+        """In a forked child: the threads and their jobs are the parent's. Whoever submits here gets threads of this process."""
+        self._start_afresh()
 
     def submit(self, job: Callable[[], object]) -> None:
         """Run a job when a thread is free. It must not raise."""
@@ -58,7 +68,9 @@ class ThreadRunner:
     def _next(self, worker: _Worker) -> Callable[[], object] | None:
         with self._changed:
             while True:
-                if len(self._threads) - self._waiting > self._limit or (self._closed and not self._jobs):
+                many = len(self._threads) - self._waiting > self._limit
+                # A job that forked comes back here in the child, too, where its thread is nobody's worker.
+                if many or worker not in self._threads or (self._closed and not self._jobs):
                     self._threads.discard(worker)
                     return None
                 if self._jobs:

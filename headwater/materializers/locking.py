@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from headwater.core.journal import descriptors
 from headwater.errors import LocationError, LockTimeout
 
 WAIT = 60.0
@@ -43,7 +44,7 @@ def shared(files: Iterable[Path], *, wait: float = WAIT) -> Iterator[None]:
 def _locked(file: Path, mode: int, wait: float) -> Iterator[None]:
     path = file.with_name(f"{file.name}.lock")
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        handle = descriptors.open_descriptor(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         if mode == fcntl.LOCK_SH and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT):
             yield  # where no lock file can be made, nobody can publish either
@@ -54,22 +55,18 @@ def _locked(file: Path, mode: int, wait: float) -> Iterator[None]:
         _take(handle, mode, path, wait)
         yield
     finally:
-        # Said explicitly: a forked child may still have the same open file, and closing ours would not free it then.
-        fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
+        descriptors.close_descriptor(handle)
 
 
 def _take(handle: int, mode: int, path: Path, wait: float) -> None:
     # Real time, whatever clock the run is told: another process holds the lock.
     pause, waited = _FIRST_PAUSE, 0.0
     while True:
-        try:
-            fcntl.flock(handle, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not descriptors.try_lock(handle, mode):
             if waited >= wait:
                 holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
                 message = f"the database is in use by process {holder}" if holder else "the database is in use"
-                raise LockTimeout(message, where=str(path), hint="wait for it, or stop it") from None
+                raise LockTimeout(message, where=str(path), hint="wait for it, or stop it")
             time.sleep(pause)
             waited += pause
             pause = min(pause * 2, _LONGEST_PAUSE)

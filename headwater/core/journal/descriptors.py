@@ -68,6 +68,14 @@ def try_lock(descriptor: int, operation: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether a path still names the file of a descriptor."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def watch(watched: Forgetful) -> None:
     """Have an object's `forget` called in forked children, for as long as the object lives."""
     with _guard:
@@ -75,22 +83,18 @@ def watch(watched: Forgetful) -> None:
 
 
 def _after_in_child() -> None:
-    global _guard
-    _guard = threading.RLock()
-    for descriptor in _open:
+    # The guard was taken for the fork, and other threads that waited for it are not here.
+    _guard._at_fork_reinit()  # type: ignore[attr-defined]
+    for descriptor in list(_open):
         with contextlib.suppress(OSError):
             os.close(descriptor)
-    _open.clear()
+        _open.discard(descriptor)
     for watched in list(_watched):
         watched.forget()
 
 
-def _before() -> None:
-    _guard.acquire()
-
-
-def _after_in_parent() -> None:
-    _guard.release()
-
-
-os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+# Methods of a lock that is written in C: a signal's handler, which may raise, can't come in between.
+os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release)
+# A signal that finds a new child in here ends this call, and what it raised is dropped: the next call does the rest.
+for _ in range(3):
+    os.register_at_fork(after_in_child=_after_in_child)

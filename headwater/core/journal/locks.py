@@ -1,28 +1,34 @@
-"""Named locks of a home, which the kernel frees when their holder dies."""
+"""Named locks of a home, which the kernel frees when their holder dies: the one primitive for limits and leadership.
+
+Who finds a lock held waits in a line (`waiting`), first come, first served, among processes and threads alike.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from zlib import crc32
 
+from headwater.core import signals
 from headwater.core.journal import descriptors
+from headwater.core.journal.waiting import Line, pause
 from headwater.errors import JournalError, LockTimeout
-
-_LONGEST_WAIT = 0.02  # seconds between two looks at a lock that is held
 
 
 class Lock:
-    """A lock that is held, until `release`, the end of its `with` block, or the death of the process."""
+    """A lock that is held, until `release`, the end of its `with` block, or the death of the process.
 
-    def __init__(self, name: str, path: Path, descriptor: int, *, keep: bool = False) -> None:
+    `slot` says which one of its slots is held: 0 where there is only one.
+    """
+
+    def __init__(self, name: str, path: Path, descriptor: int, *, keep: bool = False, slot: int = 0) -> None:
         self.name = name
+        self.slot = slot
         self._path = path
         self._descriptor = descriptor
         self._keep = keep
@@ -65,70 +71,162 @@ class Lock:
 class Locks:
     """Locks by name, in a folder. They exclude processes and threads alike, and are not reentrant.
 
+    A lock may have several slots: as many may hold it at once, each its own slot. How many is said by whoever takes it, who
+    takes none behind that: with a limit that was lowered, nobody new comes in until enough of the old have left.
+
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     locks = Locks(Path(folder))
     ...     with locks.hold("publish:delays@2013-01-05"):
     ...         locks.try_hold("publish:delays@2013-01-05") is None
+    ...     with locks.hold("limit:database", slots=2) as one, locks.hold("limit:database", slots=2) as two:
+    ...         one.slot, two.slot, locks.try_hold("limit:database", slots=2)
     True
+    (0, 1, None)
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def try_hold(self, name: str, *, among: int | None = None) -> Lock | None:
-        """The lock, or None if somebody else holds it. Raises JournalError when the folder can't be written."""
-        path = self._file(name, among)
+    def try_hold(self, name: str, *, among: int | None = None, slots: int = 1) -> Lock | None:
+        """The lock, or None if somebody else holds it, or waits for it: nobody jumps the line.
+
+        Raises JournalError when the folder can't be written, ValueError when `slots` is not at least 1.
+        """
+        wanted = _Wanted(self._path, name, among, slots)
         try:
-            return _take(name, path, keep=among is not None)
+            return wanted.take() if wanted.line.is_empty() else None
         except OSError as error:
-            raise JournalError(
-                f"the lock '{name}' can't be taken: {error.strerror or error}",
-                where=str(path),
-                hint="the home must be a folder on a local disk, with space left, that you may write to",
-            ) from error
+            raise wanted.unusable(error) from error
 
     @contextlib.contextmanager
-    def hold(self, name: str, *, timeout: float | None = None, among: int | None = None) -> Iterator[Lock]:
+    def hold(
+        self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
+    ) -> Iterator[Lock]:
         """Hold the lock for a `with` block, waiting for it at most `timeout` seconds (None: for ever).
 
         For names that are many and held for a moment only, `among` says how many files stand for all names of their kind
         (what comes before the first colon): making and removing a file costs more than a lock. Two names may share one
-        then, so nobody may hold two of them at once.
+        then, so nobody may hold two of them at once. `slots` says how many may hold it at the same time.
 
-        Raises LockTimeout that names the process which holds it.
+        Raises LockTimeout that names the process which holds it, ValueError when `slots` is not at least 1.
         """
-        lock = self._wait(name, timeout, among)
+        lock = self._wait(_Wanted(self._path, name, among, slots), timeout)
         try:
             yield lock
         finally:
             lock.release()
 
-    def holder(self, name: str) -> int | None:
+    def holder(self, name: str, *, slot: int = 0) -> int | None:
         """The id of the process that holds the lock, or held it last; None when that is not known."""
-        return _holder(self._file(name))
+        return _holder(_Wanted(self._path, name, None, slot + 1).path(slot))
 
-    def _file(self, name: str, among: int | None = None) -> Path:
+    def _wait(self, wanted: _Wanted, timeout: float | None) -> Lock:
+        try:
+            lock = wanted.take() if wanted.line.is_empty() else None
+            if lock is None and timeout is not None and timeout <= 0:
+                raise wanted.timeout(0)
+            return lock or _wait_in_line(wanted, timeout)
+        except OSError as error:
+            raise wanted.unusable(error) from error
+
+
+class _Wanted:
+    """A lock that somebody wants: its files, and the line of those who wait for it."""
+
+    def __init__(self, folder: Path, name: str, among: int | None, slots: int) -> None:
+        if slots < 1:
+            raise ValueError(f"the lock '{name}' needs at least one slot, not {slots}")
+        self.name = name
+        self._keep = among is not None
         # Names come from users and may hold anything: only their hash becomes a file name.
         data = name.encode("utf-8", "surrogatepass")
-        if among is not None:
-            return self._path / f"{name.partition(':')[0]}-{crc32(data) % among}.lock"
-        return self._path / f"{hashlib.sha256(data).hexdigest()[:40]}.lock"
+        if among is None:
+            self._stem = f"{folder}/{hashlib.sha256(data).hexdigest()[:40]}"
+        else:
+            self._stem = f"{folder}/{name.partition(':')[0]}-{crc32(data) % among}"
+        self._slots = slots
+        self.line = Line(f"{self._stem}.line")
 
-    def _wait(self, name: str, timeout: float | None, among: int | None) -> Lock:
-        # Adds up its own waits: neither a jump of the machine's clock nor a test's clock may cut them short.
-        waited = 0.0
-        for look in itertools.count():
-            lock = self.try_hold(name, among=among)
+    def path(self, slot: int = 0) -> Path:
+        """The file of a slot."""
+        return Path(f"{self._stem}.{slot}.lock" if slot else f"{self._stem}.lock")
+
+    def take(self) -> Lock | None:
+        """The lock, or the first of its slots that is free."""
+        for slot in range(self._slots):
+            lock = self._take(slot)
+            if lock is not None:
+                return lock
+        return None
+
+    def _take(self, slot: int) -> Lock | None:
+        path = self.path(slot)
+        while True:
+            descriptor = descriptors.open_descriptor(path, os.O_RDWR | os.O_CREAT)
+            try:
+                taken = descriptors.try_lock(descriptor)
+                if taken and descriptors.is_at(path, descriptor):
+                    holder = b"%-20d" % os.getpid()
+                    if not self._keep or os.pread(descriptor, len(holder), 0) != holder:
+                        # On a full disk nobody is told who holds it, and it is held all the same.
+                        with contextlib.suppress(OSError):
+                            os.pwrite(descriptor, holder, 0)
+                    lock = Lock(self.name, path, descriptor, keep=self._keep, slot=slot)
+                    descriptor = -1
+                    return lock
+            finally:
+                descriptors.close_descriptor(descriptor)
+            if not taken:
+                return None
+            # Freed, and its file removed, between our opening and our locking it.
+
+    def is_free(self) -> bool:
+        """Whether somebody could take it now."""
+        lock = self.take()
+        if lock is not None:
+            lock.release()
+        return lock is not None
+
+    def timeout(self, waited: float) -> LockTimeout:
+        """The error for who has waited long enough; it says who has the lock."""
+        holders = [holder for holder in map(_holder, map(self.path, range(self._slots))) if holder is not None]
+        what = f"the lock '{self.name}' is" if self._slots == 1 else f"all {self._slots} slots of '{self.name}' are"
+        return LockTimeout(
+            f"{what} held by {_people(holders)}; waited {waited:.3g} s",
+            where=str(self.path()),
+            hint="wait until it is done, or stop it: the lock is freed when its process ends",
+        )
+
+    def unusable(self, error: OSError) -> JournalError:
+        """The error for a folder in which nothing can be locked."""
+        return JournalError(
+            f"the lock '{self.name}' can't be taken: {error.strerror or error}",
+            where=str(error.filename or self.path()),
+            hint="the home must be a folder on a local disk, with space left, that you may write to",
+        )
+
+
+def _wait_in_line(wanted: _Wanted, timeout: float | None) -> Lock:
+    # Adds up its own waits: neither a jump of the machine's clock nor a test's clock may cut them short.
+    waited, looks, before = 0.0, 0, -1
+    with wanted.line.join() as place:
+        while True:
+            ahead = place.ahead()
+            # Taken before the place is left, so that nobody comes in between.
+            lock = None if ahead else wanted.take()
             if lock is not None:
                 return lock
             if timeout is not None and waited >= timeout:
-                break
-            delay = min(_LONGEST_WAIT, 0.001 * 1.5 ** min(look, 20))
+                raise wanted.timeout(waited)
+            place.pass_over(ahead, wanted.is_free, waited)
+            looks, before = (looks + 1 if len(ahead) == before else 0), len(ahead)
+            delay = pause(before, looks)
             delay = delay if timeout is None else min(delay, timeout - waited)
+            # A signal that arrived within one of the calls above is only marked: this wait must not outlast it.
+            signals.raise_pending()
             threading.Event().wait(delay)
             waited += delay
-        raise _timeout(name, self._file(name, among), waited)
 
 
 def _holder(path: Path) -> int | None:
@@ -138,42 +236,10 @@ def _holder(path: Path) -> int | None:
         return None
 
 
-def _timeout(name: str, path: Path, waited: float) -> LockTimeout:
-    holder = _holder(path)
-    if holder is None:
-        who = "somebody else"
-    elif holder == os.getpid():
-        who = f"this process ({holder})"
-    else:
-        who = f"process {holder}"
-    return LockTimeout(
-        f"the lock '{name}' is held by {who}; waited {waited:.3g} s",
-        where=str(path),
-        hint="wait until it is done, or stop it: the lock is freed when its process ends",
-    )
-
-
-def _take(name: str, path: Path, *, keep: bool) -> Lock | None:
-    while True:
-        descriptor = descriptors.open_descriptor(path, os.O_RDWR | os.O_CREAT)
-        try:
-            taken = descriptors.try_lock(descriptor)
-            if taken and _is_at(path, descriptor):
-                holder = b"%-20d" % os.getpid()
-                if not keep or os.pread(descriptor, len(holder), 0) != holder:
-                    os.pwrite(descriptor, holder, 0)
-                lock = Lock(name, path, descriptor, keep=keep)
-                descriptor = -1
-                return lock
-        finally:
-            descriptors.close_descriptor(descriptor)
-        if not taken:
-            return None
-        # Freed, and its file removed, between our opening and our locking it.
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+def _people(holders: Sequence[int]) -> str:
+    if not holders:
+        return "somebody else"
+    if set(holders) == {os.getpid()}:
+        return f"this process ({os.getpid()})"
+    *others, last = [str(holder) for holder in dict.fromkeys(holders)]
+    return f"processes {', '.join(others)} and {last}" if others else f"process {last}"
