@@ -64,6 +64,14 @@ class Registry:
         """Register a check; one of the same name on the same asset is replaced."""
         self.checks.setdefault(asset.name, {})[check.name] = check
 
+    def update(self, other: Registry) -> None:
+        """Take over everything that is defined in another registry."""
+        self.assets.update(other.assets)
+        self.producers.update(other.producers)
+        self.checks.update({name: dict(checks) for name, checks in other.checks.items()})
+        self._modules.update(other._modules)
+        self._places.update(other._places)
+
     def checks_of(self, name: str) -> tuple[Check, ...]:
         """The checks on an asset, in the order in which they were defined."""
         found = self.checks.get(name)

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _staged: dict[str, Any] = {}
-_values: dict[tuple[Path, str], dict[str | None, tuple[str, Any]]] = {}
+_values: dict[tuple[Path, str, str], dict[str | None, tuple[str, Any]]] = {}
+
+
+def forget(root: Path) -> None:
+    """Forget the values of one project (tests)."""
+    with _lock:
+        for place in [place for place in _values if place[0] == root.absolute()]:
+            del _values[place]
 
 
 def clear() -> None:
@@ -104,5 +111,6 @@ class MemoryMaterializer:
             _staged.pop(version, None)
 
 
-def _place(target: Target) -> tuple[Path, str]:
-    return target.root.absolute(), parse_uri(target.asset.uri).path
+def _place(target: Target) -> tuple[Path, str, str]:
+    # With the kind: in a test, data of assets of any kind may be kept here.
+    return target.root.absolute(), target.asset.kind, parse_uri(target.asset.uri).path

@@ -1,20 +1,28 @@
-"""For tests of flows and assets: a project of its own for a while, forgotten afterwards."""
+"""For tests of flows and assets: a project of its own for a while, forgotten afterwards.
+
+`carriers` is for whoever writes a carrier of the journal: what it must do, as tests.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from headwater import settings
 from headwater.assets import registry
+from headwater.assets.events import AssetRef
+from headwater.assets.protocols import Materializer
 from headwater.clock import Clock
 from headwater.clock import use as use_clock
 from headwater.core import runtime
+from headwater.core.journal.carrier import Carrier
+from headwater.core.journal.memory import MemoryCarrier
 from headwater.project import Project
 
-__all__ = ["FakeClock", "project", "use_clock"]
+__all__ = ["FakeClock", "MemoryCarrier", "project", "use_clock"]
 
 
 class FakeClock:
@@ -39,8 +47,17 @@ class FakeClock:
 
 
 @contextmanager
-def project(root: Path | None = None, clock: Clock | None = None) -> Iterator[Project]:
+def project(
+    root: Path | None = None,
+    clock: Clock | None = None,
+    *,
+    carrier: Carrier | None = None,
+    in_memory: bool = False,
+) -> Iterator[Project]:
     """A project with a home and definitions of its own; in a temporary folder unless `root` is given.
+
+    Its journal lies in that home, unless a `carrier` is given: with a `MemoryCarrier` nothing waits for the disk, and a test
+    sees every event. With `in_memory` the data of all assets is kept in memory, whatever their places are.
 
     >>> from headwater import flow
     >>> with project() as found:
@@ -50,16 +67,36 @@ def project(root: Path | None = None, clock: Clock | None = None) -> Iterator[Pr
     ...     _ = hello()
     ...     [run["state"] for run in found.reader.runs()["runs"]]
     ['Completed']
+    >>> with project(carrier=(journal := MemoryCarrier())):
+    ...     _ = hello()
+    >>> [event.kind for event in journal.events if event.kind.startswith("run.")]
+    ['run.started', 'run.ended']
     """
     with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
         # Tests tell no catalog, whatever the environment that they run in says.
-        found = Project(settings.load(root or Path(folder), environ={}), delivers=False)
+        kind = _InMemory if in_memory else Project
+        found = kind(settings.load(root or Path(folder), environ={}), delivers=False, carrier=carrier)
         with registry.scope(), runtime.use(found):
             if clock is None:
                 yield from _closing(found)
             else:
                 with use_clock(clock):
                     yield from _closing(found)
+
+
+class _InMemory(Project):
+    """A project that reads and writes no data outside of this process."""
+
+    def materializer(self, ref: AssetRef) -> Materializer:
+        """The one that keeps values in memory, for every kind of asset."""
+        return _kept()
+
+
+@cache
+def _kept() -> Materializer:
+    from headwater.materializers.memory import MemoryMaterializer
+
+    return MemoryMaterializer()
 
 
 def _closing(found: Project) -> Iterator[Project]:
