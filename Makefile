@@ -49,6 +49,14 @@ bench: setup ## measure what things cost (benchmarks/)
 	@echo "== bench: benchmarks/run.py, beside Prefect and Dagster (about ten minutes)"
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
+# How long, and how many tasks a second: make soak SECONDS=120 RATE=100
+SECONDS ?= 1800
+RATE ?= 100
+.PHONY: soak
+soak: setup ## a flow of half an hour: memory, files and threads must stay flat
+	@echo "== soak: benchmarks/soak.py, $(SECONDS) seconds at $(RATE) tasks a second"
+	@$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) --rate $(RATE)
+
 .PHONY: stress
 stress: setup ## the tests in their full form: more cases, more kills, no time limit
 	@echo "== stress: pytest with HEADWATER_STRESS=1"

@@ -26,6 +26,11 @@ _WORDS = {
     "memory_mb": "peak",
     "events_per_s": "events",
     "unsynced_wall_ms": "wall without syncs",
+    "connect_wall_ms": "open",
+    "ingest_wall_ms": "taken in",
+    "close_wall_ms": "close",
+    "before_mb": "peak before",
+    "file_mb": "file",
 }
 
 
@@ -62,7 +67,9 @@ class Judged:
 
     @property
     def judged(self) -> float | None:
-        """What is held against the goal: Headwater's figure, or what it needs beyond the raw work."""
+        """What is held against the goal: Headwater's figure, its share of the raw work's, or what it needs beyond that."""
+        if self.row.of_raw:
+            return self.ratio("raw")
         name = self.row.over_raw
         if not name:
             return self._figure("Headwater")
@@ -139,6 +146,8 @@ def _peers(one: Judged) -> tuple[str, str]:
 
 
 def _goal(row: Row) -> str:
+    if row.of_raw:
+        return f"≥ {row.goal:.0%} of raw"
     if row.unit == "/s":
         return f"≥ {row.goal:,.0f}/s"
     return f"≤ {amount(row.goal or 0, row.unit)}" + (" over raw" if row.over_raw else "")

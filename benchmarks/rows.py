@@ -34,8 +34,8 @@ class Side:
 class Row:
     """A measure: the figure that counts (a name of what a side says), its goal, and the sides.
 
-    With `over_raw` the goal is for what Headwater needs beyond the raw work, in the figure that it names. Units: ms, MB, or
-    /s, where more is better.
+    With `over_raw` the goal is for what Headwater needs beyond the raw work, in the figure that it names; with `of_raw` it is
+    the share of the raw work's rate that Headwater must reach. Units: ms, MB, or /s, where more is better.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Row:
     unit: str = "ms"
     goal: float | None = None
     over_raw: str = ""
+    of_raw: bool = False
     sides: tuple[Side, ...]
     note: str = ""
 
@@ -119,6 +120,64 @@ def _task(name: str, measure: str, how: str, goal: float | None) -> Row:
             "CPU of the flow's process for each call: its states, lineage, and the journal's writing. Bringing the projection "
             "up to date is counted apart (projection), and so is Prefect's server (server); with a server of its own "
             "that one's CPU is in the whole process only."
+        ),
+    )
+
+
+def _events(kind: str, processes: int, count: int, *, batch: int = 1) -> Row:
+    said = f"{processes} process" + "es" * (processes > 1)
+    each = f", {batch} in each append" if batch > 1 else ""
+    arguments = ("journal", "headwater", str(processes), str(count), kind, str(batch))
+    how = "handed to the kernel before each append returns" if kind == "buffered" else "on the disk before it returns"
+    return Row(
+        name=f"journal.{kind}.{processes}.{batch}",
+        measure=f"journal: {kind} events of {said}{each}",
+        figure="events_per_s",
+        unit="/s",
+        goal=0.5,
+        of_raw=True,
+        sides=(
+            _own(f"{count:,} appends each", *arguments, durable=how),
+            _raw(
+                "a write" + (" and a sync" if kind == "durable" else "") + " for each",
+                arguments[0],
+                "raw",
+                *arguments[2:],
+            ),
+        ),
+        note=(
+            "Lines of about 350 bytes (durable: 500), each encoded, with a number, an id, a time and a checksum. Raw writes "
+            "such lines as they are. The processes share the cores there are."
+        ),
+    )
+
+
+EVENTS = "1000000"
+"""How many events the rows of the projection have, unless `--scale` says so."""
+
+
+def _projection() -> tuple[Row, ...]:
+    rebuild = _own("from the segments, one a flow run", "projection", "rebuild", EVENTS, repeat=1, timeout=600)
+    refresh = _own("the median of nine", "projection", "refresh", EVENTS, repeat=1, timeout=600)
+    return (
+        Row(
+            name="rebuild",
+            measure="rebuild of the projection, 1M events",
+            figure="wall_ms",
+            goal=20_000,
+            sides=(rebuild,),
+            note="Flow runs of 40 tasks, with 80 log lines and two materializations of 12 columns, each a process.",
+        ),
+        Row(
+            name="refresh",
+            measure="refresh after 1,000 new events, beside 1M",
+            figure="wall_ms",
+            goal=40,
+            sides=(refresh,),
+            note=(
+                "The thousand are six flow runs with twelve materializations. Opening the file and closing it, with a "
+                "checkpoint, are in the time."
+            ),
         ),
     )
 
@@ -274,4 +333,8 @@ ROWS: tuple[Row, ...] = (
         note="Resident memory. Headwater's process is that of a home in which no asset was made and nobody has looked yet; with a "
         "projection to bring up to date at its end, DuckDB is loaded (`with the projection`).",
     ),
+    *(_events("buffered", processes, 100_000) for processes in (1, 4, 8)),
+    *(_events("durable", processes, 200) for processes in (1, 4, 8)),
+    _events("durable", 1, 200, batch=100),
+    *_projection(),
 )

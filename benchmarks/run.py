@@ -9,12 +9,13 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import machine, measure, peers
 from benchmarks.measure import Sample
 from benchmarks.report import Judged, Outcome, render
-from benchmarks.rows import ROWS, Row, Side
+from benchmarks.rows import EVENTS, ROWS, Row, Side
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _WARM = "import headwater, headwater.project, headwater.cli, polars, duckdb"
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 1 when one of Headwater's own sides failed."""
     options = _options(arguments)
     rows = [row for row in ROWS if not options.only or row.name.partition(".")[0] in options.only]
+    rows = [_scaled(row, options.scale) for row in rows] if options.scale else rows
     began, described = time.monotonic(), machine.describe()
     pythons = _pythons(rows, with_peers=not options.no_peers)
     measure.run(measure.own_python(), ("-c", _WARM))
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = render(judged, [*described, ("the whole run took", took)], command)
     sys.stdout.write(text)
     # A part of the rows, or fewer measurements, must not take the place of a whole run's results.
-    if options.out or not (options.only or options.quick or options.no_peers):
+    if options.out or not (options.only or options.quick or options.no_peers or options.scale):
         (options.out or RESULTS).write_text(text)
     ours = [outcome for one in judged for outcome in one.outcomes if outcome.side.who == "Headwater"]
     return 1 if any(outcome.sample is None for outcome in ours) else 0
@@ -46,9 +48,27 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = sorted({row.name.partition(".")[0] for row in ROWS})
     parser.add_argument("--only", action="append", default=[], choices=names, metavar="ROW", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="each side once, the slow ones not at all: a few minutes")
+    parser.add_argument(
+        "--scale", type=int, metavar="EVENTS", help="so many in the rows of the projection, without a goal"
+    )
     parser.add_argument("--no-peers", action="store_true", help="Headwater and the raw work alone")
     parser.add_argument("--out", type=Path, help="where to write the results; RESULTS.md for a whole run")
     return parser.parse_args(arguments)
+
+
+def _scaled(row: Row, events: int) -> Row:
+    """A row of the projection with so many events."""
+    if not any(EVENTS in side.run for side in row.sides):
+        return row
+    sides = tuple(
+        replace(
+            side,
+            run=tuple(str(events) if part == EVENTS else part for part in side.run),
+            timeout=max(1.0, events / int(EVENTS)) * side.timeout,
+        )
+        for side in row.sides
+    )
+    return replace(row, measure=row.measure.replace("1M", f"{events:,}"), goal=None, sides=sides)
 
 
 def _given(arguments: Sequence[str] | None) -> list[str]:

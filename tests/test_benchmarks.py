@@ -72,6 +72,25 @@ def test_a_goal_over_the_raw_work_is_for_the_difference(raw, verdict):
     assert _line(text, "one thing")[-1] == verdict
 
 
+@pytest.mark.parametrize(("events", "verdict"), [(600.0, "yes"), (400.0, "**no**")])
+def test_a_goal_may_be_a_share_of_the_raw_rate(events, verdict):
+    outcomes = [_outcome("Headwater", events_per_s=events), _outcome("raw", events_per_s=1_000.0)]
+    judged = _judged(outcomes, figure="events_per_s", unit="/s", goal=0.5, of_raw=True)
+    cells = _line(render([judged], [], "make bench"), "one thing")
+    assert cells[1:5] == ["≥ 50% of raw", f"{events:,.0f}/s", "1,000/s", f"{events / 1_000:.1f}x"]
+    assert cells[-1] == verdict
+
+
+def test_the_rows_of_the_projection_may_be_larger_and_have_no_goal_then(tmp_path):
+    out = tmp_path / "results.md"
+    options = ["--quick", "--no-peers", "--only", "rebuild", "--scale", "2000", "--out", str(out)]
+    command = [sys.executable, "-m", "benchmarks.run", *options]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    cells = _line(out.read_text(), "rebuild of the projection, 2,000 events")
+    assert cells[1] == cells[-1] == ""
+    assert cells[2].endswith(" s") or cells[2].endswith(" ms")
+
+
 @pytest.mark.parametrize(("events", "verdict"), [(9_000.0, "yes"), (7_000.0, "**no**")])
 def test_of_a_rate_more_is_better(events, verdict):
     outcomes = [_outcome("Headwater", events_per_s=events), _outcome("Prefect", events_per_s=events / 10)]

@@ -27,6 +27,8 @@ SCANS_AT_MOST = 1_000
 """How many lazy frames over files a tracker keeps, to hand them out again."""
 FRAMES_AT_MOST = 256 << 20
 """Bytes of frames in memory that a tracker holds; beyond that the oldest are forgotten."""
+MANY_FRAMES = 1_000
+"""How many frames it holds at most, however small they are."""
 
 _SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, date, datetime, time, timedelta})
 _SEQUENCES = (list, tuple, set, frozenset)
@@ -106,7 +108,7 @@ class Tracker:
             self._frames_size += size
             for address in added.addresses:
                 self._holding.setdefault(address, {})[id(frame)] = added
-            while self._frames_size > FRAMES_AT_MOST:
+            while self._frames_size > FRAMES_AT_MOST or len(self._frames) > MANY_FRAMES:
                 self._forget_frame(next(iter(self._frames)))
 
     def add_scan(self, scan: Any, sources: Sources) -> None:

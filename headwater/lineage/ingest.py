@@ -26,6 +26,12 @@ _log = logging.getLogger(__name__)
 CHUNK_BYTES = 256 << 20
 """How much of the journal is handed to DuckDB at once: it bounds the disk and the memory that a rebuild takes."""
 
+MEMORY = "768MB"
+"""What DuckDB may take meanwhile; beyond that it uses the disk."""
+
+SMALL_BYTES = 4 << 20
+"""What is no more than this is taken in by one thread: for others to join in takes longer than the work itself."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Chunk:
@@ -36,6 +42,7 @@ class Chunk:
     lines: int = 0
     longest: int = 0
     reached: list[tuple[str, int, int, bool]] = field(default_factory=list)
+    absorbed: list[str] = field(default_factory=list)
 
 
 def ingest(
@@ -54,16 +61,19 @@ def ingest(
     if first is None:
         return 0
     lines = 0
+    connection.execute(f"SET memory_limit = '{MEMORY}'")
     with transaction(connection):
         failpoints.reach("projection.begin")
         connection.execute(statements("staging.sql")["begin"])
         for chunk in spool(chain([first], todo), tmp):
+            connection.execute("SET threads = 1" if chunk.size <= SMALL_BYTES else "RESET threads")
             _insert(connection, chunk, until)
             lines += chunk.lines
         if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
             connection.execute(statements("staging.sql")["latest"])
         failpoints.reach("projection.commit")
     failpoints.reach("projection.committed")
+    connection.execute("RESET threads; RESET memory_limit")
     return lines
 
 
@@ -123,6 +133,7 @@ def _count(chunk: Chunk, batch: Batch, size: int) -> None:
     chunk.lines += len(batch.lines)
     chunk.longest = max(chunk.longest, max(map(len, batch.lines), default=0))
     chunk.reached.append((batch.writer, batch.position.seq, batch.position.offset, batch.closed))
+    chunk.absorbed += batch.absorbed
     for damage in batch.damage:
         _log.warning("the journal is damaged: %s", damage)
 
@@ -133,6 +144,7 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     if until is not None:
         seqs = [position.seq for position in until.values()]
         connection.execute(own["trim"], {"writers": list(until), "seqs": seqs})
+    connection.execute(own["range"])
     for (kind,) in connection.execute(own["kinds"]).fetchall():
         if kind is None:
             _log.warning("a line of the journal is no event and was left out")
@@ -142,6 +154,8 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     writers, seqs, offsets, closed = map(list, zip(*chunk.reached, strict=True))
     connection.execute(own["reached"], {"writers": writers, "seqs": seqs, "offsets": offsets, "closed": closed})
     connection.execute(own["positions"])
+    if chunk.absorbed:
+        connection.execute(own["absorbed"], {"absorbed": chunk.absorbed})
 
 
 def _literal(path: Path) -> str:

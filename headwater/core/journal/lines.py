@@ -33,14 +33,9 @@ def head_of(writer: str) -> bytes:
 def encode(head: bytes, seq: int, body: Body, plain: bytes) -> bytes:
     """The line of an event, with its newline; `plain` is the body as JSON (see `plain_json`)."""
     now = clock.now_us()
-    checked = b'%b%d,"id":"%b","t":%d%b%b' % (
-        head,
-        seq,
-        ids.new_id(now).encode(),
-        now,
-        _labels.get(type(body)) or _label_of(type(body)),
-        plain,
-    )
+    front, count, back = ids.new_parts(now)
+    label = _labels.get(type(body)) or _label_of(type(body))
+    checked = b'%b%d,"id":"%b%03x%b","t":%d%b%b' % (head, seq, front, count, back, now, label, plain)
     return b'%b,"c":"%08x"}\n' % (checked, crc32(checked))
 
 
@@ -71,9 +66,7 @@ def sequence_of(head: bytes, line: bytes) -> int | None:
 
 def decode(line: bytes) -> Event:
     """The event of a line whose checksum has been verified."""
-    import orjson
-
-    value = orjson.loads(line)
+    value = _loads(line)
     return Event(
         writer=value["w"],
         seq=value["n"],
@@ -92,15 +85,30 @@ def plain_json(body: Body) -> bytes:
     >>> plain_json(WriterClosed(reason="exit")), plain_json(WriterClosed(reason="bad \\udcff byte"))
     (b'{"reason":"exit"}', b'{"reason":"bad \\\\\\\\udcff byte"}')
     """
-    import orjson
-
     try:
-        return orjson.dumps(body)
+        return _dumps(body)
     except TypeError:
-        return orjson.dumps(_storable(body, orjson.dumps))
+        return _dumps(_storable(body))
 
 
-def _storable(value: Any, dumps: Callable[[Any], bytes], depth: int = 0) -> Any:
+def _dumps(value: object) -> bytes:
+    return _load()[0](value)
+
+
+def _loads(line: bytes) -> Any:
+    return _load()[1](line)
+
+
+def _load() -> tuple[Callable[[object], bytes], Callable[[bytes], Any]]:
+    # From the first call on the names stand for orjson's own functions: an import statement in each is felt.
+    global _dumps, _loads
+    from orjson import dumps as _dumps
+    from orjson import loads as _loads
+
+    return _dumps, _loads
+
+
+def _storable(value: Any, depth: int = 0) -> Any:
     # Only reached when a value somewhere inside was refused: descend to the smallest part that is.
     if depth > _DEEPEST:
         value = repr(value)
@@ -109,14 +117,14 @@ def _storable(value: Any, dumps: Callable[[Any], bytes], depth: int = 0) -> Any:
     if isinstance(value, int):
         return value if -_INT64 <= value < 2 * _INT64 else str(value)
     if isinstance(value, Mapping):
-        return {_storable(str(key), dumps): _storable(item, dumps, depth + 1) for key, item in value.items()}
+        return {_storable(str(key)): _storable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_storable(item, dumps, depth + 1) for item in value]
+        return [_storable(item, depth + 1) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value)]
-        return {name: _storable(getattr(value, name), dumps, depth + 1) for name in names}
+        return {name: _storable(getattr(value, name), depth + 1) for name in names}
     try:
-        dumps(value)
+        _dumps(value)
     except TypeError:
-        return _storable(repr(value), dumps)
+        return _storable(repr(value))
     return value

@@ -66,7 +66,7 @@ class Segment:
             return None
         failpoints.reach("journal.unborn")
         segment = cls(descriptor, path)
-        segment.write([_opened()])
+        segment.write([opened()])
         failpoints.reach("journal.born")
         try:
             unborn.rename(path)
@@ -77,29 +77,27 @@ class Segment:
 
     def write(self, bodies: Sequence[Body]) -> int:
         """Append events with one write(); returns the offset to `sync`, 0 if none of them is durable. Raises JournalError."""
-        texts = [plain_json(body) for body in bodies]
-        durable = [body for body in bodies if body.durable]
         if self._uncertain:
             self._find_end()
-        for body in durable:
-            if type(body) is RunStarted:
-                self._open_runs.add((body.run_id, body.attempt))
-        # From here to the last line an exception of any kind (a full disk, Ctrl-C) leaves open what is in the file.
+        if len(bodies) == 1:
+            (body,) = bodies
+            data, durable = encode(self._head, self.seq, body, plain_json(body)), body.durable
+        else:
+            pairs = enumerate(bodies, self.seq)
+            data = b"".join([encode(self._head, seq, body, plain_json(body)) for seq, body in pairs])
+            durable = any(body.durable for body in bodies)
+        if durable:
+            self._open_runs |= {(body.run_id, body.attempt) for body in bodies if type(body) is RunStarted}
+        # From here to the end an exception of any kind (a full disk, Ctrl-C) leaves open what is in the file.
         self._uncertain = True
-        head, seq = self._head, self.seq
-        lines = []
-        for body, text in zip(bodies, texts, strict=True):
-            lines.append(encode(head, seq, body, text))
-            seq += 1
-        data = b"".join(lines)
         self._write_all(data)
-        self.seq = seq
+        self.seq += len(bodies)
         self.end += len(data)
         self._uncertain = False
-        for body in durable:
-            if type(body) is RunEnded:
-                self._open_runs.discard((body.run_id, body.attempt))
-        return self.end if durable else 0
+        if not durable:
+            return 0
+        self._open_runs -= {(body.run_id, body.attempt) for body in bodies if type(body) is RunEnded}
+        return self.end
 
     def _write_all(self, data: bytes) -> None:
         failpoints.reach("journal.append")
@@ -157,6 +155,11 @@ class Segment:
             failpoints.reach("journal.synced")
             self._synced = max(self._synced, end)
 
+    @property
+    def has_open_runs(self) -> bool:
+        """Whether a run that started in it has not ended in it."""
+        return bool(self._open_runs)
+
     def close(self, reason: str = "exit") -> None:
         """Write the last event and free the lock. With a run still open the segment stays unclosed: it is recovered."""
         with self._sync_lock:
@@ -210,7 +213,8 @@ def boot_id() -> str | None:
         return None
 
 
-def _opened() -> WriterOpened:
+def opened() -> WriterOpened:
+    """The first event of a writer of this process."""
     return WriterOpened(
         format=FORMAT,
         pid=os.getpid(),

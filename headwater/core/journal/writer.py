@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 import weakref
 
@@ -11,6 +12,10 @@ from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.segment import Segment
+from headwater.errors import JournalError
+
+MOST_BYTES = 64 << 20
+"""A segment that has grown to this is closed as soon as no run is open in it, so that it can be archived."""
 
 
 class Writer:
@@ -54,7 +59,7 @@ class Writer:
 
     @property
     def id(self) -> str:
-        """The id of its segment: another one in a forked child, and after `close`."""
+        """The id of its segment: another one in a forked child, after `close`, and when a segment is full."""
         return self._id
 
     def append(self, *bodies: Body) -> None:
@@ -72,11 +77,11 @@ class Writer:
                 end = segment.write(bodies)
             if end:
                 segment.sync(end)
-            bodies = self._left_over()
+            if segment.end >= MOST_BYTES:
+                self._roll(segment)
+            bodies = self._left_over() if self._pending else ()
 
     def _left_over(self) -> tuple[Body, ...]:
-        if not self._pending:
-            return ()
         with self._lock:
             pending, self._pending = self._pending, []
         return tuple(pending)
@@ -87,15 +92,30 @@ class Writer:
         self._closing.atexit = False  # at the exit other threads may still append: `close` holds them off
         return segment
 
+    def _roll(self, full: Segment) -> None:
+        # A segment in which a run is open stays: a run lives as long as the one segment that its start is in is held.
+        with self._lock:
+            if self._segment is not full or full.has_open_runs:
+                return
+            # Another thread may not have come to the sync of what it wrote: afterwards it could not any more.
+            with contextlib.suppress(JournalError):
+                full.sync(full.end)
+            self._leave()
+            full.close("full")
+
+    def _leave(self) -> None:
+        self._segment = None
+        self._detach()
+        self._id = ids.new_id()
+
     def close(self) -> None:
         """Close the segment, if there is one; a later `append` begins a new one."""
         self.append(*self._left_over())
         with self._lock:
-            segment, self._segment = self._segment, None
+            segment = self._segment
             if segment is None:
                 return
-            self._detach()
-            self._id = ids.new_id()
+            self._leave()
         segment.close()
 
     def forget(self) -> None:

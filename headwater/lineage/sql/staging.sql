@@ -4,7 +4,8 @@
 -- The lines of the file, each event once. `b` stays JSON: each kind takes it apart in its own way.
 CREATE OR REPLACE TEMP TABLE staged AS
 SELECT DISTINCT ON (id)
-    coalesce(TRY_CAST(id AS UUID), CAST(md5(id) AS UUID)) AS id, w AS writer, n AS seq, t AS time, k AS kind, b AS body
+    coalesce(TRY_CAST(id AS UUID), CAST(md5(id) AS UUID)) AS id, w AS writer, n AS seq, t AS time,
+    CASE WHEN id IS NOT NULL THEN k END AS kind, b AS body
 FROM read_json(
     $path, format = 'newline_delimited', compression = 'uncompressed', maximum_object_size = $longest,
     ignore_errors = true,
@@ -13,6 +14,10 @@ FROM read_json(
 
 -- name: kinds
 SELECT DISTINCT kind FROM staged;
+
+-- name: range
+SET VARIABLE first = (SELECT min(id) FROM staged);
+SET VARIABLE last = (SELECT max(id) FROM staged);
 
 -- name: trim
 -- Leaves out what lies past these positions: a projection that is to be compared with another reads as far, no further.
@@ -43,6 +48,10 @@ HAVING list_contains($writers::VARCHAR[], writer);
 DELETE FROM state.positions WHERE writer IN (SELECT writer FROM reached);
 INSERT INTO state.positions BY NAME SELECT * FROM reached;
 
+-- name: absorbed
+-- An archive stands for the writers that it absorbed.
+DELETE FROM state.positions WHERE writer IN (SELECT unnest($absorbed::VARCHAR[]));
+
 -- name: latest
 -- In place is the published version that no other one replaces; should a clock have run backwards, the chain of
 -- `replaces` still says so. Where the chain does not decide, the newest by (time, id) does: never the order of arrival.
@@ -50,8 +59,11 @@ DELETE FROM state.latest USING touched AS t
 WHERE latest.namespace = t.namespace AND latest.dataset = t.dataset
   AND latest.partition IS NOT DISTINCT FROM t.partition;
 INSERT INTO state.latest BY NAME
-WITH tried AS (
-    SELECT o.* FROM facts.outcomes AS o
+WITH tried AS MATERIALIZED (
+    SELECT o.namespace, o.dataset, o.partition, o.asset, o.id, o.time, o.state, o.error.message AS error, o.version,
+           o.replaces, o.started_at, o.run_id, o.rows, o.bytes, o.time_max, o.partition_start, o.partition_end,
+           o.code_version, coalesce(len(o.unknown_inputs), 0) > 0 AS unknown_inputs
+    FROM facts.outcomes AS o
     SEMI JOIN touched AS t
         ON o.namespace = t.namespace AND o.dataset = t.dataset AND o.partition IS NOT DISTINCT FROM t.partition
 ),
@@ -59,29 +71,19 @@ replaced AS (
     SELECT DISTINCT namespace, dataset, partition, replaces FROM tried
     WHERE state = 'published' AND replaces IS NOT NULL AND replaces <> version
 ),
-made AS (
-    SELECT p.namespace, p.dataset, p.partition, p.id, p.version, p.time AS made_at, p.started_at, p.run_id, p.rows,
-           p.bytes, p.time_max, p.partition_start, p.partition_end, p.code_version,
-           coalesce(len(p.unknown_inputs), 0) > 0 AS unknown_inputs
+newest AS (
+    SELECT
+        p.namespace, p.dataset, p.partition, max(p.started_at) AS last_run,
+        arg_max({asset: p.asset, attempt_id: p.id, attempt_at: p.time, attempt_state: p.state, attempt_error: p.error},
+                {time: coalesce(p.time, 0), id: p.id}) AS attempt,
+        arg_max({id: p.id, version: p.version, made_at: p.time, started_at: p.started_at, run_id: p.run_id, rows: p.rows,
+                 bytes: p.bytes, time_max: p.time_max, partition_start: p.partition_start,
+                 partition_end: p.partition_end, code_version: p.code_version, unknown_inputs: p.unknown_inputs},
+                {kept: r.replaces IS NULL, time: coalesce(p.time, 0), id: p.id}) FILTER (p.state = 'published') AS made
     FROM tried AS p
     LEFT JOIN replaced AS r
         ON p.namespace = r.namespace AND p.dataset = r.dataset AND p.partition IS NOT DISTINCT FROM r.partition
        AND p.version = r.replaces
-    WHERE p.state = 'published'
-    QUALIFY row_number() OVER (
-        PARTITION BY p.namespace, p.dataset, p.partition
-        ORDER BY r.replaces IS NOT NULL, p.time DESC, p.id DESC
-    ) = 1
-),
-newest AS (
-    SELECT namespace, dataset, partition, asset, id AS attempt_id, time AS attempt_at, state AS attempt_state,
-           error.message AS attempt_error,
-           max(started_at) OVER (PARTITION BY namespace, dataset, partition) AS last_run
-    FROM tried
-    QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1
+    GROUP BY p.namespace, p.dataset, p.partition
 )
-SELECT newest.*, made.* EXCLUDE (namespace, dataset, partition)
-FROM newest
-LEFT JOIN made
-    ON newest.namespace = made.namespace AND newest.dataset = made.dataset
-   AND newest.partition IS NOT DISTINCT FROM made.partition;
+SELECT namespace, dataset, partition, last_run, unnest(attempt), unnest(made) FROM newest;

@@ -1,0 +1,93 @@
+"""The projection of a team's journal of so many events: made anew, and brought up to date after a thousand new ones."""
+
+import contextlib
+import os
+import statistics
+import time
+from pathlib import Path
+
+from common import Stopwatch, main, peak_mb, say
+
+NEW = 1_000
+TIMES = 9
+
+
+def rebuild(events):
+    """From the segments alone, as they lie there when no look has compacted any of them."""
+    home, _ = _home(events)
+    from headwater.lineage.projection import Projection
+
+    before = peak_mb()
+    with Stopwatch() as spent:
+        Projection(home).rebuild()
+    size = home.database.stat().st_size / 1e6
+    say(_line(events, home), wall_ms=spent.wall_ms, cpu_ms=spent.cpu_ms, before_mb=before, file_mb=size)
+
+
+def refresh(events):
+    """In a process that has DuckDB, on a projection whose closed segments are compacted; the median of some times."""
+    import team
+
+    from headwater.core.journal.archive import compact
+    from headwater.lineage import projection, store
+
+    home, runs = _home(events)
+    while compact(home) is not None:
+        pass
+    found = projection.Projection(home)
+    found.rebuild()
+    found.refresh(wait=60)
+    parts = {"connect": 0.0, "ingest": 0.0}
+    _timed(parts, "connect", store, "connect")
+    _timed(parts, "ingest", projection, "ingest")
+    walls, cpus, taken = [], [], []
+    for _ in range(TIMES):
+        runs += team.write(home, NEW, skip=runs)
+        parts.update(dict.fromkeys(parts, 0.0))
+        with Stopwatch() as spent:
+            found.refresh(wait=60)
+        walls.append(spent.wall_ms)
+        cpus.append(spent.cpu_ms)
+        taken.append({**parts, "close": spent.wall_ms - sum(parts.values())})
+    median = {f"{name}_wall_ms": statistics.median(one[name] for one in taken) for name in taken[0]}
+    say(_line(events, home), wall_ms=statistics.median(walls), cpu_ms=min(cpus), **median)
+
+
+def _home(events):
+    # By a process of its own: who has made the ids of a year makes none of today for a while.
+    import team
+
+    from headwater.core.journal.home import Home
+
+    home = Home.open(".headwater", create=True)
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            team.write(home, events)
+            os._exit(0)
+        os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        raise SystemExit("the journal could not be made")
+    return home, -(-events // team.EVENTS)
+
+
+def _timed(parts, name, module, function):
+    work = getattr(module, function)
+
+    def timed(*arguments, **named):
+        began = time.perf_counter()
+        try:
+            return work(*arguments, **named)
+        finally:
+            parts[name] += (time.perf_counter() - began) * 1_000
+
+    setattr(module, function, timed)
+
+
+def _line(events, home):
+    size = sum(path.stat().st_size for path in Path(home.journal).rglob("*") if path.is_file())
+    return f"{events:,} events, {size / 1e6:,.0f} MB of journal, {home.database.stat().st_size / 1e6:,.0f} MB of DuckDB"
+
+
+if __name__ == "__main__":
+    main(rebuild, refresh)
