@@ -17,19 +17,21 @@ from headwater.errors import HeadwaterError
 from headwater.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from headwater.assets.events import AssetRef
     from headwater.assets.protocols import ColumnLineage, Form, Materializer
     from headwater.assets.runtime import Definitions
+    from headwater.core.journal.carrier import Carrier, EventWriter, LockTable
     from headwater.core.journal.events import Body, Event
     from headwater.core.journal.home import Home
-    from headwater.core.journal.locks import Locks
-    from headwater.core.journal.writer import Writer
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.openlineage.courier import Courier
     from headwater.lineage.openlineage.destination import Destination
     from headwater.lineage.openlineage.exporter import Exporter
     from headwater.lineage.projection import Projection
     from headwater.lineage.reader import Reader
+    from headwater.lineage.retention import Pruned
 
 _log = logging.getLogger("headwater")
 
@@ -40,8 +42,12 @@ class Project:
     Everything is made when it is first asked for: a flow without assets imports no DuckDB until its end.
     """
 
-    def __init__(self, settings: Settings, *, create: bool = True, delivers: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, *, create: bool = True, delivers: bool = True, carrier: Carrier | None = None
+    ) -> None:
         self.settings = settings
+        if carrier is not None:
+            self.carrier = carrier
         self._create = create
         self._delivers = delivers
         self._courier: Courier | None = None
@@ -71,20 +77,24 @@ class Project:
         return Home.open(self.settings.home_path, create=self._create)
 
     @cached_property
-    def journal(self) -> Writer:
-        """This process's writer."""
-        from headwater.core.journal.writer import Writer
+    def carrier(self) -> Carrier:
+        """What carries the journal."""
+        from headwater.core.journal.files import carrier_of
 
-        writer = Writer(self.home)
+        return carrier_of(self.home)
+
+    @cached_property
+    def journal(self) -> EventWriter:
+        """This process's writer."""
+        self.home.check_writable()
+        writer = self.carrier.writer()
         self._start_courier()
         return writer
 
-    @cached_property
-    def locks(self) -> Locks:
-        """The home's locks."""
-        from headwater.core.journal.locks import Locks
-
-        return Locks(self.home.locks)
+    @property
+    def locks(self) -> LockTable:
+        """The locks of all who share the journal."""
+        return self.carrier.locks
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -105,13 +115,13 @@ class Project:
         """The DuckDB projection of the journal."""
         from headwater.lineage.projection import Projection
 
-        return Projection(self.home, settlers=(self._settle,))
+        return Projection(self.home, settlers=(self._settle,), carrier=self.carrier)
 
     def _settle(self, events: Sequence[Event]) -> Iterator[Body]:
         # Imported when a process has died: a script that leaves nothing behind need not pay for it.
         from headwater.assets.settle import settler
 
-        return settler(self.home, self.root, self.materializer)(events)
+        return settler(self.carrier, self.root, self.materializer)(events)
 
     @cached_property
     def reader(self) -> Reader:
@@ -126,6 +136,12 @@ class Project:
         from headwater.lineage.catalog import ProjectionCatalog
 
         return ProjectionCatalog(self.projection, self.definitions.all)
+
+    def prune(self, older_than: str | timedelta | float, *, logs_only: bool = False, dry_run: bool = False) -> Pruned:
+        """Let log records and the detail of task runs expire that are older; see `lineage.retention.prune`."""
+        from headwater.lineage.retention import prune
+
+        return prune(self.projection, older_than=older_than, logs_only=logs_only, dry_run=dry_run)
 
     def record_definitions(self) -> None:
         """Journal what is defined in this process and differs from what the projection knows."""
@@ -168,12 +184,11 @@ class Project:
         return found + [self._exporter(one) for one in destinations(self.root)]
 
     def _exporter(self, destination: Destination) -> Exporter:
-        from headwater.core.journal.reader import Reader as JournalReader
         from headwater.lineage.openlineage.exporter import Exporter
         from headwater.lineage.openlineage.naming import job_namespace
 
         namespace = job_namespace(self.settings.openlineage_namespace)
-        return Exporter(self.home, JournalReader(self.home), destination, self.locks, namespace=namespace)
+        return Exporter(self.home, self.carrier, destination, namespace=namespace)
 
     def _start_courier(self) -> None:
         # With something to tell, that is: a process that only looks never gets here.

@@ -19,22 +19,22 @@ from headwater.assets.events import (
 )
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Materializer, Target
+from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.events import Body, Event
-from headwater.core.journal.home import Home
-from headwater.core.journal.reader import Reader, decode
+from headwater.core.journal.lines import decode
 from headwater.errors import HeadwaterError
 from headwater.types import ErrorInfo
 
 
 def settler(
-    home: Home, root: Path, materializer: Callable[[AssetRef], Materializer]
+    carrier: Carrier, root: Path, materializer: Callable[[AssetRef], Materializer]
 ) -> Callable[[Sequence[Event]], Iterator[Body]]:
     """What the journal's recovery calls with a dead writer's events; answers with the outcomes that are missing."""
 
     def settle(events: Sequence[Event]) -> Iterator[Body]:
         begun, staged = _open(events)
         for key, (started, at) in begun.items():
-            yield _outcome(home, root, materializer, started, at, staged.get(key))
+            yield _outcome(carrier, root, materializer, started, at, staged.get(key))
 
     return settle
 
@@ -58,7 +58,7 @@ def _open(
 
 
 def _outcome(
-    home: Home,
+    carrier: Carrier,
     root: Path,
     materializer: Callable[[AssetRef], Materializer],
     started: MaterializationStarted,
@@ -72,7 +72,7 @@ def _outcome(
         found = materializer(started.asset)
         published = staged is not None and (
             found.version(target, _partition(started)) == staged.evidence.version
-            or _was_replaced(home, staged.evidence.version)
+            or _was_replaced(carrier, staged.evidence.version)
         )
         failpoints.reach("settle.asked")
         # What was published may have left its staged file too, if its process died right after.
@@ -86,10 +86,10 @@ def _outcome(
     return _ended(started, begun, "discarded", staged, died)
 
 
-def _was_replaced(home: Home, version: str) -> bool:
+def _was_replaced(carrier: Carrier, version: str) -> bool:
     """Whether anybody has found a version in place when they put theirs there. Reads the whole journal, as seldom as that is."""
     sign = version.encode()
-    lines = (line for batch in Reader(home).read() for line in batch.lines if sign in line)
+    lines = (line for batch in carrier.read() for line in batch.lines if sign in line)
     return any((event.body.get("evidence") or {}).get("replaces") == version for event in map(decode, lines))
 
 

@@ -108,6 +108,16 @@ COMMANDS: dict[str, Command] = {
         help="Build the projection anew from the journal.",
         examples=("rebuild",),
     ),
+    "prune": Command(
+        group="Health",
+        place="retention:prune",
+        help="Let old logs and old detail of task runs expire.",
+        examples=(
+            "prune --older-than 90d --dry-run",
+            "prune --older-than 90d",
+            "prune --older-than 2w --logs",
+        ),
+    ),
     "openlineage": Command(
         group="Catalogs",
         place="",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from headwater import clock, settings
+from headwater.cli.output import size_of
 from headwater.errors import HeadwaterError, HomeError
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _home(project: Project) -> Iterator[Finding]:
     home = _opened(project)
     size = sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
     yield Finding(
-        name="home", state="ok", text=f"{home.path}, {home.marker.read_text().strip()}, {_bytes(size)}, writable"
+        name="home", state="ok", text=f"{home.path}, {home.marker.read_text().strip()}, {size_of(size)}, writable"
     )
 
 
@@ -112,21 +113,19 @@ def _disk(project: Project) -> Iterator[Finding]:
     free = shutil.disk_usage(_nearest(project.settings.home_path)).free
     state: State = "ok" if free > _LITTLE else "warn" if free > _TOO_LITTLE else "fail"
     hint = None if state == "ok" else "free some space: a run that can't be recorded fails"
-    yield Finding(name="disk", state=state, text=f"{_bytes(free)} free", hint=hint)
+    yield Finding(name="disk", state=state, text=f"{size_of(free)} free", hint=hint)
 
 
 def _journal(project: Project) -> Iterator[Finding]:
-    from headwater.core.journal.reader import Reader
-    from headwater.core.journal.verify import verify_journal
+    from headwater.core.journal.files import carrier_of
 
     if not project.settings.home_path.exists():
         return
-    home = _opened(project)
-    reader = Reader(home)
-    writers = reader.writers()
-    alive = sum(map(reader.is_alive, writers))
+    carrier = carrier_of(_opened(project))
+    writers = carrier.writers()
+    alive = sum(state.alive for state in writers.values())
     yield Finding(name="journal", state="ok", text=f"{len(writers):,} segments, {alive} being written")
-    damage = verify_journal(home)
+    damage = carrier.verify()
     for one in damage[:_SHOWN]:
         hint = "what can be read is used; keep a copy of the segment, and look at the disk and its backups"
         yield Finding(name="journal", state="fail", text=str(one), hint=hint)
@@ -152,7 +151,7 @@ def _projection(project: Project) -> Iterator[Finding]:
         yield Finding(name="projection", state="warn", text=found.held, hint=hint)
     else:
         how = f"{found.behind:,} events behind: the next look reads them" if found.behind else "up to date"
-        yield Finding(name="projection", state="ok", text=f"{_bytes(home.database.stat().st_size)}, {how}")
+        yield Finding(name="projection", state="ok", text=f"{size_of(home.database.stat().st_size)}, {how}")
 
 
 def _clock(project: Project) -> Iterator[Finding]:
@@ -288,12 +287,3 @@ def _unusable(path: Path, *, writes: bool) -> str | None:
 
 def _nearest(path: Path) -> Path:
     return next((one for one in (path, *path.parents) if one.exists()), Path("/"))
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1_000:
-            return f"{size:.3g} {unit}"
-        size /= 1_000
-    return f"{size:,.3g} TB"

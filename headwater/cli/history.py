@@ -56,8 +56,15 @@ def logs(run_id: RunId, /, *, common: Common = COMMON) -> int:
         The run's id as `headwater runs` prints it, or the beginning of it.
     """
     value = open_project(None).reader.logs(run_id)
-    emit(value, common.json, lambda: "\n".join(_log_line(row) for row in value["logs"]) or "it logged nothing")
+    emit(value, common.json, lambda: _logs_text(value))
     return 0
+
+
+def _logs_text(value: Mapping[str, Any]) -> str:
+    lines = [_log_line(row) for row in value["logs"]]
+    if "pruned" in value:
+        lines.insert(0, f"what it logged before {instant(value['pruned'])} has expired (headwater prune)")
+    return "\n".join(lines) or "it logged nothing"
 
 
 def _runs_text(value: Mapping[str, Any]) -> str:

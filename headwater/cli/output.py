@@ -56,11 +56,21 @@ def emit(value: Mapping[str, Any], as_json: bool, text: Callable[[], str]) -> No
     """Print the JSON document, or else the text for people."""
     if as_json:
         stream = _document or sys.stdout
-        document = json.dumps(value, indent=2, ensure_ascii=False)
+        document = _encoded(value)
         # What this output can't encode (a lone surrogate, or anything beyond a poor locale) is written as JSON escapes.
         _write(document if fitting(document, stream) == document else json.dumps(value, indent=2), stream)
     else:
         show(text())
+
+
+def _encoded(value: Mapping[str, Any]) -> str:
+    import orjson
+
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:
+        # A lone surrogate, a key that is no text, a number of more than 64 bits: seldom, and a long document takes long.
+        return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def show(text: str) -> None:
@@ -113,6 +123,20 @@ def duration(seconds: float | None) -> str:
         if len(found) == 2:
             break
     return " ".join(f"{count}{unit}" for count, unit in found if count)
+
+
+def size_of(count: int) -> str:
+    """So many bytes, in the unit that fits.
+
+    >>> size_of(0), size_of(2_048), size_of(12_345_678)
+    ('0 B', '2.05 kB', '12.3 MB')
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1_000:
+            return f"{size:.3g} {unit}"
+        size /= 1_000
+    return f"{size:,.3g} TB"
 
 
 def ago(text: str | None, as_of: str) -> str | None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 TABLES = (
     "facts.run_started", "facts.run_ended", "facts.task_started", "facts.task_state", "facts.task_ended", "facts.logs",
+    "facts.pruned",
     "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
     "facts.observations", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended", "state.latest",
 )  # fmt: skip
@@ -23,8 +24,9 @@ _SHOWN = 5
 class Problem:
     """Something that `verify` found.
 
-    `kind` is journal (damage of the journal), damage (of the file), missing or extra (rows, held against the journal), or
-    held (another program has the file open, so that it could not be compared).
+    `kind` is journal (damage of the journal), outbox (of a destination's position or dead letters), damage (of the file),
+    missing or extra (rows, held against the journal), or held (the file could not be compared: another program has it
+    open, or the home is not writable).
     """
 
     kind: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headwater.core.journal.files import carrier_of
 from headwater.core.journal.locks import Locks
-from headwater.core.journal.reader import Position, Reader
+from headwater.core.journal.reader import Position
 from headwater.errors import LockTimeout, ProjectionError
 from headwater.lineage import store
 from headwater.lineage.projection import LOCK
@@ -50,4 +51,4 @@ def _condition(home: Home) -> Condition:
         return Condition(held=str(found)) if isinstance(found, store.Held) else Condition(damage=str(found))
     known = {writer: Position(seq=seq, offset=offset) for writer, seq, offset, _ in rows}
     closed = [writer for writer, _, _, closed in rows if closed]
-    return Condition(behind=sum(len(batch.lines) for batch in Reader(home).read(known, skip=closed)))
+    return Condition(behind=sum(len(batch.lines) for batch in carrier_of(home).read(known, skip=closed)))

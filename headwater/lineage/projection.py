@@ -11,25 +11,31 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater import failpoints
+from headwater.core.journal.files import carrier_of
+from headwater.core.journal.index import remove_leftovers
 from headwater.core.journal.locks import Locks
-from headwater.core.journal.reader import Position, Reader
-from headwater.core.journal.recovery import Settler, recover
-from headwater.errors import LockTimeout, ProjectionError
+from headwater.core.journal.reader import Batch, Damage, Position
+from headwater.core.journal.recovery import Settler
+from headwater.errors import JournalError, LockTimeout, ProjectionError
 from headwater.ids import new_id
 from headwater.lineage import store
 from headwater.lineage.compare import Problem, compare
 from headwater.lineage.ingest import ingest
+from headwater.lineage.missing import Loss, last_positions, losses, positions, pruned_since, remember
+from headwater.lineage.readonly import private_home
 from headwater.lineage.session import Session
+from headwater.lineage.upkeep import all_archived, archive_when_due, mend_archives, with_members
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from headwater.core.journal.carrier import Carrier
     from headwater.core.journal.home import Home
 
 _log = logging.getLogger(__name__)
@@ -43,11 +49,13 @@ class Projection:
     `settlers` finish what dead processes left (`core.journal.recovery`): it happens before anybody looks.
     """
 
-    def __init__(self, home: Home, *, settlers: Sequence[Settler] = ()) -> None:
+    def __init__(self, home: Home, *, settlers: Sequence[Settler] = (), carrier: Carrier | None = None) -> None:
         self.home = home
         self._settlers = tuple(settlers)
-        self._reader = Reader(home)
-        self._locks = Locks(home.locks)
+        self._carrier = carrier or carrier_of(home)
+        # What belongs to the projection lies in the home itself, unless that is only to be looked at.
+        self._own = home if home.is_writable() else private_home(self)
+        self._locks = Locks(self._own.locks)
         self._local = threading.local()
 
     @contextmanager
@@ -60,17 +68,30 @@ class Projection:
         if inside is not None:
             yield inside
             return
+        with self._settled(timeout) as (connection, path), self._look(connection, path) as session:
+            yield session
+
+    @contextmanager
+    def changing(self) -> Iterator[DuckDBPyConnection]:
+        """The projection itself, up to date and for writing, while nobody else looks; not inside of a session."""
+        self._refuse_inside()
+        with self._settled(None) as (connection, _):
+            yield connection
+
+    @contextmanager
+    def _settled(self, timeout: float | None) -> Iterator[tuple[DuckDBPyConnection, Path]]:
         tried: set[str] = set()
         while True:
             with self._locks.hold(LOCK, timeout=timeout), self._connected() as (connection, path):
-                closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
+                closed = dict(connection.execute(_SIZES).fetchall())
                 dead = self._dead(closed) - tried
                 if not dead:
-                    with self._look(connection, path) as session:
-                        yield session
+                    yield connection, path
+                    if path == self.home.database:
+                        archive_when_due(self.home, {writer: size for writer, size in closed.items() if size})
                     return
             # Not under the lock: a settler may publish data, and may itself want to look something up.
-            self._recover(closed)
+            self._recover(closed.keys())
             tried |= dead
 
     def refresh(self, *, wait: float = 0) -> bool:
@@ -82,14 +103,25 @@ class Projection:
             return False
 
     def rebuild(self) -> None:
-        """Make the file anew, from the journal alone, and put it in the old one's place. Raises ProjectionError."""
+        """Make the file anew, from the journal alone, and put it in the old one's place.
+
+        The old one is kept beside it when the journal has lost something of what it was made from. Raises HomeError when
+        the home is not writable, ProjectionError.
+        """
+        self.home.check_writable()
         with self._alone():
             built = self._private()
+            damage: list[Damage] = []
+            lost = losses(self._carrier.writers(), last_positions(self._own.database), self._archived())
             try:
-                self._open(built).close()
-                store.put_in_place(built, self.home.database)
+                connection = self._open(built, damage=damage)
+                remember(connection, lost)
+                connection.close()
+                if lost or damage:
+                    self._aside("the journal does not hold any more all that it was made from", lost)
+                store.put_in_place(built, self._own.database)
             except store.Damaged as error:
-                raise _unbuildable(self.home.database, error) from error
+                raise _unbuildable(self._own.database, error) from error
             finally:
                 store.remove(built)
 
@@ -98,31 +130,51 @@ class Projection:
 
         The file is judged as it stands, up to the positions that it says it has read.
         """
-        from headwater.core.journal.verify import verify_journal
+        import duckdb
 
-        problems = [Problem(kind="journal", where="journal", text=str(damage)) for damage in verify_journal(self.home)]
+        from headwater.lineage.openlineage.verify import verify_outbox
+
+        problems = [Problem(kind="journal", where="journal", text=str(damage)) for damage in self._carrier.verify()]
+        problems += [Problem(kind="outbox", where=name, text=text) for name, text in verify_outbox(self.home)]
         if not self.home.database.exists():
             return problems
+        if self._own is not self.home:
+            return [*problems, Problem(kind="held", where=self.home.database.name, text="not compared: not writable")]
         with self._alone():
             try:
-                connection = store.connect(self.home.database, temp=self.home.tmp)
+                connection = store.connect(self._own.database, temp=self._own.tmp)
             except store.Held as error:
-                return [*problems, Problem(kind="held", where=self.home.database.name, text=f"not compared: {error}")]
+                return [*problems, Problem(kind="held", where=self._own.database.name, text=f"not compared: {error}")]
             except store.Damaged as error:
-                return [*problems, Problem(kind="damage", where=self.home.database.name, text=str(error))]
+                return [*problems, Problem(kind="damage", where=self._own.database.name, text=str(error))]
             fresh = self._private()
             try:
-                until = _positions(connection)
-                self._open(fresh, until=until).close()
+                until = positions(connection)
+                if pruned_since(self.home, until):
+                    # The next look makes it anew: there is nothing to compare.
+                    return problems
+                lost = losses(self._carrier.writers(), until, self._archived())
+                problems += [Problem(kind="journal", where="journal", text=str(loss)) for loss in lost]
+                self._open(fresh, until=with_members(self.home, until)).close()
                 return problems + compare(connection, fresh)
-            except store.Damaged as error:
-                return [*problems, Problem(kind="damage", where=self.home.database.name, text=str(error))]
+            except (store.Damaged, duckdb.Error) as error:
+                found = error if isinstance(error, store.Damaged) else store.finding(error, self._own.database)
+                if not isinstance(found, store.Damaged):
+                    raise found from error
+                return [*problems, Problem(kind="damage", where=self._own.database.name, text=str(found))]
+            except JournalError as error:
+                return [*problems, Problem(kind="journal", where="journal", text=f"not compared: {error.message}")]
             finally:
                 connection.close()
                 store.remove(fresh)
 
     def _recover(self, closed: Collection[str]) -> None:
-        for recovered in recover(self.home, self._settlers, skip=closed):
+        if self._own is not self.home:
+            _log.warning(
+                "a process of this home has died, and the home is not writable: its runs are shown as it left them"
+            )
+            return
+        for recovered in self._carrier.recover(self._settlers, skip=closed):
             for damage in recovered.damage:
                 _log.warning("the journal is damaged: %s", damage)
             if recovered.error is not None:
@@ -130,10 +182,15 @@ class Projection:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        if self._inside() is not None:
-            raise ProjectionError("the projection can't be rebuilt or verified inside a session", hint="end it first")
+        self._refuse_inside()
         with self._locks.hold(LOCK):
             yield
+
+    def _refuse_inside(self) -> None:
+        if self._inside() is not None:
+            raise ProjectionError(
+                "the projection can't be rebuilt, verified or pruned inside a session", hint="end it first"
+            )
 
     def _inside(self) -> Session | None:
         session: Session | None = getattr(self._local, "session", None)
@@ -153,7 +210,7 @@ class Projection:
             self._local.session = None
             if session.damaged:
                 connection.close()
-                self._aside("a block of it can't be read")
+                self._begin_anew("a block of it can't be read")
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[DuckDBPyConnection, Path]]:
@@ -163,34 +220,41 @@ class Projection:
         finally:
             failpoints.reach("projection.close")
             connection.close()
-            if path != self.home.database:
+            if path != self._own.database:
                 store.remove(path)
 
     def _caught_up(self) -> tuple[DuckDBPyConnection, Path]:
         self._sweep()
-        path = self.home.database
+        path = self._own.database
         try:
             return self._open(path), path
         except store.Held as error:
             _log.info("%s is in use by another program, so this look builds one of its own: %s", path.name, error)
             path = self._private()
+        except store.Outdated as outdated:
+            self._follow(str(outdated))
         except store.Damaged as damaged:
-            self._aside(str(damaged))
+            self._begin_anew(str(damaged))
         try:
             return self._open(path), path
         except (store.Held, store.Damaged) as error:
             store.remove(path)
             raise _unbuildable(path, error) from error
 
-    def _open(self, path: Path, *, until: Mapping[str, Position] | None = None) -> DuckDBPyConnection:
+    def _open(
+        self, path: Path, *, until: Mapping[str, Position] | None = None, damage: list[Damage] | None = None
+    ) -> DuckDBPyConnection:
         import duckdb
 
-        connection = store.connect(path, temp=self.home.tmp)
+        connection = store.connect(path, temp=self._own.tmp)
         try:
-            known = _positions(connection)
+            known = positions(connection)
+            if until is None and self._own is self.home:
+                mend_archives(self.home, known)
+            if pruned_since(self.home, known):
+                raise store.Outdated("something that was read has expired since")
             self._check_tails(connection, known)
-            closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-            ingest(connection, self._reader.read(known, skip=closed), self.home.tmp, until=until)
+            self._catch_up(connection, known, until=until, damage=damage)
         except duckdb.Error as error:
             connection.close()
             raise store.finding(error, path) from error
@@ -199,44 +263,87 @@ class Projection:
             raise
         return connection
 
+    def _catch_up(
+        self,
+        connection: DuckDBPyConnection,
+        known: Mapping[str, Position],
+        *,
+        until: Mapping[str, Position] | None = None,
+        damage: list[Damage] | None = None,
+    ) -> None:
+        closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
+        batches = _noting(self._carrier.read(known, skip=closed), [] if damage is None else damage)
+        ingest(connection, batches, self._own.tmp, until=until)
+
     def _check_tails(self, connection: DuckDBPyConnection, known: Mapping[str, Position]) -> None:
         # After a power loss a segment may end before what was read of it, and what is appended then gets sequence
         # numbers that were read already: such a file tells of events that never were.
-        for writer, closed in connection.execute(_CLOSED).fetchall():
-            segment = self.home.journal / f"{writer}.ndjson"
-            if not closed and (not segment.exists() or segment.stat().st_size < known[writer].offset):
-                raise store.Damaged(f"the journal's segment {segment.name} ends before what was read of it")
+        rows = connection.execute(_CLOSED).fetchall()
+        writers = self._carrier.writers(skip={writer for writer, closed in rows if closed})
+        short = [
+            writer
+            for writer, closed in rows
+            if not closed and (writer not in writers or writers[writer].end < known[writer].offset)
+        ]
+        # An archive that is damaged is not closed: it is read again once it has been put back.
+        for writer in sorted(set(short).difference(self._archived() if short else ())):
+            raise store.Damaged(f"the journal of the writer {writer} ends before what was read of it")
 
     def _sweep(self) -> None:
         # All of these are made under the lock that we hold: whoever made them is dead.
-        for pattern in ("ingest-*.ndjson", "projection-*.duckdb*"):
-            for path in self.home.tmp.glob(pattern):
+        for pattern in ("ingest-*.ndjson", "projection-*.duckdb*", "archive-*"):
+            for path in self._own.tmp.glob(pattern):
                 path.unlink(missing_ok=True)
-        shutil.rmtree(self.home.tmp / "duckdb", ignore_errors=True)
+        shutil.rmtree(self._own.tmp / "duckdb", ignore_errors=True)
 
     def _dead(self, closed: Collection[str]) -> set[str]:
-        return {writer for writer in self._reader.writers() if not self._reader.is_alive(writer)} - set(closed)
+        found = self._carrier.writers(skip=set(closed))
+        dead = {writer for writer, state in found.items() if not state.alive}
+        # Who moved them into an archive may have been killed before it had removed them all.
+        return dead - remove_leftovers(self.home, dead) if self._own is self.home else dead
 
-    def _aside(self, why: str) -> None:
-        aside = store.move_aside(self.home.database)
+    def _archived(self) -> Collection[str]:
+        return all_archived(self.home)
+
+    def _begin_anew(self, why: str) -> None:
+        lost = losses(self._carrier.writers(), last_positions(self._own.database), self._archived())
+        self._aside(why, lost)
+        if lost:
+            connection = store.connect(self._own.database, temp=self._own.tmp)
+            remember(connection, lost)
+            connection.close()
+
+    def _follow(self, why: str) -> None:
+        # Pruned, and killed before the file followed: nothing in it is worth keeping but the trace of what was lost.
+        if losses(self._carrier.writers(), last_positions(self._own.database), self._archived()):
+            self._begin_anew(why)
+        else:
+            store.remove(self._own.database)
+
+    def _aside(self, why: str, lost: Iterable[Loss]) -> None:
+        aside = store.move_aside(self._own.database)
         _log.warning(
             "the projection %s can't be used: %s; it is kept as %s and rebuilt from the journal",
-            self.home.database,
+            self._own.database,
             why,
             aside.name if aside else "nothing",
         )
+        for loss in lost:
+            _log.warning("the journal is damaged: %s", loss)
 
     def _private(self) -> Path:
-        return self.home.tmp / f"projection-{new_id()}.duckdb"
+        return self._own.tmp / f"projection-{new_id()}.duckdb"
+
+
+def _noting(batches: Iterable[Batch], damage: list[Damage]) -> Iterator[Batch]:
+    for batch in batches:
+        damage += batch.damage
+        yield batch
 
 
 _inherited: list[Session] = []
 _CLOSED = "SELECT writer, closed FROM state.positions"
-
-
-def _positions(connection: DuckDBPyConnection) -> dict[str, Position]:
-    rows = connection.execute('SELECT writer, seq, "offset" FROM state.positions').fetchall()
-    return {writer: Position(seq=seq, offset=offset) for writer, seq, offset in rows}
+_SIZES = 'SELECT writer, "offset" FROM state.positions WHERE closed'
 
 
 def _unbuildable(path: Path, error: Exception) -> ProjectionError:

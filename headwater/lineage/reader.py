@@ -26,8 +26,9 @@ class Reader:
         self.projection = projection
 
     def runs(self, *, limit: int = 50, flow: str | None = None) -> dict[str, Any]:
-        """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?}]}`.
+        """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?, pruned?}]}`.
 
+        `pruned` is the moment before which detail of the run may have expired; its `tasks` stay as they were.
         Raises UnknownNameError for a flow that never ran.
         """
         with self.projection.session() as session:
@@ -42,18 +43,24 @@ class Reader:
             return _run(session, run_id)
 
     def task_runs(self, run_id: str) -> dict[str, Any]:
-        """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}]}`. Raises UnknownNameError."""
+        """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}], pruned?}`.
+
+        `pruned` is the moment before which task runs may have expired. Raises UnknownNameError.
+        """
         with self.projection.session() as session:
             run_id = _run(session, run_id)["id"]
             rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id})
-            return {"run": run_id, "task_runs": [_timed(row) for row in rows]}
+            return {"run": run_id, "task_runs": [_timed(row) for row in rows], **_pruned(session, run_id, "task_runs")}
 
     def logs(self, run_id: str, *, level: int = 0) -> dict[str, Any]:
-        """The log records of a run, oldest first: `{"run", "logs": [{at, level, logger, message, …}]}`. Raises UnknownNameError."""
+        """The log records of a run, oldest first: `{"run", "logs": [{at, level, logger, message, …}], pruned?}`.
+
+        `pruned` is the moment before which log records have expired. Raises UnknownNameError.
+        """
         with self.projection.session() as session:
             run_id = _run(session, run_id)["id"]
             rows = session.dicts(statements("runs.sql")["logs"], {"run": run_id, "level": level})
-            return {"run": run_id, "logs": [_plain(row) for row in rows]}
+            return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
 
     def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
         """What was tried to make an asset, newest first, whatever came of it. Raises UnknownNameError."""
@@ -146,7 +153,19 @@ def _runs(session: Session, *, limit: int, flow: str | None = None, run: str | N
     for run_id, attempt, state, count in counts:
         if (run_id, attempt) in by_attempt:
             by_attempt[run_id, attempt]["tasks"][state] = count
+    pruned = session.rows(statements("runs.sql")["pruned"], {"runs": [row["id"] for row in found]})
+    for run_id, attempt, tasks, before in pruned:
+        row = by_attempt.get((run_id, attempt))
+        if row is not None:
+            # What was counted before the first of them expired; what is left of them tells another number.
+            row["tasks"] = row["tasks"] if tasks is None else tasks
+            row["pruned"] = _rfc3339(before)
     return found
+
+
+def _pruned(session: Session, run_id: str, what: str) -> dict[str, str]:
+    found = [row[what] for row in session.dicts(statements("runs.sql")["pruned_detail"], {"run": run_id}) if row[what]]
+    return {"pruned": _rfc3339(max(found))} if found else {}
 
 
 def _run(session: Session, run_id: str) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class Damaged(Exception):
     """The file can't be used: damaged, foreign, or of another version. A finding that leads to a rebuild."""
 
 
+class Outdated(Damaged):
+    """Events that the file was made from have expired. A finding that leads to a rebuild, too."""
+
+
 class Held(Exception):
     """Another program has the file open. A finding that leads to a private projection."""
 
@@ -53,6 +57,8 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
     except duckdb.Error as error:
         raise finding(error, path) from error
     try:
+        # It would be printed among what a command says on its standard output.
+        connection.execute("SET enable_progress_bar = false")
         _settle_schema(connection, path, new=new)
     except BaseException:
         connection.close()

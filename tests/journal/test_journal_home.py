@@ -29,11 +29,11 @@ def test_an_absent_home_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("marker", ["headwater-home 2", "headwater-home 1.5", "something else", ""])
+@pytest.mark.parametrize("marker", ["headwater-home 3", "headwater-home 0", "headwater-home 1.5", "something else", ""])
 def test_a_home_of_an_unknown_format_is_left_alone(home: Home, marker: str) -> None:
     home.marker.write_text(marker)
     for create in (True, False):
-        with pytest.raises(FormatError, match="knows only format 1"):
+        with pytest.raises(FormatError, match="knows formats 1 to 2"):
             Home.open(home.path, create=create)
     assert home.marker.read_text() == marker
 
@@ -65,7 +65,10 @@ def test_a_read_only_home_is_named() -> None:
         folder.chmod(0o755)
         for entry in (path, *path.iterdir()):
             entry.chmod(0o555 if entry.is_dir() else 0o444)
-        assert as_ordinary_user(lambda: Home.open(path, create=False)) == "HomeError: the home is not writable"
+        assert as_ordinary_user(lambda: Home.open(path, create=True).check_writable()) == (
+            "HomeError: the home is not writable"
+        )
+        assert as_ordinary_user(lambda: Home.open(path, create=False)) == "nothing"  # it can be looked at
         assert as_ordinary_user(lambda: Home.open(folder / "new", create=True)).startswith(
             "HomeError: the home can't be used"
         )

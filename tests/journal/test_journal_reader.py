@@ -1,18 +1,16 @@
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journal_cases import assert_sound, events, expect, finish, log, messages, run_started, segments, start
+from journal_cases import events, expect, finish, log, messages, run_started, segments, start
 
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.lines import REBOOT, encode, head_of, plain_json
-from headwater.core.journal.memory import MemoryJournal
 from headwater.core.journal.reader import Batch, Position, Reader, decode
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer
@@ -47,16 +45,6 @@ def test_reading_on_gives_only_what_is_new(home: Home, writer: Writer) -> None:
     (last,) = take(reader, positions)
     assert last.closed
     assert list(reader.read(skip={last.writer})) == []
-
-
-def test_batches_are_bounded_and_follow_one_another(home: Home, writer: Writer) -> None:
-    for _ in range(26):
-        writer.append(*[log("x" * 20)] * 1000)
-    batches = list(Reader(home).read())
-    assert sum(len(batch.lines) for batch in batches) == 26_001
-    assert max(len(batch.lines) for batch in batches) < 25_000
-    for before, after in itertools.pairwise(batches):
-        assert after.first_seq == before.position.seq
 
 
 def test_writers_are_read_in_order_of_birth(home: Home) -> None:
@@ -146,14 +134,6 @@ def test_a_wrong_offset_is_seen_and_does_no_harm(home: Home, seq: int, offset: i
     assert [event.seq for event in found] == list(range(seq, 30))
 
 
-def test_a_position_beyond_the_end_gives_nothing_until_the_segment_gets_there(home: Home, writer: Writer) -> None:
-    writer.append(log("a"))
-    beyond = {writer.id: Position(3, 10_000)}
-    assert list(Reader(home).read(beyond)) == []
-    writer.append(log("b"), log("c"), log("d"))
-    assert messages(Reader(home).events(beyond)) == ["c", "d"]
-
-
 def test_a_segment_of_a_newer_format_is_refused(home: Home, writer: Writer) -> None:
     writer.append(log("a"))
     writer.close()
@@ -233,15 +213,3 @@ def test_a_number_that_a_recovery_went_on_with_is_no_gap(home: Home, writer: Wri
         file.write(line_of(path, REBOOT, log("recovered")) + b"\n")
     assert verify_journal(home) == []
     assert messages(Reader(home).events({writer.id: Position(5000, 10**6)})) == ["recovered"]
-
-
-def test_a_journal_in_memory_behaves_like_one(home: Home) -> None:
-    journal = MemoryJournal()
-    journal.append(log("a"), run_started("r"))
-    (batch,) = journal.read()
-    assert [decode(line).kind for line in batch.lines] == ["log.written", "run.started"]
-    journal.append(log("b"))
-    (batch,) = journal.read({journal.id: batch.position})
-    assert (batch.first_seq, messages(map(decode, batch.lines))) == (2, ["b"])
-    assert_sound(journal.events)
-    assert journal.records(type(log("")))[1] == log("b")

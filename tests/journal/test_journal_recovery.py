@@ -97,34 +97,12 @@ def test_a_living_writer_is_left_alone(home: Home, writer: Writer) -> None:
     assert segments(home)[0].read_bytes() == before
 
 
-def test_writers_known_to_be_closed_are_not_looked_at(home: Home) -> None:
-    path = dead_writer(home, *OPEN)
-    assert recover(home, skip={path.stem}) == []
-    assert states(events(home)) == {("finished", "Completed"): 1}
-
-
 def test_only_the_writers_own_segment_says_what_is_open(home: Home, writer: Writer) -> None:
     writer.append(run_started("parent"))
     dead_writer(home, run_started("child", parent_run_id="parent"), task_started("task", "parent"))
     (recovered,) = recover(home)
     assert recovered.crashed == ("child",)
     assert states(events(home)) == {("child", "Crashed"): 1}
-
-
-def test_settlers_are_asked_between_tasks_and_runs(home: Home) -> None:
-    dead_writer(home, run_started("run"), task_started("task", "run"), log("staged"))
-    seen: list[Sequence[Event]] = []
-
-    def settler(found: Sequence[Event]) -> Iterable[Body]:
-        seen.append(list(found))
-        assert len(found) == 4
-        assert found[3].body["message"] == "staged"
-        assert found[-1] == found[1:][-1] == found[3]
-        return [log("settled")]
-
-    recover(home, [settler])
-    assert kinds(events(home))[4:] == ["task.ended", "log.written", "run.ended", "writer.closed"]
-    assert kinds(seen[0]) == ["writer.opened", "run.started", "task.started", "log.written"]
 
 
 def test_a_settler_that_cannot_yet_is_asked_again(home: Home) -> None:
@@ -144,17 +122,6 @@ def test_a_settler_that_cannot_yet_is_asked_again(home: Home) -> None:
     assert sorted(messages(found)) == ["settled other", "settled run"]
     assert states(found) == {("run", "Crashed"): 1, ("other", "Crashed"): 1}
     assert recover(home) == []
-
-
-def test_an_unexpected_error_of_a_settler_frees_the_segment(home: Home) -> None:
-    dead_writer(home, run_started("run"))
-
-    def settler(found: Sequence[Event]) -> Iterable[Body]:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        recover(home, [settler])
-    assert recover(home)[0].crashed == ("run",)
 
 
 def test_a_recoverer_killed_at_any_byte_leaves_the_rest_to_the_next(home: Home, tmp_path: Path) -> None:
@@ -239,12 +206,22 @@ def test_a_last_record_that_only_lacks_its_newline_is_kept(home: Home, ending: b
     assert states(events(home)) == {("run", "Completed"): 1}
 
 
-@pytest.mark.parametrize("content", [b"", b'{"w":"', b"\x00" * 4096])
+@pytest.mark.parametrize("content", [b"", b'{"w":"'])
 def test_a_segment_without_a_first_event_is_removed(home: Home, content: bytes) -> None:
     (home.journal / f"{'0' * 36}.ndjson").write_bytes(content)
     (recovered,) = recover(home)
     assert [damage.kind for damage in recovered.damage] == (["torn"] if content else [])
     assert segments(home) == []
+
+
+def test_a_segment_that_holds_nothing_but_damage_is_kept_and_named(home: Home) -> None:
+    path = home.journal / f"{'0' * 36}.ndjson"
+    path.write_bytes(b"\x00" * 4096)
+    (recovered,) = recover(home)
+    assert [damage.kind for damage in recovered.damage] == ["record"]
+    assert path.read_bytes().startswith(b"\x00" * 4096)
+    assert [damage.kind for damage in verify_journal(home)] == ["record"]
+    assert recover(home) == []
 
 
 def test_damage_in_the_middle_stays_and_is_named(home: Home) -> None:

@@ -69,20 +69,6 @@ def test_closing_ends_the_segment_and_the_next_event_begins_another(home: Home, 
     assert recover(home) == []
 
 
-def test_threads_share_one_sequence(home: Home, writer: Writer) -> None:
-    def work(name: int) -> None:
-        for i in range(100):
-            writer.append(log(f"{name}:{i}"), log(f"{name}:{i}b"))
-
-    run_threads(work, 6)
-    found = events(home)
-    assert_sound(found)
-    assert len(messages(found)) == 1200
-    for name in range(6):
-        mine = [message for message in messages(found) if message.startswith(f"{name}:")]
-        assert mine == [f"{name}:{i}{end}" for i in range(100) for end in ("", "b")]
-
-
 def run_threads(work: Callable[[int], None], count: int) -> None:
     threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
     for thread in threads:

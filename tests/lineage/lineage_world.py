@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headwater import ids
 from headwater.assets.events import (
     AssetDefined,
     AssetObserved,
@@ -22,10 +23,19 @@ from headwater.assets.events import (
     MaterializationStarted,
     UnknownColumn,
 )
-from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState
+from headwater.core.events import (
+    LogWritten,
+    PrunedRun,
+    RunEnded,
+    RunsPruned,
+    RunStarted,
+    TaskEnded,
+    TaskStarted,
+    TaskState,
+)
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
-from headwater.core.journal.memory import MemoryJournal
+from headwater.core.journal.lines import encode, head_of, plain_json
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
 from headwater.lineage import store
@@ -167,6 +177,7 @@ def story() -> list[Body]:
         made("delays", "d2", "v4", state="failed"),
         made("report", None, "v5", [("delays", "d1", "v3"), ("delays", "d2", "v2")], columns={"n": [("delays", "day")]}),
         ended(),
+        RunsPruned(before=1, runs=(PrunedRun(run_id="r0", attempt=1, tasks={"Completed": 2}, logs=3),)),
         started("b1", kind="backfill", flow="backfill"),
         BackfillRequested(
             backfill_id="b1", name="year", targets=("delays",), range="d1..d3", options={}, plan={"total": 3}, requested=3,
@@ -188,9 +199,8 @@ def write(home: Home, bodies: Iterable[Body], *, close: bool = True) -> Writer:
 
 
 def lines_of(bodies: Iterable[Body]) -> tuple[str, list[bytes]]:
-    journal = MemoryJournal()
-    journal.append(*bodies)
-    return journal.id, journal.lines
+    writer = ids.new_id()
+    return writer, [encode(head_of(writer), seq, body, plain_json(body))[:-1] for seq, body in enumerate(bodies)]
 
 
 def batch(writer: str, lines: Iterable[bytes], first: int = 0) -> Batch:

@@ -10,8 +10,8 @@ from collector import Collector
 
 from headwater import ids
 from headwater.core.journal.events import Body
+from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
-from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.writer import Writer
 from headwater.lineage.openlineage.destination import Destination
@@ -35,7 +35,7 @@ class Outbox:
     @property
     def exporter(self) -> Exporter:
         """As a new process would make it."""
-        return Exporter(self.home, Reader(self.home), self.destination, Locks(self.home.locks))
+        return Exporter(self.home, FileCarrier(self.home), self.destination)
 
     def expected(self) -> list[dict[str, Any]]:
         """What is to arrive, in order."""

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from headwater import clock, ids
 from headwater.core.events import LogWritten
 from headwater.core.journal.events import Body
+from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
@@ -54,7 +55,7 @@ class Place:
         writer.close()
 
     def exporter(self) -> Exporter:
-        return Exporter(self.home, Reader(self.home), FileDestination(self.file), Locks(self.home.locks))
+        return Exporter(self.home, FileCarrier(self.home), FileDestination(self.file))
 
     def expected(self) -> list[dict[str, Any]]:
         found = [translate(event) for event in Reader(self.home).events()]
@@ -108,9 +109,7 @@ class TestDrain:
 
     def test_two_destinations_do_not_disturb_each_other(self, place: Place, tmp_path: Path) -> None:
         place.write(*a_run())
-        other = Exporter(
-            place.home, Reader(place.home), FileDestination(tmp_path / "other.ndjson"), Locks(place.home.locks)
-        )
+        other = Exporter(place.home, FileCarrier(place.home), FileDestination(tmp_path / "other.ndjson"))
         assert (place.exporter().drain(), other.drain(), other.drain()) == (4, 4, 0)
 
     def test_while_another_one_is_at_work_nothing_is_delivered(self, place: Place) -> None:
@@ -145,8 +144,8 @@ class TestDrain:
 
     def test_the_namespace_may_be_given(self, place: Place) -> None:
         place.write(*a_run())
-        destination, locks = FileDestination(place.file), Locks(place.home.locks)
-        Exporter(place.home, Reader(place.home), destination, locks, namespace="prod").drain()
+        destination = FileDestination(place.file)
+        Exporter(place.home, FileCarrier(place.home), destination, namespace="prod").drain()
         assert {event["job"]["namespace"] for event in place.exported()} == {"prod"}
 
     def test_the_position_is_private_and_small(self, place: Place) -> None:
@@ -271,7 +270,7 @@ def test_however_often_it_is_killed_in_a_delivery_each_event_stands_once(deaths:
                 writer.append(body)
             destination = _Mortal(place.file, deaths)
             with suppress(Killed):
-                Exporter(place.home, Reader(place.home), destination, Locks(place.home.locks)).drain()
+                Exporter(place.home, FileCarrier(place.home), destination).drain()
         writer.close()
         place.exporter().drain()
         assert place.exported() == place.expected()
@@ -283,9 +282,8 @@ def test_killed_before_its_position_is_saved_it_delivers_again_in_place(place: P
     script = f"""
 import os, signal
 from pathlib import Path
+from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
-from headwater.core.journal.locks import Locks
-from headwater.core.journal.reader import Reader
 from headwater.lineage.openlineage import cursor, delivery, exporter
 from headwater.lineage.openlineage.file import FileDestination
 
@@ -299,7 +297,7 @@ def dying(self, found):
 cursor.CursorFile.save = dying
 exporter._LINES = delivery._EVENTS = 2
 home = Home(Path({str(place.home.path)!r}))
-exporter.Exporter(home, Reader(home), FileDestination({str(place.file)!r}), Locks(home.locks)).drain()
+exporter.Exporter(home, FileCarrier(home), FileDestination({str(place.file)!r})).drain()
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL

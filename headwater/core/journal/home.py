@@ -12,6 +12,8 @@ from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 
 _MARKER = "headwater-home"
+ARCHIVED = 2
+"""The format of a home with archives, and the newest that this version reads; one without is in format 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Home:
     def journal(self) -> Path:
         """The folder of the segments, one a writer."""
         return self.path / "journal"
+
+    @property
+    def archive(self) -> Path:
+        """The folder of the archives, made with the first of them."""
+        return self.journal / "archive"
 
     @property
     def locks(self) -> Path:
@@ -107,21 +114,42 @@ class Home:
                 hint="run a flow or materialize an asset first, or point the setting `home` (or HEADWATER_HOME) at it",
             )
         name, _, version = self.marker.read_text(encoding="utf-8", errors="replace").strip().partition(" ")
-        if name != _MARKER or version != str(FORMAT):
-            raise unknown_format(version if name == _MARKER else f"{name} {version}".strip(), self.marker)
-        for folder in (self.path, self.journal, self.locks, self.tmp):
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise HomeError(
-                    "the home is not writable",
-                    where=str(folder),
-                    hint="it belongs to another user or lies on a read-only disk: fix that, or set HEADWATER_HOME",
-                )
+        if name != _MARKER or version not in map(str, range(FORMAT, ARCHIVED + 1)):
+            raise unknown_format(version if name == _MARKER else f"{name} {version}".strip(), self.marker, ARCHIVED)
+        for folder in (self.path, self.journal):
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise HomeError("the home is not readable", where=str(folder), hint=_NOT_YOURS)
+
+    def raise_format(self) -> None:
+        """Note that there are archives, which a version that knows only format 1 would pass over. Raises OSError."""
+        raised = f"{_MARKER} {ARCHIVED}\n"
+        if self.marker.read_text(encoding="utf-8", errors="replace") != raised:
+            _write_once(self.marker, raised)
+            sync_folder(self.path)
+
+    def is_writable(self) -> bool:
+        """Whether something can be recorded here: what can't be written can still be looked at."""
+        return self._unwritable() is None
+
+    def check_writable(self) -> None:
+        """Raises HomeError, which names the folder, when nothing can be recorded here."""
+        folder = self._unwritable()
+        if folder is not None:
+            raise HomeError("the home is not writable", where=str(folder), hint=_NOT_YOURS)
+
+    def _unwritable(self) -> Path | None:
+        folders = (self.path, self.journal, self.locks, self.tmp)
+        return next((folder for folder in folders if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)), None)
 
 
-def unknown_format(found: str, where: Path) -> FormatError:
-    """The error for a home or a segment in a format that this version does not know."""
+_NOT_YOURS = "it belongs to another user or lies on a read-only disk: fix that, or set HEADWATER_HOME"
+
+
+def unknown_format(found: str, where: Path, newest: int = FORMAT) -> FormatError:
+    """The error for a home, a segment or an archive in a format that this version does not know."""
+    known = f"formats {FORMAT} to {newest}" if newest > FORMAT else f"only format {FORMAT}"
     return FormatError(
-        f"this home is in format {found[:40]!a}, and this version of Headwater knows only format {FORMAT}",
+        f"this home is in format {found[:40]!a}, and this version of Headwater knows {known}",
         where=str(where),
         hint="a newer version of Headwater wrote it: upgrade, or choose another home with HEADWATER_HOME",
     )
@@ -129,7 +157,12 @@ def unknown_format(found: str, where: Path) -> FormatError:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what is in a file durable that somebody else wrote."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

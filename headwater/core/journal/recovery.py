@@ -47,9 +47,11 @@ def recover(home: Home, settlers: Sequence[Settler] = (), *, skip: Collection[st
     Crashed), WriterClosed. Idempotent: a process that is killed in the middle leaves the rest to the next one. `skip` names
     writers that are known to be closed. Raises FormatError and JournalError.
     """
+    known = frozenset(skip)
     try:
         _sweep(home)
-        found = (_recover_segment(home, writer, settlers) for writer in Reader(home).writers() if writer not in skip)
+        unclosed = (writer for writer in Reader(home).writers() if writer not in known)
+        found = (_recover_segment(home, writer, settlers) for writer in unclosed)
         return [recovered for recovered in found if recovered is not None]
     except OSError as error:
         raise JournalError(
@@ -61,7 +63,8 @@ def recover(home: Home, settlers: Sequence[Settler] = (), *, skip: Collection[st
 
 def _sweep(home: Home) -> None:
     """Remove segments whose writers died while they were being born: nothing was ever acknowledged in them."""
-    for path in home.journal.glob(f"*{UNBORN}"):
+    names = os.listdir(home.journal)  # noqa: PTH208 - many names, of which few make a path
+    for path in [home.journal / name for name in names if name.endswith(UNBORN)]:
         try:
             descriptor = descriptors.open_descriptor(path, os.O_RDWR)
         except FileNotFoundError:
@@ -90,8 +93,12 @@ def _recover_segment(home: Home, writer: str, settlers: Sequence[Settler]) -> Re
         if scan.closed:
             return None
         if scan.tail:
-            damage.append(scan.torn())
-            os.ftruncate(descriptor, scan.offset)
+            if _is_torn(scan.tail, path):
+                damage.append(scan.torn())
+                os.ftruncate(descriptor, scan.offset)
+            else:
+                os.write(descriptor, b"\n")
+                scan, damage = _look(descriptor, path)
             failpoints.reach("recovery.cut")
         if scan.offset == 0:
             path.unlink(missing_ok=True)
@@ -117,10 +124,67 @@ def _mend_last_newline(descriptor: int, scan: Scan, path: Path) -> bool:
     return False
 
 
+def _is_torn(tail: bytes, path: Path) -> bool:
+    """Whether an unfinished end is the beginning of a record, and not something else: that is kept, for who looks into it."""
+    head = head_of(path.stem)
+    return tail[: len(head)] == head[: len(tail)] and b"\0" not in tail
+
+
 def _settle(
     descriptor: int, path: Path, scan: Scan, settlers: Sequence[Settler], damage: Sequence[Damage]
 ) -> Recovered:
     events = SegmentEvents(descriptor, path)
+    ends = endings(events, settlers)
+    failpoints.reach("recovery.settled")
+    segment = Segment(descriptor, path, seq=_next_number(scan, events), end=scan.offset)
+    if ends.bodies:
+        # One write and one sync: a kill in between leaves whole records, and the next look finds what is still missing.
+        segment.write(ends.bodies)
+    failpoints.reach("recovery.appended")
+    segment.sync(segment.end)
+    return ends.recovered(path.stem, damage)
+
+
+def _next_number(scan: Scan, events: SegmentEvents) -> int:
+    number = scan.seq + scan.broken
+    opened = next(iter(events), None)
+    boot = opened.body.get("boot") if opened is not None and opened.kind == WriterOpened.kind else None
+    if boot is not None and boot == boot_id() and not scan.broken:
+        return number
+    # The machine itself may have crashed, and the end of what was written may be lost although somebody has read it; or
+    # damage hides how many records there were. A number that was read before would be passed over: go on where no reader
+    # can have been.
+    return (number // REBOOT + 1) * REBOOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """What is to be appended behind a dead writer's events, the runs that it ends, and why a settler could not say all."""
+
+    bodies: tuple[Body, ...]
+    crashed: tuple[str, ...] = ()
+    error: HeadwaterError | OSError | None = None
+
+    def recovered(self, writer: str, damage: Iterable[Damage] = ()) -> Recovered:
+        """The record of them, once they are appended."""
+        return Recovered(
+            writer=writer,
+            crashed=self.crashed,
+            appended=len(self.bodies),
+            damage=tuple(damage),
+            error=self.error,
+        )
+
+
+def endings(events: Sequence[Event], settlers: Sequence[Settler]) -> Endings:
+    """What every carrier's recovery appends for a dead writer, of all its events.
+
+    The ends of task runs, what the settlers say, the ends of runs, WriterClosed. A settler that can't say it yet leaves the
+    writer unclosed, so that the next look asks it again.
+
+    >>> endings([], []).bodies
+    (WriterClosed(reason='recovered'),)
+    """
     tasks, runs = crashed(events)
     settled: list[Body] = []
     failure: HeadwaterError | OSError | None = None
@@ -129,32 +193,8 @@ def _settle(
             settled += settler(events)
         except (HeadwaterError, OSError) as error:
             failure = failure or error
-    bodies = [*tasks, *settled, *runs, *([] if failure else [WriterClosed(reason="recovered")])]
-    failpoints.reach("recovery.settled")
-    segment = Segment(descriptor, path, seq=_next_number(scan, events), end=scan.offset)
-    if bodies:
-        # One write and one sync: a kill in between leaves whole records, and the next look finds what is still missing.
-        segment.write(bodies)
-    failpoints.reach("recovery.appended")
-    segment.sync(segment.end)
-    return Recovered(
-        writer=path.stem,
-        crashed=tuple(run.run_id for run in runs),
-        appended=len(bodies),
-        damage=tuple(damage),
-        error=failure,
-    )
-
-
-def _next_number(scan: Scan, events: SegmentEvents) -> int:
-    number = scan.seq + scan.broken
-    opened = next(iter(events), None)
-    boot = opened.body.get("boot") if opened is not None and opened.kind == WriterOpened.kind else None
-    if boot is not None and boot == boot_id():
-        return number
-    # The machine itself may have crashed, and the end of what was written may be lost although somebody has read it: a
-    # number that was read before would be passed over. So go on where no reader can have been.
-    return (number // REBOOT + 1) * REBOOT
+    closing = () if failure else (WriterClosed(reason="recovered"),)
+    return Endings(bodies=(*tasks, *settled, *runs, *closing), crashed=tuple(run.run_id for run in runs), error=failure)
 
 
 def crashed(events: Iterable[Event]) -> tuple[list[TaskEnded], list[RunEnded]]:

@@ -22,9 +22,9 @@ class Damage:
     """Something in a segment that is not as it was written.
 
     `kind` is "record" (its checksum does not fit: set aside, the rest goes on), "repeated" (a sequence number that was
-    there before: set aside), "foreign" (another writer's record: set aside), "gap" (records are missing) or "torn" (the
-    end of a dead writer's segment is less than a record). `seq` is the sequence number that was expected there, `offset`
-    and `length` say which bytes; `missing` counts the records of a gap.
+    there before: set aside), "foreign" (another writer's record: set aside), "gap" (records are missing), "torn" (the end
+    of a dead writer's segment is less than a record) or "unreadable" (the system refuses to read the file). `seq` is the
+    sequence number that was expected there, `offset` and `length` say which bytes; `missing` counts the records of a gap.
     """
 
     writer: str
@@ -41,6 +41,9 @@ class Damage:
             "foreign": "a record belongs to another writer",
             "gap": f"{self.missing} record(s) are missing",
             "torn": f"the last {self.length} bytes are less than a record",
+            "unreadable": "it can't be read: look at the disk, and at who owns the file",
+            "archive": f"the archive's file is not what was written; {self.missing} record(s) can't be read",
+            "index": "the archive's index is lost or damaged",
         }[self.kind]
         return f"{self.writer} at byte {self.offset} (record {self.seq}): {what}"
 

@@ -1,10 +1,12 @@
-"""Looks for damage in every segment."""
+"""Looks for damage in every segment and every archive."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from headwater.core.journal.home import Home
+from headwater.core.journal.mending import verify_archives
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import segment_path
@@ -22,17 +24,24 @@ def verify_journal(home: Home) -> list[Damage]:
     """
     reader = Reader(home)
     found: list[Damage] = []
-    for writer in reader.writers():
+    writers = reader.writers()
+    for writer in writers:
         found += _verify_segment(home, reader, writer)
-    return found
+    return [*found, *verify_archives(home, writers)]
 
 
 def _verify_segment(home: Home, reader: Reader, writer: str) -> list[Damage]:
     path = segment_path(home, writer)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return _verify_file(path, reader, writer)
     except FileNotFoundError:
         return []
+    except OSError:
+        return [Damage(writer=writer, kind="unreadable", seq=0, offset=0)]
+
+
+def _verify_file(path: Path, reader: Reader, writer: str) -> list[Damage]:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         scan = Scan(descriptor, path)
         found = [damage for stretch in scan.stretches() for damage in stretch.damage]

@@ -94,6 +94,9 @@ class Courier:
             os.close(self._pipe)
 
 
+_LONGEST_REST = 2 * 3_600 * 1_000_000  # microseconds
+
+
 class _Rest:
     """Until when no destination can take anything: a process that starts before that needs no courier."""
 
@@ -105,7 +108,8 @@ class _Rest:
             until = json.loads(self._path.read_bytes())["until"]
         except (OSError, ValueError, KeyError, TypeError):
             return False
-        return isinstance(until, int) and until > clock.now_us()
+        # No pause is that long: a damaged file must not keep everything waiting.
+        return isinstance(until, int) and 0 < until - clock.now_us() < _LONGEST_REST
 
     def set(self, until: int | None) -> None:
         # A hint: it need not survive a power loss, and what can't be written costs a courier that finds nothing to do.
@@ -190,9 +194,8 @@ def _serve(job: dict[str, Any], end: _End) -> None:
 
 
 def _exporters(job: dict[str, Any]) -> Sequence[Exporter]:
+    from headwater.core.journal.files import carrier_of
     from headwater.core.journal.home import Home
-    from headwater.core.journal.locks import Locks
-    from headwater.core.journal.reader import Reader
     from headwater.lineage.openlineage.configured import destinations
     from headwater.lineage.openlineage.exporter import Exporter
 
@@ -202,7 +205,7 @@ def _exporters(job: dict[str, Any]) -> Sequence[Exporter]:
     except SettingsError:
         _Rest(home.path).set(clock.now_us() + int(_MISCONFIGURED * 1_000_000))
         raise
-    return [Exporter(home, Reader(home), one, Locks(home.locks), namespace=job["namespace"]) for one in found]
+    return [Exporter(home, carrier_of(home), one, namespace=job["namespace"]) for one in found]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +13,21 @@ from headwater import failpoints
 from headwater.core.journal.home import Home, sync_folder
 from headwater.core.journal.reader import Position
 from headwater.errors import ExportError, FormatError
+from headwater.lineage.openlineage.sealed import seal, unseal
 
 _FORMAT = 1
 
 
 class Step(NamedTuple):
-    """A position that a writer's events were read to, and whether nothing ever follows there."""
+    """A position that a writer's events were read to, and whether nothing ever follows there.
+
+    The step behind an archive names the writers that it absorbed: from then on the archive stands for them.
+    """
 
     writer: str
     position: Position
     closed: bool
+    absorbed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,8 @@ class Cursor:
     """What a destination has of the journal.
 
     `mark` is the destination's own note of where it stood then (a file's length); None before anything was delivered to
-    it. Writers that closed their segments and are delivered to the end stand in `finished` only.
+    it. Writers that closed their segments and are delivered to the end stand in `finished` only, and archives instead of
+    the writers that they absorbed.
     """
 
     mark: int | None = None
@@ -61,6 +66,9 @@ class Cursor:
                 finished.add(step.writer)
             else:
                 positions[step.writer] = step.position
+            for writer in step.absorbed:
+                positions.pop(writer, None)
+                finished.discard(writer)
         return dataclasses.replace(self, positions=positions, finished=frozenset(finished))
 
     def to_json(self) -> dict[str, Any]:
@@ -107,19 +115,24 @@ class CursorFile:
     def load(self) -> Cursor:
         """The cursor that was saved last; a fresh one if there is none. Raises FormatError."""
         try:
-            value = json.loads(self.path.read_bytes())
+            value = unseal(self.path.read_bytes(), Cursor().to_json())
         except FileNotFoundError:
             return Cursor()
+        except OSError as error:
+            raise self._unreadable(error.strerror or str(error)) from error
         except ValueError as error:
             raise self._unreadable(str(error)) from error
-        if not isinstance(value, dict) or value.get("format") != _FORMAT:
+        if value.get("format") != _FORMAT:
             raise self._unreadable("its format is unknown")
-        return cursor_from_json(value)
+        try:
+            return cursor_from_json(value)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._unreadable("something in it is missing, or of another kind") from error
 
     def save(self, cursor: Cursor) -> None:
         """Replace the file, durably. Raises ExportError."""
         try:
-            replace_whole(self.path, json.dumps(cursor.to_json(), separators=(",", ":")).encode())
+            replace_whole(self.path, seal(cursor.to_json()))
         except OSError as error:
             raise ExportError(
                 f"the position of an export can't be saved: {error.strerror or error}",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from headwater import clock, ids
 from headwater.core.journal.home import Home
 from headwater.errors import ExportError
 from headwater.lineage.openlineage.cursor import make_folder, replace_whole
 from headwater.lineage.openlineage.destination import Refusal
+from headwater.lineage.openlineage.sealed import seal, unseal
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +52,26 @@ class DeadLetters:
 
     def load(self) -> list[DeadLetter]:
         """All of them, the oldest first; one that was parked again stands there once, with the latest reason."""
+        found: dict[str, DeadLetter] = {}
+        for line in self._lines():
+            letter = _letter(line)
+            if letter is None:
+                _log.warning("a dead letter in %s is damaged; it is left as it is", self.path)
+            else:
+                found[letter.id] = letter
+        return list(found.values())
+
+    def damaged(self) -> list[bytes]:
+        """The lines that are not what was written."""
+        return [line for line in self._lines() if _letter(line) is None]
+
+    def _lines(self) -> list[bytes]:
         try:
-            lines = self.path.read_bytes().splitlines()
+            return self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise self._failed("read", error) from error
-        found: dict[str, DeadLetter] = {}
-        for letter in _letters(lines):
-            found[letter.id] = letter
-        return list(found.values())
 
     def add(self, letter: DeadLetter) -> None:
         """Keep one more, durably. Raises ExportError."""
@@ -77,9 +89,10 @@ class DeadLetters:
             raise self._failed("written", error) from error
 
     def replace(self, letters: Iterable[DeadLetter]) -> None:
-        """Keep these and no others. Raises ExportError."""
+        """Keep these and no others, besides what is damaged. Raises ExportError."""
+        kept = [line + b"\n" for line in self.damaged()]
         try:
-            replace_whole(self.path, b"".join(map(_line, letters)))
+            replace_whole(self.path, b"".join([*kept, *map(_line, letters)]))
         except OSError as error:
             raise self._failed("written", error) from error
 
@@ -92,14 +105,19 @@ class DeadLetters:
 
 
 def _line(letter: DeadLetter) -> bytes:
-    return json.dumps(dataclasses.asdict(letter), separators=(",", ":")).encode() + b"\n"
+    return seal(dataclasses.asdict(letter)) + b"\n"
 
 
-def _letters(lines: Iterable[bytes]) -> Iterator[DeadLetter]:
-    for line in lines:
-        try:
-            value: dict[str, Any] = json.loads(line)
-        except ValueError:
-            # A process died while it wrote this: the position was not moved, so the event is refused, and parked, again.
-            continue
-        yield DeadLetter(**value)
+def _letter(line: bytes) -> DeadLetter | None:
+    """The letter of a line; None when it is not what was written.
+
+    That is also what a process leaves that dies while it writes. The position was not moved then, so the event is refused,
+    and parked, again.
+    """
+    try:
+        return DeadLetter(**unseal(line, _NAMES))
+    except (ValueError, TypeError):
+        return None
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(DeadLetter))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from headwater import clock
+from headwater.core.journal.carrier import Carrier, HeldLock
 from headwater.core.journal.home import Home
-from headwater.core.journal.locks import Lock, Locks
-from headwater.core.journal.reader import Batch, Position, Reader, decode
+from headwater.core.journal.lines import head_of, sequence_of
+from headwater.core.journal.reader import Batch, Position, decode
 from headwater.errors import ExportError
 from headwater.lineage.openlineage.cursor import Cursor, CursorFile, Step
 from headwater.lineage.openlineage.dead import DeadLetter, DeadLetters, letter_of
@@ -45,12 +46,9 @@ class Exporter:
     One exporter of a destination works at a time, whichever process it is in.
     """
 
-    def __init__(
-        self, home: Home, reader: Reader, destination: Destination, locks: Locks, *, namespace: str = ""
-    ) -> None:
+    def __init__(self, home: Home, carrier: Carrier, destination: Destination, *, namespace: str = "") -> None:
         self.destination = destination
-        self._reader = reader
-        self._locks = locks
+        self._carrier = carrier
         self._namespace = namespace
         self._file = CursorFile(home, destination.id)
         self._dead = DeadLetters(home, destination.id)
@@ -90,7 +88,7 @@ class Exporter:
     def redeliver(self, wanted: Callable[[OpenLineageEvent], bool]) -> int:
         """Deliver again, from the whole journal, the events that are wanted; answers how many. Raises ExportError."""
         with self._held(), self._delivery() as delivery:
-            for batch in self._reader.read():
+            for batch in self._carrier.read():
                 for line in filter(_speaks, batch.lines):
                     self._hand_over(delivery, [line], None, wanted)
             delivery.finish()
@@ -131,10 +129,10 @@ class Exporter:
             position={writer: position.seq for writer, position in cursor.positions.items()},
         )
 
-    def _lock(self) -> Lock | None:
-        return self._locks.try_hold(f"openlineage:{self.destination.id}")
+    def _lock(self) -> HeldLock | None:
+        return self._carrier.locks.try_hold(f"openlineage:{self.destination.id}")
 
-    def _held(self) -> Lock:
+    def _held(self) -> HeldLock:
         lock = self._lock()
         if lock is None:
             raise ExportError(
@@ -149,7 +147,7 @@ class Exporter:
 
     def _ahead(self, cursor: Cursor) -> Iterator[tuple[Sequence[bytes], Step]]:
         """What is new, a few lines at a time, each with the step that they are; only lines that say something to a catalog."""
-        for batch in self._reader.read(cursor.positions, skip=cursor.finished):
+        for batch in self._carrier.read(cursor.positions, skip=cursor.finished):
             yield from _pieces(batch)
 
     def _hand_over(
@@ -189,18 +187,20 @@ class Exporter:
 
 def _pieces(batch: Batch) -> Iterator[tuple[Sequence[bytes], Step]]:
     """A batch a few lines at a time, each with the step that it is: one line at most that says something to a catalog."""
-    whole = Step(batch.writer, batch.position, batch.closed)
+    whole = Step(batch.writer, batch.position, batch.closed, batch.absorbed)
     if batch.damage or not batch.lines:
         # With damage, the lines alone do not say how many bytes lie between them.
         yield [line for line in batch.lines if _speaks(line)], whole
         return
+    # Lines of an archive have no offset, and between them numbers may be missing.
     offset = batch.position.offset - sum(len(line) + 1 for line in batch.lines)
-    last = len(batch.lines)
+    last, head = len(batch.lines), head_of(batch.writer)
     for number, line in enumerate(batch.lines, 1):
         offset += len(line) + 1
         speaks = _speaks(line)
         if speaks or number == last or number % _LINES == 0:
-            step = Step(batch.writer, Position(batch.first_seq + number, offset), False)
+            seq = sequence_of(head, line) or 0
+            step = Step(batch.writer, Position(seq + 1, max(0, offset)), False)
             yield [line] * speaks, whole if number == last else step
 
 

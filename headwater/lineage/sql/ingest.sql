@@ -1,5 +1,6 @@
 -- How events become rows. `staged` holds the events that were just read, each once; a section runs when there are events
--- of its kind. An event whose id is in the table already is left out: any repetition gives the same tables.
+-- of its kind. An event whose id is in the table already is left out: any repetition gives the same tables. Only ids between
+-- the first and the last staged one are asked for: they grow with time, so of a large table little is read.
 -- json_transform gives NULL for what does not fit its type: one odd body can't stop the projection.
 
 -- name: run.started
@@ -10,7 +11,7 @@ SELECT id, time, unnest(json_transform(body, '{
     "project": "VARCHAR", "parameters": "JSON",
     "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
     "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
-FROM staged WHERE kind = 'run.started' AND id NOT IN (SELECT id FROM facts.run_started);
+FROM staged WHERE kind = 'run.started' AND id NOT IN (SELECT id FROM facts.run_started WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: run.ended
 INSERT INTO facts.run_ended BY NAME
@@ -19,21 +20,21 @@ SELECT id, time, unnest(json_transform(body, '{
     "started": "BIGINT", "parent_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR",
     "root_flow": "VARCHAR", "project": "VARCHAR",
     "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
-FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_ended);
+FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: task.started
 INSERT INTO facts.task_started BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR",
     "parent_task_run_id": "VARCHAR", "tags": ["VARCHAR"]}'))
-FROM staged WHERE kind = 'task.started' AND id NOT IN (SELECT id FROM facts.task_started);
+FROM staged WHERE kind = 'task.started' AND id NOT IN (SELECT id FROM facts.task_started WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: task.state
 INSERT INTO facts.task_state BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "state": "VARCHAR", "tries": "INTEGER",
     "delay": "DOUBLE", "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
-FROM staged WHERE kind = 'task.state' AND id NOT IN (SELECT id FROM facts.task_state);
+FROM staged WHERE kind = 'task.state' AND id NOT IN (SELECT id FROM facts.task_state WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: task.ended
 INSERT INTO facts.task_ended BY NAME
@@ -41,14 +42,28 @@ SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "state": "VARCHAR",
     "tries": "INTEGER", "started": "BIGINT",
     "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
-FROM staged WHERE kind = 'task.ended' AND id NOT IN (SELECT id FROM facts.task_ended);
+FROM staged WHERE kind = 'task.ended' AND id NOT IN (SELECT id FROM facts.task_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: log.written
 INSERT INTO facts.logs BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "run_id": "VARCHAR", "attempt": "INTEGER", "task_run_id": "VARCHAR", "level": "INTEGER", "logger": "VARCHAR",
     "message": "VARCHAR"}'))
-FROM staged WHERE kind = 'log.written' AND id NOT IN (SELECT id FROM facts.logs);
+FROM staged WHERE kind = 'log.written' AND id NOT IN (SELECT id FROM facts.logs WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: runs.pruned
+INSERT INTO facts.pruned BY NAME
+SELECT id, time, before, unnest(run)
+FROM (
+    SELECT id, time, b.before AS before, unnest(b.runs) AS run
+    FROM (
+        SELECT id, time, json_transform(body, '{
+            "before": "BIGINT",
+            "runs": [{"run_id": "VARCHAR", "attempt": "INTEGER", "tasks": "MAP(VARCHAR, BIGINT)", "logs": "BIGINT"}]
+        }') AS b
+        FROM staged WHERE kind = 'runs.pruned' AND id NOT IN (SELECT id FROM facts.pruned WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    )
+);
 
 -- name: asset.defined
 INSERT INTO facts.definitions BY NAME
@@ -57,7 +72,7 @@ FROM (
     SELECT id, time, json_transform(body, '{
         "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
         "hash": "VARCHAR", "project": "VARCHAR", "definition": "JSON"}') AS b
-    FROM staged WHERE kind = 'asset.defined' AND id NOT IN (SELECT id FROM facts.definitions)
+    FROM staged WHERE kind = 'asset.defined' AND id NOT IN (SELECT id FROM facts.definitions WHERE id BETWEEN getvariable('first') AND getvariable('last'))
 );
 
 -- name: materialization.ended
@@ -90,7 +105,7 @@ FROM (
             "unknown_columns": [{"column": "VARCHAR", "reason": "VARCHAR"}],
             "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR"}],
             "code_version": "VARCHAR", "sql": "VARCHAR"}}') AS b
-    FROM staged WHERE kind = 'materialization.ended' AND id NOT IN (SELECT id FROM facts.outcomes)
+    FROM staged WHERE kind = 'materialization.ended' AND id NOT IN (SELECT id FROM facts.outcomes WHERE id BETWEEN getvariable('first') AND getvariable('last'))
 );
 INSERT INTO facts.outcomes BY NAME
 SELECT
@@ -142,7 +157,7 @@ FROM (
         "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
         "partition": "VARCHAR", "version": "VARCHAR", "data_through": "BIGINT", "rows": "BIGINT", "bytes": "BIGINT",
         "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
-    FROM staged WHERE kind = 'asset.observed' AND id NOT IN (SELECT id FROM facts.observations)
+    FROM staged WHERE kind = 'asset.observed' AND id NOT IN (SELECT id FROM facts.observations WHERE id BETWEEN getvariable('first') AND getvariable('last'))
 );
 
 -- name: backfill.requested
@@ -150,17 +165,17 @@ INSERT INTO facts.backfill_requested BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "name": "VARCHAR", "targets": ["VARCHAR"], "range": "VARCHAR", "options": "JSON",
     "plan": "JSON", "requested": "BIGINT", "origin": "JSON"}'))
-FROM staged WHERE kind = 'backfill.requested' AND id NOT IN (SELECT id FROM facts.backfill_requested);
+FROM staged WHERE kind = 'backfill.requested' AND id NOT IN (SELECT id FROM facts.backfill_requested WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: backfill.partition_launched
 INSERT INTO facts.backfill_launched BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.partition_launched' AND id NOT IN (SELECT id FROM facts.backfill_launched);
+FROM staged WHERE kind = 'backfill.partition_launched' AND id NOT IN (SELECT id FROM facts.backfill_launched WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: backfill.partition_ended
 INSERT INTO facts.backfill_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR", "state": "VARCHAR",
     "reason": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended);
+FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));

@@ -14,6 +14,14 @@ LIMIT $limit;
 SELECT run_id, attempt, state, count(*) FROM task_runs WHERE list_contains($runs::VARCHAR[], run_id)
 GROUP BY ALL ORDER BY ALL;
 
+-- name: pruned
+SELECT run_id, attempt, tasks, greatest(task_runs_before, logs_before) FROM pruned_runs
+WHERE list_contains($runs::VARCHAR[], run_id);
+
+-- name: pruned_detail
+-- Of all attempts of a run.
+SELECT max(task_runs_before) AS task_runs, max(logs_before) AS logs FROM pruned_runs WHERE run_id = $run;
+
 -- name: task_runs
 SELECT task_run_id AS id, task, state, tries, started, ended, attempt, parent_task_run_id AS parent, error
 FROM task_runs WHERE run_id = $run

@@ -44,6 +44,12 @@ CREATE TABLE facts.logs (
     message VARCHAR
 );
 
+-- One row an attempt of a run that lost detail, each time that it did. Task runs that were counted are in `tasks`, which is
+-- NULL when none of them expired, and empty when the attempt had not ended.
+CREATE TABLE facts.pruned (
+    id UUID, time BIGINT, before BIGINT, run_id VARCHAR, attempt INTEGER, tasks MAP(VARCHAR, BIGINT), logs BIGINT
+);
+
 CREATE TABLE facts.definitions (
     id UUID, time BIGINT, name VARCHAR, uri VARCHAR, kind VARCHAR, namespace VARCHAR, dataset VARCHAR, hash VARCHAR,
     project VARCHAR, definition JSON

@@ -53,6 +53,15 @@ GROUP BY task_run_id, run_id, attempt;
 CREATE VIEW logs AS
 SELECT run_id, task_run_id, make_timestamp(time) AS "at", level, logger, message, attempt, id FROM facts.logs;
 
+-- One row an attempt of a run that lost detail to `headwater prune`: how its task runs stood when the first of them
+-- expired, and before when task runs and log records may be gone (NULL: none of them is).
+CREATE VIEW pruned_runs AS
+SELECT run_id, attempt, arg_min(tasks, {time: time, id: id}) AS tasks,
+       make_timestamp(max(before) FILTER (tasks IS NOT NULL)) AS task_runs_before,
+       make_timestamp(max(before) FILTER (logs > 0)) AS logs_before
+FROM facts.pruned
+GROUP BY run_id, attempt;
+
 -- One row a dataset: its newest definition.
 CREATE VIEW assets AS
 SELECT name, uri AS location, namespace, dataset, kind, project, make_timestamp(time) AS defined, hash, definition

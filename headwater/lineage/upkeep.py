@@ -1,0 +1,55 @@
+"""What whoever holds the projection's lock does for the journal beside reading it: closed segments go into archives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from headwater.core.journal.index import archives
+from headwater.core.journal.reader import Position
+from headwater.errors import HeadwaterError
+
+if TYPE_CHECKING:
+    from headwater.core.journal.home import Home
+
+_log = logging.getLogger(__name__)
+
+
+def archive_when_due(home: Home, closed: Mapping[str, int]) -> None:
+    """Move closed segments into an archive when there are many; `closed` are the sizes of those that were read, by writer.
+
+    What goes wrong is told and tried again by the next look: nobody's answer depends on it.
+    """
+    from headwater.core.journal.archive import compact, is_due
+
+    if not is_due(closed):
+        return
+    try:
+        compact(home, closed.keys())
+    except HeadwaterError as error:
+        _log.warning("the journal's segments could not be archived: %s", error)
+
+
+def mend_archives(home: Home, known: Mapping[str, Position]) -> None:
+    """Put right what a killed process left of an archive, and say what is damaged. Raises FormatError and JournalError."""
+    if home.archive.exists():
+        from headwater.core.journal.mending import mend
+
+        for damage in mend(home, known):
+            _log.warning("the journal is damaged: %s", damage)
+
+
+def all_archived(home: Home) -> set[str]:
+    """The ids of all archives and of the writers in them."""
+    found = archives(home)
+    return {archive.id for archive in found}.union(*(archive.writers for archive in found))
+
+
+def with_members(home: Home, known: Mapping[str, Position]) -> dict[str, Position]:
+    """Positions in which the writers of an archive stand, too, when the archive does."""
+    found = dict(known)
+    for archive in archives(home):
+        if archive.id in known:
+            found |= {writer: Position(seq=member.next) for writer, member in archive.writers.items()}
+    return found
