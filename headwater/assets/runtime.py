@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -22,21 +21,14 @@ if TYPE_CHECKING:
     from headwater.assets.checks import Check
     from headwater.assets.inputs import InputSpec
     from headwater.assets.materialize import Materialization
-
-
-class LockProvider(Protocol):
-    """Named locks that all processes of a home share."""
-
-    def hold(self, name: str, *, timeout: float | None = None, among: int | None = None) -> AbstractContextManager[Any]:
-        """Hold the lock of this name, one of so many of its kind; raises LockTimeout after so many seconds."""
-        ...
+    from headwater.core.journal.carrier import LockTable
 
 
 class AssetRuntime(Runtime, Protocol):
     """The project as the assets layer sees it."""
 
     @property
-    def locks(self) -> LockProvider:
+    def locks(self) -> LockTable:
         """The home's locks."""
         ...
 

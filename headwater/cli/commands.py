@@ -89,7 +89,12 @@ COMMANDS: dict[str, Command] = {
     "runs": Command(
         group="Look", place="history:runs", help="What ran.", examples=("runs", "runs --flow nightly --limit 5")
     ),
-    "logs": Command(group="Look", place="history:logs", help="What a run logged.", examples=("logs 0198a2",)),
+    "logs": Command(
+        group="Look",
+        place="history:logs",
+        help="What a run logged and printed.",
+        examples=("logs 0198a2", "logs 0198a2 --follow", "logs 0198a2 --level WARNING"),
+    ),
     "doctor": Command(
         group="Health",
         place="doctor:doctor",

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from headwater import clock
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, RunId
-from headwater.cli.output import ago, duration, emit, instant
+from headwater.cli.output import ago, duration, emit, instant, say, show
 from headwater.cli.tables import table
-from headwater.errors import UsageError
+from headwater.core.states import TERMINAL
+from headwater.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from headwater.lineage.reader import Reader
+
+_PAUSE = 0.5
+"""Seconds between two looks of `--follow`."""
 
 SHAPES = {
     "Completed": "● Completed",
     "Failed": "✖ Failed",
     "Crashed": "✖ Crashed",
+    "TimedOut": "✖ TimedOut",
     "Cancelled": "▲ Cancelled",
     "Running": "▶ Running",
 }
@@ -25,6 +35,7 @@ _COLOURS = {
     SHAPES["Completed"]: "green",
     SHAPES["Failed"]: "red",
     SHAPES["Crashed"]: "red",
+    SHAPES["TimedOut"]: "red",
     SHAPES["Cancelled"]: "yellow",
     SHAPES["Running"]: "bold",
 }
@@ -47,17 +58,57 @@ def runs(*, flow: str | None = None, limit: int = 50, common: Common = COMMON) -
     return 0
 
 
-def logs(run_id: RunId, /, *, common: Common = COMMON) -> int:
-    """Print what a run logged.
+def logs(
+    run_id: RunId,
+    /,
+    *,
+    level: str = "NOTSET",
+    follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative=())] = False,
+    common: Common = COMMON,
+) -> int:
+    """Print what a run logged and printed.
 
     Parameters
     ----------
     run_id
         The run's id as `headwater runs` prints it, or the beginning of it.
+    level
+        Only records of this level and above: DEBUG, INFO, WARNING, ERROR, CRITICAL.
+    follow
+        Print what comes, too, until the run has ended.
     """
-    value = open_project(None).reader.logs(run_id)
-    emit(value, common.json, lambda: _logs_text(value))
+    least = _level(level)
+    reader = open_project(None).reader
+    if not follow:
+        value = reader.logs(run_id, level=least)
+        emit(value, common.json, lambda: _logs_text(value))
+        return 0
+    if common.json:
+        raise UsageError("--follow prints lines as they come, and no document", hint="leave --json out, or --follow")
+    _follow(reader, run_id, least)
     return 0
+
+
+def _level(name: str) -> int:
+    levels = logging.getLevelNamesMapping()
+    if name.upper() not in levels:
+        raise UnknownNameError.of("level", name.upper(), levels)
+    return levels[name.upper()]
+
+
+def _follow(reader: Reader, run_id: str, level: int) -> None:
+    seen: set[str] = set()
+    while True:
+        # Asked before its records are: of a run that has ended nothing comes any more.
+        state = reader.run(run_id)["state"]
+        for row in reader.logs(run_id, level=level)["logs"]:
+            if row["id"] not in seen:
+                seen.add(row["id"])
+                show(_log_line(row))
+        if state in TERMINAL:
+            say(f"the run has ended: {state}")
+            return
+        clock.sleep(_PAUSE)
 
 
 def _logs_text(value: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ FROM task_runs WHERE run_id = $run
 ORDER BY started, task_run_id;
 
 -- name: logs
-SELECT "at", level, logger, message, task_run_id AS task_run, attempt
+SELECT id, "at", level, logger, message, task_run_id AS task_run, attempt
 FROM logs WHERE run_id = $run AND level >= $level
 ORDER BY "at", id;
 
