@@ -87,7 +87,10 @@ COMMANDS: dict[str, Command] = {
         examples=("lineage delays --up --columns", "lineage delays.avg_delay", "lineage delays --format mermaid"),
     ),
     "runs": Command(
-        group="Look", place="history:runs", help="What ran.", examples=("runs", "runs --flow nightly --limit 5")
+        group="Look",
+        place="history:runs_app",
+        help="What ran; and stopping what runs.",
+        examples=("runs", "runs --flow nightly --limit 5", "runs cancel 0198a2"),
     ),
     "logs": Command(
         group="Look",
@@ -156,6 +159,16 @@ BACKFILL: dict[str, Command] = {
     ),
 }
 """The commands under `backfill`."""
+
+RUNS: dict[str, Command] = {
+    "cancel": Command(
+        group="Commands",
+        place="cancelling:cancel",
+        help="Stop a run, from wherever on its machine.",
+        examples=("runs cancel 0198a2", "runs cancel 0198a2 --wait 60"),
+    ),
+}
+"""The commands under `runs`."""
 
 OPENLINEAGE: dict[str, Command] = {
     "export": Command(

@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from headwater import clock
+from headwater.cli.commands import COMMANDS, RUNS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, RunId
 from headwater.cli.output import ago, duration, emit, instant, say, show
@@ -149,3 +150,10 @@ def _error(found: Any) -> str | None:
 def _log_line(row: Mapping[str, Any]) -> str:
     level = row["level"] if isinstance(row["level"], str) else logging.getLevelName(row["level"])
     return f"{instant(row['at'])}  {level:<8} {row['logger']}  {row['message']}"
+
+
+runs_app = App(name="runs", help=COMMANDS["runs"].help, help_epilogue=COMMANDS["runs"].epilogue)
+"""`runs` itself, and the commands under it."""
+runs_app.default(runs)
+for _name, _one in RUNS.items():
+    runs_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

@@ -88,6 +88,18 @@ class RunEnded(Body):
     source: SourceCode | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelRequested(Body):
+    """Somebody asked a run's attempt to stop; `asked_by` says who, as user@host."""
+
+    kind: ClassVar[str] = "run.cancel_requested"
+    durable: ClassVar[bool] = True
+
+    run_id: str
+    attempt: int = 1
+    asked_by: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskStarted(Body):
     """A task run began to run."""
@@ -178,6 +190,7 @@ KINDS: dict[str, type[Body]] = {
         WriterClosed,
         RunStarted,
         RunEnded,
+        RunCancelRequested,
         TaskStarted,
         TaskState,
         TaskEnded,

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TABLES = (
-    "facts.run_started", "facts.run_ended", "facts.task_started", "facts.task_state", "facts.task_ended", "facts.logs",
+    "facts.run_started", "facts.run_ended", "facts.cancel_requested",
+    "facts.task_started", "facts.task_state", "facts.task_ended", "facts.logs",
     "facts.pruned",
     "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
     "facts.observations", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended", "state.latest",

@@ -10,11 +10,12 @@ import pytest
 from cli_project import Cli
 
 from headwater.cli.app import build
-from headwater.cli.commands import BACKFILL, COMMANDS, OPENLINEAGE, overview
+from headwater.cli.commands import BACKFILL, COMMANDS, OPENLINEAGE, RUNS, overview
 
 EVERY = {
     **{(name,): command for name, command in COMMANDS.items()},
     **{("backfill", name): command for name, command in BACKFILL.items()},
+    **{("runs", name): command for name, command in RUNS.items()},
     **{("openlineage", name): command for name, command in OPENLINEAGE.items()},
 }
 EXAMPLES = sorted({example for command in EVERY.values() for example in command.examples})

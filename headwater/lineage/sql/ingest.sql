@@ -22,6 +22,11 @@ SELECT id, time, unnest(json_transform(body, '{
     "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
 FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
+-- name: run.cancel_requested
+INSERT INTO facts.cancel_requested BY NAME
+SELECT id, time, unnest(json_transform(body, '{"run_id": "VARCHAR", "attempt": "INTEGER", "asked_by": "VARCHAR"}'))
+FROM staged WHERE kind = 'run.cancel_requested' AND id NOT IN (SELECT id FROM facts.cancel_requested WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
 -- name: task.started
 INSERT INTO facts.task_started BY NAME
 SELECT id, time, unnest(json_transform(body, '{

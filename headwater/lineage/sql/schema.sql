@@ -24,6 +24,8 @@ CREATE TABLE facts.run_ended (
     error STRUCT(type VARCHAR, message VARCHAR, traceback VARCHAR)
 );
 
+CREATE TABLE facts.cancel_requested (id UUID, time BIGINT, run_id VARCHAR, attempt INTEGER, asked_by VARCHAR);
+
 CREATE TABLE facts.task_started (
     id UUID, time BIGINT, task_run_id VARCHAR, run_id VARCHAR, attempt INTEGER, task VARCHAR,
     parent_task_run_id VARCHAR, tags VARCHAR[]

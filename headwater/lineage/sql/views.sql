@@ -1,10 +1,15 @@
 -- The documented views: a stable interface for everybody's SQL. Times are UTC TIMESTAMPs.
 
--- One row an attempt of a run. Without an end it is Running; among several ends the fixed precedence of states decides.
+-- One row an attempt of a run. Without an end it is Running, or Cancelling when somebody asked it to stop; among several
+-- ends the fixed precedence of states decides.
 CREATE VIEW runs AS
 SELECT
     run_id, min(flow) AS flow, attempt,
-    coalesce(arg_min(outcome, rank).state, 'Running') AS state,
+    coalesce(
+        arg_min(outcome, rank).state,
+        CASE WHEN (run_id, attempt) IN (SELECT (run_id, attempt) FROM facts.cancel_requested) THEN 'Cancelling' END,
+        'Running'
+    ) AS state,
     make_timestamp(min(started)) AS started,
     make_timestamp(arg_min(outcome, rank).ended) AS ended,
     min(type) AS type, min(project) AS project, min(parent_run_id) AS parent_run_id, min(root_run_id) AS root_run_id,

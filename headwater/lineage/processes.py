@@ -1,0 +1,68 @@
+"""Which process a run lives in, and asking it to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from headwater.core.events import RunStarted, WriterOpened
+from headwater.core.journal.carrier import Carrier
+from headwater.core.journal.lines import decode
+
+_OPENED = b'"k":"' + WriterOpened.kind.encode() + b'"'
+_STARTED = b'"k":"' + RunStarted.kind.encode() + b'"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process that writes to the journal: its writer, and where it is."""
+
+    writer: str
+    pid: int
+    host: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.host == os.uname().nodename
+
+
+def process_of(carrier: Carrier, run_id: str, *, closed: Collection[str]) -> Process | None:
+    """The living process that a run began in; None when there is none. `closed` names writers that need no look."""
+    alive = {writer for writer, state in carrier.writers(skip=closed).items() if state.alive}
+    wanted, opened = run_id.encode(), b""
+    for batch in carrier.read(skip=closed):
+        if batch.writer not in alive:
+            continue
+        for line in batch.lines:
+            if _OPENED in line:
+                opened = line
+            elif wanted in line and _STARTED in line and opened and decode(line).body.get("run_id") == run_id:
+                found = decode(opened)
+                return Process(writer=found.writer, pid=found.body["pid"], host=found.body["host"])
+    return None
+
+
+def terminate(carrier: Carrier, process: Process) -> bool:
+    """Send a process of this machine SIGTERM; False when it has ended before. Raises OSError when we may not."""
+    try:
+        handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+    except ProcessLookupError:
+        return False
+    try:
+        # Asked once more, now that the handle holds on to it: a number may be another process's by now.
+        state = carrier.writers().get(process.writer)
+        if state is None or not state.alive:
+            return False
+        if handle is None:
+            os.kill(process.pid, signal.SIGTERM)
+        else:
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+    return True

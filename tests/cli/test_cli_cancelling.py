@@ -1,0 +1,158 @@
+"""`headwater runs cancel`: a run is stopped from another process."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAD = """
+import asyncio, signal, sys, time
+from headwater import flow, task
+"""
+SLEEPS = """
+@task
+def sleeps():
+    print("here", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+@flow
+def main():
+    sleeps()
+"""
+THREADS = """
+@task
+def looks():
+    from headwater.core.context import current
+    print("here", file=sys.stderr, flush=True)
+    current().cancelled.wait(600)
+    after()
+
+@task
+def after(): ...
+
+@flow
+def main():
+    for future in [looks.submit(), looks.submit()]:
+        future.result()
+"""
+ASYNC = """
+@task
+async def sleeps():
+    print("here", file=sys.stderr, flush=True)
+    await asyncio.sleep(600)
+
+@flow
+async def flowing():
+    await sleeps()
+
+def main():
+    asyncio.run(flowing())
+"""
+DEAF = """
+@flow
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    print("here", file=sys.stderr, flush=True)
+    sys.stdin.readline()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    time.sleep(600)
+"""
+SUBFLOW = """
+@flow
+def inner():
+    print("here", file=sys.stderr, flush=True)
+    time.sleep(600)
+
+@flow
+def main():
+    inner()
+"""
+
+Start = Callable[[str], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    processes = []
+
+    def begin(text: str) -> "subprocess.Popen[str]":
+        (tmp_path / "job.py").write_text(HEAD + text + "\nmain()\n")
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([sys.executable, "job.py"], cwd=tmp_path, text=True, **pipes)
+        processes.append(process)
+        assert process.stderr is not None
+        while "here" not in process.stderr.readline():
+            assert process.poll() is None
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def headwater(folder: Path, *arguments: str) -> tuple[int, Any]:
+    command = [sys.executable, "-m", "headwater", *arguments, "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    return done.returncode, json.loads(done.stdout)
+
+
+def runs(folder: Path) -> dict[str, Any]:
+    return {row["flow"]: row for row in headwater(folder, "runs")[1]["runs"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [(SLEEPS, "main"), (THREADS, "main"), (ASYNC, "flowing"), (SUBFLOW, "inner")]
+)
+def test_a_run_is_stopped_from_another_process(tmp_path: Path, start: Start, text: str, name: str) -> None:
+    process = start(text)
+    code, ended = headwater(tmp_path, "runs", "cancel", runs(tmp_path)[name]["id"])
+    assert (code, ended["flow"], ended["state"]) == (0, name, "Cancelled")
+    assert process.wait(30) == 143
+    found = runs(tmp_path)
+    assert {row["state"] for row in found.values()} == {"Cancelled"}
+    assert all(set(row["tasks"]) <= {"Cancelled"} for row in found.values())
+
+
+def test_who_does_not_listen_yet_is_cancelling(tmp_path: Path, start: Start) -> None:
+    process = start(DEAF)
+    run = runs(tmp_path)["main"]["id"]
+    code, row = headwater(tmp_path, "runs", "cancel", run[:30], "--wait", "0.5")
+    assert (code, row["state"]) == (1, "Cancelling")
+    assert runs(tmp_path)["main"]["state"] == "Cancelling"
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.wait(30) == 143
+    assert runs(tmp_path)["main"]["state"] == "Cancelled"
+
+
+def test_what_has_ended_is_not_cancelled(tmp_path: Path, start: Start) -> None:
+    process = start(SLEEPS)
+    run = runs(tmp_path)["main"]["id"]
+    process.kill()
+    process.wait(30)
+    code, document = headwater(tmp_path, "runs", "cancel", run)
+    assert (code, "it is Crashed" in document["error"]["message"]) == (2, True)
+    code, document = headwater(tmp_path, "runs", "cancel", "no-such-run")
+    assert (code, document["error"]["kind"]) == (2, "unknown_name")
+
+
+def test_a_run_on_another_machine_is_refused(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    from headwater.core.journal.files import carrier_of
+    from headwater.core.journal.home import Home
+    from headwater.lineage.processes import process_of
+
+    process = start(SLEEPS)
+    run = runs(tmp_path)["main"]["id"]
+    carrier = carrier_of(Home.open(tmp_path / ".headwater", create=False))
+    found = process_of(carrier, run, closed=())
+    assert found is not None
+    assert (found.pid, found.is_here) == (process.pid, True)
+    assert process_of(carrier, "another", closed=()) is None
+    monkeypatch.setattr("os.uname", lambda: type("U", (), {"nodename": "elsewhere"}))
+    assert not found.is_here
