@@ -15,8 +15,17 @@ Hooks: TypeAlias = Mapping[Any, Any]
 """By state (a `State` or its value): a hook, or several."""
 
 _log = logging.getLogger("headwater.run")
-_NEVER = frozenset({State.SCHEDULED, State.LATE, State.PENDING, State.CRASHED})
-"""States that nobody is there to call a hook for: its process does not run yet, or has died."""
+_HEARD = (
+    State.RUNNING,
+    State.AWAITING_RETRY,
+    State.BLOCKED,
+    State.COMPLETED,
+    State.FAILED,
+    State.TIMED_OUT,
+    State.CANCELLED,
+    State.SKIPPED,
+)
+"""The states that hooks are called for. Nobody is there to call one for Crashed: its process has died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +59,8 @@ def hooks_of(given: object) -> dict[State, tuple[Hook, ...]]:
     found: dict[State, tuple[Hook, ...]] = {}
     for state, hooks in given.items():
         several = tuple(hooks) if isinstance(hooks, Iterable) and not callable(hooks) else (hooks,)
-        if state not in set(State) - _NEVER:
-            known = ", ".join(one.value for one in State if one not in _NEVER)
+        if state not in _HEARD:
+            known = ", ".join(one.value for one in _HEARD)
             raise DefinitionError(f"there are no hooks for the state {state!r}", hint=f"there are for {known}")
         if not all(map(callable, several)):
             raise DefinitionError(f"a hook is a function of a StateChange, got {hooks!r}")
