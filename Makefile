@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 # Options for pytest: make test ARGS="tests/core -x"
 ARGS ?=
+# How many processes run the tests: one a core, or make test JOBS=0 for none but pytest's own.
+JOBS ?= auto
 
 .PHONY: help
 help: ## list the targets
@@ -26,7 +28,7 @@ demo: setup ## run the main job on a year of real flights (examples/flights)
 .PHONY: test
 test: lint types layers ## lint, types, layers, then every test in random order
 	@echo "== test: pytest, in random order (warnings are errors)"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 .PHONY: lint
 lint: setup ## ruff: rules and format

@@ -26,6 +26,7 @@ from headwater.assets.events import (
 from headwater.core.events import (
     LogWritten,
     PrunedRun,
+    RunCancelRequested,
     RunEnded,
     RunsPruned,
     RunStarted,
@@ -177,6 +178,7 @@ def story() -> list[Body]:
         made("delays", "d2", "v4", state="failed"),
         made("report", None, "v5", [("delays", "d1", "v3"), ("delays", "d2", "v2")], columns={"n": [("delays", "day")]}),
         ended(),
+        RunCancelRequested(run_id="r1", attempt=1, asked_by="ann@host"),
         RunsPruned(before=1, runs=(PrunedRun(run_id="r0", attempt=1, tasks={"Completed": 2}, logs=3),)),
         started("b1", kind="backfill", flow="backfill"),
         BackfillRequested(

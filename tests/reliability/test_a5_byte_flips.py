@@ -227,7 +227,7 @@ def test_a5_no_flip_gives_a_silently_wrong_answer(world: World, stress: bool) ->
     segments = sorted(home.journal.glob("*.ndjson"))
     archived = [path for path in world.files if path.parent == home.archive]
     destination = [path for path in world.files if path.parent.name == "openlineage"]
-    for _ in range(600 if stress else 45):
+    for _ in range(600 if stress else 24):
         flips.in_a_segment(flips.dice.choice(segments))
     for _ in range(60 if stress else 1):
         flips.in_an_unread_segment(flips.dice.choice(segments))
@@ -235,12 +235,12 @@ def test_a5_no_flip_gives_a_silently_wrong_answer(world: World, stress: bool) ->
         flips.in_a_read_segment(flips.dice.choice(segments))
     for _ in range(80 if stress else 2):
         flips.in_an_archive(flips.dice.choice(archived))
-    for _ in range(70 if stress else 6):
+    for _ in range(70 if stress else 4):
         flips.in_a_small_file(flips.dice.choice([home.marker, *destination, *destination]))
-    for _ in range(100 if stress else 3):
+    for _ in range(100 if stress else 2):
         flips.in_the_database(home.database)
     log = leave_a_log(world)
     flips.truth = Truth(world)
-    for _ in range(50 if stress else 2):
+    for _ in range(50 if stress else 1):
         flips.in_the_database(log)
     print(f"A5: {sum(flips.found.values())} flips, seed {SEED}, 0 silently wrong{flips.tell()}")
