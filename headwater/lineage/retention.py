@@ -45,6 +45,8 @@ _RUNS = 1_000
 """So many runs stand in one event."""
 _ARCHIVED = 0.125
 """About so much of a segment's bytes is left in an archive; only a dry run needs to guess."""
+_FRAME = 4_500
+"""Bytes of an archive and its index, about, beside the events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +284,8 @@ def _guess(home: Home, leaving: _Leaving, expiring: int) -> int:
     kept = 1 - expiring / events if events else 1
     archived = sum(one.size for one in archives)
     staying = _bytes(home) - archived - leaving.bytes
-    return round(staying + (archived + leaving.bytes * _ARCHIVED) * kept)
+    frame = _FRAME if leaving.bytes else 0
+    return round(staying + frame + (archived + leaving.bytes * _ARCHIVED) * kept)
 
 
 def _bytes(home: Home) -> int:

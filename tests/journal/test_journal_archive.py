@@ -43,6 +43,7 @@ def test_moved_segments_are_read_as_before(home: Home) -> None:
     assert (made.first, made.last) == (min(e.time for e in events(home)), max(e.time for e in events(home)))
     assert files(home) == ["-0.parquet", ".json"]
     assert stat.S_IMODE(home.archive.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in home.archive.iterdir()} == {0o600}
     assert home.marker.read_text() == "headwater-home 2\n"
     assert Home.open(home.path, create=False) == home
     assert list(home.tmp.iterdir()) == []

@@ -114,6 +114,7 @@ def _commit(
     home: Home, archive: str, generation: int, draft: Path, members: Mapping[str, Member], times: tuple[int, int]
 ) -> Archive:
     """Let a file that was read back be the next generation of an archive."""
+    draft.chmod(0o600)  # as everything in the journal is
     sync_file(draft)
     path = index.parquet_path(home, archive, generation)
     draft.rename(path)
