@@ -395,7 +395,7 @@ class TestExpire:
         scripts(home, 4)
         made = archived(home)
         whole = made.path.read_bytes()
-        made.path.write_bytes(whole[:100] + b"\x00" + whole[101:])
+        made.path.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
         with pytest.raises(JournalError, match="damaged"):
             expire(home, made, ["log.written"], clock.now_us())
         assert files(home) == ["-0.parquet", ".json"]
