@@ -45,10 +45,11 @@ in it), and a function that is defined in a loop has one code."""
 
 
 def _hash_once(code: CodeType, fn: Any) -> tuple[str, int]:
-    place = id(code)
-    if place not in _known:
-        _known[place] = weakref.ref(code, lambda _: _known.pop(place, None)), _hash(fn)
-    return _known[place][1]
+    # By a name of its own: at the interpreter's end the module's names are gone before its code is.
+    place, known = id(code), _known
+    if place not in known:
+        known[place] = weakref.ref(code, lambda _: known.pop(place, None)), _hash(fn)
+    return known[place][1]
 
 
 def _hash(fn: Any) -> tuple[str, int]:
