@@ -209,7 +209,8 @@ def _result(
     for output, part, source in zip(outputs, parts, made, strict=True):
         if isinstance(part, Sql) or frame_form(part) == "lazy":
             partitions = None if output.partition is None else (output.partition,)
-            given.append(reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,)))
+            scan = reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,), made=True)
+            given.append(scan)
             continue
         result = reading.own(part)
         # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.

@@ -84,8 +84,14 @@ def load_versions(
     partitions: tuple[Partition, ...] | None,
     form: Form,
     sources: Sources,
+    *,
+    made: bool = False,
 ) -> Any:
-    """The data of versions that are in place, remembered; files that this run has scanned before are not looked at again."""
+    """The data of versions that are in place, remembered. What was `made` just now is not looked at again by who reads it.
+
+    Of what somebody else has made, the materializer decides at each load how it is read best: a file may be parsed once
+    and kept when it is read again.
+    """
     lazy = form in ("lazy", "any")
     known = tracker.scan_of(sources) if lazy else None
     if known is not None:
@@ -93,7 +99,7 @@ def load_versions(
         tracker.add(value, sources)
         return value
     value = runtime.materializer(target.asset).load(target, partitions, form)
-    return remember(runtime, tracker, value, sources, stored=lazy)
+    return remember(runtime, tracker, value, sources, made=made)
 
 
 def remember(
@@ -103,11 +109,11 @@ def remember(
     sources: Sources,
     *,
     shared: bool = False,
-    stored: bool = False,
+    made: bool = False,
 ) -> Any:
     """Follow a value that holds the data of these versions: itself, and what its plan or that of its `.lazy()` starts from.
 
-    With `stored` it is these versions as a materializer gave them: a scan of their files is kept for who reads them next.
+    With `made` it is these versions just as they were published: a scan of their files is kept for who reads them next.
 
     Returns the value to hand out: a frame in memory that shares all its columns with another one gets a column of its own
     (with `shared`, in any case), since its lazy frames are known by nothing else.
@@ -121,7 +127,7 @@ def remember(
             value = remember(runtime, tracker, value.collect(), sources, shared=shared).lazy()
         for leaf in leaves:
             tracker.add_leaf(leaf, sources)
-        if stored and leaves and all(leaf.paths for leaf in leaves):
+        if made and leaves and all(leaf.paths for leaf in leaves):
             tracker.add_scan(value, sources)
     elif kind == "eager":
         buffers = runtime.columns.buffers(value)
