@@ -71,10 +71,8 @@ def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form)
         return bound
     target = runtime.definitions.target(bound.asset)
     if bound.partitions == ():
-        value = empty_value(runtime, target, form)
-    else:
-        return load_versions(runtime, tracker, target, bound.partitions, form, bound.sources)
-    return remember(runtime, tracker, value, bound.sources)
+        return remember(runtime, tracker, empty_value(runtime, target, form), bound.sources)
+    return load_versions(runtime, tracker, target, bound.partitions, form, bound.sources)
 
 
 def load_versions(

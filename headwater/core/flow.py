@@ -12,7 +12,7 @@ from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import new_run, open_run, run_flow
 from headwater.core.signals import raise_pending
 from headwater.core.tracebacks import shown
-from headwater.core.validation import fits, validated
+from headwater.core.validation import converted
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -77,9 +77,8 @@ class Flow(Definition[P, R]):
         """
         hints = self.hints
         passed = super().bind(args, kwargs) if hints else {}
-        if all(fits(value, hints.get(name, Any)) for name, value in passed.items()):
-            return args, kwargs
-        return self.unbind(validated(self.fn, hints, passed, where=place_of(self.fn)))
+        changed = converted(self.parameters, hints, passed, where=place_of(self.fn) or self.name)
+        return self.unbind({**passed, **changed}) if changed else (args, kwargs)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, defaults included. Raises TypeError when they don't fit the function."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ _LONGEST = 10_000
 """Characters of a line; the rest of a longer one is left out."""
 
 _lock = threading.RLock()
+# Another thread may hold it while a child is forked: there nobody would ever let it go.
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 _tee: Tee | None = None
 
 
@@ -38,9 +41,8 @@ class Tee:
         context = current()
         # What logging shows here is kept as the record that it is.
         if context is not None and sys._getframe(1).f_globals.get("__name__") != "logging":
-            with contextlib.suppress(
-                Exception
-            ):  # a print must not raise what the journal does: the run's own events will
+            # A print must not raise what the journal does: the run's own events will.
+            with contextlib.suppress(Exception):
                 _keep(context, text)
         return written
 

@@ -38,28 +38,28 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
     return hints
 
 
-def validated(
-    fn: Callable[..., Any], hints: Mapping[str, Any], arguments: Mapping[str, Any], *, where: str | None = None
+def converted(
+    parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], arguments: Mapping[str, Any], *, where: str
 ) -> dict[str, Any]:
-    """The arguments of a call, by parameter, as the annotations want them.
+    """Those arguments of a call that are not yet as the annotations want them, by parameter, made so.
 
     Raises ParameterError, which names every parameter that does not fit.
 
     >>> def load(day: str, limit: int = 3): ...
-    >>> validated(load, hints_of(load), {"day": "2024-01-05", "limit": "5"})
-    {'day': '2024-01-05', 'limit': 5}
+    >>> parameters = inspect.signature(load).parameters
+    >>> converted(parameters, hints_of(load), {"day": "2024-01-05", "limit": "5"}, where="load")
+    {'limit': 5}
     """
     wrong = {name: value for name, value in arguments.items() if name in hints and not fits(value, hints[name])}
-    signature = inspect.signature(fn)
-    converted, problems = {}, {}
+    found, problems = {}, {}
     for name, value in wrong.items():
         try:
-            converted[name] = _of_kind(signature.parameters[name].kind, value, hints[name])
+            found[name] = _of_kind(parameters[name].kind, value, hints[name])
         except ValueError as problem:
             problems[name] = str(problem)
     if problems:
-        raise _refused(hints, wrong, problems, where or fn.__qualname__)
-    return {**arguments, **converted}
+        raise _refused(hints, wrong, problems, where)
+    return found
 
 
 def fits(value: object, hint: Any) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater import failpoints
+from headwater.core.globs import literal_glob
 from headwater.errors import ProjectionError
 from headwater.ids import new_id
 from headwater.lineage.statements import statements
@@ -140,7 +141,9 @@ def _count(chunk: Chunk, batch: Batch, size: int) -> None:
 
 def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Position] | None) -> None:
     own, kinds = statements("staging.sql"), statements("ingest.sql")
-    connection.execute(own["stage"], {"path": _literal(chunk.path), "longest": max(chunk.longest + 1, 1 << 20)})
+    connection.execute(
+        own["stage"], {"path": literal_glob(str(chunk.path)), "longest": max(chunk.longest + 1, 1 << 20)}
+    )
     if until is not None:
         seqs = [position.seq for position in until.values()]
         connection.execute(own["trim"], {"writers": list(until), "seqs": seqs})
@@ -156,8 +159,3 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     connection.execute(own["positions"])
     if chunk.absorbed:
         connection.execute(own["absorbed"], {"absorbed": chunk.absorbed})
-
-
-def _literal(path: Path) -> str:
-    # DuckDB reads a path as a glob; a home may well have a bracket in its name.
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

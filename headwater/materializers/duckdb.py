@@ -25,6 +25,7 @@ import duckdb
 from headwater import failpoints
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import Form, SqlQuery, SqlRelation, Staged, Target
+from headwater.core.journal.home import sync_folder
 from headwater.errors import LocationError, ReturnTypeError
 from headwater.materializers import staging as files
 from headwater.materializers import tables
@@ -133,7 +134,7 @@ class DuckDBMaterializer:
                 versions = publish_rows(opened, place, target, partition, staged, source)
             self._versions.put(place.file, versions, beside=(_log(place.file),))
         if created:
-            files.sync_folder(place.file.parent)
+            sync_folder(place.file.parent)
         failpoints.reach("publish.detached")
         files.discard_file(place.file.parent, staged.version)
 

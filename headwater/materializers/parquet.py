@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
+from headwater.core.globs import literal_glob
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
 from headwater.materializers.convert import of_frame
-from headwater.materializers.quoting import decode_key, encode_key, literal, literal_glob
+from headwater.materializers.quoting import decode_key, encode_key, literal
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,9 +11,10 @@ from headwater import clock, failpoints
 from headwater.assets.location import VERSIONS_TABLE
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Staged, Target
+from headwater.core.globs import literal_glob
 from headwater.errors import LocationError, MaterializationError
 from headwater.materializers import tables
-from headwater.materializers.quoting import identifier, literal, literal_glob
+from headwater.materializers.quoting import identifier, literal
 from headwater.materializers.staging import key_of
 from headwater.materializers.tables import PARTITION_COLUMN, Place
 

@@ -66,12 +66,3 @@ def decode_key(name: str) -> str:
     '../x'
     """
     return "" if name == _EMPTY else unquote(name)
-
-
-def literal_glob(path: str) -> str:
-    """A path in which no character means a pattern, for readers that expand globs.
-
-    >>> literal_glob("/lake/a[1]*.parquet")
-    '/lake/a[[]1][*].parquet'
-    """
-    return "".join(f"[{char}]" if char in "*?[" else char for char in path)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 from headwater import clock, failpoints
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import Staged, Target
+from headwater.core.journal.home import sync_file, sync_folder
 from headwater.errors import DefinitionError, HeadwaterError, LocationError, MaterializationError
 from headwater.materializers.convert import as_frame
 from headwater.materializers.measure import measure
@@ -252,25 +253,6 @@ def make_folder(folder: Path) -> None:
         sync_folder(made.parent)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
-
-
-def sync_file(path: Path) -> int:
-    """Bring a file's content to the disk; answers with its size in bytes."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return os.fstat(handle).st_size
-    finally:
-        os.close(handle)
-
-
-def sync_folder(path: Path) -> None:
-    """Bring a folder's entries to the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def content_version(path: Path) -> str:

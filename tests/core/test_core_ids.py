@@ -72,7 +72,6 @@ def test_threads_never_get_the_same() -> None:
     assert all(own == sorted(own) for own in made)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_has_random_bits_of_its_own() -> None:
     at = _tick()
     before = ids.new_id(at)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headwater.core.globs import literal_glob
 from headwater.errors import HeadwaterError, PartitionError
-from headwater.materializers.quoting import decode_key, encode_key, identifier, literal, literal_glob
+from headwater.materializers.quoting import decode_key, encode_key, identifier, literal
 
 TEXT = st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 

@@ -160,11 +160,12 @@ def sync_folder(folder: Path) -> None:
     sync_file(folder)
 
 
-def sync_file(path: Path) -> None:
-    """Make what is in a file durable that somebody else wrote."""
+def sync_file(path: Path) -> int:
+    """Make what is in a file durable that somebody else wrote; answers with its size in bytes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
 

@@ -18,6 +18,7 @@ from zlib import crc32
 from headwater.core.journal.home import Home, sync_folder, unknown_format
 from headwater.core.journal.lines import is_whole
 from headwater.core.journal.scan import Damage
+from headwater.core.journal.segment import segment_path
 from headwater.errors import JournalError
 
 FORMAT = 1
@@ -195,7 +196,7 @@ def remove_leftovers(home: Home, writers: Collection[str]) -> set[str]:
     """Remove the segments of those of these writers that stand in an archive, whose mover was killed; returns which."""
     found = archived(home, writers)
     for writer in found:
-        (home.journal / f"{writer}.ndjson").unlink(missing_ok=True)
+        segment_path(home, writer).unlink(missing_ok=True)
     return found
 
 

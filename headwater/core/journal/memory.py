@@ -18,14 +18,11 @@ from headwater.core.journal.events import Body, Event
 from headwater.core.journal.lines import decode, encode, head_of, is_whole, plain_json
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.recovery import Recovered, Settler, crashed, endings
-from headwater.core.journal.scan import Damage
+from headwater.core.journal.scan import MOST_BYTES, MOST_LINES, Damage
 from headwater.core.journal.segment import opened
 from headwater.errors import JournalError, LockTimeout
 
 T = TypeVar("T", bound=Body)
-
-_MOST_LINES = 20_000
-_MOST_BYTES = 1 << 23
 
 
 class MemoryCarrier:
@@ -336,7 +333,7 @@ class _Segment:
         """The lines from a number on, up to another or to what a batch may hold."""
         start = self.ends[seq - 1] if seq else 0
         last = seq + 1
-        while last < min(end, seq + _MOST_LINES) and self.ends[last] - start <= _MOST_BYTES:
+        while last < min(end, seq + MOST_LINES) and self.ends[last] - start <= MOST_BYTES:
             last += 1
         lines, position = tuple(self.lines[seq:last]), Position(last, self.ends[last - 1])
         return Batch(writer=self.writer, lines=lines, first_seq=seq, position=position, closed=_says_closed(lines[-1]))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from headwater.core.globs import literal_glob
 from headwater.core.journal import descriptors
 from headwater.core.journal.index import FORMAT
 from headwater.core.journal.lines import is_whole
@@ -67,14 +68,14 @@ def write(spool: Path, target: Path, *, longest: int) -> None:
     """Make a file of lines whose members are separated by SEPARATOR, in that order. Raises JournalError."""
     # DuckDB keeps what it has read of the file for as long as it may; a row group has to fit besides.
     memory = _MEMORY + 4 * min(spool.stat().st_size, _GROUP * longest)
-    parameters: Parameters = {"path": _literal(spool), "longest": max(longest + 1, 1 << 20)}
+    parameters: Parameters = {"path": literal_glob(str(spool)), "longest": max(longest + 1, 1 << 20)}
     _copy(_SPOOLED, parameters, spool, target, memory=memory)
 
 
 def write_without(path: Path, target: Path, *, kinds: Collection[str], before: int) -> None:
     """Copy a file without the events of some kinds that are older than a moment. Raises JournalError."""
     source = f"SELECT * FROM {_READ} WHERE NOT ({_EXPIRES})"  # noqa: S608 - values are parameters
-    _copy(source, {"path": _literal(path), "kinds": list(kinds), "before": before}, path, target)
+    _copy(source, {"path": literal_glob(str(path)), "kinds": list(kinds), "before": before}, path, target)
 
 
 def _copy(source: str, parameters: Parameters, path: Path, target: Path, *, memory: int | None = None) -> None:
@@ -91,7 +92,9 @@ def expiring(path: Path, kinds: Collection[str], before: int) -> int:
     """How many events of some kinds are older than a moment. Raises JournalError."""
     query = f"SELECT count(*) FROM {_READ} WHERE {_EXPIRES}"  # noqa: S608 - values are parameters
     with _connected(path.parent) as connection:
-        row = connection.execute(query, {"path": _literal(path), "kinds": list(kinds), "before": before}).fetchone()
+        row = connection.execute(
+            query, {"path": literal_glob(str(path)), "kinds": list(kinds), "before": before}
+        ).fetchone()
         return int(row[0]) if row else 0
 
 
@@ -111,7 +114,7 @@ def rows(path: Path, writers: tuple[str, str] | None = None) -> Iterator[list[Ro
 def _rows(path: Path, where: str, parameters: Parameters) -> Iterator[list[Row]]:
     with _connected(path.parent) as connection:
         query = f"SELECT writer, seq, {_LINE} FROM {_READ} {where}"  # noqa: S608 - our own text
-        answer = connection.execute(query, {"path": _literal(path), **parameters})
+        answer = connection.execute(query, {"path": literal_glob(str(path)), **parameters})
         while found := answer.fetchmany(_ROWS):
             yield [Row(writer, seq, line.encode()) for writer, seq, line in found]
 
@@ -121,7 +124,7 @@ def salvage(path: Path, footer: bytes, tmp: Path) -> Iterator[list[Row]]:
     import duckdb
 
     with _readable(path, footer, tmp) as copy, _connected(copy.parent) as connection:
-        name = _literal(copy)
+        name = literal_glob(str(copy))
         try:
             count = _one(connection, "SELECT num_rows FROM parquet_file_metadata($path)", name)
         except duckdb.Error:
@@ -184,7 +187,7 @@ def format_of(path: Path) -> str | None:
     with _connected(path.parent) as connection:
         query = "SELECT decode(value) FROM parquet_kv_metadata($path) WHERE decode(key) = $sign"
         try:
-            row = connection.execute(query, {"path": _literal(path), "sign": _SIGN}).fetchone()
+            row = connection.execute(query, {"path": literal_glob(str(path)), "sign": _SIGN}).fetchone()
         except duckdb.Error:
             return None
         return str(row[0]) if row else None
@@ -213,7 +216,7 @@ def _connected(*folders: Path, memory: int | None = None) -> Iterator[DuckDBPyCo
         config["memory_limit"] = f"{memory // 1_000_000 + 1}MB"
     connection = duckdb.connect(":memory:", config=config)
     try:
-        reached = sorted({name for folder in folders for name in (str(folder), _literal(folder))})
+        reached = sorted({name for folder in folders for name in (str(folder), literal_glob(str(folder)))})
         connection.execute("SET allowed_directories = $folders", {"folders": reached})
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield connection
@@ -229,8 +232,3 @@ def _failed(folders: Sequence[Path], error: Exception) -> JournalError:
         where=str(folders[-1]),
         hint="free space or mend the permissions; `headwater verify` says whether it is damaged",
     )
-
-
-def _literal(path: Path) -> str:
-    # DuckDB reads a path as a glob; a home may well have a bracket in its name.
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))

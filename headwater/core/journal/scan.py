@@ -13,8 +13,9 @@ from headwater.core.journal.home import unknown_format
 from headwater.core.journal.lines import FORMAT, REBOOT, decode, head_of, is_whole, sequence_of
 
 _CHUNK = 1 << 20
-_MOST_LINES = 20_000
-_MOST_BYTES = 1 << 23
+MOST_LINES = 20_000
+MOST_BYTES = 1 << 23
+"""So much is handed on at once, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ class Scan:
                         yield self._stretch()
                     self._take_odd(lines[good], jump)
                 lines = lines[good + 1 :]
-            if len(self._lines) >= _MOST_LINES or self._size >= _MOST_BYTES:
+            if len(self._lines) >= MOST_LINES or self._size >= MOST_BYTES:
                 yield self._stretch()
         if self._lines or self._damage:
             yield self._stretch()

@@ -11,10 +11,7 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.index import Archive
 from headwater.core.journal.lines import is_whole
 from headwater.core.journal.parquet import Row
-from headwater.core.journal.scan import Damage, Stretch
-
-_MOST_LINES = 20_000
-_MOST_BYTES = 1 << 23
+from headwater.core.journal.scan import MOST_BYTES, MOST_LINES, Damage, Stretch
 
 
 def unpack(
@@ -52,7 +49,7 @@ class _Gathering:
                     yield from self._flush(last=True)
                     self._writer = writer
                 self._take(list(group))
-                if len(self._lines) >= _MOST_LINES or self._size >= _MOST_BYTES:
+                if len(self._lines) >= MOST_LINES or self._size >= MOST_BYTES:
                     yield from self._flush(last=False)
         yield from self._flush(last=True)
 

@@ -1,0 +1,12 @@
+"""Paths for DuckDB, which reads each as a pattern."""
+
+from __future__ import annotations
+
+
+def literal_glob(path: str) -> str:
+    """A path in which no character means a pattern, for readers that expand globs.
+
+    >>> literal_glob("/lake/a[1]*.parquet")
+    '/lake/a[[]1][*].parquet'
+    """
+    return "".join(f"[{char}]" if char in "*?[" else char for char in path)
