@@ -30,6 +30,7 @@ class Materialization(Task[P, R]):
     """
 
     task_type: ClassVar[str] = "materialize"
+    may_generate: ClassVar[bool] = False
     assets: tuple[Asset, ...] = ()
     inputs: tuple[InputSpec, ...] = ()
     partition: Any = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -17,8 +17,10 @@ from headwater.core.states import State
 if TYPE_CHECKING:
     from headwater.core.arguments import Upstream
     from headwater.core.futures import TaskFuture
+    from headwater.core.options import FlowOptions
     from headwater.core.runners import ThreadRunner
     from headwater.core.runtime import Appender
+    from headwater.core.streams import Stream
     from headwater.types import SourceCode
 
 P = ParamSpec("P")
@@ -97,7 +99,7 @@ class RootRun:
     """What everything inside an outermost run shares: its journal, threads, values and its end by a signal."""
 
     def __init__(
-        self, run_id: str, flow: str, *, attempt: int = 1, is_async: bool = False, max_workers: int | None = None
+        self, run_id: str, flow: str, *, attempt: int = 1, is_async: bool = False, options: FlowOptions | None = None
     ) -> None:
         project = runtime.current()
         self.run_id, self.flow, self.is_async = run_id, flow, is_async
@@ -118,7 +120,7 @@ class RootRun:
         self.impatient = False
         self.abandoned = False
         """Whether threads were given up that are still in user code."""
-        self._max_workers = max_workers
+        self._options = options
         self._runner: ThreadRunner | None = None
         self._lock = threading.Lock()
 
@@ -129,7 +131,7 @@ class RootRun:
             if self._runner is None:
                 from headwater.core.runners import ThreadRunner
 
-                self._runner = ThreadRunner(self._max_workers)
+                self._runner = ThreadRunner(None if self._options is None else self._options.max_workers)
             return self._runner
 
     def close(self) -> None:
@@ -148,14 +150,18 @@ class Run:
         "cancelled",
         "failure",
         "flow",
+        "handed_out",
         "is_async",
         "parent",
         "pending",
         "pid",
+        "retries_left",
         "root",
         "run_id",
         "source",
         "started",
+        "streams",
+        "suspended",
         "type",
     )
 
@@ -180,6 +186,31 @@ class Run:
         self.pending: dict[str, TaskFuture[Any]] = {}
         """Submitted tasks in their order, without those that have completed."""
         self.failure: str | None = None
+        self.streams: dict[int, Stream] = {}
+        """Its generator tasks that are being read, in the order in which they began."""
+        self.handed_out = False
+        """Whether a reader has got an item of the flow's own, which is a generator: another attempt would hand it out again."""
+        self.suspended = False
+        self.retries_left: int | None = None
+        """How many retries its task runs may still make together; None when nothing bounds them."""
+
+    def may_retry(self) -> bool:
+        """Take a retry from the budgets of this run and of those around it; False when one is spent."""
+        runs = [run for run in self._outwards() if run.retries_left is not None]
+        with self.root._lock:
+            if any(run.retries_left == 0 for run in runs):
+                return False
+            for run in runs:
+                run.retries_left = (run.retries_left or 0) - 1
+        return True
+
+    def _outwards(self) -> Iterator[Run]:
+        run = self
+        while True:
+            yield run
+            if run.parent is None:
+                return
+            run = run.parent.run
 
 
 class RunContext:
@@ -274,11 +305,14 @@ class TaskCall:
     __slots__ = (
         "annotations",
         "args",
+        "collects",
         "context",
+        "handed_out",
         "kwargs",
         "outer",
         "started",
         "state",
+        "suspended",
         "task_run_id",
         "tries",
         "upstream",
@@ -312,6 +346,12 @@ class TaskCall:
         """Notes of other layers; the future of the call shows the same dict."""
         self.state = State.PENDING
         self.tries = 0
+        self.collects = False
+        """Whether the items of a generator become a list, because nobody reads them one by one."""
+        self.handed_out = False
+        """Whether a reader has got an item of a generator: another try would hand it out again."""
+        self.suspended = False
+        """Whether a generator waits for its reader."""
 
     def release(self) -> None:
         """Let go of the arguments: a future that somebody keeps must not keep them alive."""

@@ -25,9 +25,15 @@ class Finish:
 
 
 def after_error(
-    options: TaskOptions, tries: int, error: BaseException, *, refused: bool = False, timed_out: bool = False
+    options: TaskOptions,
+    tries: int,
+    error: BaseException,
+    *,
+    refused: bool = False,
+    timed_out: bool = False,
+    final: bool = False,
 ) -> Retry | Finish:
-    """What follows when try number `tries` (from 1) raised `error`.
+    """What follows when try number `tries` (from 1) raised `error`; `final` says that no other try may follow.
 
     >>> after_error(TaskOptions(retries=1, retry_delay=3), 1, ValueError())
     Retry(delay=3.0)
@@ -39,7 +45,7 @@ def after_error(
     if refused:
         return Finish(State.BLOCKED)
     failed = State.TIMED_OUT if timed_out else State.FAILED
-    if not isinstance(error, Exception) or tries > options.retries:
+    if final or not isinstance(error, Exception) or tries > options.retries:
         return Finish(failed)
     if options.retry_if is not None and not options.retry_if(error):
         return Finish(failed)

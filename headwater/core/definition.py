@@ -27,14 +27,15 @@ class Definition(Generic[P, R]):
     """A function and how it runs. Raises DefinitionError for what can't be one."""
 
     noun: ClassVar[str] = "task"
-    may_generate: ClassVar[bool] = False
+    options_type: ClassVar[type[TaskOptions]] = TaskOptions
+    may_generate: ClassVar[bool] = True
     """Whether the function may be a generator."""
 
     def __init__(self, fn: Callable[P, R], options: TaskOptions | None = None) -> None:
         _check(fn, self.noun, self.may_generate)
         self.fn: Callable[P, R] = fn
         """The bare function."""
-        self.options = options or TaskOptions()
+        self.options = options or self.options_type()
         self.instance: Any = None
         """The object that a method was taken from: its calls get it as their first argument."""
         self._of_fn: dict[str, Any] = {}
@@ -45,7 +46,8 @@ class Definition(Generic[P, R]):
     def _prepare(self) -> None:
         # What every call needs is worked out here, once.
         self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
-        self.is_async: bool = _is_coroutine(self.fn)
+        self.generates: bool = _generates(self.fn)
+        self.is_async: bool = _is_coroutine(self.fn) or (self.generates and inspect.isasyncgenfunction(self.fn))
         if self.options.hooks and not self.is_async:
             _check_hooks(self.fn, self.options.hooks)
 

@@ -71,6 +71,7 @@ def submit(
         run.pending[call.task_run_id] = future
         job = _Job(run, run_task(task, call), future, task.is_async)
         start = job.in_loop if loop is not None else job.in_runner
+    call.collects = task.generates
     _after([found.future for found in call.upstream if not found.future.done()], start)
     return future
 

@@ -7,6 +7,7 @@ The generators decide and record; they never block and never call user code. Wha
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from headwater.core.signals import interruptible, interruption
 from headwater.core.states import State
 from headwater.core.timeouts import overrun, within
 from headwater.core.tracebacks import summary
-from headwater.errors import TimeLimitExceeded
+from headwater.errors import Cancelled, TimeLimitExceeded
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from headwater.core.futures import TaskFuture
     from headwater.core.hooks import Hook
     from headwater.core.task import Task
+
+_log = logging.getLogger("headwater.run")
 
 PATIENCE = 8.0
 """Seconds that a run that was asked to stop waits for threads that are still in user code (Docker kills after 10)."""
@@ -85,7 +88,28 @@ class Notify:
     change: StateChange
 
 
-Effect: TypeAlias = Invoke | Sleep | Gather | Settle | Notify
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Hand an item of a generator to whoever reads it; the effect's value is what the reader sent."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a generator of the user's, also in a run that was asked to stop. Raises what its own code raises."""
+
+    source: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStreams:
+    """Close the generator tasks of a run that nobody has read to the end. Never raises."""
+
+    run: Run
+
+
+Effect: TypeAlias = Invoke | Sleep | Gather | Settle | Notify | Item | Close | CloseStreams
 Steps: TypeAlias = Generator[Effect, Any, Any]
 
 
@@ -151,13 +175,19 @@ def _after_error(task: Task[..., Any], call: TaskCall, error: BaseException) -> 
     try:
         refused = isinstance(error, Exception) and task.refuses(error)
         timed_out = isinstance(error, TimeLimitExceeded) and error.of == call.task_run_id
-        decision = after_error(task.options, call.tries, error, refused=refused, timed_out=timed_out)
+        decision = after_error(
+            task.options, call.tries, error, refused=refused, timed_out=timed_out, final=call.handed_out
+        )
     except BaseException as second:
         # A condition or a delay of the user's own raised: that is how the task run ends.
         recording.task_ended(call, State.FAILED, second)
         raise
     if isinstance(decision, Finish):
         recording.task_ended(call, decision.state, error)
+        return None
+    if not call.context.run.may_retry():
+        _log.warning("'%s' is not tried again: the retry budget of its flow is spent", task.name)
+        recording.task_ended(call, State.FAILED, error)
         return None
     recording.task_waits(call, decision.delay, error)
     return decision.delay
@@ -190,14 +220,19 @@ def leave(token: Token[RunContext | None]) -> None:
         return
 
 
-def drive_sync(steps: Steps, run: Run) -> Any:
-    """Carry out the effects of a generator in this thread; returns what it returns."""
+def drive_sync(steps: Steps, run: Run, sent: Any = None, thrown: BaseException | None = None) -> Any:
+    """Carry out the effects of a generator in this thread; returns what it returns, or the next `Item` that it hands out.
+
+    After an item it is called again, with what the reader sent or threw.
+    """
     try:
-        effect = steps.send(None)
+        effect = steps.send(sent) if thrown is None else steps.throw(thrown)
         while True:
             try:
                 if type(effect) is Invoke:
                     value = _invoke(effect, run)
+                elif type(effect) is Item:
+                    return effect
                 else:
                     value = None
                     _perform(effect, run)
@@ -240,6 +275,10 @@ def _perform(effect: Effect, run: Run) -> None:
         settle(effect.run)
     elif isinstance(effect, Notify):
         _notify(effect)
+    elif isinstance(effect, Close):
+        effect.source.close()
+    elif isinstance(effect, CloseStreams):
+        _close_streams(effect.run)
 
 
 @interruptible
@@ -249,6 +288,14 @@ def _notify(effect: Notify) -> None:
             hook(effect.change)
         except Exception as error:  # noqa: BLE001 - whatever a hook raises, what it was told of stays as it is
             hook_failed(hook, effect.change, error)
+
+
+@interruptible
+def _close_streams(run: Run) -> None:
+    for stream in reversed(list(run.streams.values())):
+        # One that is being read right now, in a thread of the user's own, can't be closed: that thread ends it.
+        with contextlib.suppress(Exception, Cancelled):
+            stream.end()
 
 
 def settle(run: Run) -> None:
@@ -265,21 +312,28 @@ def settle(run: Run) -> None:
 
 
 def _unsettled(run: Run) -> list[TaskFuture[Any] | None]:
-    """Futures that have not ended; at the root also task runs in threads of the user's own (None)."""
+    """Futures that have not ended; at the root also task runs in threads of the user's own (None).
+
+    A generator task that nobody reads on waits for its reader, not the other way round.
+    """
     futures: list[TaskFuture[Any] | None] = [future for future in list(run.pending.values()) if not future.done()]
-    return futures or ([None] if run.parent is None and run.root.open_tasks else [])
+    if futures or run.parent is not None:
+        return futures
+    return [None] if any(not call.suspended for call in list(run.root.open_tasks.values())) else []
 
 
-async def drive_async(steps: Steps, run: Run) -> Any:
-    """Carry out the effects of a generator in the running event loop; returns what it returns."""
+async def drive_async(steps: Steps, run: Run, sent: Any = None, thrown: BaseException | None = None) -> Any:
+    """Carry out the effects of a generator in the running event loop; as `drive_sync`."""
     import inspect
 
     cancelled = run.cancelled
     try:
-        effect = steps.send(None)
+        effect = steps.send(sent) if thrown is None else steps.throw(thrown)
         while True:
             try:
-                if cancelled.is_set() and not isinstance(effect, (Settle, Notify)):
+                if type(effect) is Item:
+                    return effect
+                if cancelled.is_set() and not isinstance(effect, (Settle, Notify, Close, CloseStreams)):
                     raise interruption(run)
                 if isinstance(effect, Invoke):
                     value = effect.fn(*effect.args, **effect.kwargs)
@@ -303,7 +357,7 @@ async def drive_async(steps: Steps, run: Run) -> Any:
 signals.hosts(drive_async)
 
 
-async def drive_outermost(steps: Steps, run: Run) -> Any:
+async def drive_outermost(steps: Steps, run: Run, sent: Any = None, thrown: BaseException | None = None) -> Any:
     """Like `drive_async`, for an outermost run: a signal cancels the asyncio task that it runs in."""
     import asyncio
 
@@ -319,7 +373,7 @@ async def drive_outermost(steps: Steps, run: Run) -> Any:
 
     look()
     try:
-        return await drive_async(steps, run)
+        return await drive_async(steps, run, sent, thrown)
     finally:
         next_look[0].cancel()
         run.root.interrupt = None
@@ -338,6 +392,16 @@ async def _perform_async(effect: Effect) -> None:
         await _settle_async(effect.run)
     elif isinstance(effect, Notify):
         await _notify_async(effect)
+    elif isinstance(effect, Close):
+        await (effect.source.aclose() if hasattr(effect.source, "aclose") else _closed(effect.source))
+    elif isinstance(effect, CloseStreams):
+        for stream in reversed(list(effect.run.streams.values())):
+            with contextlib.suppress(Exception, Cancelled):
+                await stream.end_async()
+
+
+async def _closed(source: Any) -> None:
+    source.close()
 
 
 async def _notify_async(effect: Notify) -> None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from headwater.core.context import current
 from headwater.core.definition import Definition, place_of
-from headwater.core.engine import drive_async, drive_outermost, drive_sync
-from headwater.core.options import OptionValues, TaskOptions
+from headwater.core.engine import Invoke, drive_async, drive_outermost, drive_sync
+from headwater.core.options import FlowOptions, FlowOptionValues, TaskOptions
 from headwater.core.runs import new_run, open_run, run_flow
 from headwater.core.signals import raise_pending
 from headwater.core.tracebacks import shown
 from headwater.core.validation import converted
-from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from headwater.core.context import Run
+    from headwater.core.engine import Steps
 
 __all__ = ["Flow", "flow", "open_run"]
 
@@ -33,11 +33,13 @@ class Flow(Definition[P, R]):
     """A function as a flow. Called, it is a run and returns its value; in another flow it is a subrun of that."""
 
     noun: ClassVar[str] = "flow"
-    max_workers: int | None = None
-    """Threads for submitted tasks, when this flow is the outermost one."""
+    options_type: ClassVar[type[TaskOptions]] = FlowOptions
+    options: FlowOptions
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it and return what it returns. Raises what it raises, or the error of a submitted task that nobody looked at."""
+        if self.generates:
+            return cast("R", self._stream(args, kwargs))
         if self.is_async:
             return cast("R", self._call_async(args, kwargs))
         try:
@@ -60,6 +62,20 @@ class Flow(Definition[P, R]):
             error.__traceback__ = shown(error)
             raise
 
+    def _stream(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        from headwater.core.streams import Stream
+
+        run = self._new_run()
+        return Stream(run_flow(self, run, self._own(args), kwargs), run, run).reader(self.is_async)
+
+    def body(self, run: Run, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Invoke | Steps:
+        """What an attempt does: the call of the function, or the reading of what it generates."""
+        if not self.generates:
+            return Invoke(self.fn, args, kwargs, self.options.timeout)
+        from headwater.core.streams import generated
+
+        return generated(run, run, self.fn, args, kwargs, self.options.timeout)
+
     def _new_run(self) -> Run:
         return new_run(
             self.name,
@@ -67,7 +83,7 @@ class Flow(Definition[P, R]):
             parent=current(),
             source=self.source,
             is_async=self.is_async,
-            max_workers=self.max_workers,
+            options=self.options,
         )
 
     def fitted(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
@@ -86,6 +102,13 @@ class Flow(Definition[P, R]):
         bound.apply_defaults()
         return dict(bound.arguments)
 
+    def with_options(self, **options: Unpack[FlowOptionValues]) -> Self:
+        """The same flow with some options changed; this one stays as it is.
+
+        Raises DefinitionError for a wrong value, UnknownNameError for a wrong name.
+        """
+        return self.replace(options=self.options.changed(options))
+
     @overload
     def __get__(self, instance: None, owner: type | None = None) -> Self: ...
 
@@ -94,12 +117,6 @@ class Flow(Definition[P, R]):
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else self.replace(instance=instance)
-
-
-class FlowOptionValues(OptionValues, total=False):
-    """The options of a flow as keyword arguments."""
-
-    max_workers: int | None
 
 
 @overload
@@ -113,8 +130,9 @@ def flow(**options: Unpack[FlowOptionValues]) -> Callable[[Callable[P, R]], Flow
 def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
     """Make a function a flow: `@flow`, or with options `@flow(name="nightly", max_workers=8)`.
 
-    The options are those of `@task`, and `max_workers`: how many submitted tasks run at once in threads (by default the number
-    of cores plus 4, at most 32). Raises DefinitionError for what can't be a flow.
+    The options are those of `@task`, `max_workers`: how many submitted tasks run at once in threads (by default the number
+    of cores plus 4, at most 32), and `retry_budget`: how many retries all task runs of a run may make together. Raises
+    DefinitionError for what can't be a flow.
 
     >>> @flow(name="nightly")
     ... def main(day: str = "2024-01-01") -> str:
@@ -124,8 +142,5 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Ca
     """
     if fn is not None:
         return Flow(fn)
-    workers = options.pop("max_workers", None)
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
-        raise DefinitionError(f"max_workers is a number from 1, got {workers!r}", hint="write max_workers=4")
-    made = TaskOptions.of(options)
-    return lambda function: Flow(function, made).replace(max_workers=workers)
+    made = FlowOptions.of(options)
+    return lambda function: Flow(function, made)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from headwater.core.hooks import Hooks, hooks_of
 from headwater.errors import DefinitionError, UnknownNameError
+
+if TYPE_CHECKING:
+    from typing import Self
 
 RetryDelay: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """Seconds before the next try: a number, one for each retry (the last one holds on), or a function of the number of the
@@ -27,6 +30,13 @@ class OptionValues(TypedDict, total=False):
     timeout: float | None
     hooks: Hooks
     tags: Iterable[str]
+
+
+class FlowOptionValues(OptionValues, total=False):
+    """The options of a flow as keyword arguments."""
+
+    max_workers: int | None
+    retry_budget: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +78,7 @@ class TaskOptions:
         _check_timeout(self.timeout)
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> TaskOptions:
+    def of(cls, values: Mapping[str, Any]) -> Self:
         """The options of keyword arguments. Raises DefinitionError for a wrong value, UnknownNameError for a wrong name.
 
         >>> TaskOptions.of({"tags": ["daily"]}).tags
@@ -76,7 +86,7 @@ class TaskOptions:
         """
         return cls().changed(values)
 
-    def changed(self, values: Mapping[str, Any]) -> TaskOptions:
+    def changed(self, values: Mapping[str, Any]) -> Self:
         """The same options, some of them changed."""
         names = {one.name for one in fields(self)}
         for name in values:
@@ -88,6 +98,32 @@ class TaskOptions:
         if "hooks" in found:
             found["hooks"] = hooks_of(found["hooks"])
         return replace(self, **found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowOptions(TaskOptions):
+    """How a flow runs: what a task has, and what is for all of a run.
+
+    >>> FlowOptions(retry_budget=20).retry_budget
+    20
+    """
+
+    max_workers: int | None = None
+    """Threads for submitted tasks, when this flow is the outermost one; by default the number of cores plus 4, at most 32."""
+    retry_budget: int | None = None
+    """How many retries all task runs of a run may make together: an outage does not multiply. None: no bound."""
+
+    def __post_init__(self) -> None:
+        super(FlowOptions, self).__post_init__()
+        _check_number("max_workers", self.max_workers, 1)
+        _check_number("retry_budget", self.retry_budget, 0)
+
+
+def _check_number(name: str, value: object, least: int) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise DefinitionError(f"{name} is a number from {least}, got {value!r}", hint=f"write {name}={max(least, 4)}")
 
 
 def _check_delay(delay: object) -> None:

@@ -11,7 +11,7 @@ from headwater.core import logs, prints, recording, runtime, signals
 from headwater.core.arguments import find, resolve
 from headwater.core.context import RootRun, Run, RunContext, _current
 from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
-from headwater.core.engine import Gather, Invoke, Notify, Settle, Sleep, Steps, leave, run_task, settle
+from headwater.core.engine import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps, leave, run_task, settle
 from headwater.core.hooks import StateChange
 from headwater.core.parameters import plain_parameters
 from headwater.core.signals import raise_pending
@@ -22,6 +22,7 @@ from headwater.types import ErrorInfo, SourceCode
 if TYPE_CHECKING:
     from headwater.core.context import TaskCall
     from headwater.core.flow import Flow
+    from headwater.core.options import FlowOptions
     from headwater.core.task import Task
 
 
@@ -34,17 +35,17 @@ def new_run(
     parent: RunContext | None = None,
     source: SourceCode | None = None,
     is_async: bool = False,
-    max_workers: int | None = None,
+    options: FlowOptions | None = None,
 ) -> Run:
     """A run that has not begun. Raises RunRefused where code is only loaded for its definitions."""
     if runtime.is_defining():
         raise RunRefused(f"'{name}' was called while code is loaded for its definitions only")
     run_id = run_id or ids.new_id()
-    if parent is not None:
-        root = parent.run.root
-    else:
-        root = RootRun(run_id, name, attempt=attempt, is_async=is_async, max_workers=max_workers)
-    return Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
+    root = None if parent is None else parent.run.root
+    root = root or RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
+    run = Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
+    run.retries_left = None if options is None else options.retry_budget
+    return run
 
 
 def begin(run: Run, parameters: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> None:
@@ -91,7 +92,7 @@ def _given_up(run: Run) -> list[Any]:
     for task_run_id in list(root.open_tasks):
         call = root.open_tasks.pop(task_run_id, None)
         if call is not None:
-            root.abandoned = True
+            root.abandoned = root.abandoned or not call.suspended
             found.append(recording.ended(call, State.CANCELLED, signals.interruption(run)))
     return found
 
@@ -111,8 +112,10 @@ def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
             error = raised
     if error is not None and _stops(run, error):
         run.cancelled.set()
-        if not isinstance(error, GeneratorExit):
-            yield Settle(run)
+    if run.streams and not isinstance(error, GeneratorExit):
+        yield CloseStreams(run)
+    if error is not None and _stops(run, error) and not isinstance(error, GeneratorExit):
+        yield Settle(run)
     return value, error or _unseen_failure(run, value)
 
 
@@ -144,7 +147,7 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
         token = _current.set(RunContext(run, is_async=flow.is_async))
         try:
             yield from _tell(flow, run, State.RUNNING)
-            value, error = yield from attempt_of(run, Invoke(flow.fn, args, kwargs, flow.options.timeout))
+            value, error = yield from attempt_of(run, flow.body(run, args, kwargs))
             if error is None:
                 yield from _tell(flow, run, _returned(run))
                 return value
@@ -167,7 +170,7 @@ def _after_error(flow: Flow[..., Any], run: Run, error: BaseException) -> Retry 
     if _timed_out(run, error):
         # All that it had begun was stopped for good: there is nothing that another attempt could go on in.
         return Finish(State.TIMED_OUT)
-    return after_error(flow.options, run.attempt, error)
+    return after_error(flow.options, run.attempt, error, final=run.handed_out)
 
 
 def _tell(flow: Flow[..., Any], run: Run, state: State, error: BaseException | None = None) -> Steps:

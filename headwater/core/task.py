@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from headwater.core.arguments import spread
@@ -37,6 +37,8 @@ class Task(Definition[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here and return what it returns. Raises what it raises."""
+        if self.generates:
+            return cast("R", self._stream(args, dict(kwargs)))
         if self.is_async:
             return cast("R", self._call_async(args, dict(kwargs)))
         try:
@@ -61,13 +63,23 @@ class Task(Definition[P, R]):
             raise
 
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Steps]:
+        run, _, steps = self._begin(args, kwargs)
+        return run, steps
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, TaskCall, Steps]:
         context = current()
         wait_for = kwargs.pop("wait_for", ()) if kwargs else ()
         if context is None:
             run, call = alone(self, self._own(args), kwargs, wait_for)
-            return run, run_alone(self, run, call)
+            return run, call, run_alone(self, run, call)
         call = new_call(self, context, self._own(args), kwargs, wait_for)
-        return context.run, run_task(self, call)
+        return context.run, call, run_task(self, call)
+
+    def _stream(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from headwater.core.streams import Stream
+
+        run, call, steps = self._begin(args, kwargs)
+        return Stream(steps, run, call).reader(self.is_async)
 
     @overload
     def submit(self: Task[Q, Coroutine[Any, Any, T]], *args: Q.args, **kwargs: Q.kwargs) -> TaskFuture[T]: ...
@@ -76,6 +88,11 @@ class Task(Definition[P, R]):
     def submit(
         self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
     ) -> TaskFuture[T]: ...
+
+    @overload
+    def submit(
+        self: Task[Q, Iterator[T]] | Task[Q, AsyncIterator[T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
+    ) -> TaskFuture[list[T]]: ...
 
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[R]: ...
@@ -88,7 +105,8 @@ class Task(Definition[P, R]):
 
         Futures in the arguments, at any depth of lists, tuples, sets and dicts, are waited for and replaced by their
         results; `wait_for` names more to wait for. When one of them failed the task does not run (its state is Skipped, and its
-        `result()` raises the upstream's error), unless it is wrapped in `allow_failure(…)`.
+        `result()` raises the upstream's error), unless it is wrapped in `allow_failure(…)`. Of a generator the future gives a
+        list of all its items.
         """
         return submit(self, self._own(args), kwargs, wait_for)
 
@@ -108,8 +126,12 @@ class Task(Definition[P, R]):
         waits = list(wait_for)
         return Futures(submit(self, self._own(row), named, waits) for row, named in spread(args, kwargs))
 
-    def steps(self, call: TaskCall) -> Generator[Invoke, Any, Any]:
+    def steps(self, call: TaskCall) -> Steps:
         """One try, for subclasses to do something around: yields the call of the function, returns the task's value."""
+        if self.generates:
+            from headwater.core.streams import generated
+
+            return (yield from generated(call, call.context.run, self.fn, call.args, call.kwargs, self.options.timeout))
         return (yield Invoke(self.fn, call.args, call.kwargs, self.options.timeout))
 
     def refuses(self, error: BaseException) -> bool:

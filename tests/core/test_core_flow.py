@@ -327,12 +327,6 @@ def test_wrong_definitions_are_refused_with_a_place(project: Any) -> None:
         task(lambda: 1)
     with pytest.raises(DefinitionError, match="a lambda can't be a flow"):
         flow(lambda: 1)
-    with pytest.raises(DefinitionError, match="generator"):
-
-        @task
-        def numbers() -> Any:
-            yield 1
-
     with pytest.raises(DefinitionError, match="@staticmethod"):
         task(staticmethod(double.fn))
     with pytest.raises(DefinitionError, match="wait_for"):
