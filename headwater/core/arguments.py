@@ -165,17 +165,53 @@ def spread(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[t
         )
 
 
+def spread_lazily(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """As `spread`, but an item is taken from what is gone through only when its call is asked for.
+
+    Raises UsageError when one of several ends before the others, once that is seen.
+
+    >>> rows = spread_lazily((iter([1, 2]), "x"), {})
+    >>> next(rows)
+    ((1, 'x'), {})
+    """
+    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    columns = {key: items for key, value in given if (items := _iterable(value)) is not None}
+    if not columns:
+        raise UsageError("there is nothing to map over", hint="pass a list, or call .submit(…) for a single call")
+    iterators = {key: iter(items) for key, items in columns.items()}
+    while True:
+        row = {key: next(items, _END) for key, items in iterators.items()}
+        ended = [key for key, item in row.items() if item is _END]
+        if ended:
+            if len(ended) < len(row):
+                told = ", ".join(map(_called, ended))
+                raise UsageError(f"{told} ended before the others", hint="wrap what is the same in unmapped(…)")
+            return
+        yield (
+            tuple(row[at] if at in row else _plain(value) for at, value in enumerate(args)),
+            {key: row[key] if key in row else _plain(value) for key, value in kwargs.items()},
+        )
+
+
+_END = object()
+
+
 def _items(value: Any) -> list[Any] | None:
+    items = _iterable(value)
+    return None if items is None else list(items)
+
+
+def _iterable(value: Any) -> Iterable[Any] | None:
     if isinstance(value, FutureLike):
         if isinstance(value, unmapped):
             return None
         if isinstance(value, allow_failure):
-            inner = _items(value.value)
-            return None if inner is None else [allow_failure(one) for one in inner]
+            inner = _iterable(value.value)
+            return None if inner is None else map(allow_failure, inner)
         value = value.result()  # type: ignore[attr-defined]
     if isinstance(value, (str, bytes, bytearray, dict)) or not isinstance(value, Iterable):
         return None
-    return list(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

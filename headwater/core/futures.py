@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import os
 import queue
 import sys
+import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from functools import partial
 from types import TracebackType
@@ -31,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
+_lock = threading.RLock()
+"""Held while a future ends, or gets somebody who waits for it."""
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+
 
 class TaskFuture(FutureLike, Generic[R]):
     """The result of a submitted task. `future.result()` waits for it; in async code, `await future`.
@@ -49,7 +56,18 @@ class TaskFuture(FutureLike, Generic[R]):
     (42, 'Completed')
     """
 
-    __slots__ = ("__weakref__", "_call", "_done", "_error", "_trace", "_value", "looked_at", "loop", "task")
+    __slots__ = (
+        "__weakref__",
+        "_call",
+        "_ended",
+        "_error",
+        "_trace",
+        "_value",
+        "_waited_for",
+        "looked_at",
+        "loop",
+        "task",
+    )
 
     def __init__(self, call: TaskCall, task: str, loop: AbstractEventLoop | None = None) -> None:
         self.task = task
@@ -59,12 +77,25 @@ class TaskFuture(FutureLike, Generic[R]):
         self.looked_at = False
         """Whether somebody asked how it ended: an error that nobody looked at fails the flow."""
         self._call = call
-        self._done: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # Running, from the standard library's view: cancelling an `await` of it must not cancel the task.
-        self._done.set_running_or_notify_cancel()
+        self._ended = False
+        self._waited_for: concurrent.futures.Future[None] | None = None
         self._value: Any = None
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None
+
+    @property
+    def _done(self) -> concurrent.futures.Future[None]:
+        """What others wait for; made when somebody does: it is as large as all the rest of a future."""
+        if self._waited_for is None:
+            with _lock:
+                if self._waited_for is None:
+                    made: concurrent.futures.Future[None] = concurrent.futures.Future()
+                    # Running, from the standard library's view: cancelling an `await` of it must not cancel the task.
+                    made.set_running_or_notify_cancel()
+                    if self._ended:
+                        made.set_result(None)
+                    self._waited_for = made
+        return self._waited_for
 
     def __repr__(self) -> str:
         return f"<TaskFuture {self.task} {self._call.state.value} {self.task_run_id}>"
@@ -82,7 +113,7 @@ class TaskFuture(FutureLike, Generic[R]):
     @property
     def state(self) -> State:
         """Where the task run stands now, without waiting."""
-        if self._done.done():
+        if self._ended:
             self.looked_at = True
         return self._call.state
 
@@ -93,7 +124,7 @@ class TaskFuture(FutureLike, Generic[R]):
 
     def done(self) -> bool:
         """Whether it has ended, without waiting."""
-        return self._done.done()
+        return self._ended
 
     @interruptible
     def wait(self, timeout: float | None = None) -> bool:
@@ -103,7 +134,7 @@ class TaskFuture(FutureLike, Generic[R]):
 
     @interruptible
     def _wait(self, timeout: float | None = None) -> bool:
-        if self._done.done():
+        if self._ended:
             return True
         self._refuse_to_block()
         with waiting():
@@ -141,7 +172,7 @@ class TaskFuture(FutureLike, Generic[R]):
 
     def __await__(self) -> Generator[Any, None, R]:
         self.looked_at = True
-        if not self._done.done():
+        if not self._ended:
             import asyncio
 
             yield from asyncio.wrap_future(self._done).__await__()
@@ -171,18 +202,21 @@ class TaskFuture(FutureLike, Generic[R]):
         self._end()
 
     def _end(self) -> None:
-        if self._done.done():
+        with _lock:
+            before, self._ended = self._ended, True
+            waited_for = self._waited_for
+        if before:
             _log.warning(
                 "a forked child left the task '%s', which only its parent ends: end it with os._exit(0)",
                 self.task,
                 exc_info=self._error,
             )
-            return
-        self._done.set_result(None)
+        elif waited_for is not None:
+            waited_for.set_result(None)
 
     def forget(self) -> None:
         """In a forked child: the task ends in the parent, and nobody here would ever hear of it."""
-        self._done = concurrent.futures.Future()
+        self._ended, self._waited_for = False, None
         error = f"the task '{self.task}' runs in the process that this one was forked from"
         self.fail(self._error or UsageError(error, hint="wait for it there, or call the task here"))
 
@@ -208,6 +242,33 @@ class Futures(list[TaskFuture[R]]):
         """Wait until all have ended, at most so many seconds for each."""
         for future in self:
             future.wait(timeout)
+
+
+class ResultsAhead(Generic[R]):
+    """The results of calls in their order, `for` or `async for`, with only so many calls begun that nobody has read."""
+
+    def __init__(self, calls: Iterator[TaskFuture[R]], ahead: int) -> None:
+        if ahead < 1:
+            raise UsageError(f"ahead is a number from 1, got {ahead!r}", hint="write ahead=100")
+        self._calls, self._ahead = calls, ahead
+
+    def __iter__(self) -> Iterator[R]:
+        for future in self._futures():
+            yield future.result()
+
+    async def __aiter__(self) -> AsyncIterator[R]:
+        for future in self._futures():
+            yield await future
+
+    def _futures(self) -> Iterator[TaskFuture[R]]:
+        begun: deque[TaskFuture[R]] = deque()
+        for future in self._calls:
+            begun.append(future)
+            if len(begun) == self._ahead:
+                yield begun.popleft()
+            del future
+        while begun:
+            yield begun.popleft()
 
 
 class Waited(NamedTuple):

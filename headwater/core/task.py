@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
-from headwater.core.arguments import spread
+from headwater.core.arguments import spread, spread_lazily
 from headwater.core.context import Run, TaskCall, current
 from headwater.core.definition import Definition
 from headwater.core.dispatch import alone, new_call, submit
 from headwater.core.engine import Invoke, drive_async, drive_outermost, drive_sync, run_task
-from headwater.core.futures import Futures, TaskFuture
+from headwater.core.futures import Futures, ResultsAhead, TaskFuture
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import run_alone
 from headwater.core.signals import raise_pending
@@ -125,6 +125,21 @@ class Task(Definition[P, R]):
         """
         waits = list(wait_for)
         return Futures(submit(self, self._own(row), named, waits) for row, named in spread(args, kwargs))
+
+    @overload
+    def imap(self: Task[Q, Coroutine[Any, Any, T]], *args: Any, ahead: int = 100, **kwargs: Any) -> ResultsAhead[T]: ...
+
+    @overload
+    def imap(self, *args: Any, ahead: int = 100, **kwargs: Any) -> ResultsAhead[R]: ...
+
+    def imap(self, *args: Any, ahead: int = 100, **kwargs: Any) -> ResultsAhead[Any]:
+        """As `map`, in the memory of `ahead` calls, however many there are: gives the results in order, `for` or `async for`.
+
+        Arguments may be iterators: an item is taken, and its call submitted, only when fewer than `ahead` calls have begun
+        whose results nobody has read. Raises what a call raised where its result would come.
+        """
+        rows = spread_lazily(args, kwargs)
+        return ResultsAhead((submit(self, self._own(row), named) for row, named in rows), ahead)
 
     def steps(self, call: TaskCall) -> Steps:
         """One try, for subclasses to do something around: yields the call of the function, returns the task's value."""
