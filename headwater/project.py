@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headwater.core.journal.carrier import Carrier, EventWriter, LockTable
     from headwater.core.journal.events import Body, Event
     from headwater.core.journal.home import Home
+    from headwater.lineage.backfills import AskedOfBackfill
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.openlineage.courier import Courier
     from headwater.lineage.openlineage.destination import Destination
@@ -153,6 +154,12 @@ class Project:
         new = [one for one in defined if (one.asset.namespace, one.asset.dataset, one.hash) not in known]
         if new:
             self.journal.append(*new)
+
+    def asked_of(self, backfill_id: str, since: int) -> AskedOfBackfill:
+        """What is asked of a backfill from a moment on (microseconds since the epoch)."""
+        from headwater.lineage.backfills import AskedOfBackfill
+
+        return AskedOfBackfill(self.projection, self.carrier, backfill_id, since)
 
     def materializer(self, ref: AssetRef) -> Materializer:
         """What writes and reads an asset."""

@@ -5,8 +5,8 @@ The same plan is shown by a dry run, kept in the journal, and carried out (`Prog
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from headwater.assets.causes import spread
@@ -81,6 +81,21 @@ class BackfillPlan:
     def total(self) -> int:
         """The number of units, that is (asset, partition) pairs."""
         return sum(len(step.partitions) for step in self.steps)
+
+    def only(self, units: Collection[tuple[str, str | None]]) -> BackfillPlan:
+        """What of this plan is about these (asset, partition key); others, and what is no partition any more, are left out."""
+        keys: dict[str, list[str | None]] = {}
+        for asset, key in units:
+            keys.setdefault(asset, []).append(key)
+        steps = []
+        for step in self.steps:
+            divided = step.partitions.definition
+            wanted = step.partitions & divided.set_of(
+                [key for key in keys.get(step.asset, ()) if key in step.partitions]
+            )
+            if wanted:
+                steps.append(replace(step, partitions=wanted))
+        return replace(self, steps=tuple(steps))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON, partitions as pairs of first and last key; `plan_from_json` reads it back."""

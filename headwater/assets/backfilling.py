@@ -7,6 +7,7 @@ same run.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -17,8 +18,15 @@ from headwater import clock, failpoints, ids
 from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan, Progress
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.events import BackfillPartitionEnded, BackfillPartitionLaunched, BackfillRequested
+from headwater.assets.events import (
+    BackfillAsked,
+    BackfillPartitionEnded,
+    BackfillPartitionLaunched,
+    BackfillRequested,
+    BackfillStopped,
+)
 from headwater.assets.facts import Facts
+from headwater.assets.listening import listening
 from headwater.assets.partitions import Partition
 from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
@@ -28,6 +36,8 @@ from headwater.errors import Cancelled, HeadwaterError, LockTimeout, RefusedErro
 
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
+
+_log = logging.getLogger("headwater.run")
 
 Unit = tuple[str, str | None]
 Watcher = Callable[[Mapping[str, int]], None]
@@ -50,12 +60,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a backfill: its state, how many units ended how, and what went wrong."""
+    """What came of a backfill: its state, how many units ended how, what went wrong, and who stopped it if somebody did."""
 
     backfill_id: str
     state: str
     counts: Mapping[str, int]
     errors: tuple[tuple[str, HeadwaterError], ...]
+    stopped_by: str | None = None
 
 
 def request(run: AssetRuntime, plan: BackfillPlan, *, name: str, targets: Iterable[str], **how: Any) -> Request:
@@ -93,15 +104,21 @@ def carry_out(
     """Run what is left of a backfill and give each unit its outcome.
 
     `done` are the outcomes that the journal has; `published` are units whose data an earlier attempt published without
-    living to say so. Raises LockTimeout when another process drives it; Cancelled and KeyboardInterrupt pass through
-    after everything that ran has been recorded.
+    living to say so. Asked to pause (`backfill.asked`), it launches nothing more, and its state is paused; asked to cancel, it
+    stops what runs, too, and is cancelled. Raises LockTimeout when another process drives it; Cancelled and KeyboardInterrupt
+    pass through after everything that ran has been recorded.
     """
     try:
-        with run.locks.hold(f"backfill:{request.backfill_id}", timeout=0):
+        with run.locks.hold(lock_of(request.backfill_id), timeout=0):
             return _Driver(run, request, definitions, attempt, dict(done or {}), watch).drive(published)
     except LockTimeout as error:
         error.hint = "another process runs this backfill: see headwater backfill show " + request.backfill_id
         raise
+
+
+def lock_of(backfill_id: str) -> str:
+    """The lock that whoever drives a backfill holds."""
+    return f"backfill:{backfill_id}"
 
 
 class _Driver:
@@ -122,27 +139,81 @@ class _Driver:
         self._calls: dict[tuple[Any, str | None], Future[None]] = {}
         self._errors: list[tuple[str, HeadwaterError]] = []
         self._stopping = False
+        self._asked: BackfillAsked | None = None
+        self._context: RunContext | None = None
 
     def drive(self, published: Iterable[Unit]) -> Outcome:
         request = self._request
+        asked_of = self._run.asked_of(request.backfill_id, clock.now_us())
         parameters = {"targets": list(request.targets), "range": request.range}
-        with open_run(
-            flow=request.name,
-            type=request.type,
-            parameters=parameters,
-            run_id=request.backfill_id,
-            attempt=self._attempt,
-        ) as context:
-            for asset, key in published:
-                self._settle(asset, key, "completed", "it was published before its process died")
-            self._work(context)
-            counts = self._progress.counts()
-            state = "completed" if counts["completed"] + counts["skipped"] == counts["requested"] else "failed"
-            if self._errors:
-                subject, error = self._errors[0]
-                more = f" (and {len(self._errors) - 1} more)" if len(self._errors) > 1 else ""
-                context.fail(f"{subject}: {error.message}{more}")
-            return Outcome(backfill_id=request.backfill_id, state=state, counts=counts, errors=tuple(self._errors))
+        try:
+            with open_run(
+                flow=request.name,
+                type=request.type,
+                parameters=parameters,
+                run_id=request.backfill_id,
+                attempt=self._attempt,
+            ) as context:
+                self._context = context
+                for asset, key in published:
+                    self._settle(asset, key, "completed", "it was published before its process died")
+                try:
+                    with listening(asked_of, self._hear):
+                        self._work(context)
+                except Cancelled:
+                    if self._asked is None:
+                        raise
+                self._stopped_in_time()
+                if self._errors:
+                    subject, error = self._errors[0]
+                    more = f" (and {len(self._errors) - 1} more)" if len(self._errors) > 1 else ""
+                    context.fail(f"{subject}: {error.message}{more}")
+        except Cancelled:
+            if self._asked is None:
+                raise
+        return self._outcome()
+
+    def _outcome(self) -> Outcome:
+        counts, asked = self._progress.counts(), self._asked
+        state = "completed" if counts["completed"] + counts["skipped"] == counts["requested"] else "failed"
+        counts["running"] = counts["cancelled"] = 0
+        if asked is not None and not self._progress.done:
+            state = "paused" if asked.what == "pause" else "cancelled"
+            ended = sum(counts[one] for one in ("completed", "failed", "skipped", "blocked"))
+            counts["cancelled"] = counts["requested"] - ended if state == "cancelled" else 0
+        return Outcome(
+            backfill_id=self._request.backfill_id,
+            state=state,
+            counts=counts,
+            errors=tuple(self._errors),
+            stopped_by=None if asked is None else asked.asked_by,
+        )
+
+    def _hear(self, asked: BackfillAsked) -> None:
+        with self._changed:
+            if self._asked is not None and self._asked.what == "cancel":
+                return
+            self._asked = asked
+            self._stopping = True
+            self._changed.notify_all()
+        _log.warning("%s asked to %s this backfill", asked.asked_by or "somebody", asked.what)
+        if asked.what == "cancel" and self._context is not None:
+            self._context.cancelled.set()
+
+    def _stopped_in_time(self) -> None:
+        """Raise Cancelled when it was stopped before its end, with the journal saying so first."""
+        asked = self._asked
+        if asked is None or self._progress.done:
+            return
+        self._run.journal.append(
+            BackfillStopped(
+                backfill_id=self._request.backfill_id,
+                attempt=self._attempt,
+                what=asked.what,
+                asked_by=asked.asked_by,
+            )
+        )
+        raise Cancelled(f"{asked.asked_by or 'somebody'} asked to {asked.what} it")
 
     def _work(self, context: RunContext) -> None:
         workers = max(1, min(self._request.parallel, self._request.plan.total))

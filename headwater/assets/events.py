@@ -241,6 +241,34 @@ class BackfillPartitionEnded(Body):
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillAsked(Body):
+    """Somebody asked the process that drives a backfill to "pause" or to "cancel" it; `asked_by` says who, as user@host."""
+
+    kind: ClassVar[str] = "backfill.asked"
+    durable: ClassVar[bool] = True
+
+    backfill_id: str
+    what: str
+    asked_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillStopped(Body):
+    """A backfill stopped because it was asked to; after "cancel" what has no outcome will get none, unless it is resumed.
+
+    `attempt` is 0 when no attempt had begun.
+    """
+
+    kind: ClassVar[str] = "backfill.stopped"
+    durable: ClassVar[bool] = True
+
+    backfill_id: str
+    attempt: int
+    what: str
+    asked_by: str | None = None
+
+
 KINDS: dict[str, type[Body]] = {
     body.kind: body
     for body in (
@@ -252,5 +280,7 @@ KINDS: dict[str, type[Body]] = {
         BackfillRequested,
         BackfillPartitionLaunched,
         BackfillPartitionEnded,
+        BackfillAsked,
+        BackfillStopped,
     )
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.definitions import AssetDefinition, InputDefinition
-from headwater.assets.events import AssetDefined, AssetRef
+from headwater.assets.events import AssetDefined, AssetRef, BackfillAsked
 from headwater.assets.location import asset_ref
 from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, Target
 from headwater.core import runtime as core_runtime
@@ -51,8 +51,20 @@ class AssetRuntime(Runtime, Protocol):
         """What writes and reads an asset."""
         ...
 
+    def asked_of(self, backfill_id: str, since: int) -> AskedOf:
+        """What is asked of a backfill from a moment on (microseconds since the epoch)."""
+        ...
+
     def convert(self, value: Any, form: Form) -> Any:
         """A table in another form; raises ReturnTypeError when it is none."""
+        ...
+
+
+class AskedOf(Protocol):
+    """Hears what is asked of a backfill while it runs."""
+
+    def new(self) -> list[BackfillAsked]:
+        """What has been asked since the last look. Raises HeadwaterError."""
         ...
 
 

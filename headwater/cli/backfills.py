@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from headwater import clock
 from headwater.assets import backfilling
-from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
+from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_from_json
 from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse, report
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
@@ -18,7 +18,7 @@ from headwater.cli.output import emit, instant
 from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import UsageError
-from headwater.lineage.backfills import backfill_record
+from headwater.lineage.backfills import BackfillRecord, backfill_record
 
 
 def backfill(
@@ -128,17 +128,7 @@ def backfill_resume(
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
     record = backfill_record(project.projection, backfill_id)
-    options = record.options
-    request = backfilling.Request(
-        backfill_id=record.backfill_id,
-        name=record.name,
-        targets=record.targets,
-        plan=plan_from_json(record.plan, facts.definitions),
-        range=record.range,
-        parallel=parallel or options.get("parallel") or 1,
-        max_failures=options.get("max_failures"),
-        type=options.get("type") or "backfill",
-    )
+    request = _again(record, plan_from_json(record.plan, facts.definitions), parallel)
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
     with watching(request.plan.total, common.json) as watch:
         outcome = backfilling.carry_out(
@@ -151,6 +141,47 @@ def backfill_resume(
             watch=watch,
         )
     return report(outcome, request, common)
+
+
+def backfill_retry(
+    backfill_id: BackfillId, /, *, parallel: int | None = None, common: Common = COMMON, where: Where = WHERE
+) -> int:
+    """Try again what failed in a backfill, and what that blocked; what it never came to is left to `backfill resume`.
+
+    Parameters
+    ----------
+    backfill_id
+        Its id, or the beginning of it.
+    parallel
+        How many partitions at a time; as before when it is left out.
+    """
+    project = open_project(where, writes=True)
+    facts = project.catalog.facts()
+    record = backfill_record(project.projection, backfill_id)
+    failed = {unit for unit, state in record.outcomes.items() if state in ("failed", "blocked")}
+    found = plan_from_json(record.plan, facts.definitions).only(failed)
+    if not found.total:
+        value = project.reader.backfill(record.backfill_id)
+        emit(value, common.json, lambda: f"nothing failed in {record.backfill_id}: it is {value['state']}")
+        return 0
+    request = _again(record, found, parallel)
+    with watching(found.total, common.json) as watch:
+        outcome = backfilling.carry_out(project, request, facts.definitions, attempt=record.attempt + 1, watch=watch)
+    return report(outcome, request, common)
+
+
+def _again(record: BackfillRecord, found: BackfillPlan, parallel: int | None) -> backfilling.Request:
+    options = record.options
+    return backfilling.Request(
+        backfill_id=record.backfill_id,
+        name=record.name,
+        targets=record.targets,
+        plan=found,
+        range=record.range,
+        parallel=parallel or options.get("parallel") or 1,
+        max_failures=options.get("max_failures"),
+        type=options.get("type") or "backfill",
+    )
 
 
 def _range(partition: str | None, first: str | None, last: str | None) -> str | None:
@@ -181,7 +212,7 @@ def _list_text(found: Sequence[Mapping[str, Any]]) -> str:
     return table(headers, rows, numbers=headers[2:5], spare=spare, colours=_COLOURS) if rows else ""
 
 
-_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+_COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
 
 
 def _backfill_text(value: Mapping[str, Any]) -> str:

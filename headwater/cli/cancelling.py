@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-
 from headwater import clock
-from headwater.cli.common import open_project
+from headwater.cli.common import open_project, who
 from headwater.cli.options import COMMON, Common, RunId
 from headwater.cli.output import emit, say
 from headwater.core.events import RunCancelRequested
@@ -35,7 +32,7 @@ def cancel(run_id: RunId, /, *, wait: float = 30.0, common: Common = COMMON) -> 
     if row["state"] in TERMINAL:
         raise UsageError(f"the run {row['id']} has ended: it is {row['state']}", hint="headwater runs lists what runs")
     process = _process(project, row["id"])
-    project.journal.append(RunCancelRequested(run_id=row["id"], attempt=row["attempt"], asked_by=_who()))
+    project.journal.append(RunCancelRequested(run_id=row["id"], attempt=row["attempt"], asked_by=who()))
     say(f"asking process {process.pid} to stop")
     try:
         terminate(project.carrier, process)
@@ -68,14 +65,6 @@ def _process(project: Project, run_id: str) -> Process:
             f"the run lives in process {found.pid} on {found.host}", where=run_id, hint="cancel it on that machine"
         )
     return found
-
-
-def _who() -> str:
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = str(os.getuid())
-    return f"{name}@{os.uname().nodename}"
 
 
 def _wait(project: Project, run_id: str, seconds: float) -> dict[str, object]:

@@ -81,6 +81,8 @@ def report(outcome: backfilling.Outcome, request: backfilling.Request, common: C
     emit(value, common.json, lambda: _outcome_text(value))
     if outcome.state == "completed":
         return 0
+    if outcome.stopped_by is not None:
+        say(f"it was {outcome.state} by {outcome.stopped_by}")
     say(f"what is left, and what failed, is run by: headwater backfill resume {outcome.backfill_id}")
     return RefusedError.exit_code if counts["failed"] == 0 and counts["blocked"] and not _left(counts) else 1
 
@@ -144,6 +146,7 @@ def _plan_json(intent: Intent) -> dict[str, Any]:
             "running": 0,
             "skipped": 0,
             "blocked": 0,
+            "cancelled": 0,
         },
         "steps": [
             {
@@ -167,7 +170,8 @@ def _plan_text(found: BackfillPlan) -> str:
 
 def _outcome_text(value: Mapping[str, Any]) -> str:
     counts = value["partitions"]
-    parts = [f"{counts[state]:,} {state}" for state in ("completed", "failed", "blocked", "skipped") if counts[state]]
+    states = ("completed", "failed", "blocked", "skipped", "cancelled")
+    parts = [f"{counts[state]:,} {state}" for state in states if counts[state]]
     lines = [f"{value['state']}: {', '.join(parts) or 'nothing'} of {counts['requested']:,}   ({value['id']})"]
     for error in value["errors"][:10]:
         lines.append(f"  {error['subject']}: {error['message'].splitlines()[0]}")

@@ -157,6 +157,24 @@ BACKFILL: dict[str, Command] = {
         help="Finish what a backfill left, and try again what failed in it.",
         examples=("backfill resume 0198a2", "backfill resume 0198a2 --parallel 4"),
     ),
+    "retry": Command(
+        group="Commands",
+        place="backfills:backfill_retry",
+        help="Try again what failed in a backfill, and what that blocked.",
+        examples=("backfill retry 0198a2",),
+    ),
+    "pause": Command(
+        group="Commands",
+        place="stopping:pause",
+        help="Let a backfill finish what runs, and launch nothing more.",
+        examples=("backfill pause 0198a2",),
+    ),
+    "cancel": Command(
+        group="Commands",
+        place="stopping:cancel",
+        help="Stop a backfill; what it has made stays.",
+        examples=("backfill cancel 0198a2",),
+    ),
 }
 """The commands under `backfill`."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -58,3 +60,12 @@ def moment(text: str | None, name: str = "--as-of") -> int:
             f"{text!r} is not a time", where=name, hint="write 2014-01-01, 2014-01-01T09:00 or 2014-01-01T09:00+01:00"
         ) from error
     return clock.to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+
+
+def who() -> str:
+    """Who asks: user@host."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{os.uname().nodename}"

@@ -7,6 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from headwater.assets.events import BackfillAsked
+from headwater.core.journal.carrier import Carrier
+from headwater.core.journal.following import Follower
+from headwater.core.journal.reader import Position
 from headwater.errors import UnknownNameError
 from headwater.lineage.projection import Projection
 from headwater.lineage.statements import statements
@@ -56,3 +60,33 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
         launched=tuple((unit["asset"], unit["partition"]) for unit in units),
         outcomes={(unit["asset"], unit["partition"]): unit["state"] for unit in units if unit["state"] != "running"},
     )
+
+
+class AskedOfBackfill:
+    """What is asked of a backfill while it runs: to pause, to be cancelled. Not safe among threads."""
+
+    def __init__(self, projection: Projection, carrier: Carrier, backfill_id: str, since: int) -> None:
+        self._projection, self._carrier = projection, carrier
+        self._backfill_id, self._since = backfill_id, since
+        self._follower: Follower | None = None
+
+    def new(self) -> list[BackfillAsked]:
+        """What has been asked since the last look, or since the moment that was given (microseconds). Raises HeadwaterError.
+
+        The first look goes to the projection, which knows how far the journal was read; the others read on from there.
+        """
+        if self._follower is not None:
+            asked = [event.record(BackfillAsked) for event in self._follower.new(BackfillAsked)]
+            return [one for one in asked if one.backfill_id == self._backfill_id]
+        with self._projection.session(timeout=_PATIENCE) as session:
+            known = {writer: Position(seq=seq, offset=offset) for writer, seq, offset in session.rows(_POSITIONS)}
+            closed = {writer for (writer,) in session.rows(_CLOSED)}
+            wanted = {"backfill": self._backfill_id, "since": self._since}
+            rows = session.dicts(statements("runs.sql")["backfill_asked"], wanted)
+        self._follower = Follower(self._carrier, known, closed=closed)
+        return [BackfillAsked(backfill_id=self._backfill_id, **row) for row in rows]
+
+
+_PATIENCE = 5.0
+_POSITIONS = 'SELECT writer, seq, "offset" FROM state.positions WHERE NOT closed'
+_CLOSED = "SELECT writer FROM state.positions WHERE closed"

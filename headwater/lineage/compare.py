@@ -14,7 +14,8 @@ TABLES = (
     "facts.task_started", "facts.task_state", "facts.task_ended", "facts.logs",
     "facts.pruned",
     "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
-    "facts.observations", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended", "state.latest",
+    "facts.observations", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended",
+    "facts.backfill_asked", "facts.backfill_stopped", "state.latest",
 )  # fmt: skip
 """The tables whose content follows from the events alone; positions depend on how far was read."""
 

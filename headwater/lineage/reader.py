@@ -76,7 +76,9 @@ class Reader:
             return {"backfills": _backfills(session, None, limit)}
 
     def backfill(self, backfill_id: str) -> dict[str, Any]:
-        """`{id, state, assets, range, partitions: {requested, completed, failed, running, skipped, blocked}}`, by id or name.
+        """`{id, state, assets, range, partitions: {requested, completed, failed, running, skipped, blocked, cancelled}}`.
+
+        By id or name.
 
         Raises UnknownNameError.
         """
@@ -181,7 +183,7 @@ def _run(session: Session, run_id: str) -> dict[str, Any]:
 
 def _backfills(session: Session, wanted: str | None, limit: int) -> list[dict[str, Any]]:
     rows = session.dicts(statements("runs.sql")["backfills"], {"wanted": wanted, "limit": limit})
-    counted = ("requested", "completed", "failed", "running", "skipped", "blocked")
+    counted = ("requested", "completed", "failed", "running", "skipped", "blocked", "cancelled")
     for row in rows:
         row["partitions"] = {name: row.pop(name) for name in counted}
     return [_plain(row) for row in rows]

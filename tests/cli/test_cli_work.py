@@ -42,6 +42,7 @@ def test_materialize_everything_and_again(cli: Cli, shop: Path) -> None:
         "running": 0,
         "skipped": 0,
         "blocked": 0,
+        "cancelled": 0,
     }
     assert table(shop / "shop.duckdb", "totals") == [("Berlin", 46.5), ("Lyon", 77.5)]
     again = cli("materialize", "+totals", "--only", "stale", "--json")

@@ -11,9 +11,11 @@ from headwater.assets.events import (
     AssetDefined,
     AssetObserved,
     AssetRef,
+    BackfillAsked,
     BackfillPartitionEnded,
     BackfillPartitionLaunched,
     BackfillRequested,
+    BackfillStopped,
     CheckResult,
     ColumnEdge,
     ColumnSchema,
@@ -188,6 +190,8 @@ def story() -> list[Body]:
         BackfillPartitionLaunched(backfill_id="b1", attempt=1, asset="delays", partition="d1"),
         BackfillPartitionEnded(backfill_id="b1", attempt=1, asset="delays", partition="d1", state="completed"),
         BackfillPartitionLaunched(backfill_id="b1", attempt=1, asset="delays", partition="d2"),
+        BackfillAsked(backfill_id="b1", what="pause", asked_by="ann@host"),
+        BackfillStopped(backfill_id="b1", attempt=1, what="pause", asked_by="ann@host"),
         ended("b1", "Crashed", flow="backfill", type="backfill"),
     ]  # fmt: skip
 

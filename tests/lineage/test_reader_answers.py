@@ -11,9 +11,11 @@ import pytest
 from lineage_world import defined, ended, made, ref, started, story, task_story, write
 
 from headwater.assets.events import (
+    BackfillAsked,
     BackfillPartitionEnded,
     BackfillPartitionLaunched,
     BackfillRequested,
+    BackfillStopped,
     UnknownColumn,
 )
 from headwater.core.events import LogWritten
@@ -251,6 +253,14 @@ def over(state: str, attempt: int = 1) -> Body:
     return ended("b1", state, flow="backfill", type="backfill", attempt=attempt)
 
 
+def asked(what: str) -> Body:
+    return BackfillAsked(backfill_id="b1", what=what, asked_by="ann@host")
+
+
+def stopped(what: str, attempt: int = 1) -> Body:
+    return BackfillStopped(backfill_id="b1", attempt=attempt, what=what, asked_by="ann@host")
+
+
 @pytest.mark.parametrize(
     ("events", "state", "counts"),
     [
@@ -264,6 +274,15 @@ def over(state: str, attempt: int = 1) -> Body:
          {"completed": 1, "failed": 1, "blocked": 1}),
         ([begun(), *backfill_story("failed", "failed", launched=3), over("Crashed"), begun(2),
           *backfill_story("completed", launched=2, attempt=2)], "running", {"completed": 1, "running": 2}),
+        ([begun(), *backfill_story("completed"), asked("pause")], "pausing", {"completed": 1}),
+        ([begun(), *backfill_story("completed"), asked("pause"), asked("cancel")], "cancelling", {"completed": 1}),
+        ([begun(), *backfill_story("completed"), asked("pause"), stopped("pause"), over("Cancelled")], "paused",
+         {"completed": 1}),
+        ([begun(), *backfill_story("completed", "failed"), asked("cancel"), stopped("cancel"), over("Cancelled")],
+         "cancelled", {"completed": 1, "failed": 1, "cancelled": 1}),
+        ([stopped("cancel", 0)], "cancelled", {"cancelled": 3}),
+        # The next attempt has been asked for nothing yet.
+        ([begun(), asked("pause"), stopped("pause"), over("Cancelled"), begun(2)], "running", {}),
     ],
 )  # fmt: skip
 def test_the_state_of_a_backfill_follows_from_its_facts(
@@ -272,7 +291,7 @@ def test_the_state_of_a_backfill_follows_from_its_facts(
     live([requested(3), *events])
     answer = reader.backfill("b1")
     assert (answer["id"], answer["state"], answer["assets"], answer["range"]) == ("b1", state, ["delays"], "d0..d2")
-    none = dict.fromkeys(("completed", "failed", "running", "skipped", "blocked"), 0)
+    none = dict.fromkeys(("completed", "failed", "running", "skipped", "blocked", "cancelled"), 0)
     assert answer["partitions"] == {"requested": 3, **none, **counts}
     assert reader.backfill("year")["id"] == "b1"
     assert [one["state"] for one in reader.backfills()["backfills"]] == [state]

@@ -184,3 +184,15 @@ SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR", "state": "VARCHAR",
     "reason": "VARCHAR"}'))
 FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: backfill.asked
+INSERT INTO facts.backfill_asked BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "backfill_id": "VARCHAR", "what": "VARCHAR", "asked_by": "VARCHAR"}'))
+FROM staged WHERE kind = 'backfill.asked' AND id NOT IN (SELECT id FROM facts.backfill_asked WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: backfill.stopped
+INSERT INTO facts.backfill_stopped BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "backfill_id": "VARCHAR", "attempt": "INTEGER", "what": "VARCHAR", "asked_by": "VARCHAR"}'))
+FROM staged WHERE kind = 'backfill.stopped' AND id NOT IN (SELECT id FROM facts.backfill_stopped WHERE id BETWEEN getvariable('first') AND getvariable('last'));

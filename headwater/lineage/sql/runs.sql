@@ -42,7 +42,7 @@ LIMIT $limit;
 
 -- name: backfills
 SELECT backfill_id AS id, state, targets AS assets, range, name, "at", ended, attempt, requested, completed,
-       failed, running, skipped, blocked
+       failed, running, skipped, blocked, cancelled
 FROM backfills
 WHERE $wanted IS NULL OR backfill_id = $wanted OR name = $wanted
 ORDER BY backfills."at" DESC, backfill_id DESC
@@ -51,6 +51,9 @@ LIMIT $limit;
 -- name: backfill_partitions
 SELECT asset, partition, state, attempt, reason, "at" FROM backfill_partitions WHERE backfill_id = $backfill
 ORDER BY asset, partition;
+
+-- name: backfill_asked
+SELECT what, asked_by FROM facts.backfill_asked WHERE backfill_id = $backfill AND time >= $since ORDER BY time, id;
 
 -- name: backfill_requests
 -- The first request of each backfill whose id begins so, with the newest attempt of its run.

@@ -116,6 +116,14 @@ CREATE TABLE facts.backfill_ended (
     reason VARCHAR
 );
 
+CREATE TABLE facts.backfill_asked (
+    id UUID, time BIGINT, backfill_id VARCHAR, what VARCHAR, asked_by VARCHAR
+);
+
+CREATE TABLE facts.backfill_stopped (
+    id UUID, time BIGINT, backfill_id VARCHAR, attempt INTEGER, what VARCHAR, asked_by VARCHAR
+);
+
 -- One row a (namespace, dataset, partition) that was ever tried: the version in place (NULL when there is none), the
 -- newest attempt, and when something last began to make it.
 CREATE TABLE state.latest (

@@ -182,7 +182,8 @@ FROM (
 GROUP BY backfill_id, asset, partition;
 
 -- One row a backfill. It runs as long as its run does; what it left unsettled then makes it interrupted, unless it
--- ended by itself: failed (after too many failures), or cancelled.
+-- ended by itself: failed (after too many failures), or cancelled. One that was asked to stop is pausing or cancelling, then
+-- paused or cancelled; after `backfill cancel` what has no outcome counts as cancelled.
 CREATE VIEW backfills AS
 WITH counted AS (
     SELECT backfill_id,
@@ -196,8 +197,16 @@ asked AS (
     QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1
 ),
 last_run AS (
-    SELECT run_id, arg_max(state, attempt) AS state, max(ended) AS ended, max(attempt) AS attempt
+    SELECT run_id, arg_max(state, attempt) AS state, max(ended) AS ended, max(attempt) AS attempt,
+           arg_max(started, attempt) AS started
     FROM runs WHERE run_id IN (SELECT backfill_id FROM facts.backfill_requested) GROUP BY run_id
+),
+last_stop AS (
+    SELECT backfill_id, attempt, arg_max(what, {time: time, id: id}) AS what FROM facts.backfill_stopped GROUP BY ALL
+),
+last_asked AS (
+    SELECT backfill_id, make_timestamp(max(time)) AS "at", arg_max(what, {time: time, id: id}) AS what
+    FROM facts.backfill_asked GROUP BY backfill_id
 ),
 told AS (
     SELECT a.backfill_id, a.name, a.targets, a.range, make_timestamp(a.time) AS "at", r.ended, r.attempt,
@@ -205,20 +214,28 @@ told AS (
            coalesce(a.requested, TRY_CAST(a.plan->>'total' AS BIGINT), 0) AS requested,
            coalesce(c.completed, 0) AS completed, coalesce(c.failed, 0) AS failed,
            CASE WHEN r.state = 'Running' THEN coalesce(c.running, 0) ELSE 0 END AS running,
-           coalesce(c.skipped, 0) AS skipped, coalesce(c.blocked, 0) AS blocked
+           coalesce(c.skipped, 0) AS skipped, coalesce(c.blocked, 0) AS blocked,
+           s.what AS stopped, CASE WHEN w."at" >= r.started THEN w.what END AS asked_to
     FROM asked AS a
     LEFT JOIN last_run AS r ON r.run_id = a.backfill_id
     LEFT JOIN counted AS c USING (backfill_id)
+    LEFT JOIN last_stop AS s ON s.backfill_id = a.backfill_id AND s.attempt = coalesce(r.attempt, 0)
+    LEFT JOIN last_asked AS w ON w.backfill_id = a.backfill_id
 )
 SELECT
     backfill_id,
     CASE
+        WHEN run_state IN ('Running', 'Cancelling') THEN
+            CASE asked_to WHEN 'pause' THEN 'pausing' WHEN 'cancel' THEN 'cancelling' ELSE 'running' END
+        WHEN stopped = 'cancel' THEN 'cancelled'
         WHEN run_state IS NULL THEN 'requested'
-        WHEN run_state = 'Running' THEN 'running'
+        WHEN stopped = 'pause' AND completed + skipped < requested THEN 'paused'
         WHEN completed + failed + skipped + blocked < requested THEN
             CASE run_state WHEN 'Cancelled' THEN 'cancelled' WHEN 'Failed' THEN 'failed' ELSE 'interrupted' END
         WHEN failed + blocked > 0 THEN 'failed'
         ELSE 'completed'
     END AS state,
-    * EXCLUDE (backfill_id)
+    CASE WHEN stopped = 'cancel' AND run_state IS DISTINCT FROM 'Running'
+         THEN requested - completed - failed - skipped - blocked ELSE 0 END AS cancelled,
+    * EXCLUDE (backfill_id, stopped, asked_to)
 FROM told;
