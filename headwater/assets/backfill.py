@@ -66,6 +66,8 @@ class PlanStep:
     asset: str
     partitions: PartitionSet
     reason: Reason
+    usual: float | None = None
+    """Seconds that one partition usually takes; None when it was never made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +83,16 @@ class BackfillPlan:
     def total(self) -> int:
         """The number of units, that is (asset, partition) pairs."""
         return sum(len(step.partitions) for step in self.steps)
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that all of it will take, one after the other, if it goes as usual; None when a step was never made before."""
+        usual = [(step.usual, len(step.partitions)) for step in self.steps]
+        return sum(one * count for one, count in usual if one is not None) if all(one for one, _ in usual) else None
+
+    def estimated(self, usual: Mapping[str, float]) -> BackfillPlan:
+        """This plan, with the seconds that a partition of each asset usually takes."""
+        return replace(self, steps=tuple(replace(step, usual=usual.get(step.asset)) for step in self.steps))
 
     def only(self, units: Collection[tuple[str, str | None]]) -> BackfillPlan:
         """What of this plan is about these (asset, partition key); others, and what is no partition any more, are left out."""

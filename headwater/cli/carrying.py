@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -15,10 +15,11 @@ from headwater.assets.facts import Facts
 from headwater.assets.partitions import PartitionSet
 from headwater.cli.board import chosen
 from headwater.cli.options import Common
-from headwater.cli.output import emit, say
+from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import HeadwaterError, PartitionError, RefusedError, UsageError
+from headwater.lineage.backfills import usual_seconds
 from headwater.project import Project
 
 Several = Annotated[tuple[Literal["missing", "failed", "stale"], ...], Parameter(negative=(), show_default=False)]
@@ -50,7 +51,9 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         raise UsageError(f"--max-failures {intent.max_failures} is not a number of failures", hint=hint)
     backfilling.check_producible(facts.definitions, [step.asset for step in intent.plan.steps])
     if intent.dry_run or not intent.plan.total:
-        emit(_plan_json(intent), common.json, lambda: _plan_text(intent.plan))
+        known = usual_seconds(project.projection, [step.asset for step in intent.plan.steps])
+        shown = replace(intent, plan=intent.plan.estimated(known))
+        emit(_plan_json(shown), common.json, lambda: _plan_text(shown.plan, shown.parallel))
         return 0
     request = backfilling.request(
         project,
@@ -100,7 +103,7 @@ def _left(counts: Mapping[str, int]) -> int:
 def nothing(common: Common) -> int:
     """Say that there is nothing to do."""
     empty = Intent(name="", type="", targets=(), range=None, plan=BackfillPlan(), parallel=1, dry_run=True)
-    emit(_plan_json(empty), common.json, lambda: _plan_text(empty.plan))
+    emit(_plan_json(empty), common.json, lambda: _plan_text(empty.plan, 1))
     return 0
 
 
@@ -153,19 +156,28 @@ def _plan_json(intent: Intent) -> dict[str, Any]:
                 "asset": step.asset,
                 "partitions": str(step.partitions),
                 "count": len(step.partitions),
+                "usual_seconds": step.usual,
                 "reason": step.reason.to_json(),
             }
             for step in intent.plan.steps
         ],
+        "estimate": _estimate(intent.plan, intent.parallel),
     }
 
 
-def _plan_text(found: BackfillPlan) -> str:
+def _estimate(found: BackfillPlan, parallel: int) -> float | None:
+    """Seconds that it will take; None when something in it was never made."""
+    return None if found.seconds is None else found.seconds / max(1, min(parallel, found.total))
+
+
+def _plan_text(found: BackfillPlan, parallel: int) -> str:
     if not found.total:
         return "everything is up to date: nothing to do"
     rows = [(step.asset, len(step.partitions), str(step.partitions), step.reason.text) for step in found.steps]
     headers = ("asset", "count", "partitions", "why")
-    return table(headers, rows, numbers=("count",), spare=("partitions",)) + f"\n\n{found.total:,} to make"
+    seconds = _estimate(found, parallel)
+    how_long = "" if seconds is None else f", in about {duration(seconds)} if it goes as usual"
+    return table(headers, rows, numbers=("count",), spare=("partitions",)) + f"\n\n{found.total:,} to make{how_long}"
 
 
 def _outcome_text(value: Mapping[str, Any]) -> str:

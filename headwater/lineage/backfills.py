@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -60,6 +60,12 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
         launched=tuple((unit["asset"], unit["partition"]) for unit in units),
         outcomes={(unit["asset"], unit["partition"]): unit["state"] for unit in units if unit["state"] != "running"},
     )
+
+
+def usual_seconds(projection: Projection, assets: Sequence[str]) -> dict[str, float]:
+    """How long one partition of each asset usually takes, in seconds; those that were never made are left out."""
+    with projection.session() as session:
+        return dict(session.rows(statements("runs.sql")["usual_seconds"], {"assets": list(assets)}))
 
 
 class AskedOfBackfill:

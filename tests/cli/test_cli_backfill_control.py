@@ -143,3 +143,18 @@ def test_retry_runs_what_failed_and_nothing_else(cli: Cli, folder: Path, start: 
     assert (shown["state"], shown["partitions"]["completed"]) == ("completed", 6)
     nothing = cli("backfill", "retry", identity, "-f", "flows.py")
     assert (nothing.code, "nothing failed" in nothing.out) == (0, True)
+
+
+def test_a_dry_run_says_how_long_it_will_take(cli: Cli, folder: Path, start: Start) -> None:
+    (folder / "go").touch()
+    start("--to", "2024-01-03", "--from", "2024-01-01").communicate(timeout=60)
+    plan = cli("backfill", "days", "-f", "flows.py", "--dry-run", "--parallel", "3", "--json").json
+    (step,) = plan["steps"]
+    assert 0 < step["usual_seconds"] < 10
+    assert plan["estimate"] == pytest.approx(step["usual_seconds"] * 6 / 3)
+    assert "6 to make, in about 0." in cli("backfill", "days", "-f", "flows.py", "--dry-run").out
+
+
+def test_what_was_never_made_has_no_estimate(cli: Cli, folder: Path, start: Start) -> None:
+    plan = cli("backfill", "days", "-f", "flows.py", "--dry-run", "--json").json
+    assert (plan["estimate"], plan["steps"][0]["usual_seconds"]) == (None, None)

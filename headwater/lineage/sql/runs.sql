@@ -40,6 +40,15 @@ WHERE namespace = $namespace AND dataset = $dataset
 ORDER BY time DESC, id DESC
 LIMIT $limit;
 
+-- name: usual_seconds
+-- The median of the seconds that the last fifty versions of each asset took, from its intent to its outcome.
+SELECT asset, median((time - started_at) / 1e6) AS seconds
+FROM (
+    SELECT asset, time, started_at FROM facts.outcomes WHERE state = 'published' AND list_contains($assets::VARCHAR[], asset)
+    QUALIFY row_number() OVER (PARTITION BY asset ORDER BY time DESC, id DESC) <= 50
+)
+GROUP BY asset;
+
 -- name: backfills
 SELECT backfill_id AS id, state, targets AS assets, range, name, "at", ended, attempt, requested, completed,
        failed, running, skipped, blocked, cancelled
