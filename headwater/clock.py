@@ -55,6 +55,22 @@ def now() -> datetime:
     return from_us(_clock.now_us())
 
 
+def steady_us() -> int:
+    """Microseconds of a clock that never jumps, the same for all processes until the machine starts anew.
+
+    A test's clock may have its own `steady_us`; one that has none is taken for steady itself.
+    """
+    if _clock is _system:
+        return machine_us()
+    steady: Callable[[], int] = getattr(_clock, "steady_us", _clock.now_us)
+    return steady()
+
+
+def machine_us() -> int:
+    """Microseconds of the machine's own steady clock, for waits that are real whatever clock is in place."""
+    return time.monotonic_ns() // 1_000
+
+
 def sleep(seconds: float) -> None:
     """Wait for so many seconds of the current clock."""
     _clock.sleep(seconds)

@@ -9,17 +9,22 @@
     │   └── PartitionError         a partition key or range that does not fit
     ├── RefusedError               a check, a policy or a verdict said no      exit code 3
     │   ├── CheckFailed
+    │   ├── RunSkipped
     │   └── InputMissing
     ├── MaterializationError       data could not be staged, published, loaded exit code 1
     │   ├── LocationError
+    │   ├── PartitionsFailed
     │   └── ReturnTypeError
     ├── JournalError               the journal or its home is not usable       exit code 1
     │   ├── HomeError
     │   └── FormatError
     ├── ProjectionError            the projection can't be built or read       exit code 1
     ├── ExportError                events can't be delivered to a destination  exit code 1
+    ├── ResultError                a result can't be kept or restored          exit code 1
     ├── TimeLimitExceeded          a try of a task or a flow took too long     exit code 1
-    └── LockTimeout                somebody else holds what is needed          exit code 1
+    ├── LockTimeout                somebody else holds what is needed          exit code 1
+    ├── TransactionError           not everything could be published at the commit  exit code 1
+    └── WorkerDied                 a worker process died in the middle of it   exit code 1
 
     Cancelled (BaseException)      the run was asked to stop: user code should let it pass
     RunRefused (BaseException)     a script that is only loaded for its definitions tried to start a run
@@ -29,7 +34,7 @@ An error says what is wrong (its message), where (`where`) and what to do (`hint
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _SHOWN = 80
@@ -145,9 +150,19 @@ class RefusedError(HeadwaterError):
 
 
 class CheckFailed(RefusedError):
-    """A blocking check failed: the old data stays in place."""
+    """A blocking check failed: the old data stays in place. `check`, `asset` and `partition` say which it was, and on what."""
 
     kind = "check_failed"
+    check: str = ""
+    asset: str = ""
+    partition: str | None = None
+
+
+class RunSkipped(RefusedError):
+    """As many runs of a flow as may be at once were there already. `of` is the id of the run that was skipped."""
+
+    kind = "skipped"
+    of: str = ""
 
 
 class InputMissing(RefusedError):
@@ -160,6 +175,23 @@ class MaterializationError(HeadwaterError):
     """Data could not be written or read."""
 
     kind = "materialization"
+
+
+class PartitionsFailed(MaterializationError):
+    """Some partitions of a call for several were not made: `errors` says why, by key. The others are published."""
+
+    kind = "partitions"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        errors: Mapping[str | None, HeadwaterError] | None = None,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.errors: Mapping[str | None, HeadwaterError] = dict(errors or {})
 
 
 class LocationError(MaterializationError):
@@ -204,6 +236,12 @@ class ExportError(HeadwaterError):
     kind = "export"
 
 
+class ResultError(HeadwaterError):
+    """A result can't be kept or restored."""
+
+    kind = "result"
+
+
 class TimeLimitExceeded(HeadwaterError, TimeoutError):
     """A task or a flow took longer than its timeout. `of` is the id of the task run, or of the run, that it stopped."""
 
@@ -215,6 +253,19 @@ class LockTimeout(HeadwaterError):
     """Somebody else holds the lock."""
 
     kind = "lock_timeout"
+
+
+class WorkerDied(HeadwaterError):
+    """The worker process of a task died. `of` is the id of the task run that it was at."""
+
+    kind = "worker_died"
+    of: str = ""
+
+
+class TransactionError(HeadwaterError):
+    """A transaction could not be committed: some of what it made may be published, and stays; the rest is not."""
+
+    kind = "transaction"
 
 
 class Cancelled(BaseException):

@@ -62,6 +62,11 @@ def new_id(at: int | None = None) -> str:
     return (b"%b%03x%b" % new_parts(clock.now_us() if at is None else at)).decode()
 
 
+def asked_id() -> str:
+    """The id that a worker gave to what this process was started for (`HEADWATER_REQUEST`), once; else a new one."""
+    return os.environ.pop("HEADWATER_REQUEST", None) or new_id()
+
+
 def new_parts(at: int) -> tuple[bytes, int, bytes]:
     """A new id in the parts that it is written with, for who writes very many: its beginning, a number, its end.
 

@@ -7,26 +7,33 @@ import contextlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headwater import clock
 from headwater import settings as settings_module
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, LocationError
 from headwater.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from headwater.assets.dynamic_keys import DynamicKeys
     from headwater.assets.events import AssetRef
-    from headwater.assets.protocols import ColumnLineage, Form, Materializer
+    from headwater.assets.freshness_changes import FreshnessChange
+    from headwater.assets.protocols import ColumnLineage, Form, Materializer, SqlQuery
     from headwater.assets.runtime import Definitions
+    from headwater.core.context import RunContext
     from headwater.core.journal.carrier import Carrier, EventWriter, LockTable
     from headwater.core.journal.events import Body, Event
     from headwater.core.journal.home import Home
+    from headwater.core.results import ResultStore
+    from headwater.core.resuming import Resumption
     from headwater.lineage.backfills import AskedOfBackfill
     from headwater.lineage.catalog import ProjectionCatalog
+    from headwater.lineage.live import LiveProjection
     from headwater.lineage.openlineage.courier import Courier
     from headwater.lineage.openlineage.destination import Destination
     from headwater.lineage.openlineage.exporter import Exporter
@@ -52,6 +59,7 @@ class Project:
         self._create = create
         self._delivers = delivers
         self._courier: Courier | None = None
+        self._in_worker = False
         self._ran = False
         self._lock = threading.Lock()
 
@@ -85,12 +93,52 @@ class Project:
         return carrier_of(self.home)
 
     @cached_property
+    def results(self) -> ResultStore:
+        """Where kept results lie."""
+        from headwater.core.results import FileResults
+
+        given = self.settings.results
+        return FileResults(self.root / given if given else self.settings.home_path / "results")
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether tasks with a cache compute anew, unless they say otherwise."""
+        return self.settings.refresh
+
+    def sources_of(self, context: RunContext, value: Any) -> list[dict[str, Any]]:
+        """The asset versions that a value is known to hold the data of, as plain values."""
+        if "definitions" not in self.__dict__:
+            return []  # no asset was made or read
+        from headwater.assets.kept_values import sources_of
+
+        return sources_of(context, value)
+
+    def known_as(self, context: RunContext, value: Any) -> tuple[str, ...] | None:
+        """The asset versions that stand for a table in the arguments of a call, if it is known to be just their data."""
+        if "definitions" not in self.__dict__:
+            return None
+        from headwater.assets.restoring import known_as
+
+        return known_as(context, value)
+
+    def remember_sources(self, context: RunContext, value: Any, sources: Sequence[dict[str, Any]]) -> Any:
+        """Follow a value that is restored as the data of these asset versions; returns what to hand out."""
+        from headwater.assets.kept_values import remember
+
+        return remember(self, context, value, sources)
+
+    @cached_property
     def journal(self) -> EventWriter:
         """This process's writer."""
         self.home.check_writable()
         writer = self.carrier.writer()
         self._start_courier()
         return writer
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """How many may hold a limit at once, as the settings say."""
+        return self.settings.limits or {}
 
     @property
     def locks(self) -> LockTable:
@@ -138,11 +186,47 @@ class Project:
 
         return ProjectionCatalog(self.projection, self.definitions.all)
 
+    def resumption(self, run_id: str, *, from_task: str | None = None, claim: bool = True) -> Resumption:
+        """What another attempt of a run needs; nobody else can begin one while it is claimed. Raises UsageError.
+
+        With `from_task`, which calls are made again from that task on, also of a run that completed.
+        """
+        from headwater.lineage.earlier import resumption
+
+        return resumption(self.projection, self.locks if claim else None, run_id, from_task)
+
+    @cached_property
+    def dynamic(self) -> DynamicKeys:
+        """The keys of dynamic partitions."""
+        from headwater.assets.dynamic_keys import DynamicKeys
+
+        return DynamicKeys(self.reader.dynamic_keys)
+
     def prune(self, older_than: str | timedelta | float, *, logs_only: bool = False, dry_run: bool = False) -> Pruned:
         """Let log records and the detail of task runs expire that are older; see `lineage.retention.prune`."""
         from headwater.lineage.retention import prune
 
         return prune(self.projection, older_than=older_than, logs_only=logs_only, dry_run=dry_run)
+
+    def record_verdicts(self) -> tuple[FreshnessChange, ...]:
+        """Journal how freshness verdicts changed since somebody looked, and tell the hooks of it; returns the changes.
+
+        Each has the moment at which it came about, whoever looks whenever. While somebody else does it there is nothing to do.
+        Raises HomeError where the home can't be written, ProjectionError.
+        """
+        from headwater.assets.freshness_changes import changes_of, tell
+
+        self.home.check_writable()
+        held = self.locks.try_hold("freshness")
+        if held is None:
+            return ()
+        with held:
+            found = self.catalog.news_of_verdicts(clock.now_us(), self.project)
+            if found:
+                self.journal.append(*found)
+        changes = changes_of(found)
+        tell(changes)
+        return changes
 
     def record_definitions(self) -> None:
         """Journal what is defined in this process and differs from what the projection knows."""
@@ -155,6 +239,22 @@ class Project:
         if new:
             self.journal.append(*new)
 
+    def keeps_in_memory(self, ref: AssetRef) -> bool:
+        """Whether the data of an asset is in the memory of this process only."""
+        return ref.kind == "memory"
+
+    def _refuse_memory(self, ref: AssetRef) -> None:
+        if self._in_worker and self.keeps_in_memory(ref):
+            raise LocationError(
+                f"'{ref.name}' is kept in the memory of the process that runs the flow",
+                where=ref.uri,
+                hint="submit what makes or reads it by itself, which then stays there; or give it a place on the disk",
+            )
+
+    def elsewhere(self) -> Callable[[EventWriter], Project]:
+        """What makes this project in a worker process, where events go to a writer that is given; it can be pickled."""
+        return partial(_in_worker, type(self), self.settings)
+
     def asked_of(self, backfill_id: str, since: int) -> AskedOfBackfill:
         """What is asked of a backfill from a moment on (microseconds since the epoch)."""
         from headwater.lineage.backfills import AskedOfBackfill
@@ -162,9 +262,10 @@ class Project:
         return AskedOfBackfill(self.projection, self.carrier, backfill_id, since)
 
     def materializer(self, ref: AssetRef) -> Materializer:
-        """What writes and reads an asset."""
+        """What writes and reads an asset. Raises LocationError in a worker for what only its coordinator has."""
         from headwater.materializers import registry
 
+        self._refuse_memory(ref)
         return registry.for_ref(ref)
 
     def convert(self, value: Any, form: Form) -> Any:
@@ -172,6 +273,12 @@ class Project:
         from headwater.materializers.convert import convert
 
         return convert(value, form)
+
+    def failing(self, query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, list[tuple[Any, ...]]]:
+        """How many rows a query gives, and these columns of the first of them."""
+        from headwater.materializers.duckdb import failing
+
+        return failing(query, columns, limit)
 
     def exporter(self, file: Path) -> Exporter:
         """What appends this project's OpenLineage events to a file."""
@@ -237,6 +344,44 @@ class Project:
         # A home in which no asset was made and nobody has ever looked has no projection yet. The first look makes it: plain
         # tasks need not pay for DuckDB, which costs twice what all the rest of a small script does.
         return "definitions" in self.__dict__ or self.home.database.exists()
+
+
+class ServingProject(Project):
+    """The project as a server has it: nothing of the users' is loaded or run, and the projection is the server's own.
+
+    Its OpenLineage exporters are the server's to run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, delivers=False)
+
+    @cached_property
+    def projection(self) -> LiveProjection:
+        """The DuckDB projection of the journal, which stays open."""
+        from headwater.lineage.live import LiveProjection
+
+        return LiveProjection(self.home, settlers=(self._settle,), carrier=self.carrier)
+
+    @cached_property
+    def catalog(self) -> ProjectionCatalog:
+        """What is known of the past: all that a server knows."""
+        from headwater.lineage.catalog import ProjectionCatalog
+
+        return ProjectionCatalog(self.projection)
+
+    def close(self) -> None:
+        """End this process's writing and looking."""
+        super().close()
+        if "projection" in self.__dict__:
+            self.projection.close()
+
+
+def _in_worker(kind: type[Project], settings: Settings, journal: EventWriter) -> Project:
+    found = kind(settings, delivers=False)
+    found._in_worker = True
+    # Its process writes no segment of its own: the coordinator alone appends to the journal.
+    found.__dict__["journal"] = journal
+    return found
 
 
 def _quietly(what: str, do: Callable[[], Any]) -> None:

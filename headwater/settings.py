@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,14 @@ class Settings:
     """A file that OpenLineage events are appended to, relative to the root; none when empty."""
     openlineage_drain: float = 0.2
     """Seconds that a process waits at its end for OpenLineage events to go out."""
+    results: str = ""
+    """Where kept results lie, relative to the root; in the home when empty."""
+    refresh: bool = False
+    """Whether tasks with a cache compute anew, and keep that, unless they say otherwise."""
     locations: Mapping[str, str] | None = None
     """Values for `{names}` in asset locations, so that dev and prod differ without code."""
+    limits: Mapping[str, int] | None = None
+    """How many may hold a limit at once, by its name; `tag:` and a tag is the limit of all tasks with that tag."""
 
     @property
     def home_path(self) -> Path:
@@ -69,12 +75,24 @@ def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict
     for name in sorted(names - {"locations"}):
         value = environ.get(f"HEADWATER_{name.upper()}")
         if value is not None:
-            found[name] = [one for one in value.split(",") if one] if name == "modules" else value
+            found[name] = _PARSED[name](value) if name in _PARSED else value
             origin[name] = f"the environment variable HEADWATER_{name.upper()}"
     for name in found:
         if name not in names:
             raise UnknownNameError.of("setting", name, names, where=origin[name])
     return found, origin
+
+
+def _limits(value: str) -> dict[str, object]:
+    """The limits of an environment variable, `warehouse=3,tag:etl=2`; what is no number stays as it is, to be refused."""
+    pairs = [one.rpartition("=") for one in value.split(",") if one]
+    return {name.strip(): int(number) if number.strip().isdecimal() else number for name, _, number in pairs}
+
+
+_PARSED: dict[str, Callable[[str], Any]] = {
+    "modules": lambda value: [one for one in value.split(",") if one],
+    "limits": _limits,
+}
 
 
 def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -97,21 +115,35 @@ def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
 _EXAMPLES = {
     "modules": 'write modules = ["shop"]',
     "openlineage_drain": "write seconds: openlineage_drain = 2.5",
+    "refresh": "write refresh = true, or HEADWATER_REFRESH=1 for a single run",
     "locations": 'write a table: locations = { lake = "/data/lake" }',
 }
 
 
-_TEXTS = frozenset({"project", "home", "openlineage_namespace", "openlineage_file"})
+_TEXTS = frozenset({"project", "home", "results", "openlineage_namespace", "openlineage_file"})
 
 
 def _is_plain(name: str, value: object) -> bool:
     """Whether a value has the type of its setting already."""
     if name == "modules":
         return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if name == "limits":
+        return isinstance(value, dict)
     return name in _TEXTS and isinstance(value, str)
 
 
+def _check_limits(limits: object, where: str | None) -> None:
+    hint = "write [tool.headwater.limits] with warehouse = 3, or HEADWATER_LIMITS=warehouse=3,tag:etl=2"
+    if not isinstance(limits, dict):
+        raise SettingsError(f"the setting 'limits' is a table, got {limits!r}", where=where, hint=hint)
+    for name, number in limits.items():
+        if not name or not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise SettingsError(f"the limit '{name}' is a number from 1, got {number!r}", where=where, hint=hint)
+
+
 def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
+    if "limits" in values:
+        _check_limits(values["limits"], origin.get("limits"))
     if all(_is_plain(name, values[name]) for name in origin):
         return Settings(**{**values, "modules": tuple(values.get("modules", ()))})
     # pydantic costs 75 ms to import: only those pay for it whose settings are to be converted, or refused.

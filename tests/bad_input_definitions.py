@@ -178,7 +178,7 @@ ASSETS = (
         "An input whose partitions can't be mapped",
         "from shop import sales\n\n"
         '@materialize("parquet://lake/w")\ndef make(x: Annotated[pl.LazyFrame, sales.window(-6, 0)]):\n    return x\n',
-        what="'window of partitions from -6 to 0' needs the same step and time zone on both sides",
+        what="'window of partitions from -6 to 0' needs the same step, time zone and offset on both sides",
         where="the input 'x' (sales) of make",
         hint="leave the mapping out to have it inferred",
     ),

@@ -1,7 +1,10 @@
 """For all tests: nothing may be left behind, and `HEADWATER_STRESS=1` runs them in their full form."""
 
+import ast
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import leaks
 import pytest
@@ -10,6 +13,22 @@ from hypothesis import settings
 from headwater.core.journal import segment as segment_module
 
 STRESS = os.environ.get("HEADWATER_STRESS") == "1"
+
+
+def _one_at_a_time(parse: Callable[..., Any]) -> Callable[..., Any]:
+    lock = threading.RLock()
+    os.register_at_fork(after_in_child=lock._at_fork_reinit)  # type: ignore[attr-defined]
+
+    def parsed(*args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return parse(*args, **kwargs)
+
+    return parsed
+
+
+# pytest parses what is imported. CPython 3.11 counts the depth of a syntax tree for all threads together: of two threads
+# that import something at once, one may fail (SystemError: AST constructor recursion depth mismatch).
+ast.parse = _one_at_a_time(ast.parse)
 
 settings.register_profile("quick", deadline=None)
 settings.register_profile("stress", deadline=None, max_examples=2_000)

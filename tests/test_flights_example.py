@@ -67,6 +67,9 @@ def test_the_first_days_of_2013(flights: Path) -> None:
     assert board["route_risk"]["data_through"] == board["weather"]["data_through"] == "2013-01-04T04:00:00.000000Z"
     assert board["weather"]["freshness"]["witness"] == ["weather@2013-01-03"]
     assert board["airlines"]["rows"] == 16
+    tagged = {one["id"]: one for one in headwater(flights, "tags", "--tag", "pii")["columns"]}
+    assert tagged["flights.tailnum"]["path"] == ["flights_csv.tailnum", "flights.tailnum"]
+    assert {one["asset"] for one in tagged.values()} == {"flights_csv", "flights"}
     columns = headwater(flights, "lineage", "route_risk.risk", "--up", "--columns")
     sources = {edge["from"] for edge in columns["edges"] if edge["to"] == "route_risk.risk"}
     assert {"flights.dep_delay", "weather.wind_speed", "weather.precip"} <= sources

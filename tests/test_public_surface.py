@@ -30,6 +30,7 @@ SURFACES = (
     "import headwater.assets.asset, headwater.assets.materialize, headwater.assets.partitions, headwater.assets.freshness",
     "from headwater import *",
     "import headwater.testing",
+    "from headwater.checks import *",
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 WIDTH = 100
 
 _HEADWATER = """
-asset_{n} = Asset("asset_{n}", at="parquet://lake/asset_{n}.parquet")
+asset_{n} = Asset("asset_{n}", at="parquet://lake/asset_{n}.parquet"{divided})
 
 
 @materialize(asset_{n}{inputs})
@@ -32,10 +32,15 @@ def inputs_of(number):
     return above + number % WIDTH, above + (number + 1) % WIDTH
 
 
-def write(count, library):
-    """Write the module, compiled as a user's would be after its first import."""
+def write(count, library, days=0):
+    """Write the module, compiled as a user's would be after its first import; with so many daily partitions each."""
     template = _HEADWATER if library == "headwater" else _DAGSTER
-    imports = "from headwater import Asset, materialize\n" if library == "headwater" else "from dagster import asset\n"
+    divided = ", partitions=DAYS" if days else ""
+    imports = (
+        "from headwater import Asset, DailyPartitions, materialize\n"
+        if library == "headwater"
+        else "from dagster import asset\n"
+    )
     parts = [imports]
     for n in range(count):
         read = inputs_of(n)
@@ -46,9 +51,11 @@ def write(count, library):
         else:
             spelled = ", ".join(f'"{name}": AssetIn("{value}")' for name, value in given.items())
             inputs = f", ins={{{spelled}}}" if read else ""
-        parts.append(template.format(n=n, inputs=inputs, parameters=", ".join(given)))
+        parts.append(template.format(n=n, inputs=inputs, parameters=", ".join(given), divided=divided))
     if library == "dagster":
         parts[0] = "from dagster import AssetIn, asset\n"
+    elif days:
+        parts[0] += f'DAYS = DailyPartitions("2023-01-01", "2023-01-{days + 1:02}")\n'
     Path("big_graph_assets.py").write_text("".join(parts))
     py_compile.compile("big_graph_assets.py")
 

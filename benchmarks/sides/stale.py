@@ -8,13 +8,15 @@ from common import Stopwatch, journal_line, main, say
 from one_task import dagster_rows
 
 
-def headwater(count):
-    """The facts out of the projection, and the judgement over them; then the whole command `headwater status --json`."""
-    from headwater.assets.staleness import staleness
+def headwater(count, days=0):
+    """The judgement out of the projection; then the same by the whole command `headwater status --count`.
+
+    The figures are the least of five: a question of a home that has not changed since the last one.
+    """
     from headwater.core import runtime
     from headwater.project import Project
 
-    big_graph.write(count, "headwater")
+    big_graph.write(count, "headwater", days)
     run = Project.open()
     runtime.set_current(run)
     big_graph.load()
@@ -22,21 +24,18 @@ def headwater(count):
     run.journal.close()
     with Stopwatch() as refresh:
         run.projection.refresh()
-    with Stopwatch() as reading:
-        facts = run.catalog.facts()
-    with Stopwatch() as judging:
-        found = staleness(facts, as_of=2_000_000_000_000_000)
+    asked = []
+    for _ in range(5):
+        with Stopwatch() as asking:
+            found = run.catalog.staleness(as_of=2_000_000_000_000_000)
+        asked.append(asking)
     stale = sum(one.is_stale for one in found.values())
     with Stopwatch() as command:
-        subprocess.run([sys.executable, "-m", "headwater", "status", "--json"], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([sys.executable, "-m", "headwater", "status", "--count"], stdout=subprocess.DEVNULL, check=True)
     say(
         f"{journal_line()}; {stale:,} of {len(found):,} are stale",
-        cpu_ms=reading.cpu_ms + judging.cpu_ms,
-        wall_ms=reading.wall_ms + judging.wall_ms,
-        read_cpu_ms=reading.cpu_ms,
-        read_wall_ms=reading.wall_ms,
-        judge_cpu_ms=judging.cpu_ms,
-        judge_wall_ms=judging.wall_ms,
+        cpu_ms=min(one.cpu_ms for one in asked),
+        wall_ms=min(one.wall_ms for one in asked),
         refresh_cpu_ms=refresh.cpu_ms,
         command_wall_ms=command.wall_ms,
     )
@@ -46,6 +45,7 @@ def _make_all(run, count):
     """Journal what runs that made each asset would have journaled: events of our own, without the runs and the data."""
     from headwater.assets import registry
     from headwater.assets.events import Evidence, InputVersion, MaterializationEnded, MaterializationStarted
+    from headwater.assets.partitions import partitioning
     from headwater.clock import now_us
     from headwater.ids import new_id
 
@@ -54,14 +54,15 @@ def _make_all(run, count):
     run.journal.append(*run.definitions.new(registry.current().assets.values()))
     run_id, bodies = new_id(), []
 
-    def made(number, version):
+    def made(number, version, part):
         name = f"asset_{number}"
         inputs = tuple(
             InputVersion(
                 asset=f"asset_{one}",
                 namespace=refs[f"asset_{one}"].namespace,
                 dataset=refs[f"asset_{one}"].dataset,
-                version=f"{one}-1",
+                partition=part.key,
+                version=f"{one}-{part.key}-1",
             )
             for one in big_graph.inputs_of(number)
         )
@@ -76,6 +77,9 @@ def _make_all(run, count):
             root_flow="all",
             project=run.project,
             asset=refs[name],
+            partition=part.key,
+            partition_start=part.start_us,
+            partition_end=part.end_us,
             inputs=inputs,
             tags={},
         )
@@ -86,10 +90,12 @@ def _make_all(run, count):
             )
         )
 
+    parts = list(partitioning(definitions["asset_0"]).all(now))
     for number in range(count):
-        made(number, f"{number}-1")
+        for part in parts:
+            made(number, f"{number}-{part.key}-1", part)
     for number in range(0, count, 2_000):
-        made(number, f"{number}-2")
+        made(number, f"{number}-{parts[0].key}-2", parts[0])
     for low in range(0, len(bodies), 1_000):
         run.journal.append(*bodies[low : low + 1_000])
 

@@ -50,6 +50,7 @@ def main() -> None:
     )
     headwater("freshness", "--as-of", "2014-01-01")
     headwater("status", "--as-of", "2014-01-01")
+    headwater("checks")
     headwater("lineage", "route_risk", "--up")
     headwater("lineage", "carrier_scorecard.avg_delay", "--up")
     headwater("explain", "route_risk", "--as-of", "2014-01-01")

@@ -11,6 +11,7 @@ from typing import Annotated
 import polars as pl
 
 from headwater import Asset, DailyPartitions, Freshness, Partition, check, flow, materialize, observe, sql, task
+from headwater.checks import in_range, not_null, reconciles
 
 days = DailyPartitions("2013-01-01", "2014-01-01", timezone="America/New_York")
 utc = pl.Datetime("us", "UTC")
@@ -22,6 +23,8 @@ flights_csv = Asset(
     at="csv://data/flights.csv",
     time_column="time_hour",
     owners=["team:ingest"],
+    # A tail number leads to the owner of an aircraft: `headwater tags` shows every column that it reaches.
+    column_tags={"tailnum": ["pii"]},
     options={"null_values": "NA", "schema_overrides": {"time_hour": utc}},
 )
 weather_csv = Asset(
@@ -45,6 +48,7 @@ flights = Asset(
     freshness=Freshness(max_lag="26h"),
     owners=["team:ops"],
     tags={"tier": "gold"},
+    checks=[not_null("carrier", "origin", "dest", blocking=True), in_range("dep_delay", -60, 2000)],
 )
 weather = Asset(
     "weather",
@@ -62,6 +66,7 @@ daily_delays = Asset(
     freshness=Freshness(max_lag="26h", warn="25h"),
     owners=["team:analytics"],
     tags={"tier": "gold"},
+    checks=[reconciles(flights, on=("sum(flights)", "rows"), blocking=True)],
 )
 carrier_scorecard = Asset(
     "carrier_scorecard",

@@ -14,7 +14,7 @@ from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
     from headwater.assets.freshness import Freshness
-    from headwater.assets.mappings import PartitionMapping
+    from headwater.assets.mappings import ByDimension, Needs, PartitionMapping
     from headwater.assets.partitions import PartitionsDefinition
 
 
@@ -30,7 +30,7 @@ class AssetInput:
     """An asset as an input, with the partitions of it that are read: what `flights.window(-6, 0)` gives."""
 
     asset: Asset
-    mapping: PartitionMapping | None = None
+    mapping: PartitionMapping | ByDimension | None = None
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False, repr=False)
@@ -39,8 +39,15 @@ class Asset:
 
     `name` is its key inside the project, `at` the URI of its place (relative ones start at the project's root). With
     `partitions`, each partition is made, known and judged by itself; rows belong to a partition by `partition_column`
-    (equal to the partition's date or key) or by `time_column` (inside its window). `time_column` also measures how far
-    the data reaches. `static=True` is reference data that does not age. `options` go to the reader or writer.
+    (equal to the partition's date or key; of a product, a column for each dimension: `{"date": "day", "region":
+    "region"}`) or by `time_column` (inside its window). `time_column` also measures how far the data reaches.
+    `static=True` is reference data that does not age. `group` is one word for what belongs together, for selections
+    (`group:finance`). An `optional` output of a function that makes several need not be made by each call. What was known of
+    the asset `renamed_from` is known of this one; a `retired` asset leaves boards and selections, and its history stays.
+    `options` go to the reader or writer. `checks` (a list of what `headwater.checks` makes) are asked of every version
+    before it is published. `column_tags` tags columns (`{"email": ["pii"]}`): every column that is made of one has the tag
+    too, up to one that `masks` it (`masks={"email_hash": ["pii"]}` says that what makes this column leaves nothing of that
+    in it). `observe` looks at a source: a function, or what `file_times()` and the like make (see `observer`).
 
     Raises DefinitionError when the name or the place is not usable, or the name is taken by another asset.
 
@@ -53,14 +60,22 @@ class Asset:
     name: str
     at: str
     partitions: PartitionsDefinition | None = field(default=None, kw_only=True)
-    partition_column: str | None = field(default=None, kw_only=True)
+    partition_column: str | Mapping[str, str] | None = field(default=None, kw_only=True)
     time_column: str | None = field(default=None, kw_only=True)
     freshness: Freshness | None = field(default=None, kw_only=True)
     owners: Iterable[str] = field(default=(), kw_only=True)
     tags: Mapping[str, str] = field(default_factory=_none, kw_only=True)
     static: bool = field(default=False, kw_only=True)
     description: str | None = field(default=None, kw_only=True)
+    group: str | None = field(default=None, kw_only=True)
+    optional: bool = field(default=False, kw_only=True)
+    renamed_from: str | None = field(default=None, kw_only=True)
+    retired: bool = field(default=False, kw_only=True)
     options: Mapping[str, Any] = field(default_factory=_none, kw_only=True)
+    checks: Iterable[Any] = field(default=(), kw_only=True)
+    observe: Any = field(default=None, kw_only=True)
+    column_tags: Mapping[str, Iterable[str]] = field(default_factory=_none, kw_only=True)
+    masks: Mapping[str, Iterable[str]] = field(default_factory=_none, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -70,6 +85,8 @@ class Asset:
             from headwater.assets.partitions import PartitionsDefinition
 
             _check_type(self, "partitions", PartitionsDefinition, 'partitions=DailyPartitions("2024-01-01")')
+        if self.partition_column is not None:
+            _check_partition_column(self)
         if self.freshness is not None:
             from headwater.assets.freshness import Freshness
 
@@ -80,17 +97,32 @@ class Asset:
             object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)) if self.tags else _NONE)
         if self.options is not _NONE:
             object.__setattr__(self, "options", MappingProxyType(dict(self.options)) if self.options else _NONE)
-        if self.owners or self.tags or self.description:
+        if self.group is not None:
+            _check_type(self, "group", str, 'group="finance"')
+        if self.renamed_from is not None:
+            _check_name(self.renamed_from)
+        if self.owners or self.tags or self.description or self.group:
             _check_texts(self)
+        if self.checks != ():
+            from headwater.assets.checks.declared import declared
+
+            object.__setattr__(self, "checks", declared(self.name, self.checks))
+        if self.column_tags is not _NONE or self.masks is not _NONE:
+            _keep_column_tags(self)
+        if self.observe is not None:
+            from headwater.assets.observers import checked
+
+            object.__setattr__(self, "observe", checked(self.name, self.observe))
         registry.current().add_asset(self, module=_module_of_caller())
 
     def __repr__(self) -> str:
         return f"Asset({self.name!r}, at={self.at!r})"
 
-    def window(self, first: int, last: int, *, at_least: int | None = None) -> AssetInput:
+    def window(self, first: int, last: int, *, at_least: int | None = None, needs: Needs | None = None) -> AssetInput:
         """This asset as an input that reads a window of partitions around the one that is made, both ends included.
 
-        `window(-6, 0)` is the last seven. All of them must have been made, or `at_least` so many.
+        `window(-6, 0)` is the last seven. All of them must have been made, or `at_least` so many, or `needs="any"`. Where
+        one of the two is a product, the window is one of its times.
 
         >>> from headwater import Asset, DailyPartitions
         >>> days = Asset("window_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
@@ -99,19 +131,88 @@ class Asset:
         """
         from headwater.assets.mappings import WindowMapping
 
-        return AssetInput(self, WindowMapping(first, last, at_least=at_least))
+        return AssetInput(self, WindowMapping(first, last, needs=at_least if needs is None else needs))
 
-    def all(self) -> AssetInput:
-        """This asset as an input of which every partition that was made is read.
+    def all(self, *, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input of which every partition that was made is read: one at least, or what it `needs`.
+
+        `needs` is "all", "any" or a number, here and in all that follows.
 
         >>> from headwater import Asset, DailyPartitions
         >>> days = Asset("all_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
-        >>> days.all().asset.name
-        'all_example'
+        >>> days.all(needs="all").mapping.describe()
+        'all partitions, all of them'
         """
         from headwater.assets.mappings import AllMapping
 
-        return AssetInput(self, AllMapping())
+        return AssetInput(self, AllMapping(needs=needs))
+
+    def same(self, *, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input of which the partition of the same key is read."""
+        from headwater.assets.mappings import SameMapping
+
+        return AssetInput(self, SameMapping(needs=needs))
+
+    def overlap(self, *, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input of which the partitions are read that share time with the one that is made."""
+        from headwater.assets.mappings import OverlapMapping
+
+        return AssetInput(self, OverlapMapping(needs=needs))
+
+    def last(self, count: int = 1, *, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input of which the last partitions are read, whichever is made."""
+        from headwater.assets.mappings import LastMapping
+
+        return AssetInput(self, LastMapping(count, needs=needs))
+
+    def only(self, *keys: str, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input of which these partitions are read, whichever is made."""
+        from headwater.assets.mappings import SpecificMapping
+
+        return AssetInput(self, SpecificMapping(keys, needs=needs))
+
+    def table(self, table: Mapping[str, str | Iterable[str]], *, needs: Needs | None = None) -> AssetInput:
+        """This asset as an input by a table: for a key of what is made, the keys of this asset that are read.
+
+        >>> from headwater import Asset, StaticPartitions
+        >>> regions = Asset("table_example", at="memory://table", partitions=StaticPartitions(["north", "south"]))
+        >>> regions.table({"kiel": "north", "nice": ["south"]}).mapping.describe()
+        'by a table of 2 keys'
+        """
+        from headwater.assets.mappings import TableMapping
+
+        return AssetInput(self, TableMapping.of(table, needs=needs))
+
+    def by(self, *, needs: Needs | None = None, **dimensions: tuple[int, int] | AssetInput) -> AssetInput:
+        """This asset as an input of which each dimension is read in its own way; those left out are inferred.
+
+        A dimension is given as a window, or as another input of any asset would be. When this asset is no product, the
+        name is that of the dimension of what is made that it follows.
+
+        >>> from headwater import Asset, DailyPartitions, ProductPartitions, StaticPartitions
+        >>> both = ProductPartitions(region=StaticPartitions(["eu", "us"]), date=DailyPartitions("2024-01-01"))
+        >>> sales = Asset("by_example", at="memory://by_example", partitions=both)
+        >>> sales.by(date=(-6, 0), region=sales.all()).mapping.given[0][1].describe()
+        'window of partitions from -6 to 0'
+        """
+        from headwater.assets.mappings import ByDimension
+
+        given = tuple((name, _of_dimension(name, value)) for name, value in dimensions.items())
+        return AssetInput(self, ByDimension(given=given, needs=needs))
+
+
+def _of_dimension(name: str, value: tuple[int, int] | AssetInput) -> PartitionMapping:
+    from headwater.assets.mappings import PartitionMapping, WindowMapping
+
+    if isinstance(value, tuple) and len(value) == 2:
+        return WindowMapping(*value)
+    mapping = value.mapping if isinstance(value, AssetInput) else None
+    if not isinstance(mapping, PartitionMapping):
+        raise DefinitionError(
+            f"the dimension '{name}' can't be read as {value!r}",
+            hint=f"give a window, {name}=(-6, 0), or how all of it is read, {name}=asset.all()",
+        )
+    return mapping
 
 
 def shorthand(uri: str) -> Asset:
@@ -147,15 +248,58 @@ def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:
         )
 
 
+def _check_partition_column(asset: Asset) -> None:
+    from headwater.assets.partitions import ProductPartitions
+
+    column, where = asset.partition_column, f"asset '{asset.name}'"
+    if not isinstance(asset.partitions, ProductPartitions):
+        _check_type(asset, "partition_column", str, 'partition_column="day"')
+        return
+    names = [name for name, _ in asset.partitions.dims]
+    if not isinstance(column, Mapping):
+        example = ", ".join(f'"{name}": "{name}"' for name in names)
+        raise DefinitionError(
+            f"a product has a partition column for each dimension, not {column!r}",
+            where=where,
+            hint=f"write partition_column={{{example}}}",
+        )
+    if sorted(column) != sorted(names) or not all(isinstance(one, str) and one for one in column.values()):
+        message = f"partition_column={dict(column)!r} does not give a column to each of {', '.join(names)}"
+        raise DefinitionError(message[:300], where=where, hint="name every dimension once")
+    object.__setattr__(asset, "partition_column", MappingProxyType(dict(column)))
+
+
 def _keep_owners(asset: Asset) -> None:
     if isinstance(asset.owners, str):
         raise DefinitionError(f"owners of asset '{asset.name}' must be a list", hint=f"write owners=[{asset.owners!r}]")
     object.__setattr__(asset, "owners", tuple(asset.owners))
 
 
+def _keep_column_tags(asset: Asset) -> None:
+    """Tags and masks as tuples of texts, none of which a column both has and masks."""
+    for name in ("column_tags", "masks"):
+        given: Any = getattr(asset, name)
+        where, hint = f"asset '{asset.name}'", f'write {name}={{"email": ["pii"]}}'
+        if not isinstance(given, Mapping) or any(isinstance(tags, str) for tags in given.values()):
+            raise DefinitionError(f"{name} can't be {given!r}"[:300], where=where, hint=hint)
+        kept = {column: tuple(tags) for column, tags in given.items()}
+        for text in (one for column, tags in kept.items() for one in (column, *tags)):
+            if not isinstance(text, str) or not text or any("\ud800" <= char <= "\udfff" for char in text):
+                raise DefinitionError(f"{name} holds {text!a}, which is no name"[:300], where=where, hint=hint)
+        object.__setattr__(asset, name, MappingProxyType(kept) if kept else _NONE)
+    for column, tags in asset.column_tags.items():
+        both = set(tags) & set(asset.masks.get(column, ()))
+        if both:
+            raise DefinitionError(
+                f"the column '{column}' both has and masks the tag '{min(both)}'",
+                where=f"asset '{asset.name}'",
+                hint="leave it out of one of the two",
+            )
+
+
 def _check_texts(asset: Asset) -> None:
     """Owners, tags and the description are texts that can be stored: they go to the journal and to catalogs."""
-    texts = [*asset.owners, *asset.tags, *asset.tags.values(), asset.description or ""]
+    texts = [*asset.owners, *asset.tags, *asset.tags.values(), asset.description or "", asset.group or ""]
     for text in texts:
         if not isinstance(text, str) or any("\ud800" <= char <= "\udfff" for char in text):
             raise DefinitionError(

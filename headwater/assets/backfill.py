@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from headwater.assets.causes import spread
 from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.facts import Facts
-from headwater.assets.mappings import AllMapping, infer_mapping
-from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, PartitionSet, partitioning
+from headwater.assets.mappings import infer_mapping
+from headwater.assets.partitions import (
+    UNPARTITIONED,
+    PartitionsDefinition,
+    PartitionSet,
+    partitioning,
+    partitions_from_json,
+)
 from headwater.assets.progress import Blocked, Progress
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
@@ -28,6 +35,8 @@ __all__ = [
     "Order",
     "PlanStep",
     "Progress",
+    "Vanished",
+    "keys_then",
     "plan",
     "plan_from_json",
 ]
@@ -71,10 +80,26 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Vanished:
+    """What a plan was to make, and what is not defined any more."""
+
+    asset: str
+    keys: tuple[str | None, ...]
+    reason: str
+
+    @property
+    def units(self) -> tuple[tuple[str, str | None], ...]:
+        """The asset with each key."""
+        return tuple((self.asset, key) for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillPlan:
     """What a backfill will make: steps in topological order, each asset once."""
 
     steps: tuple[PlanStep, ...] = ()
+    vanished: tuple[Vanished, ...] = ()
+    """What has vanished from the definitions since the plan was made."""
     order: Order = "oldest"
     as_of: int | None = None
     """The moment (microseconds since the epoch) up to which open-ended partitions reach in it."""
@@ -82,7 +107,7 @@ class BackfillPlan:
     @property
     def total(self) -> int:
         """The number of units, that is (asset, partition) pairs."""
-        return sum(len(step.partitions) for step in self.steps)
+        return sum(len(step.partitions) for step in self.steps) + sum(len(one.keys) for one in self.vanished)
 
     @property
     def seconds(self) -> float | None:
@@ -107,7 +132,8 @@ class BackfillPlan:
             )
             if wanted:
                 steps.append(replace(step, partitions=wanted))
-        return replace(self, steps=tuple(steps))
+        gone = [replace(one, keys=tuple(key for key in one.keys if (one.asset, key) in units)) for one in self.vanished]
+        return replace(self, steps=tuple(steps), vanished=tuple(one for one in gone if one.keys))
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON, partitions as pairs of first and last key; `plan_from_json` reads it back."""
@@ -116,26 +142,82 @@ class BackfillPlan:
             "as_of": self.as_of,
             "total": self.total,
             "steps": [
-                {"asset": step.asset, "partitions": step.partitions.to_json(), "reason": step.reason.to_json()}
+                {
+                    "asset": step.asset,
+                    "divided": step.partitions.definition.to_json(),
+                    "partitions": step.partitions.to_json(),
+                    "reason": step.reason.to_json(),
+                }
                 for step in self.steps
             ],
         }
 
 
 def plan_from_json(value: Mapping[str, Any], definitions: Mapping[str, AssetDefinition]) -> BackfillPlan:
-    """The plan that `BackfillPlan.to_json` wrote.
-
-    Raises UnknownNameError when an asset is not defined any more, PartitionError when its partitions have changed.
-    """
-    steps = []
+    """The plan that `BackfillPlan.to_json` wrote, with what has vanished from the definitions since set aside."""
+    steps, vanished = [], []
     for step in value["steps"]:
         name = step["asset"]
         if name not in definitions:
-            raise UnknownNameError.of("asset", name, definitions, where="the plan of a backfill")
-        partitions = partitioning(definitions[name]).set_from_json(step["partitions"])
-        steps.append(PlanStep(asset=name, partitions=partitions, reason=_reason_from_json(step["reason"])))
+            keys = tuple(keys_then(step))
+            vanished.append(Vanished(asset=name, keys=keys, reason=f"the asset '{name}' is not defined any more"))
+            continue
+        divided = partitioning(definitions[name])
+        partitions, gone = _partitions_now(step, divided)
+        if gone:
+            reason = f"'{name}' has no such partition any more ({divided.describe()})"
+            vanished.append(Vanished(asset=name, keys=gone, reason=reason))
+        if partitions:
+            steps.append(PlanStep(asset=name, partitions=partitions, reason=_reason_from_json(step["reason"])))
     order = cast("Order", value.get("order", "oldest"))
-    return BackfillPlan(steps=tuple(steps), order=order, as_of=value.get("as_of"))
+    return BackfillPlan(steps=tuple(steps), vanished=tuple(vanished), order=order, as_of=value.get("as_of"))
+
+
+def _partitions_now(
+    step: Mapping[str, Any], divided: PartitionsDefinition
+) -> tuple[PartitionSet, tuple[str | None, ...]]:
+    """The partitions of a step that there still are, and the keys of the others."""
+    if divided.fixed and step.get("divided") in (None, divided.to_json()):
+        # As it was: nothing is enumerated.
+        return divided.set_from_json(step["partitions"]), ()
+    there: list[str | None] = []
+    gone: list[str | None] = []
+    for key in keys_then(step):
+        (there if _has(divided, key) else gone).append(key)
+    return divided.set_of(there), tuple(gone)
+
+
+def _has(divided: PartitionsDefinition, key: str | None) -> bool:
+    try:
+        number = divided.ordinal(key)
+    except PartitionError:
+        return False
+    low, high = divided.bounds
+    return low <= number < high
+
+
+def keys_then(step: Mapping[str, Any], most: int | None = None) -> Iterable[str | None]:
+    """The keys of a step of a plan's JSON, as they were when it was made; none when there are more than `most`."""
+    divided = step.get("divided")
+    if most is not None and divided is not None and divided["type"] not in ("dynamic", "product"):
+        found = partitions_from_json(divided).set_from_json(step["partitions"])
+        return found.keys() if len(found) <= most else ()
+    return _keys_of(divided, step["partitions"])
+
+
+def _keys_of(divided: Mapping[str, Any] | None, partitions: Iterable[Any]) -> Iterable[str | None]:
+    kind = None if divided is None else divided["type"]
+    if divided is not None and kind == "dynamic":
+        # Each key by itself: the list may have lost it.
+        return [first for first, _ in partitions]
+    if divided is not None and kind == "product":
+        sides = [(name, one, partitions_from_json(one)) for name, one in divided["dimensions"]]
+        return [
+            ",".join(f"{name}={of.write(key)}" for (name, _, of), key in zip(sides, keys, strict=True))
+            for box in partitions
+            for keys in product(*(_keys_of(one, box[name]) for name, one, _ in sides))
+        ]
+    return partitions_from_json(divided).set_from_json(partitions).keys()
 
 
 def _reason_from_json(value: Mapping[str, Any]) -> Reason:
@@ -264,10 +346,22 @@ class _Planner:
             # What is made again here makes its readers stale, so a dry run says all that will happen.
             again = [one for one in self._inputs(name) if one.asset in self._planned and one.asset != name]
             parts += [wanted & self._readers(one, self._planned[one.asset], divided) for one in again]
+            parts.append(wanted & self._seen_to_read(name, divided))
             chosen = _all_of(parts)
             own = [one for one in self._inputs(name) if one.asset == name]
             parts += [wanted & self._along(one, chosen, divided) for one in own]
         return _all_of(parts)
+
+    def _seen_to_read(self, name: str, divided: PartitionsDefinition) -> PartitionSet:
+        """The partitions in place that were made, in whatever way, of what is planned."""
+        known = {asset: frozenset(one.keys()) for asset, one in self._planned.items() if one and asset != name}
+        made = self._facts.of(name).made if known else {}
+        hits = [
+            key
+            for key, one in made.items()
+            if any(used.asset in known and used.partition in known[used.asset] for used in one.inputs)
+        ]
+        return self._known(divided, hits)
 
     def _reason(self, name: str, wanted: PartitionSet, asked: PartitionSet | None, above: bool) -> Reason:
         planned, only = self._planned[name], sorted(self._request.only)
@@ -290,11 +384,11 @@ class _Planner:
             above = self._there(used.asset) | self._planned.get(used.asset, self._there(used.asset))
             reads = self._reads(used, planned)
             lacking = reads - above
-            enough = used.mapping.at_least if used.mapping.at_least is not None else _needed(used)
-            if not lacking or (enough is not None and len(reads & above) >= enough):
+            there, strict = len(reads & above), used.mapping.enough(len(reads)) == len(reads)
+            if not lacking or (not strict and there >= used.mapping.enough(len(reads))):
                 continue
             hit = used.mapping.downstream(lacking, planned.definition, as_of=self._as_of) & planned
-            sure = "will" if used.mapping.at_least is None else "may"
+            sure = "will" if strict or not there else "may"
             text = f"{_count(hit)} {sure} be blocked: the input {used.asset} was never made and is not planned"
             yield Reason("input_missing", f"{text}{spread(lacking)}")
 
@@ -338,10 +432,6 @@ def _topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _needed(used: InputDefinition) -> int | None:
-    return 1 if isinstance(used.mapping, AllMapping) else None
-
-
 def _add(found: dict[str, PartitionSet], name: str, partitions: PartitionSet) -> None:
     if partitions:
         found[name] = found[name] | partitions if name in found else partitions
@@ -349,7 +439,7 @@ def _add(found: dict[str, PartitionSet], name: str, partitions: PartitionSet) ->
 
 def _all_of(parts: list[PartitionSet]) -> PartitionSet:
     first = parts[0]
-    return first.definition.clip(interval for part in parts for interval in part.intervals)
+    return first.definition.union_of(parts)
 
 
 def _count(partitions: PartitionSet) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.facts import AssetFacts, Facts
+from headwater.assets.facts import AssetFacts, Facts, FailedCheck
 from headwater.assets.freshness import FreshnessVerdict, board
-from headwater.assets.partitions import Partition, PartitionsDefinition
+from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
-from headwater.errors import PartitionError, UnknownNameError
+from headwater.errors import PartitionError, UnknownNameError, UsageError
 from headwater.types import Reason
 
+_LISTED = 20
+"""So many failures of an asset are listed."""
+_MANY = 100_000
 _WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
 
 
@@ -28,6 +32,35 @@ def status(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
             for name in _sorted(names, verdicts)
         ]
     return {"as_of": clock.rfc3339(as_of), "assets": rows}
+
+
+def grouped(value: Mapping[str, Any], by: str) -> dict[str, Any]:
+    """The board of `status` by group: of each how many assets it has, of which verdict, and how many are stale or failed.
+
+    `by` is owner, kind, group or tag:KEY; what has none of these is in the group None, what has two owners in both. Raises
+    UsageError for anything else.
+    """
+    what, _, key = by.partition(":")
+    if by not in ("owner", "kind", "group") and not (what == "tag" and key):
+        raise UsageError(f"there is no grouping by {by!r}", hint="group by owner, kind, group or tag:KEY")
+    groups: dict[str | None, list[Mapping[str, Any]]] = {}
+    for row in value["assets"]:
+        names = row["owners"] if by == "owner" else [row["tags"].get(key) if what == "tag" else row[by]]
+        for name in names or [None]:
+            groups.setdefault(name, []).append(row)
+    rows = [_group(name, groups[name]) for name in sorted(groups, key=lambda name: (name is None, name or ""))]
+    return {"as_of": value["as_of"], "by": by, "groups": rows}
+
+
+def _group(name: str | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    counts = Counter(row["freshness"]["verdict"] for row in rows)
+    return {
+        "group": name,
+        "assets": len(rows),
+        "verdicts": {verdict: counts[verdict] for verdict in _WORST_FIRST},
+        "stale": sum(row["stale"]["is_stale"] for row in rows),
+        "failed": sum(bool(row["refused"]) for row in rows),
+    }
 
 
 def freshness(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
@@ -71,6 +104,7 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
         because = (
             *_attempted(facts, name, partition.key),
             *_made(facts, name, partition.key),
+            *_checked(facts, name, partition.key),
             *_why(found, partition.key),
         )
         state = "stale" if found is not None and partition.key in found.stale else "up to date"
@@ -78,9 +112,11 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
         return _explained(f"{name}@{partition.key}", state, Reason("partition", text, because))
     verdict = board(facts, as_of)[name]
     state = "stale" if found is not None and found.is_stale else "up to date"
-    parts = [verdict.reason, *_attempted(facts, name, None)]
+    parts = [verdict.reason, *_attempted(facts, name, None), *_checked(facts, name, None)]
     if found is not None and not definition.is_source:
         parts.append(Reason("staleness", f"{name} is {state}", found.reasons))
+    if definition.renamed_from is not None:
+        parts.append(Reason("renamed", f"it was named {definition.renamed_from} before"))
     parts.extend(_mappings(definition))
     return _explained(name, verdict.verdict, Reason("asset", f"{name}: {verdict.verdict}, {state}", tuple(parts)))
 
@@ -122,6 +158,15 @@ def _made(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
     return (Reason("made", f"made at {clock.rfc3339(made.at)}{rows} as version {made.version}", inputs),)
 
 
+def _checked(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
+    """The checks that what is in place does not pass."""
+    return tuple(
+        Reason("check", f"the check '{one.name}' failed on it" + (f": {one.message}" if one.message else ""))
+        for one in facts.failed_checks.get(name, ())
+        if one.partition == key
+    )
+
+
 def _mappings(definition: AssetDefinition) -> tuple[Reason, ...]:
     return tuple(
         Reason("mapping", f"it reads {one.asset} (as '{one.parameter}'): {one.mapping.describe()}")
@@ -139,9 +184,48 @@ def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
         "dataset": definition.ref.dataset,
         "owners": list(definition.owners),
         "tags": dict(definition.tags),
+        "description": definition.description,
+        "code": _code(definition),
+        "group": definition.group,
         "partitions": _counts(definition, known, as_of),
         "rows": _rows(known),
+        "checks": list(definition.checks),
+        "failed_checks": [_failed_check(one) for one in facts.failed_checks.get(name, ())[:_LISTED]],
+        "refused": _refused(known),
     }
+
+
+def _code(definition: AssetDefinition) -> dict[str, Any] | None:
+    """Where the function stands that makes it; None for a source."""
+    source = definition.source
+    return None if source is None else {"file": source.file, "line": source.line, "name": source.name}
+
+
+def _failed_check(one: FailedCheck) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "partition": one.partition,
+        "severity": one.severity,
+        "message": one.message,
+        "at": _time(one.at),
+    }
+
+
+def _refused(known: AssetFacts) -> list[dict[str, Any]]:
+    """The newest attempts that were refused or failed, and whether what was there before is still in place."""
+    if not known.failed:
+        return []
+    newest = sorted(known.failed.values(), key=lambda one: one.at, reverse=True)[:_LISTED]
+    return [
+        {
+            "partition": one.partition,
+            "state": one.state,
+            "message": one.message,
+            "at": _time(one.at),
+            "kept": one.partition in known.made,
+        }
+        for one in newest
+    ]
 
 
 def _counts(definition: AssetDefinition, known: AssetFacts, as_of: int) -> dict[str, int] | None:
@@ -153,8 +237,14 @@ def _counts(definition: AssetDefinition, known: AssetFacts, as_of: int) -> dict[
     return {"total": len(every), "materialized": made, "failed": len(known.failed), "missing": missing}
 
 
+def _every(divided: PartitionsDefinition, as_of: int) -> PartitionSet | frozenset[str | None]:
+    """All partitions; of no great number that is fixed, their keys."""
+    found = divided.all(as_of)
+    return found if len(found) > _MANY or not divided.fixed else _keys(divided, as_of)
+
+
 @lru_cache(maxsize=64)
-def _every(divided: PartitionsDefinition, as_of: int) -> frozenset[str | None]:
+def _keys(divided: PartitionsDefinition, as_of: int) -> frozenset[str | None]:
     """The keys of all partitions: many assets are divided alike."""
     return frozenset(divided.all(as_of).keys())
 

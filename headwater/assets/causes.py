@@ -37,11 +37,13 @@ def spread(partitions: PartitionSet) -> str:
     """
     if partitions.first.key is None:
         return ""
-    shown = str(PartitionSet(partitions.definition, partitions.intervals[:3]))
-    more = ", …" if len(partitions.intervals) > 3 else ""
+    begun = partitions.stretches(_SHOWN)
+    shown, more = str(begun), ", …" if begun != partitions else ""
     count = len(partitions)
     return f" ({count} partition{'s' if count > 1 else ''}: {shown}{more})"
 
+
+_SHOWN = 3
 
 _GROUPED: dict[CauseKind, str] = {
     "never_made": "it was never made{where}",

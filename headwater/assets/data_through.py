@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 from headwater.assets.components import components
 from headwater.assets.durations import moment
 from headwater.assets.facts import Consumed, Facts, Made, Observed
-from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, partitioning
+from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, ProductPartitions, partitioning
 from headwater.errors import PartitionError
 from headwater.types import Reason
 
@@ -104,6 +104,10 @@ class Reach:
         """How far the data of one partition reaches."""
         node = (name, partition, None)
         return self._answer(node, self._end(node), None)
+
+    def version_end(self, name: str, partition: str | None, version: str) -> int | None:
+        """How far the data of a version that was replaced reached."""
+        return self._end((name, partition, version)).at
 
     def witness(self, node: Node) -> tuple[str, ...]:
         """The path from a partition to what holds it back, as labels."""
@@ -365,12 +369,14 @@ class Reach:
 
 def _before_first_gap(divided: PartitionsDefinition, keys: frozenset[str | None]) -> str | None:
     """The key of the last partition before the first one that is not among the keys."""
+    if isinstance(divided, ProductPartitions):
+        return divided.before_first_gap(keys)
     last = None
-    for ordinal in range(*divided.bounds):
-        key = divided.key(ordinal)
-        if key not in keys:
-            break
-        last = key
+    for low, high in divided.existing:
+        for key in map(divided.key, range(low, high)):
+            if key not in keys:
+                return last
+            last = key
     return last
 
 

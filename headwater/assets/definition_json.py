@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -20,11 +20,12 @@ T = TypeVar("T")
 
 def definition_to_json(definition: AssetDefinition, refs: dict[str, AssetRef] | None = None) -> dict[str, Any]:
     """A definition as plain JSON values; `refs` adds the dataset of each input asset."""
-    refs = refs or {}
+    refs, column = refs or {}, definition.partition_column
+    about_columns = {name: _lists(getattr(definition, name)) for name in _ABOUT_COLUMNS if getattr(definition, name)}
     return {
         "ref": _plain(definition.ref),
         "partitions": definition.partitions.to_json() if definition.partitions else None,
-        "partition_column": definition.partition_column,
+        "partition_column": dict(column) if isinstance(column, Mapping) else column,
         "time_column": definition.time_column,
         "freshness": definition.freshness.to_json() if definition.freshness else None,
         "owners": list(definition.owners),
@@ -34,9 +35,22 @@ def definition_to_json(definition: AssetDefinition, refs: dict[str, AssetRef] | 
         "inputs": [_input_to_json(one, refs.get(one.asset)) for one in definition.inputs],
         "producer": definition.producer,
         "code_version": definition.code_version,
+        **({"group": definition.group} if definition.group is not None else {}),
+        **({"renamed_from": definition.renamed_from} if definition.renamed_from is not None else {}),
+        **({"retired": True} if definition.retired else {}),
+        **({"code": dict(definition.code)} if definition.code else {}),
         "source": _plain(definition.source) if definition.source else None,
         "checks": list(definition.checks),
+        **about_columns,
     }
+
+
+_ABOUT_COLUMNS = ("check_columns", "column_tags", "masks")
+"""What most definitions don't have: left out where there is none."""
+
+
+def _lists(value: Mapping[str, tuple[str, ...]]) -> dict[str, list[str]]:
+    return {name: list(texts) for name, texts in value.items()}
 
 
 def _plain(record: AssetRef | SourceCode) -> dict[str, Any]:
@@ -74,8 +88,17 @@ def definition_from_json(value: dict[str, Any]) -> AssetDefinition:
         ),
         producer=value.get("producer"),
         code_version=value.get("code_version"),
+        group=value.get("group"),
+        renamed_from=value.get("renamed_from"),
+        retired=bool(value.get("retired")),
+        code=dict(value.get("code", {})),
         source=from_plain(SourceCode, value["source"]) if value.get("source") else None,
         checks=tuple(value.get("checks", ())),
+        **{
+            name: {key: tuple(texts) for key, texts in value[name].items()}
+            for name in _ABOUT_COLUMNS
+            if value.get(name)
+        },
     )
 
 

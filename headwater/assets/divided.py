@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from headwater.assets.intervals import Intervals
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet
 from headwater.errors import PartitionError
 
@@ -22,7 +21,7 @@ class Divided:
         self._names: dict[int, str | None] = {}
         self._sets: dict[_Keys, PartitionSet] = {}
         self._missing: dict[_Keys, PartitionSet] = {}
-        self._keys: dict[Intervals, frozenset[str | None]] = {}
+        self._keys: dict[tuple[object, ...], frozenset[str | None]] = {}
 
     def number(self, key: str | None) -> int | None:
         """The number of a partition, as far as the definition (still) has it."""
@@ -57,7 +56,7 @@ class Divided:
 
     def keys(self, partitions: PartitionSet) -> frozenset[str | None]:
         """The keys of a set."""
-        found = self._keys.get(partitions.intervals)
+        found = self._keys.get(partitions.shape)
         if found is None:
-            found = self._keys[partitions.intervals] = frozenset(partitions.keys())
+            found = self._keys[partitions.shape] = frozenset(partitions.keys())
         return found

@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
-from datetime import timedelta
 from functools import lru_cache
 
 from headwater import clock
-from headwater.errors import DefinitionError
+from headwater.core.durations import UNITS, parse_duration
 
-_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PIECE = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])\s*")
-
-
-def parse_duration(value: str | timedelta | float, *, where: str | None = None) -> timedelta:
-    """A duration from text of weeks, days, hours, minutes and seconds, from a timedelta, or from seconds.
-
-    Raises DefinitionError when it can't be read, or is not longer than nothing.
-
-    >>> parse_duration("1d12h") == parse_duration("36h") == parse_duration(129_600)
-    True
-    """
-    if isinstance(value, str):
-        found = _parse(value)
-    elif isinstance(value, timedelta):
-        found = value
-    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        found = _seconds(value)
-    else:
-        found = None
-    if found is None or found <= timedelta(0):
-        raise DefinitionError(
-            f"{ascii(value)[:60]} is not a duration",
-            where=where,
-            hint="write a positive duration such as '26h', '90m' or '1d12h', a timedelta, or seconds",
-        )
-    return found
-
-
-@lru_cache(maxsize=1024)
-def _parse(text: str) -> timedelta | None:
-    pieces = _PIECE.findall(text)
-    units = [unit for _, unit in pieces]
-    in_order = sorted(set(units), key="wdhms".index) == units
-    if not pieces or not in_order or _PIECE.sub("", text.strip()):
-        return None
-    return _seconds(sum(float(number) * _UNITS[unit] for number, unit in pieces))
-
-
-def _seconds(value: float) -> timedelta | None:
-    try:
-        return timedelta(seconds=value)
-    except OverflowError:
-        return None
+__all__ = ["format_duration", "moment", "parse_duration"]
 
 
 @lru_cache(maxsize=4096)
@@ -67,8 +21,8 @@ def format_duration(seconds: float) -> str:
         return f"{seconds:.3g}s"
     left = int(seconds)
     parts: list[str] = []
-    for unit in "dhms" if left >= 2 * _UNITS["d"] else "hms":
-        count, left = divmod(left, _UNITS[unit])
+    for unit in "dhms" if left >= 2 * UNITS["d"] else "hms":
+        count, left = divmod(left, UNITS[unit])
         if count or parts:
             parts.append(f"{count}{unit}" if count else "")
     return " ".join(part for part in parts[:2] if part)

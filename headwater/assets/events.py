@@ -6,7 +6,7 @@ Times are microseconds since the epoch, UTC. `partition` is None for an asset wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
@@ -75,12 +75,25 @@ class UnknownColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What a check said of the staged data."""
+    """What a check said of the data. A check's own function may give one: `passed`, why, and figures (`metrics`).
 
-    name: str
+    All else is filled in: who said it, about which partition, what its failure means (`blocking`, `severity` error or
+    warn), its `kind` (not_null, function, …) and the columns that it is about. A figure that is no finite number is None.
+
+    >>> CheckResult(passed=False, message="3 of 10 are late", metrics={"late": 3}).metrics
+    {'late': 3}
+    """
+
+    name: str = ""
     passed: bool
-    blocking: bool
+    blocking: bool = False
     message: str | None = None
+    severity: str | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    description: str | None = None
+    partition: str | None = None
+    kind: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +174,8 @@ class MaterializationEnded(Body):
     """The one outcome of a materialization, readable alone.
 
     `state` is published (a version is in place), refused (a blocking check or a missing input said no: `error` has the
-    reason), failed (raised), or discarded (its process died before publishing).
+    reason), failed (raised), skipped (an optional output that the call left out), or discarded (its process died, or its
+    transaction was rolled back, before it was published).
     """
 
     kind: ClassVar[str] = "materialization.ended"
@@ -193,6 +207,44 @@ class AssetObserved(Body):
     rows: int | None = None
     bytes: int | None = None
     columns: tuple[ColumnSchema, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshnessJudged(Body):
+    """The freshness verdict on an asset, as somebody found it: `verdict` since `at`, `before` that another one (None: no other).
+
+    `stands` is where the clock stood, `seen` up to when it is known that nothing else came between. Where `before` is the same
+    verdict nothing changed: that was only looked at again.
+    """
+
+    kind: ClassVar[str] = "freshness.judged"
+    durable: ClassVar[bool] = True
+
+    project: str
+    asset: AssetRef
+    verdict: str
+    before: str | None = None
+    at: int
+    clock: str | None = None
+    stands: int | None = None
+    next_change: int | None = None
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetChecked(Body):
+    """What the checks of an asset said of a version in place, when somebody asked them again: `headwater check`."""
+
+    kind: ClassVar[str] = "asset.checked"
+    durable: ClassVar[bool] = True
+
+    run_id: str | None = None
+    task_run_id: str | None = None
+    project: str
+    asset: AssetRef
+    partition: str | None = None
+    version: str | None = None
+    checks: tuple[CheckResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +294,30 @@ class BackfillPartitionEnded(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsAdded(Body):
+    """Keys were added to a list of dynamic partitions; `name` is the list's."""
+
+    kind: ClassVar[str] = "partitions.added"
+    durable: ClassVar[bool] = True
+
+    name: str
+    keys: tuple[str, ...]
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsRemoved(Body):
+    """Keys were removed from a list of dynamic partitions; what was made of them stays."""
+
+    kind: ClassVar[str] = "partitions.removed"
+    durable: ClassVar[bool] = True
+
+    name: str
+    keys: tuple[str, ...]
+    project: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackfillAsked(Body):
     """Somebody asked the process that drives a backfill to "pause" or to "cancel" it; `asked_by` says who, as user@host."""
 
@@ -277,9 +353,13 @@ KINDS: dict[str, type[Body]] = {
         MaterializationStaged,
         MaterializationEnded,
         AssetObserved,
+        FreshnessJudged,
+        AssetChecked,
         BackfillRequested,
         BackfillPartitionLaunched,
         BackfillPartitionEnded,
+        PartitionsAdded,
+        PartitionsRemoved,
         BackfillAsked,
         BackfillStopped,
     )

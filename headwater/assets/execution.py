@@ -16,12 +16,13 @@ from headwater.assets.forms import frame_form
 from headwater.assets.inputs import PARTITION
 from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import Partition
+from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, Scope, current_scope, scope, tracker
 from headwater.assets.sql import Sql
 from headwater.assets.tracking import Sources, Tracker, as_value
 from headwater.assets.writing import Identity, Output
 from headwater.core.definition import place_of
-from headwater.core.engine import Invoke
+from headwater.core.effects import Invoke
 from headwater.errors import HeadwaterError, MaterializationError, PartitionError, ReturnTypeError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 MATERIALIZED = "headwater.materialized"
 """The annotation of a call and of its future that says which versions it made."""
 _TRIES = 3
+
+
+class _NotMade:
+    """What stands for an optional output that a function left out."""
+
+
+NOT_MADE = _NotMade()
 
 
 def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, Any, Any]:
@@ -49,24 +57,27 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             outputs = writing.begin(run, task.assets, partition, identity, reads=reads)
             bound = _inputs(run, task, call, arguments, partition, consumed)
             filled = {**arguments, **{name: value for name, (_, value) in bound.items()}}
-            filled.update(_converted(run, task, arguments, track))
+            filled.update(converted(run, task, arguments, track))
             if task.wants_partition and PARTITION not in filled:
                 filled[PARTITION] = partition
-            _check_complete(task, filled)
+            check_complete(task, filled)
             value = yield from _invoke(task, filled, partition, consumed)
-            parts = _values_for(task, value)
+            outputs, parts = made_only(run, outputs, values_for(task, value))
             for output, part in zip(outputs, parts, strict=True):
                 writing.stage(run, output, part, consumed)
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
-                for output in outputs:
-                    writing.publish(run, output)
+                if call.transaction is None:
+                    hand_over(run, outputs, None)
                 made = _note(call, outputs)
-                return _result(run, consumed, outputs, made, value, parts) if task.hands_out else None
+                given = _result(run, consumed, outputs, made, value, parts) if task.hands_out else None
+                if call.transaction is not None:
+                    hand_over(run, outputs, call.transaction)
+                return given
             for output in outputs:
                 writing.end(run, output, "discarded")
         except BaseException as error:
             damaged = reading.damaged(run, (one for one, _ in bound.values()), error)
-            _placed(task, error)
+            placed(task, error)
             writing.end_all(run, outputs, damaged or error)
             if damaged is not None:
                 raise damaged from error
@@ -99,7 +110,7 @@ def partition_of(task: Materialization[Any, Any], outer: Scope | None) -> Partit
     raise PartitionError(
         f"the asset '{asset.name}' is partitioned, and no partition was given",
         where=task.fn.__qualname__,
-        hint=f'write {task.fn.__name__}.at("{asset.partitions.key(asset.partitions.bounds[0])}")(…)',
+        hint=f'write {task.fn.__name__}.at("{asset.partitions.sample}")(…)',
     )
 
 
@@ -125,7 +136,7 @@ def _inputs(
     return loaded
 
 
-def _converted(
+def converted(
     run: runtime.AssetRuntime, task: Materialization[Any, Any], arguments: Mapping[str, Any], track: Tracker
 ) -> dict[str, Any]:
     """Passed tables in the form that their parameter's annotation names, still known as what they are."""
@@ -154,7 +165,8 @@ def _invoke(
         consumed.add(tuple(inner.read))
 
 
-def _check_complete(task: Materialization[Any, Any], filled: Mapping[str, Any]) -> None:
+def check_complete(task: Materialization[Any, Any], filled: Mapping[str, Any]) -> None:
+    """Raise UsageError when a parameter has no argument."""
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     for name, one in task.parameters.items():
         if name not in filled and one.default is Parameter.empty and one.kind in named:
@@ -164,19 +176,22 @@ def _check_complete(task: Materialization[Any, Any], filled: Mapping[str, Any]) 
             )
 
 
-def _placed(task: Materialization[Any, Any], error: BaseException) -> None:
+def placed(task: Materialization[Any, Any], error: BaseException) -> None:
     """Let an error that says no place name the function whose call it ended."""
     if isinstance(error, HeadwaterError) and error.where is None:
         place = place_of(task.fn)
         error.where = task.fn.__qualname__ + ("" if place is None else f" ({place})")
 
 
-def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
+def values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
+    """What a function returned, by the assets that it makes. Raises ReturnTypeError."""
     names = [asset.name for asset in task.assets]
     if len(names) == 1:
         return (value,)
-    if isinstance(value, Mapping) and set(value) == set(names):
-        return tuple(value[name] for name in names)
+    if isinstance(value, Mapping) and set(value) <= set(names):
+        optional = {asset.name for asset in task.assets if asset.optional}
+        if set(names) - set(value) <= optional:
+            return tuple(value.get(name, NOT_MADE) for name in names)
     if isinstance(value, (tuple, list)) and len(value) == len(names):
         return tuple(value)
     returned = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")
@@ -186,14 +201,32 @@ def _values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
     )
 
 
+def made_only(
+    run: runtime.AssetRuntime, outputs: list[Output], parts: tuple[Any, ...]
+) -> tuple[list[Output], tuple[Any, ...]]:
+    """The outputs that a call made, and what it returned for them; optional ones that it left out get their outcome."""
+    if not any(part is NOT_MADE for part in parts):
+        return outputs, parts
+    for output, part in zip(outputs, parts, strict=True):
+        if part is NOT_MADE:
+            writing.end(run, output, "skipped")
+    kept = [(output, part) for output, part in zip(outputs, parts, strict=True) if part is not NOT_MADE]
+    return [output for output, _ in kept], tuple(part for _, part in kept)
+
+
 def _note(call: TaskCall, outputs: list[Output]) -> Sources:
     """What was made, noted with the call and for the materialization that it was called in."""
     made = tuple(writing.made_source(output) for output in outputs)
+    made_before(call, made)
+    return made
+
+
+def made_before(call: TaskCall, made: Sources) -> None:
+    """Note what a call made, now or in an earlier attempt, with it and for the materialization that it was called in."""
     call.annotations[MATERIALIZED] = made
     outer = scope()
     if outer is not None:
         outer.read.update(dict.fromkeys(as_value(made, "value")))
-    return made
 
 
 def _result(
@@ -204,10 +237,19 @@ def _result(
     value: Any,
     parts: tuple[Any, ...],
 ) -> Any:
-    """What the call gives back: what the function returned; a lazy frame or a query as a scan of what was published."""
+    """What the call gives back: what the function returned; a lazy frame or a query as a scan of what was published.
+
+    What is only staged moves at the commit, and is gone after a rollback: its rows are read into memory.
+    """
     given = []
     for output, part, source in zip(outputs, parts, made, strict=True):
-        if isinstance(part, Sql) or frame_form(part) == "lazy":
+        lazy = isinstance(part, Sql) or frame_form(part) == "lazy"
+        if lazy and not output.ended and output.staged is not None:
+            rows = output.staged.frame()
+            rows = rows.collect().lazy() if frame_form(rows) == "lazy" else rows
+            given.append(reading.remember(run, consumed.tracker, rows, (source,)))
+            continue
+        if lazy:
             partitions = None if output.partition is None else (output.partition,)
             scan = reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,), made=True)
             given.append(scan)
@@ -216,7 +258,7 @@ def _result(
         # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.
         sources = (source, *_also(consumed.tracker, result, source))
         given.append(reading.remember(run, consumed.tracker, result, sources, shared=bool(consumed.unknown)))
-    if len(outputs) == 1:
+    if len(parts) == 1 and parts[0] is value:
         return given[0]
     if isinstance(value, Mapping):
         return {output.asset.name: part for output, part in zip(outputs, given, strict=True)}

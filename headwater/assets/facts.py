@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -64,6 +64,16 @@ class Failure:
     message: str | None = None
 
 
+class FailedCheck(NamedTuple):
+    """A check that the version in place of a partition did not pass when it was asked last."""
+
+    partition: str | None
+    name: str
+    severity: str
+    message: str | None
+    at: int
+
+
 NONE: Mapping[Any, Any] = MappingProxyType({})
 """Nothing, of any kind."""
 
@@ -92,13 +102,15 @@ Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]
 class Outline(NamedTuple):
     """What follows from an asset's versions in place and is all that is asked of most assets.
 
-    `keys` are their partitions, `codes` the code versions that they were made by, `oldest` is when the first of them was
-    begun and `newest` when the last was recorded. `reads` holds what they read, by input asset, without partitions that
-    read themselves; `settled` says that all of that is known to be in place still, in the same version.
+    `keys` are their partitions, `code` is the code version that they were made by, as far as it is known of them, unless
+    they are `mixed`; `oldest` is when the first of them was begun and `newest` when the last was recorded. `reads` holds what
+    they read, by input asset, without partitions that read themselves; `settled` says that all of that is known to be in
+    place still, in the same version.
     """
 
     keys: tuple[str | None, ...] = ()
-    codes: frozenset[str | None] = frozenset()
+    code: str | None = None
+    mixed: bool = False
     oldest: int = 0
     newest: int = 0
     reads: Mapping[str, Pairs] = NONE
@@ -112,6 +124,10 @@ class OutlinedAssets(Mapping[str, AssetFacts]):
     def outlines(self) -> Mapping[str, Outline]:
         """What the function `outlines` would tell of these facts."""
 
+    @abstractmethod
+    def look_closer(self, names: Collection[str]) -> None:
+        """Say that the facts of these assets will be asked for, so that they are looked up together."""
+
 
 def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
     """The outline of each asset that something is in place of.
@@ -123,11 +139,12 @@ def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
     """
     if isinstance(assets, OutlinedAssets):
         return assets.outlines()
-    return {name: _outline(assets, name, known.made) for name, known in assets.items() if known.made}
+    return {name: outline(assets, name) for name, known in assets.items() if known.made}
 
 
-def _outline(assets: Mapping[str, AssetFacts], name: str, made: Mapping[str | None, Made]) -> Outline:
-    settled = True
+def outline(assets: Mapping[str, AssetFacts], name: str) -> Outline:
+    """The outline of an asset that something is in place of, out of all that is known of it and of what it reads."""
+    made, settled = assets[name].made, True
     reads: dict[str, list[tuple[str | None, str | None]]] = {}
     for key, one in made.items():
         for used in one.inputs:
@@ -136,14 +153,25 @@ def _outline(assets: Mapping[str, AssetFacts], name: str, made: Mapping[str | No
             now = assets.get(used.asset, _NOTHING).made.get(used.partition)
             settled = settled and now is not None and now.version == used.version
             reads.setdefault(used.asset, []).append((key, used.partition))
+    codes = {one.code_version for one in made.values() if one.code_version is not None}
     return Outline(
         keys=tuple(made),
-        codes=frozenset(one.code_version for one in made.values()),
+        code=min(codes, default=None),
+        mixed=len(codes) > 1,
         oldest=min(one.started for one in made.values()),
         newest=max(one.at for one in made.values()),
         reads={asset: tuple(pairs) for asset, pairs in reads.items()},
         settled=settled,
     )
+
+
+EarlierCode: TypeAlias = Callable[[str, str], Mapping[str, str] | None]
+"""By an asset's name and a version of its code: the fingerprints that it is made of, see `AssetDefinition.code`; None when
+they are not known."""
+
+
+def _not_known(name: str, version: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +180,11 @@ class Facts:
 
     definitions: Mapping[str, AssetDefinition] = field(default_factory=dict)
     assets: Mapping[str, AssetFacts] = field(default_factory=dict)
+    failed_checks: Mapping[str, tuple[FailedCheck, ...]] = field(default_factory=dict)
+    """The checks that the versions in place do not pass, by asset: of the newest partition first."""
+
+    earlier_code: EarlierCode = field(default=_not_known, compare=False, repr=False)
+    """Tells what the versions of the code are made of that made what is in place; asked when that has changed."""
 
     def of(self, name: str) -> AssetFacts:
         """The facts of an asset; none when nothing is known of it."""

@@ -6,17 +6,15 @@ never turns a late asset fresh, since the clock that is judged first is how far 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Literal, TypeAlias, get_args
+from typing import NamedTuple
 
 from headwater.assets.data_through import Basis, DataThrough, Reach, data_through, partition_data_through
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.durations import format_duration, moment, parse_duration
+from headwater.assets.durations import format_duration, moment
 from headwater.assets.facts import Facts
-from headwater.assets.partitions import TimePartitions, partitioning
-from headwater.errors import DefinitionError
+from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, freshness_from_json
+from headwater.assets.partitions import partitioning
 from headwater.types import Reason
 
 __all__ = [
@@ -24,79 +22,14 @@ __all__ = [
     "Freshness",
     "FreshnessClock",
     "FreshnessVerdict",
+    "Standing",
     "Verdict",
     "board",
     "data_through",
     "freshness_from_json",
     "partition_data_through",
+    "standing",
 ]
-
-FreshnessClock: TypeAlias = Literal["data_through", "complete_through", "last_materialized", "last_run"]
-Verdict: TypeAlias = Literal["fresh", "warn", "late", "unknown", "none"]
-
-_US = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True, init=False)
-class Freshness:
-    """A freshness policy: how far behind an asset may be, from when on to warn, and by which clock.
-
-    Durations are text ("26h", "1d12h"), timedeltas or seconds. Exactly `max_lag` behind is still fresh. Raises
-    DefinitionError for what is not a duration, a warning that would come too late, or an unknown clock.
-
-    >>> policy = Freshness(max_lag="26h", warn="25h")
-    >>> policy.max_lag.total_seconds() / 3600, policy == freshness_from_json(policy.to_json())
-    (26.0, True)
-    """
-
-    max_lag: timedelta
-    warn: timedelta | None
-    clock: FreshnessClock | None
-
-    def __init__(
-        self,
-        max_lag: str | timedelta | float,
-        warn: str | timedelta | float | None = None,
-        clock: FreshnessClock | None = None,
-    ) -> None:
-        limit = parse_duration(max_lag, where="Freshness(max_lag=…)")
-        early = None if warn is None else parse_duration(warn, where="Freshness(warn=…)")
-        if early is not None and early >= limit:
-            raise DefinitionError(
-                f"warn={_shown(early)} is not before max_lag={_shown(limit)}",
-                where="Freshness",
-                hint="a warning comes first: give a shorter duration than max_lag",
-            )
-        if clock is not None and clock not in get_args(FreshnessClock):
-            known = ", ".join(get_args(FreshnessClock))
-            raise DefinitionError(f"there is no clock {clock!r}", where="Freshness(clock=…)", hint=f"known: {known}")
-        object.__setattr__(self, "max_lag", limit)
-        object.__setattr__(self, "warn", early)
-        object.__setattr__(self, "clock", clock)
-
-    def to_json(self) -> dict[str, Any]:
-        """The policy as JSON, durations in seconds; `freshness_from_json` reads it back."""
-        warn = None if self.warn is None else self.warn.total_seconds()
-        return {"max_lag": self.max_lag.total_seconds(), "warn": warn, "clock": self.clock}
-
-    def judge(self, value: int, as_of: int) -> tuple[Verdict, int | None]:
-        """The verdict of a clock that stands at `value`, and the moment from which on it is another one.
-
-        All in microseconds since the epoch.
-
-        >>> Freshness(max_lag=10, warn=5).judge(0, 6_000_000)
-        ('warn', 10000001)
-        """
-        late = value + self.max_lag // _US + 1
-        warn = late if self.warn is None else value + self.warn // _US + 1
-        if as_of < warn:
-            return "fresh", warn
-        return ("warn", late) if as_of < late else ("late", None)
-
-
-def freshness_from_json(value: Mapping[str, Any]) -> Freshness:
-    """The policy that `Freshness.to_json` wrote."""
-    return Freshness(max_lag=value["max_lag"], warn=value.get("warn"), clock=value.get("clock"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +61,16 @@ class FreshnessVerdict:
         return self._through.witness
 
     @property
+    def clock_value(self) -> int | None:
+        """Where the clock that is judged stands, in microseconds since the epoch; None when it has no value."""
+        return {
+            "data_through": self.data_through,
+            "complete_through": self.complete_through,
+            "last_materialized": self.last_materialized,
+            "last_run": self.last_run,
+        }[self.clock]
+
+    @property
     def reason(self) -> Reason:
         """The verdict in a sentence, and behind it what holds the data back."""
         return Reason(self.verdict, self.text, _because(self.clock, self._through))
@@ -135,18 +78,31 @@ class FreshnessVerdict:
     @property
     def text(self) -> str:
         """The sentence alone."""
-        value = {
-            "data_through": self.data_through,
-            "complete_through": self.complete_through,
-            "last_materialized": self.last_materialized,
-            "last_run": self.last_run,
-        }[self.clock]
+        value = self.clock_value
         text = _lacking(self) if value is None else _standing(self.clock, value, self._as_of, self._policy)
         if self._policy is None:
             text += "; no freshness policy"
         elif self.verdict == "warn" and self._policy.warn is not None:
-            text += f", warning from {_shown(self._policy.warn)} on"
+            text += f", warning from {self._policy.shown(self._policy.warn)} on"
         return text
+
+
+class Standing(NamedTuple):
+    """The verdict on an asset alone: `at` is where the clock stands, `next_change` when the verdict flips if nothing new
+    becomes known, both in microseconds since the epoch. Without a policy there is no clock to judge.
+    """
+
+    verdict: Verdict
+    clock: FreshnessClock | None
+    at: int | None
+    next_change: int | None
+
+
+def standing(verdict: FreshnessVerdict) -> Standing:
+    """The verdict alone, without how far the data reaches and why."""
+    if verdict.verdict == "none":
+        return Standing("none", None, None, None)
+    return Standing(verdict.verdict, verdict.clock, verdict.clock_value, verdict.next_change)
 
 
 def board(facts: Facts, as_of: int) -> dict[str, FreshnessVerdict]:
@@ -185,7 +141,7 @@ def _by_data(facts: Facts) -> set[str]:
 
 
 def _own_basis(definition: AssetDefinition, facts: Facts) -> bool:
-    if definition.time_column is not None or isinstance(partitioning(definition), TimePartitions):
+    if definition.time_column is not None or partitioning(definition).in_time:
         return True
     return any(seen.data_through is not None for seen in facts.of(definition.name).observed.values())
 
@@ -228,7 +184,7 @@ def _judge(policy: Freshness | None, value: int | None, as_of: int) -> tuple[Ver
 
 def _standing(clock: FreshnessClock, value: int, as_of: int, policy: Freshness | None) -> str:
     behind = format_duration((as_of - value) / 1e6) + " behind" if as_of > value else "not behind"
-    limit = "" if policy is None else f"; limit {_shown(policy.max_lag)}"
+    limit = "" if policy is None else f"; {policy.describe()}"
     return f"{_SAYS[clock]} {moment(value)}, {behind}{limit}"
 
 
@@ -264,7 +220,3 @@ _NO_VALUE: dict[FreshnessClock, str] = {
     "last_materialized": "{name} was never materialized",
     "last_run": "nothing ever tried to make {name}",
 }
-
-
-def _shown(duration: timedelta) -> str:
-    return format_duration(duration.total_seconds())

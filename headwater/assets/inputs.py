@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.forms import form_of
-from headwater.assets.mappings import PartitionMapping, infer_mapping
-from headwater.assets.partitions import UNPARTITIONED
+from headwater.assets.mappings import PartitionMapping, mapping_of
 from headwater.assets.protocols import Form
 from headwater.errors import DefinitionError
 
@@ -20,6 +19,8 @@ _BARE = inspect.Parameter.empty
 """What stands for an annotation where there is none."""
 PARTITION = "partition"
 """A parameter of this name receives the partition that is being made."""
+PARTITIONS = "partitions"
+"""A parameter of this name receives all the partitions of a call that makes several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +81,10 @@ def _annotations(fn: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _spec(fn: Callable[..., Any], name: str, value: Any, form: Form, outputs: tuple[Asset, ...]) -> InputSpec:
-    asset, mapping = (value.asset, value.mapping) if isinstance(value, AssetInput) else (as_asset(value), None)
+    asset, said = (value.asset, value.mapping) if isinstance(value, AssetInput) else (as_asset(value), None)
     downstream = outputs[0].partitions if outputs else None
     try:
-        if mapping is None:
-            mapping = infer_mapping(asset.partitions, downstream)
-        else:
-            mapping.check(asset.partitions or UNPARTITIONED, downstream or UNPARTITIONED)
+        mapping = mapping_of(said, asset.partitions, downstream)
     except DefinitionError as error:
         error.where = f"the input '{name}' ({asset.name}) of {fn.__qualname__}"
         raise

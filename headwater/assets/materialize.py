@@ -7,17 +7,19 @@ from collections.abc import Callable, Generator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
-from headwater.assets import execution, registry
+from headwater.assets import execution, ranged, registry
 from headwater.assets.asset import Asset, AssetInput, as_asset
-from headwater.assets.inputs import PARTITION, InputSpec, inputs_of
-from headwater.assets.partitions import Partition
+from headwater.assets.inputs import PARTITION, PARTITIONS, InputSpec, inputs_of
+from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet
 from headwater.assets.scope import scope
+from headwater.core.definition import place_of
 from headwater.core.options import TaskOptions
 from headwater.core.task import Task
-from headwater.errors import DefinitionError
+from headwater.errors import DefinitionError, PartitionError
 
 if TYPE_CHECKING:
-    from headwater.core.engine import Invoke
+    from pathlib import Path
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,10 +32,18 @@ class Materialization(Task[P, R]):
     """
 
     task_type: ClassVar[str] = "materialize"
-    may_generate: ClassVar[bool] = False
+    is_heavy: ClassVar[bool] = True
     assets: tuple[Asset, ...] = ()
     inputs: tuple[InputSpec, ...] = ()
     partition: Any = None
+    version: str | None = None
+    """What stands for its code when it was given: as long as it stays the same, no change of code counts."""
+    partitions: PartitionSet | None = None
+    """The partitions of a call, when the function takes several."""
+    batch: int | None = None
+    """How many partitions a call of a backfill makes at most, when the function takes several; None: all in a row."""
+    yields: bool = False
+    """Whether the function is a generator of partitions with their data."""
     hands_out: bool = True
     """Whether a call gives back what it made; without it only its outcome counts, as in a backfill."""
 
@@ -42,8 +52,20 @@ class Materialization(Task[P, R]):
         """Whether the function declares a `partition` parameter."""
         return PARTITION in self.parameters
 
-    def at(self, partition: Partition | str | date) -> Materialization[P, R]:
-        """The same materialization for a partition: a key, a date, or a `Partition`.
+    @property
+    def wants_partitions(self) -> bool:
+        """Whether a call makes several partitions: the asset has some, and the function declares a `partitions` parameter."""
+        return bool(self.assets) and self.assets[0].partitions is not None and PARTITIONS in self.parameters
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        # What it generates is not handed out item by item: a call publishes each, and has ended when it returns.
+        self.yields, self.generates = self.generates, False
+
+    def at(self, partition: Partition | PartitionSet | str | date | Mapping[str, Any]) -> Materialization[P, R]:
+        """The same materialization for a partition: a key, a date, a `Partition`, or of a product a mapping by dimension.
+
+        A function that takes `partitions` is given a range or a set: "2024-01-01..2024-01-31", a `PartitionSet`.
 
         >>> from headwater import Asset, DailyPartitions, materialize
         >>> days = Asset("at_example", at="memory://at_example", partitions=DailyPartitions("2024-01-01"))
@@ -58,14 +80,61 @@ class Materialization(Task[P, R]):
             raise DefinitionError(
                 f"the asset '{self.assets[0].name}' has no partitions", hint="give it some, or leave out .at(…)"
             )
+        if self.wants_partitions:
+            return self.replace(partitions=_set_of(definition, partition))
+        if isinstance(partition, PartitionSet):
+            raise PartitionError(
+                f"'{self.name}' makes one partition a call, not {partition}",
+                where=place_of(self.fn),
+                hint="declare a parameter `partitions` and yield (partition, data) pairs, or call it for each partition",
+            )
         return self.replace(partition=definition.partition(partition))
 
-    def steps(self, call: Any) -> Generator[Invoke, Any, Any]:
+    def code_in(self, root: Path) -> tuple[str, Mapping[str, str]]:
+        """Its version, and the fingerprints that this is made of: of its function, what that calls, and its constants."""
+        if self.version is not None:
+            return self.version, {"version": self.version}
+        from headwater.core.code_parts import code_version_of
+
+        known: tuple[Path, str, Mapping[str, str]] | None = self._of_fn.get("code")
+        if known is None or known[0] != root:
+            known = self._of_fn["code"] = root, *code_version_of(self.fn, root, own=self.source_in(root).hash)
+        return known[1:]
+
+    def steps(self, call: Any) -> Generator[Any, Any, Any]:
         """One try: write, audit, publish around the function."""
-        return execution.steps(self, call)
+        return ranged.steps(self, call) if self.wants_partitions else execution.steps(self, call)
+
+    def _check_cache(self) -> None:
+        raise DefinitionError(
+            f"'{self.name}' makes assets and can't be cached: what it made last is its cache",
+            where=place_of(self.fn),
+            hint="headwater materialize --only stale makes it when it is stale; cache a task that it calls",
+        )
+
+    def note(self, call: Any) -> None:
+        """Note who a call within a flow's run is: by its partition, its arguments and what it reads."""
+        from headwater.assets import restoring
+
+        restoring.note(self, call)
+
+    def keep(self, call: Any, value: Any) -> None:
+        """Note what a call made, for later attempts of its run."""
+        from headwater.assets import restoring
+
+        restoring.keep(self, call, value)
+
+    def restore(self, call: Any, kept: Any) -> Any:
+        """What an earlier attempt's call made, read from its assets. Raises ResultError."""
+        from headwater.assets import restoring
+
+        return restoring.restore(self, call, kept)
 
     def run_fields(self, call: Any) -> dict[str, Any]:
         """The nominal time of a run of its own: its partition's window."""
+        if self.wants_partitions:
+            several = ranged.partitions_of(self, scope())
+            return {"nominal_start": several.first.start_us, "nominal_end": several.last.end_us}
         partition = execution.partition_of(self, scope())
         if partition is None:
             return {}
@@ -75,14 +144,20 @@ class Materialization(Task[P, R]):
 def materialize(
     *assets: Asset | str,
     inputs: Mapping[str, Asset | AssetInput | str] | None = None,
+    version: str | None = None,
+    batch: int | None = None,
     **options: Any,
 ) -> Callable[[Callable[P, R]], Materialization[P, R]]:
     """Declare which assets a function produces; the options are those of `@task`.
 
     The function is a task in a flow, and a node of the asset graph: parameters that are `Annotated` with an asset (or named
     in `inputs`) are read from it when they are not passed, in the form that the annotation names. Several assets: return a
-    tuple in their order, or a mapping by name. Raises DefinitionError when an input can't be resolved or mapped, or when an
-    asset has a producer already.
+    tuple in their order, or a mapping by name. What was made is stale when the code changes: the function, and what it uses
+    of its project; with a `version`, when that changes instead. Raises DefinitionError when an input can't be resolved or
+    mapped, or when an asset has a producer already.
+
+    A function that declares a parameter `partitions` makes several partitions in one call: it yields (partition, data) pairs,
+    or returns a mapping of them. `batch` bounds how many partitions a backfill gives to a call.
 
     >>> from headwater import materialize
     >>> @materialize("memory://greetings")
@@ -107,9 +182,14 @@ def materialize(
     def decorate(fn: Callable[P, R]) -> Materialization[P, R]:
         task = Materialization(fn, TaskOptions.of(options) if options else _NO_OPTIONS)
         task.assets, task.inputs = made, inputs_of(fn, made, inputs, local_names)
+        task.batch = batch
+        if batch is not None or task.yields or task.wants_partitions:
+            _check_range(task)
+        if version is not None:
+            task.version = _checked(version, fn)
         own = [asset.name for asset in made]
         for spec in task.inputs:
-            if spec.asset.name in own and not _reads_only_the_past(spec):
+            if spec.asset.name in own and not spec.mapping.only_past:
                 raise DefinitionError(
                     f"the asset '{spec.asset.name}' would be its own input",
                     where=fn.__qualname__,
@@ -122,9 +202,41 @@ def materialize(
     return decorate
 
 
+def _checked(version: str, fn: Callable[..., Any]) -> str:
+    if not isinstance(version, str) or not version:
+        raise DefinitionError(
+            f"the version of {fn.__qualname__} can't be {version!r}", where=place_of(fn), hint='write version="2"'
+        )
+    return version
+
+
+def _check_range(task: Materialization[..., Any]) -> None:
+    if task.yields and not task.wants_partitions:
+        raise DefinitionError(
+            f"the generator function '{task.name}' can't be a task that makes one asset as a whole",
+            where=place_of(task.fn),
+            hint="return a list; to make several partitions in one call, declare `partitions` and yield (partition, data)",
+        )
+    if task.batch is not None and (not isinstance(task.batch, int) or task.batch < 1 or not task.wants_partitions):
+        raise DefinitionError(
+            f"batch={task.batch!r} of '{task.name}' bounds nothing",
+            where=place_of(task.fn),
+            hint="it is a number from 1, for a function that makes several partitions: that declares `partitions`",
+        )
+    if task.wants_partitions and task.wants_partition:
+        raise DefinitionError(
+            f"'{task.name}' declares both `partition` and `partitions`",
+            where=place_of(task.fn),
+            hint="`partition` is the one of a call, `partitions` are those of a call that makes several",
+        )
+
+
+def _set_of(definition: PartitionsDefinition, value: Any) -> PartitionSet:
+    if isinstance(value, PartitionSet):
+        return definition.set_of(value.keys()) if value.definition != definition else value
+    if isinstance(value, str):
+        return definition.parse(value)
+    return definition.set_of([definition.partition(value).key])
+
+
 _NO_OPTIONS = TaskOptions()
-
-
-def _reads_only_the_past(spec: InputSpec) -> bool:
-    last = getattr(spec.mapping, "last", None)
-    return isinstance(last, int) and last < 0

@@ -13,7 +13,9 @@ from headwater.assets import runtime, writing
 from headwater.assets.asset import Asset, as_asset
 from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
 from headwater.assets.forms import frame_form
+from headwater.assets.observers import Observation, observer_of, seen_by
 from headwater.assets.partitions import Partition
+from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, scope, tracker
 from headwater.assets.tracking import as_value
 from headwater.assets.writing import Identity
@@ -32,8 +34,9 @@ def observe(
 ) -> AssetObserved:
     """Note what a source holds now: its version, its rows, and how far its data reaches. Returns what was journaled.
 
-    What is not given is read from the source itself: the version from the data, `data_through` as the maximum of the
-    asset's `time_column` (a date counts to the end of its day, UTC). Raises LocationError when there is nothing to see.
+    Where nothing is given the asset's observer is asked, if it has one. What is not said is read from the source itself: the
+    version from the data, `data_through` as the maximum of the asset's `time_column` (a date counts to the end of its day,
+    UTC). Raises LocationError when there is nothing to see, and what an observer raises.
 
     >>> from headwater import Asset, observe
     >>> from headwater.testing import project
@@ -44,36 +47,61 @@ def observe(
     """
     found = as_asset(asset)
     run = runtime.current()
-    target = run.definitions.target(found)
-    part = _partition(found, partition)
-    if version is None:
-        version = run.materializer(target.asset).version(target, part)
-        if version is None:
-            raise LocationError(
-                f"there is nothing to observe of '{found.name}'",
-                where=found.at,
-                hint="check the place, or give version=",
-            )
-        seen = _look(run, found, part)
-        rows = seen.rows if rows is None else rows
-        reaches, columns = seen.data_through, seen.columns
+    given = Observation(data_through=data_through, version=version, rows=rows)
+    looks = observer_of(found) if given == Observation() and partition is None else None
+    if looks is None:
+        part = given_partition(found, partition)
+        bodies = [_observed(run, found, part, given, asked=False)]
     else:
-        reaches, columns = None, ()
+        bodies = _by_observer(run, found, looks)
+    run.journal.append(*run.definitions.new([found]), *bodies)
+    return bodies[-1]
+
+
+def _by_observer(run: runtime.AssetRuntime, asset: Asset, observer: Any) -> list[AssetObserved]:
+    answers = seen_by(observer, run, asset)
+    if not answers:
+        raise _nothing(asset)
+    parts = asset.partitions
+    return [
+        _observed(run, asset, None if parts is None or key is None else parts.partition(key), seen, asked=True)
+        for key, seen in answers.items()
+    ]
+
+
+def _observed(
+    run: runtime.AssetRuntime, asset: Asset, partition: Partition | None, said: Observation, *, asked: bool
+) -> AssetObserved:
+    """The event of an observation: what was said, and what a look at the place adds to it.
+
+    An observer that was `asked` may be there to spare a look at the data, or for a place that can't be looked at.
+    """
+    target, version, seen = run.definitions.target(asset), said.version, _Seen()
+    if version is None:
+        version = run.materializer(target.asset).version(target, partition)
+        if version is None and (not asked or said == Observation()):
+            raise _nothing(asset)
+        if version is not None and (not asked or said.data_through is None):
+            seen = _look(run, asset, partition)
     context = core_context.current()
-    body = AssetObserved(
+    return AssetObserved(
         observation_id=ids.new_id(),
         run_id=context.run_id if context else None,
         task_run_id=context.task_run_id if context else None,
         project=run.project,
         asset=target.asset,
-        partition=part.key if part else None,
+        partition=partition.key if partition else None,
         version=version,
-        data_through=_end_of(data_through) if data_through is not None else reaches,
-        rows=rows,
-        columns=columns,
+        data_through=seen.data_through if said.data_through is None else _end_of(said.data_through),
+        rows=seen.rows if said.rows is None else said.rows,
+        columns=seen.columns,
     )
-    run.journal.append(*run.definitions.new([found]), body)
-    return body
+
+
+def _nothing(asset: Asset) -> LocationError:
+    return LocationError(
+        f"there is nothing to observe of '{asset.name}'", where=asset.at, hint="check the place, or give version="
+    )
 
 
 def record(
@@ -97,7 +125,7 @@ def record(
     found = as_asset(asset)
     run = runtime.current()
     with _identity(f"record {found.name}") as identity:
-        part = _partition(found, partition)
+        part = given_partition(found, partition)
         consumed = Consumed(tracker=tracker(core_context.current()))
         given = list(inputs)
         for one in given:
@@ -130,11 +158,14 @@ class Writing:
         self.written = False
 
     def write(self, value: Any) -> None:
-        """Stage, check and publish a value. Raises CheckFailed when a blocking check says no."""
+        """Stage, check and publish a value; in a transaction it is published at the commit.
+
+        Raises CheckFailed when a blocking check says no.
+        """
         if self.written:
             raise DefinitionError(f"'{self._output.asset.name}' was written already", hint="open materializing again")
         writing.stage(self._run, self._output, value, self._consumed)
-        writing.publish(self._run, self._output)
+        hand_over(self._run, [self._output], core_context.open_transaction())
         self.written = True
 
 
@@ -157,7 +188,9 @@ def materializing(
         consumed = Consumed(tracker=tracker(core_context.current()))
         for one in inputs:
             consumed.add_value(run, "inputs", one)
-        output = writing.begin(run, [found], _partition(found, partition), identity, inputs=tuple(consumed.sources))[0]
+        output = writing.begin(
+            run, [found], given_partition(found, partition), identity, inputs=tuple(consumed.sources)
+        )[0]
         try:
             yield (block := Writing(run, output, consumed))
             if not block.written:
@@ -198,7 +231,8 @@ def _identity(name: str) -> Iterator[Identity]:
         yield Identity.of(context, context.task_run_id or context.run_id, name)
 
 
-def _partition(asset: Asset, value: Partition | str | date | None) -> Partition | None:
+def given_partition(asset: Asset, value: Partition | str | date | None) -> Partition | None:
+    """The partition that is meant; where none was given, that of the materialization around it. Raises PartitionError."""
     if asset.partitions is None:
         if value is not None:
             raise PartitionError(f"the asset '{asset.name}' has no partitions, but {value!r} was given")

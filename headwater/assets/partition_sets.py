@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from headwater import clock
 from headwater.assets import intervals as ranges
 from headwater.assets.intervals import Interval, Intervals
+from headwater.assets.key_text import split
 from headwater.errors import PartitionError
 
 Date: TypeAlias = date
@@ -44,6 +45,62 @@ class Partition:
         if found is None:
             raise PartitionError(f"the partition '{self}' has no date", hint="only time partitions have one")
         return found
+
+    @property
+    def next(self) -> Partition | None:
+        """The partition after this one, None for the last one; of a product, the one of the next time.
+
+        >>> from headwater import DailyPartitions
+        >>> DailyPartitions("2013-01-01", "2013-01-03").partition("2013-01-01").next
+        Partition('2013-01-02')
+        """
+        return self._divided().neighbour(self, 1)
+
+    @property
+    def previous(self) -> Partition | None:
+        """The partition before this one, None for the first one; of a product, the one of the time before."""
+        return self._divided().neighbour(self, -1)
+
+    def window(self, first: int, last: int) -> PartitionSet:
+        """The partitions from `first` to `last` steps away, both included, as far as there are any.
+
+        >>> from headwater import DailyPartitions
+        >>> str(DailyPartitions("2013-01-01").partition("2013-01-03").window(-6, 0))
+        '2013-01-01..2013-01-03'
+        """
+        return self._divided().around(self, first, last)
+
+    @property
+    def dimensions(self) -> Mapping[str, Partition]:
+        """The partition of each dimension, by the dimension's name; a PartitionError when it is not of a product."""
+        return self._divided().dimensions_of(self)
+
+    def dimension(self, name: str) -> Partition:
+        """The partition of one dimension of a product. Raises PartitionError for a dimension that there isn't.
+
+        >>> from headwater import DailyPartitions, ProductPartitions, StaticPartitions
+        >>> sales = ProductPartitions(date=DailyPartitions("2013-01-01"), region=StaticPartitions(["eu", "us"]))
+        >>> part = sales.partition("region=eu,date=2013-01-05")
+        >>> part.dimension("date").start.isoformat(), part["region"]
+        ('2013-01-05T00:00:00+00:00', 'eu')
+        """
+        found = self.dimensions
+        if name not in found:
+            raise PartitionError(
+                f"the partition '{self}' has no dimension {shown(name)}", hint=f"it has {', '.join(found)}"
+            )
+        return found[name]
+
+    def __getitem__(self, name: str) -> str:
+        """The key of one dimension of a product."""
+        return str(self.dimension(name).key)
+
+    def _divided(self) -> PartitionsDefinition:
+        if self.definition is None:
+            raise PartitionError(
+                f"the partition '{self}' belongs to no definition", hint="take it from one: definition.partition(key)"
+            )
+        return self.definition
 
     @property
     def start_us(self) -> int | None:
@@ -90,7 +147,7 @@ class PartitionsDefinition(ABC):
         """The partition of that number."""
 
     @abstractmethod
-    def partition(self, value: str | date | datetime | Partition | None) -> Partition:
+    def partition(self, value: str | date | datetime | Mapping[str, Any] | Partition | None) -> Partition:
         """The partition of that key, on that date, or around that instant; a PartitionError when there is none."""
 
     @abstractmethod
@@ -113,6 +170,40 @@ class PartitionsDefinition(ABC):
         """Whether equal numbers mean equal windows in both, so that only the ends may differ."""
         return self == other
 
+    @property
+    def in_time(self) -> bool:
+        """Whether its partitions have windows of time."""
+        return False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its partitions are known from the definition alone (and the time)."""
+        return True
+
+    @property
+    def sample(self) -> str:
+        """A key, for messages that show how one is written."""
+        return str(self.key(self.bounds[0]))
+
+    @property
+    def existing(self) -> Intervals:
+        """The numbers that have a partition now, of an open-ended definition also those that are to come."""
+        return (self.bounds,)
+
+    def neighbour(self, partition: Partition, steps: int) -> Partition | None:
+        """The partition so many steps after another one (before it, when negative), None where there is none."""
+        found = self.around(partition, steps, steps)
+        return found.first if found else None
+
+    def around(self, partition: Partition, first: int, last: int) -> PartitionSet:
+        """The partitions from `first` to `last` steps away from one, both included, as far as there are any."""
+        number = self.ordinal(partition.key)
+        return self.clip([(number + first, number + last + 1)])
+
+    def dimensions_of(self, partition: Partition) -> Mapping[str, Partition]:
+        """The partition of each dimension; a PartitionError: only products have dimensions."""
+        raise self._error(f"the partition '{partition}' has no dimensions", hint="only those of ProductPartitions have")
+
     def all(self, as_of: int | None = None) -> PartitionSet:
         """Every partition; of an open-ended definition, those that have ended by then (µs; default: now).
 
@@ -120,7 +211,7 @@ class PartitionsDefinition(ABC):
         >>> len(DailyPartitions("2013-01-01", "2023-01-01").all())
         3652
         """
-        return self.ended(as_of) if self.open_ended else PartitionSet(self, (self.bounds,))
+        return self.ended(as_of) if self.open_ended else PartitionSet(self, self.existing)
 
     def empty(self) -> PartitionSet:
         """The set of no partitions."""
@@ -128,11 +219,15 @@ class PartitionsDefinition(ABC):
 
     def clip(self, intervals: Iterable[Interval]) -> PartitionSet:
         """The set of these numbers, without those that lie outside the definition."""
-        return PartitionSet(self, ranges.intersection(ranges.merged(intervals), (self.bounds,)))
+        return PartitionSet(self, ranges.intersection(ranges.merged(intervals), self.existing))
 
     def set_of(self, keys: Iterable[str | None]) -> PartitionSet:
         """The set of these keys; a PartitionError for one that is unknown."""
         return PartitionSet(self, ranges.of_numbers(self.ordinal(key) for key in keys))
+
+    def union_of(self, parts: Iterable[PartitionSet]) -> PartitionSet:
+        """All that is in any of these sets of this definition."""
+        return PartitionSet(self, ranges.merged(interval for part in parts for interval in part.intervals))
 
     def range(self, first: str | date | Partition, last: str | date | Partition) -> PartitionSet:
         """The partitions from `first` to `last`, both included; a PartitionError when they are the wrong way round."""
@@ -142,28 +237,69 @@ class PartitionsDefinition(ABC):
                 f"the range {self.key(low)}..{self.key(high)} runs backwards",
                 hint=f"write {self.key(high)}..{self.key(low)}",
             )
-        return PartitionSet(self, ((low, high + 1),))
+        return self.clip([(low, high + 1)])
 
     def parse(self, text: str) -> PartitionSet:
         """The set that a person writes: a key, a range `first..last` with both ends included, or several with commas.
+
+        A range may leave out an end: `2013-01-05..` goes on to the last partition (of an open-ended definition, the last
+        one that has ended). `*` is every partition. Raises PartitionError for anything else.
 
         >>> from headwater.assets.partitions import DailyPartitions
         >>> days = DailyPartitions("2013-01-01", "2014-01-01")
         >>> print(days.parse("2013-01-03, 2013-01-01..2013-01-02, 2013-02-01"))
         2013-01-01..2013-01-03, 2013-02-01
+        >>> print(days.parse("2013-12-30.."))
+        2013-12-30..2013-12-31
         """
-        found: list[Interval] = []
-        for part in text.split(","):
-            first, dots, last = (piece.strip(" ") for piece in part.partition(".."))
-            if not first or (dots and not last):
-                raise self._error(f"{shown(text)} names no partition", hint=f"write {self._example()}")
-            found.extend(self.range(first, last if dots else first).intervals)
-        return PartitionSet(self, ranges.merged(found))
+        return self.union_of([self.parse_part(part) for part in split(text, ",")])
 
-    def set_from_json(self, value: Iterable[Iterable[str | None]]) -> PartitionSet:
+    def parse_part(self, text: str) -> PartitionSet:
+        """The set that a key, a range or `*` stands for, without commas."""
+        if text == "*":
+            return self.all()
+        first, dots, last = (piece.strip(" ") for piece in text.partition(".."))
+        if not first and not last:
+            raise self._error(f"{shown(text)} names no partition", hint=f"write {self._example()}")
+        if dots and not (first and last):
+            return self._half_open(first, last)
+        return self.range(self.read(first), self.read(last if dots else first))
+
+    def read(self, text: str) -> str:
+        """The key that is written so."""
+        return text
+
+    def write(self, key: str | None) -> str:
+        """A key as it is written beside others; `read` gives it back."""
+        return str(key)
+
+    def text_of(self, intervals: Intervals) -> str:
+        """Stretches of partitions as a person writes them; `parse` reads them back."""
+        ends = ((self.write(self.key(low)), self.write(self.key(high - 1)), high - low) for low, high in intervals)
+        return ", ".join(low if count == 1 else f"{low}..{high}" for low, high, count in ends)
+
+    def _half_open(self, first: str, last: str) -> PartitionSet:
+        every = self.all()
+        if not every:
+            raise self._error("no partition has ended yet", hint="give both ends")
+        if first:
+            low, high = self.ordinal(self.partition(self.read(first)).key), every.intervals[-1][1]
+        else:
+            low, high = every.intervals[0][0], self.ordinal(self.partition(self.read(last)).key) + 1
+        if low >= high:
+            raise self._error(
+                f"{shown(first + '..')} begins after the last partition that has ended", hint="give both ends"
+            )
+        return self.clip([(low, high)])
+
+    def set_from_json(self, value: Iterable[Iterable[Any]]) -> PartitionSet:
         """The set that `PartitionSet.to_json` wrote."""
         pairs = [tuple(pair) for pair in value]
         return PartitionSet(self, ranges.merged((self.ordinal(low), self.ordinal(high) + 1) for low, high in pairs))
+
+    def intervals_json(self, intervals: Intervals) -> list[Any]:
+        """These partitions as JSON; `set_from_json` reads them back."""
+        return [[self.key(low), self.key(high - 1)] for low, high in intervals]
 
     def _example(self) -> str:
         return "a key"
@@ -248,15 +384,27 @@ class PartitionSet:
         """The last partition; a PartitionError when the set is empty."""
         return self.definition.at(self._ends()[1])
 
-    def to_json(self) -> list[list[str | None]]:
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """What tells the set from others of the same definition: hashable, and small also where `intervals` are many."""
+        return self.intervals
+
+    def stretches(self, most: int) -> PartitionSet:
+        """The set without what comes after its first so many stretches."""
+        return PartitionSet(self.definition, self.intervals[:most])
+
+    def to_json(self) -> list[Any]:
         """Pairs of first and last key, a pair for each contiguous stretch; `set_from_json` reads it back."""
-        return [[self.definition.key(low), self.definition.key(high - 1)] for low, high in self.intervals]
+        return self.definition.intervals_json(self.intervals)
 
     def __str__(self) -> str:
-        return ", ".join(str(low) if low == high else f"{low}..{high}" for low, high in self.ranges())
+        return self.definition.text_of(self.intervals)
 
     def __repr__(self) -> str:
         return f"PartitionSet({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.definition, self.shape)
 
     def _ends(self) -> Interval:
         if not self.intervals:
@@ -264,64 +412,16 @@ class PartitionSet:
         return self.intervals[0][0], self.intervals[-1][1] - 1
 
     def _alike(self, other: PartitionSet) -> Intervals:
+        self._check_alike(other)
+        return other.intervals
+
+    def _check_alike(self, other: PartitionSet) -> None:
         if other.definition != self.definition:
             raise PartitionError(
                 f"sets of different definitions can't be combined: {self.definition.describe()}; "
                 f"{other.definition.describe()}",
                 hint="take one to the other through a mapping",
             )
-        return other.intervals
-
-
-@dataclass(frozen=True, slots=True)
-class Unpartitioned(PartitionsDefinition):
-    """An asset that is not divided, as a definition of one partition whose key is None.
-
-    >>> len(UNPARTITIONED.all()), str(UNPARTITIONED.all())
-    (1, 'unpartitioned')
-    """
-
-    @property
-    def bounds(self) -> Interval:
-        """One number: 0."""
-        return 0, 1
-
-    def key(self, ordinal: int) -> None:
-        """None."""
-
-    def ordinal(self, key: str | None) -> int:
-        """0 for None (or the word "unpartitioned"), else a PartitionError."""
-        if key not in (None, "unpartitioned"):
-            raise self._error(f"the asset has no partitions, so {shown(key)} is not one", hint="leave it out")
-        return 0
-
-    def at(self, ordinal: int) -> Partition:
-        """The only partition."""
-        return Partition(key=None, definition=self)
-
-    def partition(self, value: str | date | datetime | Partition | None) -> Partition:
-        """The only partition, for None or itself."""
-        if isinstance(value, date):
-            value = value.isoformat()
-        return self.at(self.ordinal(value.key if isinstance(value, Partition) else value))
-
-    def ended(self, as_of: int | None = None) -> PartitionSet:
-        """The only partition, always."""
-        return self.all()
-
-    def describe(self) -> str:
-        """'not partitioned'."""
-        return "not partitioned"
-
-    def to_json(self) -> dict[str, Any]:
-        """The type alone."""
-        return {"type": "unpartitioned"}
-
-    def _example(self) -> str:
-        return "no partition"
-
-
-UNPARTITIONED = Unpartitioned()
 
 
 def shown(value: object) -> str:

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headwater.assets.partition_sets import (
-    UNPARTITIONED,
-    Partition,
-    PartitionsDefinition,
-    PartitionSet,
-    Unpartitioned,
-    shown,
-)
-from headwater.assets.time_partitions import (
-    DailyPartitions,
-    HourlyPartitions,
-    MonthlyPartitions,
-    TimePartitions,
-    WeeklyPartitions,
-)
+from headwater.assets.calendar_partitions import DailyPartitions, HourlyPartitions, MonthlyPartitions, WeeklyPartitions
+from headwater.assets.cron_partitions import CronPartitions
+from headwater.assets.key_partitions import DynamicPartitions, KeyPartitions, StaticPartitions
+from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.product_partitions import ProductPartitions, boxes_of, dimensions
+from headwater.assets.product_sets import ProductSet
+from headwater.assets.time_partitions import TimePartitions
+from headwater.assets.unpartitioned import UNPARTITIONED, Unpartitioned
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -27,22 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNPARTITIONED",
+    "CronPartitions",
     "DailyPartitions",
+    "DynamicPartitions",
     "HourlyPartitions",
+    "KeyPartitions",
     "MonthlyPartitions",
     "Partition",
     "PartitionSet",
     "PartitionsDefinition",
+    "ProductPartitions",
+    "ProductSet",
+    "StaticPartitions",
     "TimePartitions",
     "Unpartitioned",
     "WeeklyPartitions",
+    "boxes_of",
+    "dimensions",
     "partitioning",
     "partitions_from_json",
     "shown",
 ]
 
 _STEPS: Mapping[str, type[TimePartitions]] = {
-    kind.step: kind for kind in (DailyPartitions, HourlyPartitions, WeeklyPartitions, MonthlyPartitions)
+    kind.step: kind for kind in (CronPartitions, DailyPartitions, HourlyPartitions, WeeklyPartitions, MonthlyPartitions)
 }
 
 
@@ -54,12 +55,17 @@ def partitions_from_json(value: Mapping[str, Any] | None) -> PartitionsDefinitio
     """
     if value is None or value.get("type") == "unpartitioned":
         return UNPARTITIONED
-    kind = _STEPS.get(str(value.get("type")))
-    if kind is None:
-        raise DefinitionError(
-            f"{shown(value.get('type'))} is no type of partitions", hint=f"known: {', '.join(sorted(_STEPS))}"
-        )
-    return kind(value.get("start", ""), value.get("end"), timezone=value.get("timezone", "UTC"))
+    kind = str(value.get("type"))
+    if kind in _STEPS:
+        return _STEPS[kind].from_json(value)
+    if kind == "static":
+        return StaticPartitions(value.get("keys", ()))
+    if kind == "dynamic":
+        return DynamicPartitions(value.get("name", ""))
+    if kind == "product":
+        return ProductPartitions(**{name: partitions_from_json(one) for name, one in value.get("dimensions", ())})
+    known = sorted([*_STEPS, "static", "dynamic", "product"])
+    raise DefinitionError(f"{shown(value.get('type'))} is no type of partitions", hint=f"known: {', '.join(known)}")
 
 
 def partitioning(definition: AssetDefinition) -> PartitionsDefinition:

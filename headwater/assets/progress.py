@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Unit: TypeAlias = tuple[str, str | None]
 
 _OUTCOMES = ("completed", "skipped", "failed", "blocked")
+_COUNTED = ("requested", "completed", "failed", "running", "skipped", "blocked")
 _FAR = -(1 << 62)
 
 
@@ -40,7 +41,8 @@ class Progress:
     """Hands out the units of a plan in an order that respects what they read, and takes their outcomes.
 
     `done` are outcomes that are known already (completed, skipped, failed, blocked) by (asset, partition key);
-    `blocked` are the units that can't run because of them. Not thread-safe: hold a lock around it.
+    `blocked` are the units that can't run because of them. `ranges` names the assets whose units are handed out several at a
+    time, by `take`, and how many at most. Not thread-safe.
 
     >>> from headwater.assets.backfill import BackfillPlan, PlanStep
     >>> from headwater.assets.definitions import AssetDefinition
@@ -61,14 +63,22 @@ class Progress:
         plan: BackfillPlan,
         definitions: Mapping[str, AssetDefinition],
         done: Mapping[Unit, str] | None = None,
+        ranges: Mapping[str, int | None] | None = None,
     ) -> None:
         self._as_of, self._sign = plan.as_of, -1 if plan.order == "newest" else 1
         self._steps = [_Step(step.asset, index, step.partitions, self._sign) for index, step in enumerate(plan.steps)]
         self._by_name = {step.name: step for step in self._steps}
-        self._counts = dict.fromkeys(("requested", "completed", "failed", "running", "skipped", "blocked"), 0)
+        self._gone = {unit for one in plan.vanished for unit in one.units}
+        wanted = [(one.asset, len(one.partitions)) for one in plan.steps]
+        wanted += [(one.asset, len(one.keys)) for one in plan.vanished]
+        self._counts = dict.fromkeys(_COUNTED, 0)
         self._counts["requested"] = plan.total
+        self._by_asset = {name: dict.fromkeys(_COUNTED, 0) for name, _ in wanted}
+        for name, count in wanted:
+            self._by_asset[name]["requested"] += count
         self._left = plan.total
         self._ready: list[tuple[float, int, int, Partition]] = []
+        self._pools = {name: _Pool(most) for name, most in (ranges or {}).items() if name in self._by_name}
         for step in self._steps:
             for used in definitions[step.name].inputs:
                 if used.asset in self._by_name:
@@ -83,10 +93,41 @@ class Progress:
             _, index, turned, partition = heapq.heappop(self._ready)
             step, number = self._steps[index], turned * self._sign
             if step.open.has(number) and number not in step.running:
-                step.running.add(number)
-                self._counts["running"] += 1
+                self._run(step, number)
                 return step.name, partition
         return None
+
+    def take(self) -> tuple[str, tuple[Partition, ...]] | None:
+        """A unit that may run now, or of an asset in `ranges` several that follow one another; None when none may.
+
+        Units of such an asset wait until a call of full size, or all that is left of the asset, may run; they wait no longer
+        when nothing else can run.
+        """
+        one = self.next()
+        if one is not None:
+            return one[0], (one[1],)
+        for patient in (True, False):
+            for name, pool in self._pools.items():
+                step = self._by_name[name]
+                numbers = pool.stretch(step, self._sign, all_of_it=not patient or self._is_whole(step, pool))
+                if numbers:
+                    for number in numbers:
+                        self._run(step, number)
+                    return name, tuple(step.partitions.definition.at(number) for number in sorted(numbers))
+            if self._counts["running"]:
+                return None
+        return None
+
+    def _run(self, step: _Step, number: int) -> None:
+        step.running.add(number)
+        self._counts["running"] += 1
+        self._by_asset[step.name]["running"] += 1
+
+    def _is_whole(self, step: _Step, pool: _Pool) -> bool:
+        """Whether no unit of a step waits for anything any more."""
+        counts = self._by_asset[step.name]
+        ended = sum(counts[state] for state in (*_OUTCOMES, "running"))
+        return len(pool.ready) >= len(step.partitions) - ended
 
     def finished(self, asset: str, partition: str | None, state: str) -> tuple[Blocked, ...]:
         """Take the outcome of a unit, running or not; the answer is what can't run any more because of it.
@@ -94,14 +135,19 @@ class Progress:
         The first outcome of a unit stands. Raises UnknownNameError for what is not in the plan, UsageError for an
         unknown state.
         """
-        step, number = self._unit(asset, partition)
         if state not in _OUTCOMES:
             raise UsageError(f"'{state}' is not an outcome", where=label(asset, partition), hint=", ".join(_OUTCOMES))
+        if (asset, partition) in self._gone:
+            self._gone.discard((asset, partition))
+            self._count(asset, state)
+            return ()
+        step, number = self._unit(asset, partition)
         if not step.open.has(number):
             return ()
         if number in step.running:
             step.running.discard(number)
             self._counts["running"] -= 1
+            self._by_asset[asset]["running"] -= 1
         self._settle(step, number, state)
         blocked = tuple(self._block(step, [number])) if state in ("failed", "blocked") else ()
         for below, waiting in step.waiters.pop(number, ()):
@@ -112,6 +158,10 @@ class Progress:
         """How many units were requested, completed, failed, are running, were skipped, are blocked."""
         return dict(self._counts)
 
+    def by_asset(self) -> dict[str, dict[str, int]]:
+        """The same by asset, in the plan's order."""
+        return {name: dict(counts) for name, counts in self._by_asset.items()}
+
     @property
     def done(self) -> bool:
         """Whether every unit has its outcome."""
@@ -120,6 +170,10 @@ class Progress:
     def _begin(self, done: Mapping[Unit, str]) -> tuple[Blocked, ...]:
         bad: list[tuple[_Step, int]] = []
         for (asset, partition), state in done.items():
+            if state in _OUTCOMES and (asset, partition) in self._gone:
+                self._gone.discard((asset, partition))
+                self._count(asset, state)
+                continue
             try:
                 step, number = self._unit(asset, partition)
             except (UnknownNameError, PartitionError):
@@ -140,7 +194,7 @@ class Progress:
         step = self._by_name.get(asset)
         if step is None:
             raise UnknownNameError.of("asset", asset, self._by_name, where="the plan of the backfill")
-        number = step.partitions.definition.ordinal(partition)
+        number = step.number(partition)
         if not step.open.planned(number):
             raise PartitionError(f"{label(asset, partition)} is not planned", where=str(step.partitions)[:200])
         return step, number
@@ -149,7 +203,11 @@ class Progress:
         step.open.settle(number)
         if state in ("failed", "blocked"):
             step.bad.add(number)
+        self._count(step.name, state)
+
+    def _count(self, asset: str, state: str) -> None:
         self._counts[state] += 1
+        self._by_asset[asset][state] += 1
         self._left -= 1
 
     def _look(self, step: _Step, number: int) -> None:
@@ -165,6 +223,9 @@ class Progress:
             if waits_for is not None:
                 above.waiters.setdefault(waits_for, []).append((step, number))
                 return
+        if step.name in self._pools:
+            self._pools[step.name].add(number * self._sign)
+            return
         partition = step.partitions.definition.at(number)
         heapq.heappush(self._ready, (self._rank(partition, number), step.index, number * self._sign, partition))
 
@@ -199,14 +260,14 @@ class Progress:
         for number in below.open.within(readers.intervals):
             if number in below.running or (below is step and number <= first):
                 continue
-            if mapping.at_least is None or not self._enough(step, below, mapping, number):
+            if mapping.needs is None or not self._enough(step, below, mapping, number):
                 yield number
 
     def _enough(self, step: _Step, below: _Step, mapping: PartitionMapping, number: int) -> bool:
         here = below.partitions.definition.clip(((number, number + 1),))
         reads = mapping.upstream(here, step.partitions.definition, as_of=self._as_of)
         lost = sum(at in step.bad for low, high in reads.intervals for at in range(low, high))
-        return len(reads) - lost >= (mapping.at_least or 0)
+        return len(reads) - lost >= mapping.enough(len(reads))
 
     def _why(self, step: _Step, below: _Step, mapping: PartitionMapping, number: int) -> Reason:
         here = below.partitions.definition.clip(((number, number + 1),))
@@ -219,7 +280,7 @@ class Progress:
 class _Step:
     """One asset of the plan: its units, what they read, and who waits for them."""
 
-    __slots__ = ("bad", "index", "inputs", "name", "open", "partitions", "readers", "running", "waiters")
+    __slots__ = ("_numbers", "bad", "index", "inputs", "name", "open", "partitions", "readers", "running", "waiters")
 
     def __init__(self, name: str, index: int, partitions: PartitionSet, sign: int) -> None:
         self.name, self.index, self.partitions = name, index, partitions
@@ -229,6 +290,48 @@ class _Step:
         self.waiters: dict[int, list[tuple[_Step, int]]] = {}
         self.running: set[int] = set()
         self.bad: set[int] = set()
+        divided = partitions.definition
+        # A key that is removed while the plan is carried out stays a unit of it.
+        self._numbers = (
+            None if divided.fixed else {divided.key(at): at for span in partitions.intervals for at in range(*span)}
+        )
+
+    def number(self, key: str | None) -> int:
+        """The number of a unit; a PartitionError when there is none of that key."""
+        found = None if self._numbers is None else self._numbers.get(key)
+        return self.partitions.definition.ordinal(key) if found is None else found
+
+
+class _Pool:
+    """The units of a step that may run, to be handed out several at a time. Numbers are taken times the sign of the order."""
+
+    __slots__ = ("_heap", "_most", "ready")
+
+    def __init__(self, most: int | None) -> None:
+        self.ready: set[int] = set()
+        self._heap: list[int] = []
+        self._most = most
+
+    def add(self, number: int) -> None:
+        """It may run."""
+        if number not in self.ready:
+            self.ready.add(number)
+            heapq.heappush(self._heap, number)
+
+    def stretch(self, step: _Step, sign: int, *, all_of_it: bool) -> list[int]:
+        """Units that follow one another, from the first on, at most so many; none while there are fewer and more will come."""
+        if not all_of_it and (self._most is None or len(self.ready) < self._most):
+            return []
+        found: list[int] = []
+        while self._heap and (self._most is None or len(found) < self._most):
+            number = self._heap[0]
+            if found and number * sign != found[-1] + sign:
+                break
+            heapq.heappop(self._heap)
+            self.ready.discard(number)
+            if step.open.has(number * sign) and number * sign not in step.running:
+                found.append(number * sign)
+        return found
 
 
 class _Open:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from headwater.assets.events import AssetRef, ColumnSchema, UnknownColumn
 
 if TYPE_CHECKING:
+    from headwater.assets.checks.history import PastVersion
     from headwater.assets.facts import Facts
     from headwater.assets.partitions import Partition
 
@@ -17,6 +18,10 @@ Form: TypeAlias = Literal["lazy", "eager", "arrow", "pandas", "relation", "path"
 """The forms in which an input can be asked for: polars.LazyFrame, polars.DataFrame, pyarrow.Table, pandas.DataFrame,
 duckdb.DuckDBPyRelation, pathlib.Path, `SqlRelation`, the asset itself (not loaded, for use in `sql`; no materializer is
 asked for it), or whatever the materializer keeps."""
+
+
+RELATION_TABLE = "headwater_relation_"
+"""What the names of tables behind DuckDB relations begin with that are handed out, each with a number of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +32,8 @@ class Target:
     root: Path
     """The project's root: relative locations start there."""
     partitioned: bool = False
-    partition_column: str | None = None
+    partition_column: str | Mapping[str, str] | None = None
+    """The column that names a row's partition; of a product, the column of each dimension."""
     time_column: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -48,6 +54,8 @@ class Staged:
     time_max: int | None = None
     frame: Callable[[], Any] = lambda: None
     """What checks look at: gives a polars.LazyFrame over the staged data (or the value itself where there is no frame)."""
+    relation: SqlRelation | None = None
+    """The same for a query, where an engine can read what was staged by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,13 @@ class Catalog(Protocol):
         """The facts of these assets and of everything upstream of them; of all when None."""
         ...
 
+    def history(self, asset: AssetRef, *, before: int | None = None, limit: int = 100) -> Sequence[PastVersion]:
+        """The versions of an asset that were published, the newest first; of one with partitions, the newest of each.
+
+        `before` (microseconds since the epoch) leaves out partitions that begin then or later.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
@@ -145,6 +160,10 @@ class ColumnLineage(Protocol):
 
     def of_frame(self, frame: Any, resolve: Callable[[Leaf], Hashable | None]) -> PlanLineage:
         """The lineage of a polars.LazyFrame, from its plan, without executing it."""
+        ...
+
+    def leaves(self, frame: Any) -> Sequence[Leaf]:
+        """Where a polars.LazyFrame starts, in a fixed order, without what is done to it."""
         ...
 
     def of_sql(

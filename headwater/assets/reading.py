@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import shlex
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.empty_input import empty_relation, empty_value
-from headwater.assets.events import InputVersion
+from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.forms import frame_form
-from headwater.assets.mappings import AllMapping, PartitionMapping
+from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
-from headwater.assets.protocols import Form, Leaf, SqlRelation, Target
+from headwater.assets.protocols import RELATION_TABLE, Form, SqlRelation, Target
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
-from headwater.errors import HeadwaterError, InputMissing, LocationError
+from headwater.core.context import open_transaction
+from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
+
+if TYPE_CHECKING:
+    from headwater.core.transactions import Transaction
 
 _NAMED = 8
 _READING_ERRORS = frozenset(
@@ -52,6 +58,10 @@ def bind(
     """
     target = runtime.definitions.target(asset)
     materializer = runtime.materializer(target.asset)
+    transaction = open_transaction()
+    if transaction is not None:
+        wanted_keys = (None,) if asset.partitions is None else mapping.upstream(_as_set(partition), asset.partitions)
+        _refuse_unpublished(transaction, target, wanted_keys)
     if asset.partitions is None:
         version = materializer.version(target, None)
         if version is None:
@@ -63,6 +73,47 @@ def bind(
     _require(asset, wanted, found, mapping)
     sources = tuple(_source(runtime, asset, part.key, version, via) for part, version in found.items())
     return BoundInput(asset, tuple(found), sources)
+
+
+def bind_range(
+    runtime: AssetRuntime, asset: Asset, mapping: PartitionMapping, wanted: PartitionSet, *, via: str
+) -> tuple[BoundInput, dict[str | None, HeadwaterError]]:
+    """What `bind` finds, for several partitions of what is made, and the errors of those whose inputs are missing, by key.
+
+    Raises InputMissing for an input that is not divided and was never made.
+    """
+    if asset.partitions is None:
+        return bind(runtime, asset, mapping, None, via=via), {}
+    target = runtime.definitions.target(asset)
+    materializer, transaction = runtime.materializer(target.asset), open_transaction()
+    reads = mapping.upstream(wanted, asset.partitions)
+    if transaction is not None:
+        _refuse_unpublished(transaction, target, reads)
+    found = {part: version for part in reads if (version := materializer.version(target, part)) is not None}
+    missing = reads - asset.partitions.set_of(part.key for part in found)
+    lacking: dict[str | None, HeadwaterError] = {}
+    for one in mapping.downstream(missing, wanted.definition) & wanted if missing else ():
+        own = mapping.upstream(wanted.definition.set_of([one.key]), asset.partitions)
+        try:
+            _require(asset, own, {part: found[part] for part in own if part in found}, mapping)
+        except InputMissing as error:
+            lacking[one.key] = error
+    sources = tuple(_source(runtime, asset, part.key, version, via) for part, version in found.items())
+    return BoundInput(asset, tuple(found), sources), lacking
+
+
+def _refuse_unpublished(transaction: Transaction, target: Target, wanted: Iterable[Partition | None]) -> None:
+    """Refuse to read what this very transaction is about to replace: the data in place is the old one."""
+    ref, staged = target.asset, transaction.holds()
+    for part in wanted if staged else ():
+        key = None if part is None else part.key
+        if (ref.namespace, ref.dataset, key) in staged:
+            raise UsageError(
+                f"the input '{ref.name}'{'' if key is None else f' ({key})'} was made in this transaction, which publishes it "
+                "only when it commits",
+                where=ref.uri,
+                hint=f"pass what made '{ref.name}' returned as the argument, or read it after the transaction",
+            )
 
 
 def load(runtime: AssetRuntime, tracker: Tracker, bound: BoundInput, form: Form) -> Any:
@@ -118,8 +169,7 @@ def remember(
     """
     kind = frame_form(value)
     if kind == "lazy":
-        leaves: list[Leaf] = []
-        runtime.columns.of_frame(value, leaves.append)
+        leaves = runtime.columns.leaves(value)
         if len(leaves) == 1 and leaves[0].buffers:
             # Rows in memory: collecting them copies nothing.
             value = remember(runtime, tracker, value.collect(), sources, shared=shared).lazy()
@@ -136,8 +186,23 @@ def remember(
             value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
             buffers = runtime.columns.buffers(value)
         tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
+    elif kind == "relation":
+        columns = tuple(
+            ColumnSchema(name=name, type=str(of)) for name, of in zip(value.columns, value.types, strict=True)
+        )
+        for table in relation_tables(value.sql_query()):
+            tracker.add_table(table, sources, columns)
     tracker.add(value, sources)
     return value
+
+
+def relation_tables(query: str) -> list[str]:
+    """The tables behind relations that were handed out, of which a relation's query reads.
+
+    >>> relation_tables("SELECT a FROM headwater_relation_7 JOIN headwater_relation_12 USING (a)")
+    ['headwater_relation_7', 'headwater_relation_12']
+    """
+    return list(dict.fromkeys(re.findall(rf"\b{RELATION_TABLE}\d+\b", query)))
 
 
 def own(value: Any) -> Any:
@@ -181,13 +246,18 @@ def _from_reading(error: BaseException) -> bool:
     return bool(raised & _READING_ERRORS) or isinstance(error, OSError)
 
 
-def unchanged(runtime: AssetRuntime, bound: BoundInput) -> bool:
-    """Whether the versions that were read are still those in place."""
+def unchanged(
+    runtime: AssetRuntime, bound: BoundInput, kept: Callable[[Iterable[InputVersion]], Sources] | None = None
+) -> bool:
+    """Whether the versions that were read, or of them those that are `kept`, are still those in place."""
     target = runtime.definitions.target(bound.asset)
     materializer = runtime.materializer(target.asset)
     parts: tuple[Partition | None, ...] = (None,) if bound.partitions is None else bound.partitions
+    counts = None if kept is None else set(kept(bound.sources))
     return all(
-        materializer.version(target, part) == source.version for part, source in zip(parts, bound.sources, strict=True)
+        materializer.version(target, part) == source.version
+        for part, source in zip(parts, bound.sources, strict=True)
+        if counts is None or source in counts
     )
 
 
@@ -205,8 +275,7 @@ def _source(runtime: AssetRuntime, asset: Asset, key: str | None, version: str, 
 
 
 def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], mapping: PartitionMapping) -> None:
-    everything = isinstance(mapping, AllMapping)
-    needed = mapping.at_least if mapping.at_least is not None else (1 if everything else len(wanted))
+    needed = mapping.enough(len(wanted))
     if len(found) >= needed:
         return
     have = {part.key for part in found}
@@ -214,14 +283,14 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
     listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
     raise InputMissing(
         f"the input '{asset.name}' misses {len(missing)} of {len(wanted)} partitions: {listed}"
-        + (f"; at least {needed} are needed" if mapping.at_least is not None else ""),
+        + (f"; at least {needed} are needed" if mapping.needs is not None else ""),
         where=asset.at,
         hint=_make(asset, missing[0] if missing else None),
     )
 
 
 def _made_here(asset: Asset) -> bool:
-    return asset.name in registry.current().producers
+    return registry.current().is_made(asset.name)
 
 
 def _absent(asset: Asset) -> str:
@@ -231,4 +300,4 @@ def _absent(asset: Asset) -> str:
 def _make(asset: Asset, key: str | None) -> str:
     if not _made_here(asset):
         return "put its data there, or load what makes it (-f FILE, or modules in [tool.headwater])"
-    return f"make it first: headwater materialize {asset.name}" + (f" --partition {key}" if key else "")
+    return f"make it first: headwater materialize {asset.name}" + (f" --partition {shlex.quote(key)}" if key else "")

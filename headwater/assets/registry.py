@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
     from headwater.assets.asset import Asset
-    from headwater.assets.checks import Check
+    from headwater.assets.checks.base import Check
+    from headwater.assets.freshness_changes import FreshnessChange
     from headwater.assets.materialize import Materialization
 
 
@@ -23,6 +24,10 @@ class Registry:
     assets: dict[str, Asset] = field(default_factory=dict)
     producers: dict[str, Materialization[Any, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Check]] = field(default_factory=dict)
+    observers: dict[str, Any] = field(default_factory=dict)
+    freshness_hooks: dict[str | None, list[Callable[[FreshnessChange], Any]]] = field(default_factory=dict)
+    """By the name of the asset that they are for; None is all."""
+    made_elsewhere: set[str] = field(default_factory=set)
     _modules: dict[str, str] = field(default_factory=dict)
     _places: dict[str, str] = field(default_factory=dict)
     """Which asset is at a place, by the text of its URI."""
@@ -61,21 +66,45 @@ class Registry:
         self.producers[asset.name] = producer
 
     def add_check(self, asset: Asset, check: Check) -> None:
-        """Register a check; one of the same name on the same asset is replaced."""
+        """Register a check that is a function; one of the same name on the same asset is replaced.
+
+        Raises DefinitionError when the asset declares another one of that name.
+        """
+        if any(one.name == check.name for one in asset.checks):
+            hint = 'give one of them another name: name="…"'
+            raise DefinitionError(f"the asset '{asset.name}' has two checks named {check.name!r}", hint=hint)
         self.checks.setdefault(asset.name, {})[check.name] = check
+
+    def take_over(self, asset: Asset, checks: Mapping[str, Check], *, is_made: bool) -> None:
+        """Know of an asset that another process has defined; it stands for whatever was known by its name or at its place."""
+        self.assets[asset.name] = asset
+        self._places[asset.at] = asset.name
+        self._modules[asset.name] = "__main__"
+        if checks:
+            self.checks[asset.name] = dict(checks)
+        if is_made:
+            self.made_elsewhere.add(asset.name)
+
+    def is_made(self, name: str) -> bool:
+        """Whether something that is loaded, here or in the process that sent it here, makes an asset."""
+        return name in self.producers or name in self.made_elsewhere
 
     def update(self, other: Registry) -> None:
         """Take over everything that is defined in another registry."""
         self.assets.update(other.assets)
         self.producers.update(other.producers)
         self.checks.update({name: dict(checks) for name, checks in other.checks.items()})
+        self.observers.update(other.observers)
+        for name, hooks in other.freshness_hooks.items():
+            self.freshness_hooks.setdefault(name, []).extend(hooks)
         self._modules.update(other._modules)
         self._places.update(other._places)
 
     def checks_of(self, name: str) -> tuple[Check, ...]:
-        """The checks on an asset, in the order in which they were defined."""
-        found = self.checks.get(name)
-        return tuple(found.values()) if found else ()
+        """The checks on an asset: those that it declares, then functions, in the order in which they were defined."""
+        asset, found = self.assets.get(name), self.checks.get(name)
+        declared: tuple[Check, ...] = tuple(asset.checks) if asset is not None else ()
+        return (*declared, *found.values()) if found else declared
 
 
 def _replaceable(known: str, module: str, qualname: str = "") -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,13 +12,14 @@ from headwater.assets.asset import Asset
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.events import AssetDefined, AssetRef, BackfillAsked
 from headwater.assets.location import asset_ref
-from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, Target
+from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, SqlQuery, Target
 from headwater.core import runtime as core_runtime
 from headwater.core.runtime import Runtime
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from headwater.assets.checks import Check
+    from headwater.assets.checks.base import Check
+    from headwater.assets.dynamic_keys import DynamicKeys
     from headwater.assets.inputs import InputSpec
     from headwater.assets.materialize import Materialization
     from headwater.core.journal.carrier import LockTable
@@ -47,6 +48,15 @@ class AssetRuntime(Runtime, Protocol):
         """What is defined in this process, resolved in this project."""
         ...
 
+    @property
+    def dynamic(self) -> DynamicKeys:
+        """The keys of dynamic partitions."""
+        ...
+
+    def keeps_in_memory(self, ref: AssetRef) -> bool:
+        """Whether the data of an asset is in the memory of this process only."""
+        ...
+
     def materializer(self, ref: AssetRef) -> Materializer:
         """What writes and reads an asset."""
         ...
@@ -57,6 +67,13 @@ class AssetRuntime(Runtime, Protocol):
 
     def convert(self, value: Any, form: Form) -> Any:
         """A table in another form; raises ReturnTypeError when it is none."""
+        ...
+
+    def failing(self, query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, list[tuple[Any, ...]]]:
+        """How many rows a query gives, which is executed inside an engine, and these columns of the first of them.
+
+        Raises MaterializationError when the query is wrong.
+        """
         ...
 
 
@@ -84,6 +101,9 @@ class Definitions:
         self._places: dict[tuple[str, str], Asset] = {}
         self._known: dict[str, tuple[Asset, Any, tuple[Check, ...], AssetDefinition]] = {}
         self._journaled: dict[str, AssetDefinition] = {}
+        self._events: dict[str, tuple[AssetDefinition, AssetDefined]] = {}
+        self._adopted: dict[str, tuple[Asset, AssetDefinition]] = {}
+        self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def ref(self, asset: Asset) -> AssetRef:
@@ -132,6 +152,9 @@ class Definitions:
         """The whole definition of an asset, with its producer, inputs and checks as they are now."""
         current = registry.current()
         producer, checks = current.producers.get(asset.name), current.checks_of(asset.name)
+        adopted = self._adopted.get(asset.name)
+        if adopted is not None and adopted[0] is asset:
+            return adopted[1]
         known = self._known.get(asset.name)
         if known is None or known[0] is not asset or known[1] is not producer or known[2] != checks:
             known = self._known[asset.name] = (asset, producer, checks, self._build(asset, producer, checks))
@@ -143,8 +166,6 @@ class Definitions:
 
     def new(self, assets: Iterable[Asset]) -> tuple[AssetDefined, ...]:
         """The events that journal the definitions of these assets, of those that this process has not journaled yet."""
-        from headwater.assets.definition_json import definition_hash, definition_to_json
-
         found = []
         for asset in assets:
             definition = self.of(asset)
@@ -153,11 +174,36 @@ class Definitions:
                 if self._journaled.get(asset.name) is definition:
                     continue
                 self._journaled[asset.name] = definition
-            value = definition_to_json(definition, self._input_refs(definition))
-            found.append(
-                AssetDefined(asset=definition.ref, hash=definition_hash(value), project=self._project, definition=value)
-            )
+            event = self.event(asset)
+            if self.is_news(event):
+                found.append(event)
         return tuple(found)
+
+    def event(self, asset: Asset) -> AssetDefined:
+        """The event that journals the definition of an asset."""
+        from headwater.assets.definition_json import definition_hash, definition_to_json
+
+        definition = self.of(asset)
+        known = self._events.get(asset.name)
+        if known is None or known[0] is not definition:
+            value = definition_to_json(definition, self._input_refs(definition))
+            event = AssetDefined(
+                asset=definition.ref, hash=definition_hash(value), project=self._project, definition=value
+            )
+            known = self._events[asset.name] = definition, event
+        return known[1]
+
+    def adopt(self, asset: Asset, definition: AssetDefinition, event: AssetDefined) -> None:
+        """Take the definition of an asset from the process that sent it here, and knows what makes it."""
+        if self.of(asset) != definition:
+            self._adopted[asset.name] = asset, definition
+        self._events[asset.name] = self.of(asset), event
+
+    def is_news(self, event: AssetDefined) -> bool:
+        """Whether this process has not journaled a definition just so as its last one; it counts as journaled from now on."""
+        with self._lock:
+            before, self._hashes[event.asset.name] = self._hashes.get(event.asset.name), event.hash
+        return before != event.hash
 
     def _input_refs(self, definition: AssetDefinition) -> dict[str, AssetRef]:
         assets = registry.current().assets
@@ -176,9 +222,15 @@ class Definitions:
             tags=dict(asset.tags),
             static=asset.static,
             description=asset.description or (_first_line(producer.fn.__doc__) if producer is not None else None),
+            group=asset.group,
+            renamed_from=asset.renamed_from,
+            retired=asset.retired,
             inputs=_inputs(producer.inputs) if producer is not None else (),
             producer=producer.fn.__qualname__ if producer is not None else None,
             checks=tuple([check.name for check in checks]) if checks else (),
+            check_columns={check.name: check.columns for check in checks if check.columns} if checks else {},
+            column_tags={column: tuple(tags) for column, tags in asset.column_tags.items()},
+            masks={column: tuple(tags) for column, tags in asset.masks.items()},
         )
         return definition if producer is None else definition.of_code(producer, self._root)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,12 @@ from headwater.assets.forms import frame_form
 from headwater.assets.inputs import InputSpec
 from headwater.assets.partitions import Partition
 from headwater.assets.tracking import Sources, Tracker, as_value, walk
+from headwater.core.runners import layers
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
+
+layers.register("headwater.assets.carrying")
 
 _TRACKER = "headwater.tracker"
 _PLAIN = frozenset({dict, list, tuple, set, frozenset})
@@ -64,6 +68,19 @@ class Consumed:
     tracker: Tracker
     sources: dict[InputVersion, None] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    only: Mapping[tuple[str, str], frozenset[str | None]] | None = None
+    """By dataset, the keys of the partitions that count, when a call reads more than what one of its partitions is made of."""
+
+    def kept(self, sources: Iterable[InputVersion]) -> Sources:
+        """Those of the sources that count."""
+        only = self.only
+        if only is None:
+            return tuple(sources)
+        return tuple(
+            one
+            for one in sources
+            if (one.namespace, one.dataset) not in only or one.partition in only[one.namespace, one.dataset]
+        )
 
     def add(self, sources: Sources) -> None:
         """Add sources, each once."""

@@ -3,43 +3,50 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.selection_syntax import (
+    ANY,
     And,
+    Asked,
     Downstream,
     Every,
+    Leaf,
     Named,
     Not,
+    OfGroup,
     OfKind,
     Or,
     Owned,
     Selection,
-    Stale,
     Tagged,
     Upstream,
     parse_selection,
     place,
+    shown,
 )
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
 
 Edges: TypeAlias = Mapping[str, frozenset[str]]
+Answer: TypeAlias = Callable[[str], bool]
+"""Says of an asset's name whether something holds."""
 
 
-def select(
-    expression: str, definitions: Mapping[str, AssetDefinition], *, stale: Callable[[str], bool] | None = None
-) -> tuple[str, ...]:
+def select(expression: str, definitions: Mapping[str, AssetDefinition], **answers: Answer | None) -> tuple[str, ...]:
     """The names that a selection means, inputs before what reads them.
 
-    An asset's name, `*` for all, `tag:key` or `tag:key=value`, `owner:name`, `kind:scheme`, `stale()`, joined with
-    `and`, `or`, `not` and parentheses. `+x` adds everything upstream, `2+x` two steps of it; `x+` and `x+2` downstream.
-    A name that holds other characters stands in quotes. `stale` answers for `stale()`.
+    An asset's name, `*` for all, `tag:key` or `tag:key=value`, `owner:name`, `kind:scheme`, `group:name`, `stale()`,
+    `late()`, `failed()`, joined with `and`, `or`, `not` and parentheses. `+x` adds everything upstream, `2+x` two steps of it;
+    `x+` and `x+2` downstream. `*` within a word stands for any letters; a name that holds other characters stands in quotes.
+    Retired assets are meant by their names only. `answers` says for `stale`, `late` and `failed` of which assets it holds.
 
     Raises UsageError for what can't be read, with its place, and UnknownNameError for a name that is none.
     """
-    found = _Evaluation(definitions, stale).names(parse_selection(expression))
+    found = _Evaluation(definitions, answers).names(parse_selection(expression))
     return tuple(name for name in topological(definitions) if name in found)
 
 
@@ -100,58 +107,84 @@ def reachable(start: Iterable[str], edges: Edges, depth: int | None = None) -> f
 class _Evaluation:
     """What a parsed selection means among these definitions."""
 
-    def __init__(self, definitions: Mapping[str, AssetDefinition], stale: Callable[[str], bool] | None) -> None:
+    def __init__(self, definitions: Mapping[str, AssetDefinition], answers: Mapping[str, Answer | None]) -> None:
         self._definitions = definitions
-        self._stale = stale
+        self._answers = answers
         self._inputs = upstream_edges(definitions)
         self._readers = reversed_edges(self._inputs)
-        self._all = frozenset(definitions)
+        self._all = frozenset([name for name, one in definitions.items() if not one.retired])
 
     def names(self, term: Selection) -> frozenset[str]:
         match term:
             case And(terms=terms):
-                return self._all.intersection(*map(self.names, terms))
+                return frozenset.intersection(*map(self.names, terms))
             case Or(terms=terms):
                 return frozenset().union(*map(self.names, terms))
             case Not(term=inner):
                 return self._all - self.names(inner)
             case Upstream(term=inner, depth=depth):
-                return reachable(self.names(inner), self._inputs, depth)
+                return self._reached(inner, self._inputs, depth)
             case Downstream(term=inner, depth=depth):
-                return reachable(self.names(inner), self._readers, depth)
+                return self._reached(inner, self._readers, depth)
             case _:
                 return self._leaf(term)
 
-    def _leaf(self, term: Every | Named | Tagged | Owned | OfKind | Stale) -> frozenset[str]:
+    def _reached(self, inner: Selection, edges: Edges, depth: int | None) -> frozenset[str]:
+        start = self.names(inner)
+        return start | (reachable(start, edges, depth) & self._all)
+
+    def _leaf(self, term: Leaf) -> frozenset[str]:
         match term:
             case Every():
                 return self._all
             case Named():
                 return self._named(term)
             case Tagged(key=key, value=value):
-                return self._where(lambda one: key in one.tags and value in (None, one.tags[key]))
+                return self._where(lambda one: _tagged(one.tags, key, value))
             case Owned(owner=owner):
-                return self._where(lambda one: owner in one.owners)
+                return self._where(lambda one: any(_matches(owner, each) for each in one.owners))
             case OfKind(kind=kind):
-                return self._where(lambda one: one.ref.kind == kind)
-            case Stale(position=position):
-                if self._stale is None:
+                return self._where(lambda one: _matches(kind, one.ref.kind))
+            case OfGroup(group=group):
+                return self._where(lambda one: one.group is not None and _matches(group, one.group))
+            case Asked(question=question, position=position):
+                answer = self._answers.get(question)
+                if answer is None:
                     raise UsageError(
-                        "stale() can't be answered here", where=place(position), hint="it needs the record of past runs"
+                        f"{question}() can't be answered here",
+                        where=place(position),
+                        hint="it needs the record of past runs",
                     )
-                return frozenset(filter(self._stale, self._all))
+                return frozenset(filter(answer, self._all))
 
     def _where(self, holds: Callable[[AssetDefinition], bool]) -> frozenset[str]:
-        return frozenset(name for name, definition in self._definitions.items() if holds(definition))
+        return frozenset(name for name in self._all if holds(self._definitions[name]))
 
     def _named(self, term: Named) -> frozenset[str]:
+        if ANY in term.name:
+            return frozenset([name for name in self._all if _matches(term.name, name)])
         if term.name not in self._definitions:
             raise UnknownNameError.of("asset", _readable(term.name), self._definitions, where=place(term.position))
         return frozenset((term.name,))
 
 
+def _matches(wanted: str, text: str) -> bool:
+    """Whether a text is the one that is wanted, which may hold `ANY`."""
+    return wanted == text if ANY not in wanted else _pattern(wanted).fullmatch(text) is not None
+
+
+@lru_cache(maxsize=64)
+def _pattern(wanted: str) -> re.Pattern[str]:
+    return re.compile(".*?".join(map(re.escape, re.split(f"{ANY}+", wanted))), re.DOTALL)
+
+
+def _tagged(tags: Mapping[str, str], key: str, value: str | None) -> bool:
+    return any(_matches(key, name) and (value is None or _matches(value, tags[name])) for name in tags)
+
+
 def _readable(name: str) -> str:
     """A name as an error may show it: it may be long, or hold what a terminal obeys."""
+    name = shown(name)
     text = name if name.isprintable() else ascii(name)[1:-1]
     return text if len(text) <= 80 else f"{text[:80]}…"
 

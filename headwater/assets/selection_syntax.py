@@ -4,23 +4,29 @@
     conjunction = negation ("and" negation)*
     negation = "not" negation | traversal
     traversal = [depth] "+" atom ["+" [depth]] | atom ["+" [depth]]
-    atom = "*" | "stale()" | "tag:" key ["=" value] | "owner:" name | "kind:" name | name | "(" selection ")"
+    atom = "*" | question "()" | "tag:" key ["=" value] | "owner:" name | "kind:" name | "group:" name | name
+         | "(" selection ")"
+    question = "stale" | "late" | "failed"
 
 There is no space around the "+", and a number before it is a depth. Names may stand in quotes (`"` or `'`; a backslash
-takes the next letter as it is).
+takes the next letter as it is). A `*` in a word, outside quotes, stands for any letters.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
 from headwater.errors import UsageError
 
+QUESTIONS = ("stale", "late", "failed")
+"""What may be asked of each asset."""
+ANY = "\uffff"
+"""Stands in a text for a `*` that means any letters: no name holds it."""
 _DEEPEST = 50
 """How deep parentheses and `not` may nest: far more than anyone writes, far less than Python's stack."""
 
@@ -61,9 +67,17 @@ class OfKind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stale:
-    """`stale()`, and where it stands in the text."""
+class OfGroup:
+    """`group:name`."""
 
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """`stale()` or another of `QUESTIONS`, and where it stands in the text."""
+
+    question: str
     position: int
 
 
@@ -104,7 +118,8 @@ class Downstream:
     depth: int | None
 
 
-Selection: TypeAlias = Every | Named | Tagged | Owned | OfKind | Stale | Not | And | Or | Upstream | Downstream
+Leaf: TypeAlias = Every | Named | Tagged | Owned | OfKind | OfGroup | Asked
+Selection: TypeAlias = Leaf | Not | And | Or | Upstream | Downstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +160,7 @@ def _words(text: str) -> Iterator[Word]:
         letter = text[at]
         if letter.isspace():
             at += 1
-        elif letter in "()+*":
+        elif letter in "()+" or (letter == "*" and _is_alone(text, at)):
             yield Word(kind=letter, text=letter, start=at, end=at + 1)
             at += 1
         else:
@@ -155,16 +170,21 @@ def _words(text: str) -> Iterator[Word]:
     yield Word(kind="end", text="the end", start=len(text), end=len(text))
 
 
+def _is_alone(text: str, at: int) -> bool:
+    """Whether a `*` is a word by itself."""
+    return at + 1 == len(text) or text[at + 1].isspace() or text[at + 1] in "()+"
+
+
 def _word(text: str, start: int) -> Word:
-    """The word at `start`: plain letters and quoted pieces, up to a space or one of `( ) + *`."""
+    """The word at `start`: plain letters and quoted pieces, up to a space or one of `( ) +`."""
     found: list[str] = []
     at = start
-    while at < len(text) and not (text[at].isspace() or text[at] in "()+*"):
+    while at < len(text) and not (text[at].isspace() or text[at] in "()+"):
         if text[at] in "\"'":
             piece, at = _quotation(text, at)
             found.append(piece)
         else:
-            found.append(text[at])
+            found.append(ANY if text[at] == "*" else text[at])
             at += 1
     return Word(kind="word", text="".join(found), start=start, end=at, quoted=text[start] in "\"'")
 
@@ -305,29 +325,28 @@ class _Parser:
         return found
 
     def _call(self, word: Word) -> Selection:
-        if word.text != "stale":
-            near = difflib.get_close_matches(word.text, ["stale"], cutoff=0.5)
+        if word.text not in QUESTIONS:
+            near = difflib.get_close_matches(word.text, QUESTIONS, n=1, cutoff=0.5)
+            there = ", ".join(f"{one}()" for one in QUESTIONS)
             raise UsageError(
-                f"there is no {word.text}() in selections",
+                f"there is no {shown(word.text)}() in selections",
                 where=place(word.start),
-                hint="did you mean stale()?" if near else "there is stale(); join names with and, or, not",
+                hint=f"did you mean {near[0]}()?" if near else f"there is {there}; join names with and, or, not",
             )
         self._take()
         if self._next.kind != ")":
-            self._unexpected("')', as stale() takes nothing")
+            self._unexpected(f"')', as {word.text}() takes nothing")
         self._take()
-        return Stale(position=word.start)
+        return Asked(question=word.text, position=word.start)
 
     def _attribute(self, word: Word) -> Selection | None:
         kind, colon, value = word.text.partition(":")
-        if word.quoted or not colon or kind not in ("tag", "owner", "kind"):
+        if word.quoted or not colon or kind not in _EXAMPLES:
             return None
         if not value:
             raise UsageError(f"{kind}: names nothing", where=place(word.start), hint=_EXAMPLES[kind])
-        if kind == "owner":
-            return Owned(owner=value)
-        if kind == "kind":
-            return OfKind(kind=value)
+        if kind in _OF:
+            return _OF[kind](value)
         key, equals, wanted = value.partition("=")
         return Tagged(key=key, value=wanted if equals else None)
 
@@ -347,10 +366,25 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> NoReturn:
         word = self._next
-        shown = word.text if word.kind == "end" else ascii(word.text[:40])
+        text = word.text if word.kind == "end" else ascii(shown(word.text)[:40])
         raise UsageError(
-            f"{shown} stands where {expected} should", where=place(word.start), hint="join names with and, or, not"
+            f"{text} stands where {expected} should", where=place(word.start), hint="join names with and, or, not"
         )
 
 
-_EXAMPLES = {"tag": "write tag:tier=gold, or tag:tier", "owner": "write owner:team:ops", "kind": "write kind:parquet"}
+def shown(text: str) -> str:
+    """A word as it was written."""
+    return text.replace(ANY, "*")
+
+
+_EXAMPLES = {
+    "tag": "write tag:tier=gold, or tag:tier",
+    "owner": "write owner:team:ops",
+    "kind": "write kind:parquet",
+    "group": "write group:finance",
+}
+_OF: dict[str, Callable[[str], Selection]] = {
+    "owner": lambda owner: Owned(owner=owner),
+    "kind": lambda kind: OfKind(kind=kind),
+    "group": lambda group: OfGroup(group=group),
+}

@@ -7,6 +7,8 @@ place, or something that would be read now has come since) and upstream_stale; i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from headwater.assets.causes import Cause, CauseKind, spread
@@ -14,15 +16,29 @@ from headwater.assets.components import components
 from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.divided import Divided
-from headwater.assets.facts import NONE, NOTHING_MADE, AssetFacts, Consumed, Facts, Made, Outline, Pairs, outlines
+from headwater.assets.facts import (
+    NONE,
+    NOTHING_MADE,
+    AssetFacts,
+    Consumed,
+    Facts,
+    Made,
+    Outline,
+    OutlinedAssets,
+    Pairs,
+    outlines,
+)
 from headwater.assets.intervals import Intervals
 from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.uncollected import uncollected
+from headwater.core.code_changes import code_changes
 from headwater.errors import DefinitionError
 from headwater.types import Reason
 
 _DEPTH = 12
+_LOOKED_AT = 100
+"""Partitions of which what differs in their code is told together."""
 
 
 class Staleness(NamedTuple):
@@ -46,7 +62,7 @@ class Staleness(NamedTuple):
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The causes as sentences, one for each kind and input."""
-        return tuple(cause.reason() for cause in self.causes)
+        return tuple(self.among.grouped(self.name, cause) for cause in self.causes)
 
     @property
     def reason(self) -> Reason:
@@ -82,7 +98,7 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
 
 
 class _Judged:
-    """The work on one set of facts: assets are judged one after the other, upstream first.
+    """The work on one set of facts: first a glance at every asset, then a closer look at what may be stale, upstream first.
 
     Most assets are up to date, so nothing is made for an asset before there is something to say of it.
     """
@@ -91,58 +107,134 @@ class _Judged:
         self.facts, self.as_of = facts, as_of
         self.found: dict[str, Staleness] = {}
         self._ways: dict[PartitionsDefinition | None, Divided] = {}
+        self._known_ways: dict[int, Divided] = {}
+        """The same by identity: most assets share theirs, and to compare them takes longer than all else."""
         self._outlines = outlines(facts.assets)
         self._windows: dict[tuple[PartitionMapping, Divided, Divided], dict[str | None, Intervals]] = {}
-        self._below: dict[tuple[PartitionMapping, Divided, Intervals, Divided, Intervals], PartitionSet] = {}
+        self._below: dict[tuple[PartitionMapping, Divided, _Shape, Divided, _Shape], PartitionSet] = {}
         self._behind: dict[str, PartitionSet] = {}
         """The partitions that are in place and stale, of each asset that has such."""
         self._behind_keys: dict[str, frozenset[str | None]] = {}
-        self._not_read: dict[tuple[PartitionMapping, Divided, _Keys, Pairs, Divided, _Keys], Pairs] = {}
-        self._stale_reads: dict[tuple[Pairs, frozenset[str | None]], _Examples] = {}
+        self._own: dict[str, _Own] = {}
+        """What was found of an asset itself, of those that were looked at closer."""
+        self._pending: set[str] = set()
+        """The assets that may be stale and have not been judged."""
+        self._not_read: dict[tuple[PartitionMapping, Divided, int, int, Divided, int], Pairs] = {}
+        self._stale_reads: dict[tuple[int, frozenset[str | None]], tuple[Pairs, _Examples]] = {}
 
     def judge_all(self) -> None:
         """Judge every asset."""
-        found = self.found
-        for name, definition in self.facts.definitions.items():
-            if name in found:
+        doubtful = self._glance()
+        if not doubtful:
+            return
+        definitions = self.facts.definitions
+        if isinstance(self.facts.assets, OutlinedAssets):
+            reads = {used.asset for name in doubtful for used in definitions[name].inputs}
+            reads.update(*(self._outlines[name].reads for name in doubtful))
+            self.facts.assets.look_closer(reads.union(doubtful))
+        for name in doubtful:
+            self._own[name] = self._look_closer(name, definitions[name], self._outlines[name])
+        pending = self._pending = self._downstream_of(
+            [name for name, own in self._own.items() if own.causes or own.updated]
+        )
+        for name in [name for name in definitions if name in pending]:
+            if name not in pending:
                 continue
-            there = self._outlines.get(name, NOTHING_MADE)
-            if found.keys() >= there.reads.keys() and found.keys() >= {used.asset for used in definition.inputs}:
-                self._judge(name, definition, there)
+            if not self._unjudged(name):
+                self._judge(name)
                 continue
             for group in components([name], self._unjudged):
                 if len(group) > 1:
                     group.sort()
                 for one in group:
-                    self._judge(one, self.facts.definitions[one], self._outlines.get(one, NOTHING_MADE))
+                    self._judge(one)
+
+    def _glance(self) -> list[str]:
+        """Find what was never made, and the assets that may be stale by themselves."""
+        found, known, doubtful = self.found, self._outlines, []
+        never: dict[tuple[int, _Keys], tuple[PartitionSet, tuple[Cause, ...]]] = {}
+        for name, definition in self.facts.definitions.items():
+            divided = self._way(definition)
+            code = definition.code_version
+            if code is None and definition.is_source:
+                found[name] = Staleness(name, divided.none, divided.none, (), self)
+                continue
+            there = known.get(name, NOTHING_MADE)
+            lacking = never.get((id(divided), there.keys))
+            if lacking is None:
+                missing = divided.without(there.keys)
+                lacking = missing, (Cause("never_made", missing),) if missing else ()
+                never[id(divided), there.keys] = lacking
+            found[name] = Staleness(name, lacking[0], lacking[0], lacking[1], self)
+            if not there.keys:
+                continue
+            if not there.settled or there.mixed or (there.code is not None and there.code != code):
+                doubtful.append(name)
+                continue
+            oldest = there.oldest
+            for used in definition.inputs:
+                above = known.get(used.asset)
+                if above is not None and oldest < above.newest and self._news(used, name, divided, there):
+                    doubtful.append(name)
+                    break
+        return doubtful
+
+    def _look_closer(self, name: str, definition: AssetDefinition, there: Outline) -> _Own:
+        """What is to be said of an asset that some of its versions are in place of, apart from what is upstream."""
+        divided, causes = self._way(definition), []
+        current = (None, definition.code_version)
+        if there.mixed or there.code not in current:
+            made = self.facts.of(name).made
+            changed = tuple([key for key, one in made.items() if one.code_version not in current])
+            if where := divided.set_of(changed):
+                causes.append(Cause("code_changed", where))
+        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
+        for used in definition.inputs:
+            for key, part in self._come_since(used, name, divided, there):
+                updated.setdefault(used.asset, {}).setdefault(key, part)
+        return _Own(tuple(causes), updated, reads)
+
+    def _downstream_of(self, roots: Iterable[str]) -> set[str]:
+        """These assets and all that read them, as they are defined and as they were made, and what reads that."""
+        found = set(roots)
+        if not found:
+            return found
+        readers: dict[str, list[str]] = {}
+        for name, definition in self.facts.definitions.items():
+            there = self._outlines.get(name)
+            if there is None or definition.is_source:
+                continue
+            for source in {*there.reads, *[used.asset for used in definition.inputs]}:
+                readers.setdefault(source, []).append(name)
+        work = list(found)
+        for name in work:
+            for reader in readers.get(name, ()):
+                if reader not in found:
+                    found.add(reader)
+                    work.append(reader)
+        return found
 
     def _unjudged(self, name: str) -> list[str]:
-        """The assets that an asset reads, as it is defined and as it was made, and that have not been judged."""
-        known, found = self.facts.definitions, self.found
-        reads = [*(used.asset for used in known[name].inputs), *self._outlines.get(name, NOTHING_MADE).reads]
-        return [one for one in dict.fromkeys(reads) if one not in found and one != name and one in known]
+        """The assets that an asset reads, as it is defined and as it was made, and that have to be judged before it."""
+        reads = {used.asset: None for used in self.facts.definitions[name].inputs} | dict.fromkeys(
+            self._outlines[name].reads
+        )
+        return [one for one in reads if one in self._pending and one != name]
 
-    def _judge(self, name: str, definition: AssetDefinition, there: Outline) -> None:
-        """Judge an asset, everything that it reads having been judged."""
-        divided = self._ways.get(definition.partitions) or self._way(definition)
-        if definition.is_source:
-            self.found[name] = Staleness(name, divided.none, divided.none, (), self)
+    def _judge(self, name: str) -> None:
+        """Judge an asset that may be stale, everything that it reads having been judged."""
+        self._pending.discard(name)
+        definition, there = self.facts.definitions[name], self._outlines[name]
+        divided = self._way(definition)
+        own = self._own.get(name) or _Own((), NONE, there.reads)
+        causes = [*own.causes]
+        if own.updated:
+            _add_causes(causes, "input_updated", own.updated, {}, divided)
+        self._of_upstream(name, definition, divided, there, own.reads, causes)
+        if not causes:
             return
-        missing = divided.without(there.keys)
-        causes: list[Cause] = []
-        if there.keys:
-            current = (None, definition.code_version)
-            if not there.codes.issubset(current):
-                made = self.facts.of(name).made
-                changed = tuple([key for key, one in made.items() if one.code_version not in current])
-                if where := divided.set_of(changed):
-                    causes.append(Cause("code_changed", where))
-            self._of_inputs(name, definition, divided, there, causes)
-        stale = self._held_behind(name, definition, divided, there, causes) if causes else divided.none
-        if missing:
-            causes.insert(0, Cause("never_made", missing))
-            stale = missing | stale if stale else missing
-        self.found[name] = Staleness(name, stale, missing, tuple(causes), self)
+        stale, (_, _, missing, never, _) = self._held_behind(name, definition, divided, there, causes), self.found[name]
+        self.found[name] = Staleness(name, missing | stale if missing else stale, missing, (*never, *causes), self)
 
     def _held_behind(
         self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
@@ -162,39 +254,37 @@ class _Judged:
         return behind
 
     def _way(self, definition: AssetDefinition) -> Divided:
-        found = self._ways.get(definition.partitions)
+        partitions = definition.partitions
+        found = self._known_ways.get(id(partitions))
         if found is None:
-            found = self._ways[definition.partitions] = Divided(partitioning(definition), self.as_of)
+            found = self._ways.get(partitions)
+            if found is None:
+                found = self._ways[partitions] = Divided(partitioning(definition), self.as_of)
+            self._known_ways[id(partitions)] = found
         return found
 
-    def _of_inputs(
-        self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
+    def _of_upstream(
+        self,
+        name: str,
+        definition: AssetDefinition,
+        divided: Divided,
+        there: Outline,
+        reads: Mapping[str, Pairs],
+        causes: list[Cause],
     ) -> None:
-        """Add what follows from what an asset has read, and would read now."""
+        """Add what follows from what an asset has read, and would read now, being stale."""
         behind = self._behind
-        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
         upstream: dict[str, _Examples] = {}
-        if not behind.keys().isdisjoint(reads):
-            for source, pairs in reads.items():
-                if source in behind and source != name and (hits := self._read_stale(pairs, self._behind_keys[source])):
-                    upstream[source] = hits
+        for source, pairs in reads.items():
+            if source in behind and source != name and (hits := self._read_stale(pairs, self._behind_keys[source])):
+                upstream[source] = hits
         where: dict[str, PartitionSet] = {}
-        whole = there.settled and len(there.keys) == 1
         for used in definition.inputs:
             source = used.asset
-            known = self._outlines.get(source)
-            if known is None or source == name or source not in self.facts.definitions:
-                continue
-            # With one partition each, what read the one in place has read all that is there.
-            if there.oldest < known.newest and not (whole and len(known.keys) == 1 and source in reads):
-                for key, part in self._come_since(used, name, divided, there, known):
-                    updated.setdefault(source, {}).setdefault(key, part)
             # Mostly everything in place has read what is stale, and it can't get worse.
-            if source in behind and len(upstream.get(source, ())) < len(there.keys):
+            if source in behind and source != name and len(upstream.get(source, ())) < len(there.keys):
                 hit = self._downstream(used, divided, divided.set_of(there.keys))
                 where[source] = where[source] | hit if source in where else hit
-        if updated:
-            _add_causes(causes, "input_updated", updated, {}, divided)
         if upstream or where:
             _add_causes(causes, "upstream_stale", upstream, where, divided)
 
@@ -222,17 +312,30 @@ class _Judged:
 
     def _read_stale(self, pairs: Pairs, stale: frozenset[str | None]) -> _Examples:
         """The partitions that read a stale one of an input, each with that."""
-        found = self._stale_reads.get((pairs, stale))
+        # By identity: assets of the same partitions share what they read, and it is long.
+        found = self._stale_reads.get((id(pairs), stale))
         if found is None:
-            found = self._stale_reads[pairs, stale] = {key: part for key, part in pairs if part in stale}
-        return found
+            hits = {key: part for key, part in pairs if part in stale}
+            found = self._stale_reads[id(pairs), stale] = pairs, hits
+        return found[1]
+
+    def _news(self, used: InputDefinition, name: str, divided: Divided, there: Outline) -> Pairs:
+        """Each partition with each one of the input that lies in its window and was not read, where some came since."""
+        source = used.asset
+        above = self._outlines.get(source)
+        if above is None or source == name or source not in self.facts.definitions or there.oldest >= above.newest:
+            return ()
+        # With one partition each, what read the one in place has read all that is there.
+        if there.settled and len(there.keys) == len(above.keys) == 1 and source in there.reads:
+            return ()
+        return self._unread(used, divided, there.keys, there.reads.get(source, ()), above.keys)
 
     def _come_since(
-        self, used: InputDefinition, name: str, divided: Divided, there: Outline, above: Outline
+        self, used: InputDefinition, name: str, divided: Divided, there: Outline
     ) -> Iterable[tuple[str | None, str | None]]:
         """What has come since: each of these partitions with each one of the input that lies in its window, was not
         read, and was made since."""
-        unread = self._unread(used, divided, there.keys, there.reads.get(used.asset, ()), above.keys)
+        unread = self._news(used, name, divided, there)
         if not unread:
             return ()
         made, source = self.facts.of(name).made, self.facts.of(used.asset).made
@@ -241,7 +344,8 @@ class _Judged:
     def _unread(self, used: InputDefinition, divided: Divided, keys: _Keys, read: Pairs, there: _Keys) -> Pairs:
         """Each partition with each one of the input that is there, lies in its window, and was not read by it."""
         above = self._way(self.facts.definitions[used.asset])
-        place = (used.mapping, divided, keys, read, above, there)
+        # By identity: outlines of assets of the same partitions share these, and they are long.
+        place = (used.mapping, divided, id(keys), id(read), above, id(there))
         found = self._not_read.get(place)
         if found is None:
             every = frozenset(there)
@@ -286,7 +390,7 @@ class _Judged:
         """Those of the partitions in place that read what is stale of an input."""
         behind = self._behind[used.asset]
         above = self._way(self.facts.definitions[used.asset])
-        place = (used.mapping, above, behind.intervals, below, there.intervals)
+        place = (used.mapping, above, behind.shape, below, there.shape)
         found = self._below.get(place)
         if found is None:
             found = self._below[place] = self._mapped(used, behind, there) & there
@@ -300,6 +404,22 @@ class _Judged:
             return used.mapping.downstream(of, there.definition, as_of=as_of)
         except DefinitionError:
             return there.definition.empty()
+
+    def grouped(self, name: str, cause: Cause) -> Reason:
+        """A cause in a sentence; of changed code with what differs, for the first versions that were made by other code."""
+        reason = cause.reason()
+        if cause.kind != "code_changed":
+            return reason
+        made = self.facts.of(name).made
+        versions = dict.fromkeys(made[key].code_version for key in islice(cause.partitions.keys(), _LOOKED_AT))
+        every = (one for version in versions for one in self._code_changes(name, version))
+        return replace(reason, because=tuple(dict.fromkeys(every)))
+
+    def _code_changes(self, name: str, version: str | None) -> tuple[Reason, ...]:
+        """What differs in the code since a version of it."""
+        definition = self.facts.definitions[name]
+        before = None if version is None else self.facts.earlier_code(name, version)
+        return code_changes(before, version, definition.code, definition.code_version)
 
     def why(self, name: str, number: int, depth: int) -> Reason:
         """Why a partition is stale or not."""
@@ -325,7 +445,9 @@ class _Judged:
 
     def _because(self, name: str, cause: Cause, number: int, depth: int) -> Reason:
         if cause.kind == "code_changed":
-            return Reason(cause.kind, f"its code changed since it was made{_producer(self.facts.definitions[name])}")
+            made = self.facts.of(name).made[cause.partitions.definition.key(number)]
+            text = f"its code changed since it was made{_producer(self.facts.definitions[name])}"
+            return Reason(cause.kind, text, self._code_changes(name, made.code_version))
         asset = cause.asset or name
         example = cause.examples.get(cause.partitions.definition.key(number))
         if cause.kind == "input_updated":
@@ -345,8 +467,17 @@ class _Judged:
                 reads = self._upstream(used, here, found.stale.definition) & (found.stale - found.missing)
                 others = reads - here if asset == name else reads
                 if others:
-                    return others.intervals[0][0]
+                    return others.definition.ordinal(others.first.key)
         return self._way(self.facts.definitions[asset]).number(example)
+
+
+class _Own(NamedTuple):
+    """What is to be said of an asset whatever is upstream of it: that its code has changed; what it has read, or would
+    read now, and is another version; and what else it has read."""
+
+    causes: tuple[Cause, ...]
+    updated: _Seen
+    reads: Mapping[str, Pairs]
 
 
 _Examples: TypeAlias = Mapping[str | None, str | None]
@@ -354,6 +485,7 @@ _Examples: TypeAlias = Mapping[str | None, str | None]
 _Seen: TypeAlias = Mapping[str, _Examples]
 """The same by input asset."""
 _Keys: TypeAlias = tuple[str | None, ...]
+_Shape: TypeAlias = tuple[object, ...]
 
 
 def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
@@ -379,7 +511,7 @@ def _add_causes(
     for asset in sorted({*seen, *where}) if where else sorted(seen) if len(seen) > 1 else seen:
         examples = seen.get(asset, NONE)
         partitions = divided.set_of(tuple(examples))
-        if asset in where and where[asset].intervals != partitions.intervals:
+        if asset in where and where[asset].shape != partitions.shape:
             partitions = partitions | where[asset]
         if partitions:
             causes.append(Cause(kind, partitions, asset, examples))

@@ -1,4 +1,4 @@
-"""Partitions by time: calendars of local days, hours, weeks and months, whatever clocks do in spring."""
+"""Partitions by time, whatever clocks do in spring: what every calendar has in common."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import re
 from abc import abstractmethod
 from calendar import monthrange
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
@@ -16,6 +17,8 @@ from headwater.assets.intervals import Interval
 from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
 from headwater.errors import DefinitionError
 
+DAY = 24 * 60
+"""The length of a day in minutes, as offsets are counted."""
 _EARLIEST = datetime(1000, 1, 1)
 _LATEST = datetime(9999, 1, 1)
 """Where calendars begin and end, so that every key has four digits of a year and every window fits a datetime."""
@@ -32,18 +35,25 @@ class TimePartitions(PartitionsDefinition):
     leave a gap and never overlap: a day without a midnight starts at its first instant, an hour that the clock shows
     twice is one partition, and what the clock skips altogether (2011-12-30 in Apia) is a partition of no length.
 
+    With an `offset` (minutes) every partition starts so much later than its calendar says: days from six in the morning.
+    The date of a day, hour or month stays the one that the calendar names it by.
+
     A subclass says how its numbers and local times belong together: `local`, `floor`, and the length of its keys.
     """
 
     first: int
     stop: int | None
     timezone: str
+    offset: int
 
     step: ClassVar[str]
     width: ClassVar[int]
+    units: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """The parts of an offset that the kind takes, each with its length in minutes and what it must be less than."""
 
-    def __init__(self, start: str | date, end: str | date | None = None, timezone: str = "UTC") -> None:
+    def __init__(self, start: str | date, end: str | date | None = None, timezone: str = "UTC", **offsets: int) -> None:
         object.__setattr__(self, "timezone", _zone(timezone))
+        object.__setattr__(self, "offset", _minutes(type(self), offsets) if offsets else 0)
         object.__setattr__(self, "first", self._edge(start))
         object.__setattr__(self, "stop", None if end is None else self._edge(end))
         if self.stop is not None and self.stop <= self.first:
@@ -52,15 +62,30 @@ class TimePartitions(PartitionsDefinition):
                 hint="the end is exclusive: it must lie after the start",
             )
 
-    @staticmethod
     @abstractmethod
-    def local(ordinal: int) -> datetime:
-        """The local time (naive) at which the partition of that number starts."""
+    def local(self, ordinal: int) -> datetime:
+        """The local time (naive) at which the partition of that number starts, without the offset."""
 
-    @staticmethod
     @abstractmethod
-    def floor(moment: datetime) -> int:
-        """The number of the partition that a local time (naive) lies in."""
+    def floor(self, moment: datetime) -> int:
+        """The number of the partition that a local time (naive) lies in, without the offset."""
+
+    def named(self, ordinal: int) -> datetime:
+        """The local time (naive) that the key of the partition of that number shows."""
+        return self.local(ordinal)
+
+    def named_floor(self, moment: datetime) -> int:
+        """The number of the last partition whose key shows this local time (naive) or an earlier one."""
+        return self.floor(moment)
+
+    def starting(self, ordinal: int) -> datetime:
+        """The local time (naive) at which the partition of that number starts."""
+        return self.local(ordinal) + timedelta(minutes=self.offset) if self.offset else self.local(ordinal)
+
+    @property
+    def rule(self) -> tuple[object, ...]:
+        """What two definitions have in common whose equal numbers mean equal windows."""
+        return self.step, self.timezone, self.offset
 
     @property
     def start(self) -> str:
@@ -78,6 +103,11 @@ class TimePartitions(PartitionsDefinition):
         return self.stop is None
 
     @property
+    def in_time(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
     def zone(self) -> ZoneInfo:
         """The time zone."""
         return ZoneInfo(self.timezone)
@@ -89,11 +119,11 @@ class TimePartitions(PartitionsDefinition):
 
     def key(self, ordinal: int) -> str:
         """The key: the local start in ISO 8601, as far as it is needed."""
-        return self.local(ordinal).isoformat()[: self.width]
+        return self.named(ordinal).isoformat()[: self.width]
 
     def date_of(self, key: str | None) -> date | None:
         """The local date on which the partition of that key starts."""
-        return self.local(self.ordinal(key)).date()
+        return self.named(self.ordinal(key)).date()
 
     def ordinal(self, key: str | None) -> int:
         """The number of the partition of that key; a PartitionError when there is none, with the nearest that is."""
@@ -105,12 +135,13 @@ class TimePartitions(PartitionsDefinition):
     def at(self, ordinal: int) -> Partition:
         """The partition of that number, with its window in the definition's zone."""
         zone = self.zone
-        start, end = (_instant(self.local(number), zone) for number in (ordinal, ordinal + 1))
+        start, end = (_instant(self.starting(number), zone) for number in (ordinal, ordinal + 1))
         return Partition(key=self.key(ordinal), start=start, end=end, definition=self)
 
-    def partition(self, value: str | date | datetime | Partition | None) -> Partition:
+    def partition(self, value: str | date | datetime | Mapping[str, Any] | Partition | None) -> Partition:
         """The partition of a key, of a local date, around an instant (an aware datetime), or of an equal window.
 
+        >>> from headwater import DailyPartitions
         >>> days = DailyPartitions("2013-01-01", timezone="America/New_York")
         >>> days.partition(datetime(2013, 1, 5, 2, tzinfo=UTC))
         Partition('2013-01-04')
@@ -123,12 +154,15 @@ class TimePartitions(PartitionsDefinition):
             return self.at(self._inside(self.ordinal_at(clock.to_us(value))))
         if isinstance(value, date):
             return self.at(self._inside(self._on(value)))
+        if isinstance(value, Mapping):
+            raise self._foreign(value)
         return self.at(self.ordinal(value))
 
     def ordinal_at(self, instant: int) -> int:
         """The number of the partition whose window holds an instant (microseconds since the epoch), bounds aside."""
         instant = min(max(instant, _EARLIEST_US), _LATEST_US)
-        found = self.floor(clock.from_us(instant).astimezone(self.zone).replace(tzinfo=None))
+        moment = clock.from_us(instant).astimezone(self.zone).replace(tzinfo=None)
+        found = self.floor(moment - timedelta(minutes=self.offset))
         while self.start_us(found) > instant:
             found -= 1
         while self.start_us(found + 1) <= instant:
@@ -137,11 +171,12 @@ class TimePartitions(PartitionsDefinition):
 
     def start_us(self, ordinal: int) -> int:
         """When the partition of that number starts, which is when the one before it ends, microseconds."""
-        return clock.to_us(_instant(self.local(ordinal), self.zone))
+        return clock.to_us(_instant(self.starting(ordinal), self.zone))
 
     def ended(self, as_of: int | None = None) -> PartitionSet:
         """The partitions that have ended by then (microseconds since the epoch; default: now).
 
+        >>> from headwater import DailyPartitions
         >>> days = DailyPartitions("2013-01-01")
         >>> str(days.ended(clock.to_us(datetime(2013, 1, 4, 12, tzinfo=UTC))))
         '2013-01-01..2013-01-03'
@@ -150,27 +185,46 @@ class TimePartitions(PartitionsDefinition):
         return self.clip([(self.first, self.ordinal_at(now))])
 
     def aligned(self, other: PartitionsDefinition) -> bool:
-        """Whether the other has the same step and zone."""
-        return isinstance(other, TimePartitions) and (self.step, self.timezone) == (other.step, other.timezone)
+        """Whether the other has the same step, zone and offset."""
+        return isinstance(other, TimePartitions) and self.rule == other.rule
 
     def describe(self) -> str:
         """The definition in a few words.
 
+        >>> from headwater import DailyPartitions
         >>> DailyPartitions("2013-01-01", "2014-01-01", timezone="America/New_York").describe()
         'daily, 2013-01-01..2013-12-31, America/New_York'
         """
-        return f"{self.step}, {self._span()}, {self.timezone}"
+        offset = "".join(f", {name.replace('_', ' ')} {value}" for name, value in self._offsets().items())
+        return f"{self.step}, {self._span()}, {self.timezone}{offset}"
 
     def to_json(self) -> dict[str, Any]:
-        """Type, start, end (exclusive, None when open) and time zone."""
-        return {"type": self.step, "start": self.start, "end": self.end, "timezone": self.timezone}
+        """Type, start, end (exclusive, None when open), time zone, and the offsets that are not 0."""
+        found = {"type": self.step, "start": self.start, "end": self.end, "timezone": self.timezone}
+        return {**found, **self._offsets()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TimePartitions:
+        """The definition that `to_json` wrote; a DefinitionError for anything else."""
+        offsets = {name: value[name] for name in cls.units if name in value}
+        return cls(value.get("start", ""), value.get("end"), timezone=value.get("timezone", "UTC"), **offsets)
 
     def __str__(self) -> str:
         return self.describe()
 
     def __repr__(self) -> str:
         end = "" if self.end is None else f", {self.end!r}"
-        return f"{type(self).__name__}({self.start!r}{end}, timezone={self.timezone!r})"
+        offsets = "".join(f", {name}={value}" for name, value in self._offsets().items())
+        return f"{type(self).__name__}({self.start!r}{end}, timezone={self.timezone!r}{offsets})"
+
+    def _offsets(self) -> dict[str, int]:
+        """The parts of the offset that are not 0."""
+        found, left = {}, self.offset
+        for name, (length, _) in self.units.items():
+            value, left = divmod(left, length)
+            if value:
+                found[name] = value
+        return found
 
     def _span(self) -> str:
         return f"from {self.start}" if self.stop is None else f"{self.start}..{self.key(self.stop - 1)}"
@@ -186,7 +240,7 @@ class TimePartitions(PartitionsDefinition):
         return ordinal
 
     def _on(self, value: date) -> int:
-        return self.floor(datetime.combine(value, time()))
+        return self.floor(datetime.combine(value, time()) - timedelta(days=self.offset // DAY))
 
     def _own(self, value: Partition) -> Partition:
         if value.definition == self:
@@ -211,9 +265,9 @@ class TimePartitions(PartitionsDefinition):
         return found if found is not None and self.key(found) == key else None
 
     def _starting(self, moment: datetime) -> int | None:
-        """The number of the partition that starts at this local time, if one does."""
-        found = self.floor(moment)
-        return found if self.local(found) == moment and _EARLIEST <= moment <= _LATEST else None
+        """The number of the partition whose key shows this local time, if there is one."""
+        found = self.named_floor(moment)
+        return found if self.named(found) == moment and _EARLIEST <= moment <= _LATEST else None
 
     def _nearest(self, key: object) -> str:
         """What may have been meant: the partition of the date that a text begins with, cut to what exists."""
@@ -226,7 +280,7 @@ class TimePartitions(PartitionsDefinition):
         month = min(max(month, 1), 12)
         moment = datetime(year, month, min(max(day, 1), monthrange(year, month)[1]))
         low, high = self.bounds
-        return f"did you mean {self.key(min(max(self.floor(moment), low), high - 1))}? {hint}"
+        return f"did you mean {self.key(min(max(self.named_floor(moment), low), high - 1))}? {hint}"
 
     def _edge(self, value: str | date) -> int:
         if isinstance(value, date):
@@ -241,7 +295,7 @@ class TimePartitions(PartitionsDefinition):
             raise DefinitionError(
                 f"{shown(value)} is not where a {self.step} partition starts",
                 where=type(self).__name__,
-                hint=f"write keys like {self.local(self.floor(datetime(2013, 1, 1))).isoformat()[: self.width]}",
+                hint=f"write keys like {self.key(self.floor(datetime(2013, 1, 1)))}",
             )
         return found
 
@@ -251,99 +305,6 @@ def _as_date(value: object) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) and len(value) == len("2013-01-31") else None
     except ValueError:
         return None
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class DailyPartitions(TimePartitions):
-    """A partition for each local day, keyed by its ISO date; without `end`, days appear as they end.
-
-    >>> days = DailyPartitions("2013-01-01", "2014-01-01", timezone="America/New_York")
-    >>> len(days.all()), str(days.all())
-    (365, '2013-01-01..2013-12-31')
-    """
-
-    step: ClassVar[str] = "daily"
-    width: ClassVar[int] = len("2013-01-31")
-
-    @staticmethod
-    def local(ordinal: int) -> datetime:
-        """Midnight of the day of that number (day 1 is 0001-01-01, as in `date.toordinal`)."""
-        return datetime.fromordinal(ordinal)
-
-    @staticmethod
-    def floor(moment: datetime) -> int:
-        """The number of the day."""
-        return moment.toordinal()
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class HourlyPartitions(TimePartitions):
-    """A partition for each hour of the local clock, keyed like 2013-01-31T05.
-
-    >>> hours = HourlyPartitions("2024-10-27T00", "2024-10-28T00", timezone="Europe/Berlin")
-    >>> (hours.partition("2024-10-27T02").end_us - hours.partition("2024-10-27T02").start_us) // 3_600_000_000  # clocks back
-    2
-    """
-
-    step: ClassVar[str] = "hourly"
-    width: ClassVar[int] = len("2013-01-31T05")
-
-    @staticmethod
-    def local(ordinal: int) -> datetime:
-        """The full hour of that number."""
-        return datetime.fromordinal(ordinal // 24) + timedelta(hours=ordinal % 24)
-
-    @staticmethod
-    def floor(moment: datetime) -> int:
-        """The number of the hour."""
-        return moment.toordinal() * 24 + moment.hour
-
-    def _on(self, value: date) -> int:
-        raise self._error(f"{value.isoformat()} is a whole day", hint=f"give {self._example()}, or an aware datetime")
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class WeeklyPartitions(TimePartitions):
-    """A partition for each week from Monday to Sunday, keyed by the ISO date of its Monday.
-
-    >>> WeeklyPartitions("2024-01-01", "2024-02-05").partition("2024-01-29").end.date().isoformat()
-    '2024-02-05'
-    """
-
-    step: ClassVar[str] = "weekly"
-    width: ClassVar[int] = len("2013-01-28")
-
-    @staticmethod
-    def local(ordinal: int) -> datetime:
-        """Midnight of the Monday of the week of that number (0001-01-01 was a Monday)."""
-        return datetime.fromordinal(ordinal * 7 + 1)
-
-    @staticmethod
-    def floor(moment: datetime) -> int:
-        """The number of the week."""
-        return (moment.toordinal() - 1) // 7
-
-
-@dataclass(frozen=True, slots=True, init=False, repr=False)
-class MonthlyPartitions(TimePartitions):
-    """A partition for each month, keyed like 2013-01.
-
-    >>> str(MonthlyPartitions("2024-01", "2025-01").parse("2024-01..2024-03, 2024-12"))
-    '2024-01..2024-03, 2024-12'
-    """
-
-    step: ClassVar[str] = "monthly"
-    width: ClassVar[int] = len("2013-01")
-
-    @staticmethod
-    def local(ordinal: int) -> datetime:
-        """The first of the month of that number."""
-        return datetime(ordinal // 12, ordinal % 12 + 1, 1)
-
-    @staticmethod
-    def floor(moment: datetime) -> int:
-        """The number of the month."""
-        return moment.year * 12 + moment.month - 1
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime:
@@ -359,6 +320,21 @@ def _instant(local: datetime, zone: ZoneInfo) -> datetime:
         shown = (early + timedelta(seconds=middle)).astimezone(zone).replace(tzinfo=None)
         low, high = (low, middle) if shown >= local else (middle, high)
     return (early + timedelta(seconds=high)).astimezone(zone)
+
+
+def _minutes(kind: type[TimePartitions], offsets: Mapping[str, int]) -> int:
+    """The sum of the parts of an offset."""
+    found = 0
+    for name, value in offsets.items():
+        if name not in kind.units:
+            known = ", ".join(kind.units) or "none"
+            raise DefinitionError(f"{kind.__name__} has no {name}", hint=f"it has: {known}, timezone")
+        length, limit = kind.units[name]
+        if type(value) is not int or not 0 <= value < limit:
+            message = f"{name}={value!r} is no offset of {kind.__name__}"
+            raise DefinitionError(message, hint=f"give a whole number from 0 to {limit - 1}")
+        found += value * length
+    return found
 
 
 def _zone(name: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
 
-from headwater.assets.events import InputVersion
+from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.protocols import Leaf
 
 Sources: TypeAlias = tuple[InputVersion, ...]
@@ -40,6 +40,7 @@ _DEPTH = 12
 class _Frame:
     frame: Any
     addresses: frozenset[int]
+    columns: Mapping[str, int]
     sources: Sources
     size: int
 
@@ -70,6 +71,7 @@ class Tracker:
         self._values: dict[int, _Entry] = {}
         self._held: OrderedDict[int, Any] = OrderedDict()
         self._paths: dict[tuple[str, ...], Sources] = {}
+        self._tables: dict[str, tuple[Sources, tuple[ColumnSchema, ...]]] = {}
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
         self._frames_size = 0
         self._scans: OrderedDict[tuple[_Version, ...], Any] = OrderedDict()
@@ -95,6 +97,14 @@ class Tracker:
         if leaf.io_source is not None:
             self.add(leaf.io_source, sources)
 
+    def add_table(self, name: str, sources: Sources, columns: tuple[ColumnSchema, ...]) -> None:
+        """Remember the sources of a table behind a DuckDB relation: relations made of that one have it in their query."""
+        self._tables[name] = (sources, columns)
+
+    def table(self, name: str) -> tuple[Sources, tuple[ColumnSchema, ...]] | None:
+        """The sources and columns of a table behind a relation, or None when nobody knows it."""
+        return self._tables.get(name)
+
     def add_frame(self, frame: Any, addresses: Mapping[str, int], sources: Sources, *, size: int) -> None:
         """Remember the columns of a frame in memory (by address), so that lazy frames made of it are known by their leaf.
 
@@ -104,12 +114,19 @@ class Tracker:
             return
         with self._lock:
             self._forget_frame(id(frame))
-            added = self._frames[id(frame)] = _Frame(frame, frozenset(addresses.values()), sources, size)
+            added = self._frames[id(frame)] = _Frame(
+                frame, frozenset(addresses.values()), dict(addresses), sources, size
+            )
             self._frames_size += size
             for address in added.addresses:
                 self._holding.setdefault(address, {})[id(frame)] = added
             while self._frames_size > FRAMES_AT_MOST or len(self._frames) > MANY_FRAMES:
                 self._forget_frame(next(iter(self._frames)))
+
+    def columns_of(self, frame: Any) -> Mapping[str, int] | None:
+        """Where the columns of this very frame lay when it was added, or None when it is not held."""
+        found = self._frames.get(id(frame))
+        return found.columns if found is not None and found.frame is frame else None
 
     def add_scan(self, scan: Any, sources: Sources) -> None:
         """Keep a lazy frame over the files of these versions, whose leaves are known: who reads them next is given the like."""

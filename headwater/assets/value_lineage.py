@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from headwater.assets import reading
 from headwater.assets.asset import Asset, AssetInput
 from headwater.assets.events import ColumnEdge, ColumnSchema, UnknownColumn
 from headwater.assets.forms import frame_form
-from headwater.assets.mappings import infer_mapping
+from headwater.assets.mappings import mapping_of
 from headwater.assets.partitions import UNPARTITIONED, Partition
 from headwater.assets.protocols import Leaf, PlanLineage, SqlQuery, SqlRelation
 from headwater.assets.reading import BoundInput
@@ -47,6 +46,8 @@ def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Parti
     kind = frame_form(value)
     if kind == "lazy":
         return _of_plan(run, tracker, value)
+    if kind == "relation":
+        return _of_relation(run, tracker, value)
     known = tracker.of(value)
     if kind == "eager" and known is not None:
         return _passed_on(run, tracker, value, known)
@@ -89,11 +90,14 @@ def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
 
 
 def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) -> ValueLineage:
-    """An eager frame that is an input itself: each column is that input's."""
+    """An eager frame that is an input itself: each column that still lies where it lay is that input's."""
     dataset = _dataset(known)
     if dataset is None or any(source.via == "derived" for source in known):
         reason = "the frame was made of several assets" if dataset is None else "derived_from does not say how"
         return ValueLineage(value=frame, sources=known, unknown_columns=(UnknownColumn(column=None, reason=reason),))
+    before, now = tracker.columns_of(frame), run.columns.buffers(frame)
+    changed = {column for column in frame.columns if before is not None and before.get(column) != now.get(column)}
+    reason = "the column was changed in the frame that was loaded"
     edges = tuple(
         ColumnEdge(
             column=column,
@@ -105,8 +109,10 @@ def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) 
             subtype="IDENTITY",
         )
         for column in frame.columns
+        if column not in changed
     )
-    return ValueLineage(value=frame, sources=as_value(known, "value"), edges=edges)
+    unknown = tuple(UnknownColumn(column=column, reason=reason) for column in frame.columns if column in changed)
+    return ValueLineage(value=frame, sources=as_value(known, "value"), edges=edges, unknown_columns=unknown)
 
 
 def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partition | None) -> ValueLineage:
@@ -146,6 +152,27 @@ def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partitio
     )
 
 
+def _of_relation(run: AssetRuntime, tracker: Tracker, relation: Any) -> ValueLineage:
+    """A DuckDB relation says by which query it was made; tables that were handed out are known by their names."""
+    text = relation.sql_query()
+    tables: dict[str, tuple[Any, tuple[ColumnSchema, ...]]] = {}
+    sources: list[Any] = []
+    for name in reading.relation_tables(text):
+        known, columns = tracker.table(name) or ((), ())
+        sources.extend(as_value(known, "plan"))
+        if (dataset := _dataset(known)) is not None:
+            tables[name] = (dataset, columns)
+    plan = run.columns.of_sql(text, tables, dialect="duckdb")
+    unread = None in plan.sources
+    return ValueLineage(
+        value=relation,
+        sources=tuple(dict.fromkeys(sources)),
+        unknown_inputs=("the relation reads what no asset is known to have given",) if unread else (),
+        edges=_edges(plan),
+        unknown_columns=plan.unknown,
+    )
+
+
 def _bound(run: AssetRuntime, given: Any, partition: Partition | None) -> BoundInput | None:
     if isinstance(given, BoundInput):
         return given
@@ -154,7 +181,7 @@ def _bound(run: AssetRuntime, given: Any, partition: Partition | None) -> BoundI
     if not isinstance(given, AssetInput):
         return None
     downstream = partition.definition if partition else UNPARTITIONED
-    mapping = given.mapping or infer_mapping(given.asset.partitions or UNPARTITIONED, downstream)
+    mapping = mapping_of(given.mapping, given.asset.partitions, downstream)
     return reading.bind(run, given.asset, mapping, partition, via="sql")
 
 
@@ -164,11 +191,19 @@ def _schema(run: AssetRuntime, bound: BoundInput) -> tuple[ColumnSchema, ...]:
 
 
 def frame_schema(frame: Any) -> tuple[ColumnSchema, ...]:
-    """The columns of a frame, lazy or eager, with their types as text."""
-    schema: Mapping[str, Any] = (
-        frame.collect_schema() if hasattr(frame, "collect_schema") else dict.fromkeys(frame.columns)
-    )
-    return tuple(ColumnSchema(name=name, type=str(dtype)) for name, dtype in schema.items())
+    """The columns of a table in any form, with their types as its library prints them; none of what is no table."""
+    kind = frame_form(frame)
+    if kind in ("lazy", "eager"):
+        pairs = frame.collect_schema().items()
+    elif kind == "relation":
+        pairs = zip(frame.columns, frame.types, strict=True)
+    elif kind == "arrow":
+        pairs = zip(frame.schema.names, frame.schema.types, strict=True)
+    elif kind == "pandas":
+        pairs = zip(frame.columns, frame.dtypes, strict=True)
+    else:
+        return ()
+    return tuple(ColumnSchema(name=str(name), type=str(dtype)) for name, dtype in pairs)
 
 
 def _asset_dataset(run: AssetRuntime, asset: Asset) -> Dataset:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from headwater import clock, failpoints, ids
 from headwater.assets import registry, runtime, value_lineage
 from headwater.assets.asset import Asset
+from headwater.assets.checks import audit, subjects
 from headwater.assets.events import (
-    CheckResult,
     Evidence,
     InputVersion,
     MaterializationEnded,
@@ -26,7 +26,8 @@ from headwater.assets.protocols import Staged, Target
 from headwater.assets.scope import Consumed
 from headwater.assets.tracking import Sources
 from headwater.core.tracebacks import error_info
-from headwater.errors import Cancelled, CheckFailed, RefusedError
+from headwater.errors import Cancelled, RefusedError
+from headwater.types import ErrorInfo
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
@@ -78,7 +79,13 @@ class Output:
     staged: Staged | None = None
     evidence: Evidence | None = None
     recorded: bool = False
-    ended: bool = False
+    state: str | None = None
+    """How it ended."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its outcome."""
+        return self.state is not None
 
     @property
     def version(self) -> str:
@@ -137,8 +144,9 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
     found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition)
     staged = materializer.stage(output.target, output.partition, found.value, version=output.version)
     output.staged = staged
-    results = tuple(check.run(staged.frame()) for check in registry.current().checks_of(output.asset.name))
-    inputs = dict.fromkeys([*consumed.sources, *found.sources])
+    inputs = _once(dict.fromkeys(consumed.kept([*consumed.sources, *found.sources])))
+    checked = subjects.of_staged(run, output.asset, output.partition, staged, inputs)
+    results = audit.audit(checked, registry.current().checks_of(output.asset.name))
     output.evidence = Evidence(
         version=staged.version,
         rows=staged.rows,
@@ -146,22 +154,23 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
         columns=staged.columns,
         time_min=staged.time_min,
         time_max=staged.time_max,
-        inputs=_once(inputs),
+        inputs=inputs,
         unknown_inputs=tuple(dict.fromkeys([*consumed.unknown, *found.unknown_inputs])),
         column_edges=found.edges,
         unknown_columns=found.unknown_columns,
         checks=results,
-        code_version=output.started.source.hash if output.started.source else None,
+        code_version=_code_version(run, output),
         sql=found.sql,
     )
-    failed = [result for result in results if result.blocking and not result.passed]
-    if failed:
-        raise CheckFailed(
-            f"the check '{failed[0].name}' failed on {_subject(output)}" + _message(failed[0]),
-            where=output.asset.at,
-            hint="the old data stays in place; mend the data or the check and run again",
-        )
+    audit.tell(checked, results)
+    audit.refuse(checked, results)
     failpoints.reach("publish.staged")
+
+
+def _code_version(run: runtime.AssetRuntime, output: Output) -> str | None:
+    """The version of the code that made it: of an asset that was chosen at run time that of the function alone."""
+    source = output.started.source
+    return None if source is None else run.definitions.of(output.asset).code_version or source.hash
 
 
 def publish(run: runtime.AssetRuntime, output: Output) -> None:
@@ -188,16 +197,16 @@ def publish(run: runtime.AssetRuntime, output: Output) -> None:
         end(run, output, "published")
 
 
-def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseException | None = None) -> None:
+def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseException | ErrorInfo | None = None) -> None:
     """Journal the outcome, once; what was staged and not published is removed."""
     if output.ended:
         return
     materializer = run.materializer(output.target.asset)
-    output.ended = True
+    output.state = state
     if state != "published" and output.staged is not None:
         if output.recorded and materializer.version(output.target, output.partition) == output.version:
             # Stopped between publishing and its outcome: the data itself says that it is there.
-            state, error = "published", None
+            output.state, error = "published", None
         materializer.discard(output.target, output.version)
         failpoints.reach("publish.discarded")
     run.journal.append(
@@ -205,12 +214,14 @@ def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseExcept
             materialization_id=output.version,
             started=output.started,
             started_at=output.started_at,
-            state=state,
+            state=output.state,
             evidence=output.evidence,
-            error=error_info(error) if error is not None else None,
+            error=error_info(error) if isinstance(error, BaseException) else error,
         )
     )
     failpoints.reach("publish.ended")
+    if output.state == "published" and output.evidence is not None:
+        subjects.note_published(run, output.started, output.evidence)
 
 
 def made_source(output: Output) -> InputVersion:
@@ -244,11 +255,3 @@ def _once(inputs: Mapping[InputVersion, None]) -> tuple[InputVersion, ...]:
     for one in inputs:
         found.setdefault((one.namespace, one.dataset, one.partition, one.version), one)
     return tuple(found.values())
-
-
-def _subject(output: Output) -> str:
-    return output.asset.name + (f"@{output.started.partition}" if output.started.partition else "")
-
-
-def _message(result: CheckResult) -> str:
-    return f": {result.message}" if result.message else ""

@@ -10,11 +10,13 @@ from cyclopts import App, Parameter
 from headwater import clock
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_from_json
+from headwater.assets.backfilling import RunnerName
+from headwater.cli.backfill_text import backfill_text
 from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse, report
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where
-from headwater.cli.output import emit, instant
+from headwater.cli.output import emit
 from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import UsageError
@@ -32,6 +34,8 @@ def backfill(
     downstream: Flag = False,
     only: Several = (),
     parallel: int = 1,
+    runner: RunnerName | None = None,
+    batch: int | None = None,
     order: Literal["oldest", "newest"] = "oldest",
     max_failures: int | None = None,
     dry_run: Flag = False,
@@ -58,6 +62,10 @@ def backfill(
         Only what is missing, failed or stale.
     parallel
         How many partitions at a time.
+    runner
+        Where they are made: inline, in threads (as usual with --parallel), or in processes, where a crash fails one alone.
+    batch
+        How many partitions a call gets at most, where a function takes several.
     order
         Which partitions first.
     max_failures
@@ -86,6 +94,8 @@ def backfill(
         range=text,
         plan=plan(facts, request, clock.now_us()),
         parallel=parallel,
+        runner=runner,
+        batch=batch,
         max_failures=max_failures,
         dry_run=dry_run,
     )
@@ -100,7 +110,7 @@ def backfill_list(*, common: Common = COMMON) -> int:
 
 
 def backfill_show(backfill_id: BackfillId, /, *, common: Common = COMMON) -> int:
-    """Show one backfill.
+    """Show one backfill: how far each asset is, and what failed and why; also while another process runs it.
 
     Parameters
     ----------
@@ -108,13 +118,20 @@ def backfill_show(backfill_id: BackfillId, /, *, common: Common = COMMON) -> int
         Its id, or the beginning of it.
     """
     project = open_project(None)
-    value = project.reader.backfill(backfill_record(project.projection, backfill_id).backfill_id)
-    emit(value, common.json, lambda: _backfill_text(value))
+    record = backfill_record(project.projection, backfill_id)
+    value = project.reader.backfill(record.backfill_id)
+    emit(value, common.json, lambda: backfill_text(value, record.plan))
     return 0
 
 
 def backfill_resume(
-    backfill_id: BackfillId, /, *, parallel: int | None = None, common: Common = COMMON, where: Where = WHERE
+    backfill_id: BackfillId,
+    /,
+    *,
+    parallel: int | None = None,
+    runner: RunnerName | None = None,
+    common: Common = COMMON,
+    where: Where = WHERE,
 ) -> int:
     """Finish what a backfill left, and try again what failed in it: the next attempt of the same run.
 
@@ -124,13 +141,15 @@ def backfill_resume(
         Its id, or the beginning of it.
     parallel
         How many partitions at a time; as before when it is left out.
+    runner
+        Where they are made: inline, in threads, in processes; as before when it is left out.
     """
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
     record = backfill_record(project.projection, backfill_id)
-    request = _again(record, plan_from_json(record.plan, facts.definitions), parallel)
+    request = _again(record, plan_from_json(record.plan, facts.definitions), parallel, runner)
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
-    with watching(request.plan.total, common.json) as watch:
+    with watching(request.plan, common.json) as watch:
         outcome = backfilling.carry_out(
             project,
             request,
@@ -144,7 +163,13 @@ def backfill_resume(
 
 
 def backfill_retry(
-    backfill_id: BackfillId, /, *, parallel: int | None = None, common: Common = COMMON, where: Where = WHERE
+    backfill_id: BackfillId,
+    /,
+    *,
+    parallel: int | None = None,
+    runner: RunnerName | None = None,
+    common: Common = COMMON,
+    where: Where = WHERE,
 ) -> int:
     """Try again what failed in a backfill, and what that blocked; what it never came to is left to `backfill resume`.
 
@@ -154,6 +179,8 @@ def backfill_retry(
         Its id, or the beginning of it.
     parallel
         How many partitions at a time; as before when it is left out.
+    runner
+        Where they are made: inline, in threads, in processes; as before when it is left out.
     """
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
@@ -164,13 +191,15 @@ def backfill_retry(
         value = project.reader.backfill(record.backfill_id)
         emit(value, common.json, lambda: f"nothing failed in {record.backfill_id}: it is {value['state']}")
         return 0
-    request = _again(record, found, parallel)
-    with watching(found.total, common.json) as watch:
+    request = _again(record, found, parallel, runner)
+    with watching(found, common.json) as watch:
         outcome = backfilling.carry_out(project, request, facts.definitions, attempt=record.attempt + 1, watch=watch)
     return report(outcome, request, common)
 
 
-def _again(record: BackfillRecord, found: BackfillPlan, parallel: int | None) -> backfilling.Request:
+def _again(
+    record: BackfillRecord, found: BackfillPlan, parallel: int | None, runner: RunnerName | None
+) -> backfilling.Request:
     options = record.options
     return backfilling.Request(
         backfill_id=record.backfill_id,
@@ -179,6 +208,8 @@ def _again(record: BackfillRecord, found: BackfillPlan, parallel: int | None) ->
         plan=found,
         range=record.range,
         parallel=parallel or options.get("parallel") or 1,
+        runner=runner or options.get("runner"),
+        batch=options.get("batch"),
         max_failures=options.get("max_failures"),
         type=options.get("type") or "backfill",
     )
@@ -213,18 +244,6 @@ def _list_text(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 _COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
-
-
-def _backfill_text(value: Mapping[str, Any]) -> str:
-    counts = value["partitions"]
-    lines = [
-        f"{value['id']}  {value['state']}",
-        f"assets: {', '.join(value['assets'])}   range: {value['range'] or '-'}",
-    ]
-    lines.append(", ".join(f"{count:,} {state}" for state, count in counts.items()))
-    if value.get("started"):
-        lines.append(f"started {instant(value['started'])}")
-    return "\n".join(lines)
 
 
 backfill_app = App(name="backfill", help=COMMANDS["backfill"].help, help_epilogue=COMMANDS["backfill"].epilogue)

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Annotated, Literal
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
 from headwater.assets import board
 from headwater.assets.facts import Facts
-from headwater.assets.selection import select
-from headwater.assets.staleness import staleness
-from headwater.cli.board_text import freshness_text, status_text
+from headwater.assets.judgements import selected
+from headwater.assets.partition_board import partition_board
+from headwater.cli.board_text import (
+    counts_text,
+    freshness_text,
+    groups_text,
+    history_text,
+    partitions_text,
+    status_text,
+)
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
 from headwater.cli.output import emit, say, tree
-from headwater.errors import RefusedError, UnknownNameError
+from headwater.clock import rfc3339
+from headwater.errors import HeadwaterError, RefusedError, UnknownNameError, UsageError
 
+if TYPE_CHECKING:
+    from headwater.project import Project
+
+_log = logging.getLogger(__name__)
 Verdict = Literal["fresh", "warn", "late", "unknown", "none"]
 
 
@@ -27,6 +40,8 @@ def status(
     *,
     verdict: Annotated[tuple[Verdict, ...], Parameter(negative=(), show_default=False)] = (),
     all: Flag = False,
+    count: Flag = False,
+    by: str | None = None,
     as_of: str | None = None,
     common: Common = COMMON,
     where: Where = WHERE,
@@ -36,22 +51,52 @@ def status(
     Parameters
     ----------
     selection
-        Which assets: delays, +delays, delays+2, tag:tier=gold, owner:team:ops, kind:parquet, stale(), and or not.
+        Which assets: delays, +delays, delays+2, tag:tier=gold, owner:team:ops, kind:parquet, group:daily, stale(), late(),
+        failed(), and or not; * in a word stands for any letters.
     verdict
         Only assets with this verdict; it can be given several times.
     all
         Every asset: a terminal shows the worst that fit on it. Files and pipes get every one in any case.
+    count
+        Only how many assets have each verdict and how many are stale: in a moment, also of a hundred thousand.
+    by
+        Only how many of each verdict, for each owner, kind, group or value of a tag: owner, kind, group, tag:KEY.
     as_of
         The time to judge at: 2014-01-01 or 2014-01-01T09:00+01:00. Now, when it is left out.
     """
-    facts = _facts(where)
     at = moment(as_of)
+    if count:
+        return _count(where, selection, verdict, at, common)
+    facts = _facts(where)
     value = board.status(facts, chosen(facts, selection, at), at)
     none = "no assets yet: run a flow that materializes one"
     if verdict:
         none = f"no asset is {' or '.join(verdict)}" if value["assets"] else none
         value["assets"] = [row for row in value["assets"] if row["freshness"]["verdict"] in verdict]
+    if by is not None:
+        groups = board.grouped(value, by)
+        emit(groups, common.json, lambda: groups_text(groups) if groups["groups"] else none)
+        return 0
     emit(value, common.json, lambda: status_text(value, every=all) if value["assets"] else none)
+    return 0
+
+
+def _count(where: Where, selection: str, verdict: tuple[Verdict, ...], at: int, common: Common) -> int:
+    catalog = open_project(where).catalog
+    verdicts, stale = catalog.verdicts(at), catalog.staleness(at)
+    if selection == "*":
+        retired = catalog.retired()
+        chosen_names: Sequence[str] = [name for name in verdicts if name not in retired]
+    else:
+        chosen_names = chosen(catalog.facts(), selection, at)
+    names = [name for name in chosen_names if not verdict or verdicts[name].verdict in verdict]
+    value = {
+        "as_of": rfc3339(at),
+        "assets": len(names),
+        "verdicts": {one: sum(verdicts[name].verdict == one for name in names) for one in get_args(Verdict)},
+        "stale": sum(stale[name].is_stale for name in names),
+    }
+    emit(value, common.json, lambda: counts_text(value))
     return 0
 
 
@@ -62,6 +107,9 @@ def freshness(
     as_of: str | None = None,
     fail_on: Annotated[tuple[Verdict, ...], Parameter(negative=(), show_default=False)] = (),
     all: Flag = False,
+    partitions: Flag = False,
+    history: Flag = False,
+    limit: int = 200,
     common: Common = COMMON,
     where: Where = WHERE,
 ) -> int:
@@ -77,40 +125,86 @@ def freshness(
         Exit with 3 when one of the assets has this verdict.
     all
         Every asset, also where a terminal has no room for them.
+    partitions
+        The verdict on each partition of the assets, the newest first.
+    history
+        How the verdicts changed, the newest change first. Looking at what is so now records it.
+    limit
+        With --partitions and --history at most so many rows.
     """
-    facts = _facts(where)
-    at = moment(as_of)
+    if limit < 1:
+        raise UsageError(f"--limit {limit} is not a number of rows", hint="give 1 or more")
+    project = open_project(where)
+    if as_of is None:
+        _record(project)
+    facts, at = project.catalog.facts(), moment(as_of)
+    if history:
+        names = None if selection == "*" else chosen(facts, selection, at)
+        value = project.reader.freshness_history(names, limit=limit)
+        emit(value, common.json, lambda: history_text(value) if value["changes"] else "no verdict has changed yet")
+        return 0
+    if partitions:
+        value = partition_board(facts, chosen(facts, selection, at), at, limit=limit)
+        emit(value, common.json, lambda: partitions_text(value) if value["partitions"] else "there are no partitions")
+        return _failing(
+            {row["asset"]: row["verdict"] for row in value["partitions"] if row["verdict"] in fail_on}, fail_on
+        )
     value = board.freshness(facts, chosen(facts, selection, at), at)
     emit(value, common.json, lambda: freshness_text(value, every=all))
-    failing = [row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on]
-    if failing:
-        say(f"{', '.join(failing)}: {' or '.join(fail_on)}, which --fail-on names")
+    return _failing([row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on], fail_on)
+
+
+def _failing(names: Iterable[str], fail_on: tuple[Verdict, ...]) -> int:
+    if names:
+        say(f"{', '.join(names)}: {' or '.join(fail_on)}, which --fail-on names")
         return RefusedError.exit_code
     return 0
+
+
+def _record(project: Project) -> None:
+    """Record how verdicts changed, where this home can be written: to look is possible in any case."""
+    if not project.settings.home_path.is_dir():
+        return
+    try:
+        project.record_verdicts()
+    except HeadwaterError as error:
+        _log.debug("the verdicts were not recorded: %s", error)
 
 
 def explain(subject: Selection, /, *, as_of: str | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
     """Print why an asset, or one of its partitions, is fresh or late, stale or up to date, as a tree of reasons.
 
+    Of a task run, print why it used a cached result, or did not.
+
     Parameters
     ----------
     subject
-        An asset, or one of its partitions: delays@2013-01-05.
+        An asset, or one of its partitions: delays@2013-01-05. Or a task run: RUN/TASK, where RUN is the id of a run, or its
+        beginning, and TASK the name of a task or the beginning of a task run's id.
     as_of
         The time to judge at. Now, when it is left out.
     """
+    run_id, slash, task = subject.partition("/")
+    if slash and _RUN.fullmatch(run_id):
+        found = open_project(None).reader.explain_task(run_id, task)
+        emit(found, common.json, lambda: tree(found["reason"]))
+        return 0
     name, _, key = subject.partition("@")
     value = board.explain(_facts(where), name, key or None, moment(as_of))
     emit(value, common.json, lambda: tree(value["reason"]))
     return 0
 
 
+_RUN = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
+"""The id of a run, or its beginning."""
+
+
 def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     """The assets that a selection names, in the order of the graph."""
     if selection == "*" and not facts.definitions:
         return ()
-    found = select(selection, facts.definitions, stale=_staleness(facts, as_of))
-    if not found and selection != "*" and "stale(" not in selection:
+    found = selected(selection, facts, as_of)
+    if not found and selection != "*" and "()" not in selection:
         raise UnknownNameError.of("asset", selection, _selectable(facts), where="the selection")
     return found
 
@@ -121,13 +215,8 @@ def _selectable(facts: Facts) -> set[str]:
     for one in facts.definitions.values():
         found |= {f"tag:{key}={value}" for key, value in one.tags.items()}
         found |= {f"owner:{owner}" for owner in one.owners} | {f"kind:{one.ref.kind}"}
+        found |= set() if one.group is None else {f"group:{one.group}"}
     return found
-
-
-def _staleness(facts: Facts, as_of: int) -> Callable[[str], bool]:
-    """Says which assets are stale; all are judged at once, when somebody asks for the first."""
-    judged = cache(lambda: staleness(facts, as_of))
-    return lambda name: name in judged() and judged()[name].is_stale
 
 
 def _facts(where: Where) -> Facts:

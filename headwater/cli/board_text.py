@@ -34,6 +34,12 @@ def status_text(value: Mapping[str, Any], *, every: bool) -> str:
     return "\n".join([_totals(rows, value["as_of"]), "", text, *_left_out(rows[len(shown) :])])
 
 
+def counts_text(value: Mapping[str, Any]) -> str:
+    """The counts of `status --count --json` for people."""
+    counts = [f"{count:,} {SHAPES[verdict]}" for verdict, count in value["verdicts"].items() if count]
+    return f"{value['assets']:,} assets: {', '.join(counts)}; {value['stale']:,} stale"
+
+
 def freshness_text(value: Mapping[str, Any], *, every: bool) -> str:
     """The verdicts of `freshness --json` for people, in the same way."""
     headers = ("asset", "freshness", "lag", "basis", "data through", "witness")
@@ -54,6 +60,59 @@ def freshness_text(value: Mapping[str, Any], *, every: bool) -> str:
     return "\n".join([_totals(rows, value["as_of"]), "", text, *_left_out(rows[len(shown) :])])
 
 
+def groups_text(value: Mapping[str, Any]) -> str:
+    """The groups of `status --by … --json` for people."""
+    verdicts = ("late", "warn", "unknown", "fresh", "none")
+    headers = (value["by"], "assets", *(SHAPES[one] for one in verdicts), "stale", "failed")
+    cells: list[Sequence[Cell]] = [
+        (
+            row["group"],
+            f"{row['assets']:,}",
+            *(f"{row['verdicts'][one]:,}" if row["verdicts"][one] else None for one in verdicts),
+            f"{row['stale']:,}" if row["stale"] else None,
+            f"{row['failed']:,}" if row["failed"] else None,
+        )
+        for row in value["groups"]
+    ]
+    return table(headers, cells, numbers=headers[1:])
+
+
+def partitions_text(value: Mapping[str, Any]) -> str:
+    """The partitions of `freshness --partitions --json` for people."""
+    headers = ("asset", "partition", "freshness", "data through", "changes", "why")
+    cells: list[Sequence[Cell]] = [
+        (
+            row["asset"],
+            row["partition"],
+            SHAPES[row["verdict"]],
+            instant(row["data_through"]),
+            instant(row["next_change"]),
+            row["reason"],
+        )
+        for row in value["partitions"]
+    ]
+    text = table(headers, cells, spare=("changes", "data through"), colours=_COLOURS)
+    more = value["more"]
+    return text + (f"\n\nand {more:,} more: --limit shows them" if more else "")
+
+
+def history_text(value: Mapping[str, Any]) -> str:
+    """The changes of `freshness --history --json` for people."""
+    headers = ("at", "asset", "freshness", "before", "clock", "stood at")
+    cells: list[Sequence[Cell]] = [
+        (
+            instant(row["at"]),
+            row["asset"],
+            SHAPES[row["verdict"]],
+            row["before"] and SHAPES[row["before"]],
+            row["clock"],
+            instant(row["stands"]),
+        )
+        for row in value["changes"]
+    ]
+    return table(headers, cells, spare=("clock", "stood at"), colours=_COLOURS)
+
+
 def _how_bad(row: Row) -> tuple[int, str]:
     verdict = row["freshness"]["verdict"]
     if verdict in ("late", "warn", "unknown"):
@@ -68,7 +127,7 @@ def _is_stale(row: Row) -> bool:
 
 
 def _failed(row: Row) -> int:
-    return row["partitions"]["failed"] if row.get("partitions") else 0
+    return row["partitions"]["failed"] if row.get("partitions") else len(row.get("refused", ()))
 
 
 def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
@@ -137,6 +196,24 @@ def _why(row: Row) -> str | None:
     if row["freshness"]["verdict"] in ("late", "warn", "unknown") and not never_made:
         witness = " ← ".join(row["freshness"]["witness"][1:])
         reasons.append(row["freshness"]["reason"] + (f" (held back by {witness})" if witness else ""))
+    reasons += _refused(row)
     if row["stale"]["is_stale"] and row["stale"]["reasons"]:
         reasons.append(row["stale"]["reasons"][0]["text"])
     return "; ".join(reasons) or None
+
+
+def _refused(row: Row) -> list[str]:
+    """The newest attempt that put nothing in place, and the first check that what is in place does not pass."""
+    found = []
+    if row.get("refused"):
+        last = row["refused"][0]
+        message = (last["message"] or "no message").splitlines()[0]
+        of = "" if last["partition"] is None else f"{last['partition']} "
+        kept = ", what was there before is still in place" if last["kept"] else ""
+        found.append(f"{of}{last['state']}{kept}: {message}")
+    if row.get("failed_checks"):
+        one = row["failed_checks"][0]
+        of = "" if one["partition"] is None else f"{one['partition']}: "
+        more = f" (and {len(row['failed_checks']) - 1} more)" if len(row["failed_checks"]) > 1 else ""
+        found.append(f"{of}'{one['name']}' failed{more}" + (f": {one['message']}" if one["message"] else ""))
+    return found

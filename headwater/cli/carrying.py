@@ -38,6 +38,8 @@ class Intent:
     range: str | None
     plan: BackfillPlan
     parallel: int
+    runner: backfilling.RunnerName | None = None
+    batch: int | None = None
     max_failures: int | None = None
     dry_run: bool
 
@@ -46,6 +48,10 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
     """Carry a plan out, or only show it, and report; the exit code. Raises UsageError for options that make no sense."""
     if intent.parallel < 1:
         raise UsageError(f"--parallel {intent.parallel} is not a number of partitions at a time", hint="give 1 or more")
+    if intent.batch is not None and intent.batch < 1:
+        raise UsageError(
+            f"--batch {intent.batch} is not a number of partitions", hint="give 1 or more, or leave it out"
+        )
     if intent.max_failures is not None and intent.max_failures < 1:
         hint = "give 1 or more, or leave it out: then all is tried"
         raise UsageError(f"--max-failures {intent.max_failures} is not a number of failures", hint=hint)
@@ -62,10 +68,12 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         targets=intent.targets,
         range=intent.range,
         parallel=intent.parallel,
+        runner=intent.runner,
+        batch=intent.batch,
         max_failures=intent.max_failures,
         type=intent.type,
     )
-    with watching(intent.plan.total, common.json) as watch:
+    with watching(intent.plan, common.json) as watch:
         outcome = backfilling.carry_out(project, request, facts.definitions, watch=watch)
     return report(outcome, request, common)
 

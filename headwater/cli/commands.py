@@ -62,41 +62,117 @@ COMMANDS: dict[str, Command] = {
             "backfill resume 0198a2",
         ),
     ),
+    "partitions": Command(
+        group="Work",
+        place="partitions:partitions_app",
+        help="Dynamic partitions: what there is, adding and removing.",
+        examples=("partitions list", "partitions add customers acme zeta", "partitions remove customers zeta"),
+    ),
+    "observe": Command(
+        group="Work",
+        place="observing:observe",
+        help="Look at sources, as their observers do.",
+        examples=("observe", "observe 'kind:csv' --parallel 2"),
+    ),
+    "retire": Command(
+        group="Work",
+        place="retiring:retire",
+        help="Take an asset off the board; its history stays.",
+        examples=("retire delays_old",),
+    ),
+    "check": Command(
+        group="Work",
+        place="checks:check",
+        help="Ask the checks of an asset about what is in place.",
+        examples=("check delays", "check delays@2013-01-05"),
+    ),
     "status": Command(
         group="Look",
         place="board:status",
         help="The board of all assets, the worst first.",
-        examples=("status", "status tag:tier=gold --all", "status --verdict late --as-of 2014-01-01"),
+        examples=(
+            "status",
+            "status tag:tier=gold --all",
+            "status --by owner",
+            "status --verdict late --as-of 2014-01-01",
+        ),
     ),
     "freshness": Command(
         group="Look",
         place="board:freshness",
         help="The freshness verdicts alone, with what holds each back.",
-        examples=("freshness", "freshness --as-of 2014-01-01", "freshness delays --fail-on late"),
+        examples=(
+            "freshness",
+            "freshness --as-of 2014-01-01",
+            "freshness delays --fail-on late",
+            "freshness delays --partitions",
+            "freshness --history",
+        ),
+    ),
+    "checks": Command(
+        group="Look",
+        place="checks:checks",
+        help="What the checks of assets said, those that fail first.",
+        examples=("checks", "checks --failed", "checks delays --history --limit 20"),
     ),
     "explain": Command(
         group="Look",
         place="board:explain",
-        help="Why an asset or a partition is fresh or late, stale or not.",
-        examples=("explain delays", "explain delays@2013-01-05"),
+        help="Why an asset is fresh or stale; why a task run was cached.",
+        examples=("explain delays", "explain delays@2013-01-05", "explain 0198a2/fetch"),
     ),
     "lineage": Command(
         group="Look",
-        place="graph:lineage",
+        place="graph:lineage_app",
         help="What an asset is made of, and what is made of it.",
-        examples=("lineage delays --up --columns", "lineage delays.avg_delay", "lineage delays --format mermaid"),
+        examples=(
+            "lineage delays --up --columns",
+            "lineage delays.avg_delay",
+            "lineage delays --format svg > delays.svg",
+            "lineage impact flights.dep_delay",
+        ),
+    ),
+    "tags": Command(
+        group="Look",
+        place="tags:tags",
+        help="Which columns carry a tag, and by which way it came.",
+        examples=("tags", "tags --tag pii", "tags --since 2013-01-05"),
     ),
     "runs": Command(
         group="Look",
         place="history:runs_app",
-        help="What ran; and stopping what runs.",
-        examples=("runs", "runs --flow nightly --limit 5", "runs cancel 0198a2"),
+        help="What ran; stopping what runs, and resuming what ended early.",
+        examples=("runs", "runs --flow nightly --limit 5", "runs cancel 0198a2", "runs resume 0198a2"),
     ),
     "logs": Command(
         group="Look",
         place="history:logs",
         help="What a run logged and printed.",
         examples=("logs 0198a2", "logs 0198a2 --follow", "logs 0198a2 --level WARNING"),
+    ),
+    "limits": Command(
+        group="Look",
+        place="limits:limits",
+        help="Limits, who holds their slots, and how many wait.",
+        examples=("limits", "limits --json"),
+    ),
+    "serve": Command(
+        group="Serve",
+        place="serving:serve",
+        help="The server: API, live updates, metrics, deliveries to catalogs.",
+        examples=("serve", "serve --run --port 8421", "serve --insecure-local"),
+    ),
+    "worker": Command(
+        group="Serve",
+        place="serving:worker",
+        help="Start the work that is asked of the server.",
+        examples=("worker", "worker -f flows.py"),
+    ),
+    "token": Command(
+        group="Serve",
+        place="tokens:token_app",
+        help="Tokens: who may ask the server for what.",
+        examples=("token create --scope read --name grafana", "token list", "token revoke grafana"),
     ),
     "doctor": Command(
         group="Health",
@@ -125,6 +201,12 @@ COMMANDS: dict[str, Command] = {
             "prune --older-than 90d",
             "prune --older-than 2w --logs",
         ),
+    ),
+    "cache": Command(
+        group="Health",
+        place="caches:cache_app",
+        help="Which results of tasks are kept, and letting them go.",
+        examples=("cache list", "cache clear", "cache clear --older-than 90d --dry-run"),
     ),
     "openlineage": Command(
         group="Catalogs",
@@ -185,8 +267,103 @@ RUNS: dict[str, Command] = {
         help="Stop a run, from wherever on its machine.",
         examples=("runs cancel 0198a2", "runs cancel 0198a2 --wait 60"),
     ),
+    "resume": Command(
+        group="Commands",
+        place="resuming:resume",
+        help="Go on with a run that ended early: what completed in it is not done again.",
+        examples=(
+            "runs resume 0198a2",
+            "runs resume 0198a2 --dry-run",
+            "runs resume 0198a2 -p token=… -f flows.py:nightly",
+        ),
+    ),
+    "retry": Command(
+        group="Commands",
+        place="resuming:retry",
+        help="Do part of a run again: a task, and what may have used its result.",
+        examples=("runs retry 0198a2 --from load", "runs retry 0198a2 --from load --dry-run"),
+    ),
 }
 """The commands under `runs`."""
+
+CACHE: dict[str, Command] = {
+    "list": Command(
+        group="Commands",
+        place="caches:cache_list",
+        help="List the results that are kept, the newest first.",
+        examples=("cache list", "cache list fetch"),
+    ),
+    "clear": Command(
+        group="Commands",
+        place="caches:cache_clear",
+        help="Let kept results go that have expired, or more.",
+        examples=("cache clear", "cache clear fetch --all", "cache clear --older-than 90d --dry-run"),
+    ),
+}
+"""The commands under `cache`."""
+
+LINEAGE: dict[str, Command] = {
+    "impact": Command(
+        group="Commands",
+        place="impact:lineage_impact",
+        help="What it does to drop, rename or retype a column or an asset.",
+        examples=("lineage impact flights.dep_delay", "lineage impact flights.dep_delay --change retype"),
+    ),
+    "path": Command(
+        group="Commands",
+        place="graph:lineage_path",
+        help="By which way one asset or column comes to another.",
+        examples=("lineage path flights_csv route_risk", "lineage path flights.dep_delay route_risk.risk"),
+    ),
+    "diff": Command(
+        group="Commands",
+        place="impact:lineage_diff",
+        help="What differs between two runs, or between two moments.",
+        examples=("lineage diff 0198a2 0198b7", "lineage diff 2013-01-01 2013-02-01"),
+    ),
+}
+"""The commands under `lineage`."""
+
+TOKENS: dict[str, Command] = {
+    "create": Command(
+        group="Commands",
+        place="tokens:create",
+        help="Make a token, and print it: it is shown this once.",
+        examples=("token create", "token create --scope run --name ci --expires 90d"),
+    ),
+    "list": Command(
+        group="Commands", place="tokens:list_", help="List the tokens, without what they are.", examples=("token list",)
+    ),
+    "revoke": Command(
+        group="Commands",
+        place="tokens:revoke",
+        help="Revoke a token: whoever uses it is refused from now on.",
+        examples=("token revoke ci",),
+    ),
+}
+"""The commands under `token`."""
+
+PARTITIONS: dict[str, Command] = {
+    "list": Command(
+        group="Commands",
+        place="partitions:partitions_list",
+        help="List the dynamic partitions of a name, or all names.",
+        examples=("partitions list", "partitions list customers"),
+    ),
+    "add": Command(
+        group="Commands",
+        place="partitions:partitions_add",
+        help="Add keys to a list of dynamic partitions.",
+        examples=("partitions add customers acme zeta",),
+    ),
+    "remove": Command(
+        group="Commands",
+        place="partitions:partitions_remove",
+        help="Remove keys from a list of dynamic partitions.",
+        examples=("partitions remove customers zeta",),
+    ),
+}
+"""The commands under `partitions`."""
 
 OPENLINEAGE: dict[str, Command] = {
     "export": Command(

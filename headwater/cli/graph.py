@@ -1,4 +1,4 @@
-"""`lineage`: the graph around an asset or a column."""
+"""`lineage`: the graph around an asset or a column, and the ways in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from headwater.cli.common import open_project
+from cyclopts import App
+
+from headwater.cli.commands import COMMANDS, LINEAGE
+from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
 from headwater.cli.output import emit, instant
 from headwater.cli.tables import table
@@ -14,7 +17,7 @@ from headwater.cli.tables import table
 if TYPE_CHECKING:
     from headwater.lineage.graph import LineageEdge, LineageGraph
 
-Format = Literal["tree", "table", "json", "mermaid", "dot"]
+Format = Literal["tree", "table", "json", "mermaid", "dot", "svg"]
 
 
 def lineage(
@@ -25,6 +28,7 @@ def lineage(
     down: Flag = False,
     depth: int | None = None,
     columns: Flag = False,
+    as_of: str | None = None,
     drift: Flag = False,
     format: Format = "tree",
     common: Common = COMMON,
@@ -35,7 +39,7 @@ def lineage(
     Parameters
     ----------
     asset
-        An asset, or one of its columns: carrier_scorecard.avg_delay.
+        An asset, or one of its columns: carrier_scorecard.avg_delay. '*' is everything, in all forms but the tree.
     up
         Only what it is made of.
     down
@@ -44,6 +48,8 @@ def lineage(
         So many steps at most.
     columns
         The columns too.
+    as_of
+        The graph as it was known then.
     drift
         Instead: what was declared and never observed, and the reverse.
     format
@@ -58,7 +64,14 @@ def lineage(
         emit(value, common.json or format == "json", lambda: _drift_text(value))
         return 0
     both = up == down
-    graph = reader.graph(asset, up=up or both, down=down or both, depth=depth, columns=columns)
+    from headwater.lineage.drawing import Walk
+    from headwater.lineage.questions import Questions, tagged
+
+    questions = Questions(project.projection)
+    walk, until = Walk(up=up or both, down=down or both, depth=depth), None if as_of is None else moment(as_of)
+    graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
+    if any(node.kind == "column" for node in graph.nodes):
+        graph = tagged(graph, questions.tags(moment(as_of)))
     as_json = common.json or format == "json"
     emit(graph.to_json(), as_json, lambda: _text(graph, format, up=up or both, down=down or both))
     return 0
@@ -69,9 +82,12 @@ def _text(graph: LineageGraph, format: Format, *, up: bool, down: bool) -> str:
         return graph.to_mermaid()
     if format == "dot":
         return graph.to_dot()
-    if format == "table":
+    if format == "svg":
+        return graph.to_svg()
+    if format == "table" or graph.root is None:
         return _table(graph)
-    columns = [_column_line(edge) for edge in graph.edges if edge.subtype is not None]
+    tags = {node.id: f"  [{', '.join(node.tags)}]" for node in graph.nodes if node.tags}
+    columns = [_column_line(edge) + tags.get(edge.target, "") for edge in graph.edges if edge.subtype is not None]
     return "\n\n".join([*_trees(graph, up=up, down=down), *(["\n".join(columns)] if columns else [])])
 
 
@@ -105,3 +121,30 @@ def _drift_text(value: Mapping[str, Any]) -> str:
     lines += [f"observed, not declared:   {row['from']} → {row['to']}" for row in value["observed_only"]]
     lines += [f"unknown origin:           {row['asset']}: {row['reason']}" for row in value.get("unknown", ())]
     return "\n".join(lines) or "no drift: what was declared is what was observed"
+
+
+def lineage_path(source: Selection, target: Selection, /, *, common: Common = COMMON, where: Where = WHERE) -> int:
+    """Print a shortest way from one to the other, in the direction of the data; 1 when there is none.
+
+    Parameters
+    ----------
+    source
+        An asset or a column.
+    target
+        What may be made of it: an asset, or a column when the source is one.
+    """
+    from headwater.lineage.questions import Questions
+
+    project = open_project(where)
+    project.record_definitions()
+    path = Questions(project.projection).path(source, target)
+    value = {"from": source, "to": target, "path": None if path is None else list(path)}
+    emit(value, common.json, lambda: " → ".join(path) if path else f"nothing leads from {source} to {target}")
+    return 0 if path else 1
+
+
+lineage_app = App(name="lineage", help=COMMANDS["lineage"].help, help_epilogue=COMMANDS["lineage"].epilogue)
+"""`lineage` itself, and the commands under it."""
+lineage_app.default(lineage)
+for _name, _one in LINEAGE.items():
+    lineage_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

@@ -123,11 +123,13 @@ def _runs_text(value: Mapping[str, Any]) -> str:
     if not value["runs"]:
         return "no runs yet"
     now = clock.rfc3339(clock.now_us())
+    several = any(row["attempt"] > 1 for row in value["runs"])
     rows = [
         (
             row["id"],
             row["flow"],
             SHAPES.get(row["state"], row["state"]),
+            *((row["attempt"],) if several else ()),
             instant(row["started"]),
             ago(row["started"], now),
             duration(row["duration"]),
@@ -136,8 +138,10 @@ def _runs_text(value: Mapping[str, Any]) -> str:
         )
         for row in value["runs"]
     ]
-    headers = ("run", "flow", "state", "started", "", "took", "tasks", "error")
-    return table(headers, rows, numbers=("", "took"), spare=("started", "tasks", "took", ""), colours=_COLOURS)
+    headers = ("run", "flow", "state", *(("attempt",) if several else ()), "started", "", "took", "tasks", "error")
+    return table(
+        headers, rows, numbers=("attempt", "", "took"), spare=("started", "tasks", "took", ""), colours=_COLOURS
+    )
 
 
 def _error(found: Any) -> str | None:

@@ -54,7 +54,7 @@ def run(
         )
     arguments = _arguments(found, parameter)
     try:
-        result = _call(found, arguments)
+        result = call(found, arguments)
     except HeadwaterError:
         raise
     except Exception as error:
@@ -64,12 +64,17 @@ def run(
             hint="headwater runs shows it; --debug gives the traceback",
         ) from error
     if common.json:
-        emit({"flow": found.name, "state": "Completed", "result": _plain(result)}, True, str)
+        emit({"flow": found.name, "state": "Completed", "result": plain(result)}, True, str)
     return 0
 
 
-def _call(found: Any, arguments: Mapping[str, Any]) -> Any:
-    result = found(**arguments)
+def call(found: Any, arguments: Mapping[str, Any]) -> Any:
+    """Call a flow or a task; what it returns, awaited."""
+    return finished(found(**arguments))
+
+
+def finished(result: Any) -> Any:
+    """What a call gave, awaited if it is to be."""
     if inspect.isawaitable(result):
         import asyncio
 
@@ -96,6 +101,17 @@ def _find(module: ModuleType, name: str, file: str) -> Any:
 
 
 def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
+    values, parameters = given_values(found, given), inspect.signature(found.fn).parameters
+    missing = [name for name in _required(found, parameters) if name not in values]
+    if missing:
+        raise UsageError(
+            f"the parameter '{missing[0]}' is needed", where=found.fn.__qualname__, hint=f"give -p {missing[0]}=…"
+        )
+    return values
+
+
+def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
+    """The parameters that were given as `-p name=value`, read by their annotations."""
     fn = found.fn
     parameters = inspect.signature(fn).parameters
     values: dict[str, Any] = {}
@@ -106,11 +122,6 @@ def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
         if name not in parameters:
             raise UnknownNameError.of("parameter", name, parameters, where=fn.__qualname__)
         values[name] = _value(found, name, text)
-    missing = [name for name in _required(found, parameters) if name not in values]
-    if missing:
-        raise UsageError(
-            f"the parameter '{missing[0]}' is needed", where=fn.__qualname__, hint=f"give -p {missing[0]}=…"
-        )
     return values
 
 
@@ -147,7 +158,8 @@ def _readings(text: str, hint: Any) -> list[Any]:
     return [text] if hint is str else [parsed, text]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A result as JSON, or the beginning of its repr."""
     try:
         json.dumps(value)
     except (TypeError, ValueError):

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from headwater import clock
-from headwater.assets.backfilling import lock_of
-from headwater.assets.events import BackfillAsked, BackfillStopped
 from headwater.cli.common import open_project, who
 from headwater.cli.options import COMMON, BackfillId, Common
 from headwater.cli.output import emit, say
-from headwater.errors import UsageError
-from headwater.lineage.backfills import BackfillRecord, backfill_record
+from headwater.lineage.asking import Stop, stop_backfill
 from headwater.project import Project
 
 _PAUSE = 0.2
-_OVER = ("completed", "cancelled", "failed")
+_STOPPING = ("running", "pausing", "cancelling")
 
 
 def pause(backfill_id: BackfillId, /, *, wait: float = 30.0, common: Common = COMMON) -> int:
@@ -44,45 +41,24 @@ def cancel(backfill_id: BackfillId, /, *, wait: float = 30.0, common: Common = C
     return _stop(backfill_id, "cancel", wait, common)
 
 
-def _stop(backfill_id: str, what: str, wait: float, common: Common) -> int:
+def _stop(backfill_id: str, what: Stop, wait: float, common: Common) -> int:
     project = open_project(None, writes=True)
-    record = backfill_record(project.projection, backfill_id)
-    before = project.reader.backfill(record.backfill_id)["state"]
-    if before in _OVER:
-        raise UsageError(f"the backfill {record.backfill_id} is over: it is {before}")
-    if not _settled_here(project, record, what, before):
-        project.journal.append(BackfillAsked(backfill_id=record.backfill_id, what=what, asked_by=who()))
+    found = stop_backfill(project.projection, project.carrier, project.journal, backfill_id, what, who())
+    if project.reader.backfill(found)["state"] in _STOPPING:
         say(f"asked it to {what}")
-        _wait(project, record.backfill_id, wait)
-    value = project.reader.backfill(record.backfill_id)
+        _wait(project, found, wait)
+    value = project.reader.backfill(found)
     emit(value, common.json, lambda: f"{value['id']}  {value['state']}")
-    if value["state"] in ("running", "pausing", "cancelling"):
+    if value["state"] in _STOPPING:
         say(f"it has not stopped within {wait:g} s; it was asked, and stops when what runs has ended")
         return 1
     return 0
-
-
-def _settled_here(project: Project, record: BackfillRecord, what: str, state: str) -> bool:
-    """Settle it at once when no process drives it; False when one does."""
-    lock = project.locks.try_hold(lock_of(record.backfill_id))
-    if lock is None:
-        return False
-    with lock:
-        if what == "pause":
-            raise UsageError(
-                f"the backfill {record.backfill_id} does not run: it is {state}",
-                hint=f"headwater backfill resume {record.backfill_id} goes on with it, backfill cancel gives it up",
-            )
-        project.journal.append(
-            BackfillStopped(backfill_id=record.backfill_id, attempt=record.attempt, what=what, asked_by=who())
-        )
-    return True
 
 
 def _wait(project: Project, backfill_id: str, seconds: float) -> dict[str, Any]:
     until = clock.now_us() + int(seconds * 1_000_000)
     while True:
         value: dict[str, Any] = project.reader.backfill(backfill_id)
-        if value["state"] not in ("running", "pausing", "cancelling") or clock.now_us() >= until:
+        if value["state"] not in _STOPPING or clock.now_us() >= until:
             return value
         clock.sleep(_PAUSE)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from headwater import clock
 from headwater.assets.backfill import BackfillRequest, plan
+from headwater.assets.backfilling import RunnerName
 from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
@@ -21,6 +22,8 @@ def materialize(
     only: Several = (),
     dry_run: Flag = False,
     parallel: int = 1,
+    runner: RunnerName | None = None,
+    batch: int | None = None,
     common: Common = COMMON,
     where: Where = WHERE,
 ) -> int:
@@ -40,6 +43,10 @@ def materialize(
         Show the plan and do nothing.
     parallel
         How many at a time.
+    runner
+        Where they are made: inline, in threads (as usual with --parallel), or in processes, where a crash fails one alone.
+    batch
+        How many partitions a call gets at most, where a function takes several.
     """
     project = open_project(where, writes=True)
     facts = project.catalog.facts()
@@ -58,6 +65,8 @@ def materialize(
         range=partition,
         plan=plan(facts, request, clock.now_us()),
         parallel=parallel,
+        runner=runner,
+        batch=batch,
         dry_run=dry_run,
     )
     return carry_out(project, facts, intent, common)

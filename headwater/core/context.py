@@ -16,11 +16,15 @@ from headwater.core.states import State
 
 if TYPE_CHECKING:
     from headwater.core.arguments import Upstream
+    from headwater.core.call_records import CallRecord
     from headwater.core.futures import TaskFuture
     from headwater.core.options import FlowOptions
-    from headwater.core.runners import ThreadRunner
+    from headwater.core.resuming import Earlier
+    from headwater.core.runners.remote import Place
+    from headwater.core.runners.runner import Runner, Session
     from headwater.core.runtime import Appender
     from headwater.core.streams import Stream
+    from headwater.core.transactions import Transaction
     from headwater.types import SourceCode
 
 P = ParamSpec("P")
@@ -120,26 +124,27 @@ class RootRun:
         self.impatient = False
         self.abandoned = False
         """Whether threads were given up that are still in user code."""
-        self._options = options
-        self._runner: ThreadRunner | None = None
-        self._lock = threading.Lock()
+        self.resumable = False
+        """Whether its calls are noted, so that another attempt can go on where this one ended."""
+        self.earlier: Earlier | None = None
+        """The calls of earlier attempts, when this one resumes them."""
+        self.claimed: Any = None
+        """The lock that keeps others from beginning an attempt of this run, while it is not sure that it is over."""
+        self.max_workers = None if options is None else options.max_workers
+        self.lock = threading.Lock()
+        """Held while what its submitted tasks go to is opened or closed."""
 
-    @property
-    def runner(self) -> ThreadRunner:
-        """The threads that submitted tasks run in, made when the first one is submitted."""
-        with self._lock:
-            if self._runner is None:
-                from headwater.core.runners import ThreadRunner
+    def claim(self, run: Run) -> None:
+        """Another attempt of the outermost run follows: nobody else may begin one until `release`."""
+        locks = getattr(self.runtime, "locks", None)
+        if run.parent is None and self.claimed is None and locks is not None:
+            self.claimed = locks.try_hold(f"run:{self.run_id}")
 
-                self._runner = ThreadRunner(None if self._options is None else self._options.max_workers)
-            return self._runner
-
-    def close(self) -> None:
-        """Let the threads end, and wait for them unless they were given up."""
-        with self._lock:
-            runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.close(join=not self.abandoned)
+    def release(self, run: Run) -> None:
+        """No other attempt of the outermost run follows in this process."""
+        if run.parent is None and self.claimed is not None:
+            held, self.claimed = self.claimed, None
+            held.release()
 
 
 class Run:
@@ -152,12 +157,16 @@ class Run:
         "flow",
         "handed_out",
         "is_async",
+        "parameters",
         "parent",
         "pending",
         "pid",
         "retries_left",
         "root",
         "run_id",
+        "runner",
+        "scope",
+        "session",
         "source",
         "started",
         "streams",
@@ -179,9 +188,13 @@ class Run:
     ) -> None:
         self.root, self.run_id, self.flow, self.type, self.attempt = root, run_id, flow, type, attempt
         self.parent, self.source, self.is_async = parent, source, is_async
+        self.parameters: Mapping[str, Any] = {}
+        """The arguments that its function was called with, by name."""
         self.pid = os.getpid()
         """The process that began it, and alone may end it: a child that it forks inherits this object."""
         self.started = clock.now_us()
+        self.scope: str = "" if parent is None else parent.scope
+        """What the identities of the calls in it begin with."""
         self.cancelled: Cancellation = root.cancelled if parent is None else Cancellation(parent.run.cancelled)
         self.pending: dict[str, TaskFuture[Any]] = {}
         """Submitted tasks in their order, without those that have completed."""
@@ -190,6 +203,10 @@ class Run:
         """Its generator tasks that are being read, in the order in which they began."""
         self.handed_out = False
         """Whether a reader has got an item of the flow's own, which is a generator: another attempt would hand it out again."""
+        self.runner: Runner | None = None
+        """Where its submitted tasks run, if it says so itself."""
+        self.session: Session | None = None
+        """What is open of its runner."""
         self.suspended = False
         self.retries_left: int | None = None
         """How many retries its task runs may still make together; None when nothing bounds them."""
@@ -197,7 +214,7 @@ class Run:
     def may_retry(self) -> bool:
         """Take a retry from the budgets of this run and of those around it; False when one is spent."""
         runs = [run for run in self._outwards() if run.retries_left is not None]
-        with self.root._lock:
+        with self.root.lock:
             if any(run.retries_left == 0 for run in runs):
                 return False
             for run in runs:
@@ -216,7 +233,7 @@ class Run:
 class RunContext:
     """The run, and the task run in it, that the current code belongs to."""
 
-    __slots__ = ("is_async", "printed", "run", "started", "task", "task_run_id")
+    __slots__ = ("is_async", "printed", "run", "scope", "started", "task", "task_run_id")
 
     def __init__(
         self, run: Run, task_run_id: str | None = None, task: str | None = None, is_async: bool = False
@@ -227,6 +244,7 @@ class RunContext:
         self.started = run.started
         """When the task run (or the run, outside a task) began: microseconds since the epoch."""
         self.is_async = is_async
+        self.scope = run.scope
         self.printed = ""
         """What it has printed of a line that has not ended yet."""
 
@@ -310,10 +328,13 @@ class TaskCall:
         "handed_out",
         "kwargs",
         "outer",
+        "place",
+        "record",
         "started",
         "state",
         "suspended",
         "task_run_id",
+        "transaction",
         "tries",
         "upstream",
         "wait_for",
@@ -344,14 +365,20 @@ class TaskCall:
         self.context = RunContext(run, task_run_id, task, is_async)
         self.annotations: dict[str, Any] = {}
         """Notes of other layers; the future of the call shows the same dict."""
+        self.record: CallRecord | None = None
+        """What it notes for later attempts of a flow's run."""
         self.state = State.PENDING
         self.tries = 0
+        self.transaction = open_transaction()
+        """The transaction in whose block it was called."""
         self.collects = False
         """Whether the items of a generator become a list, because nobody reads them one by one."""
         self.handed_out = False
         """Whether a reader has got an item of a generator: another try would hand it out again."""
         self.suspended = False
         """Whether a generator waits for its reader."""
+        self.place: Place | None = None
+        """Where its tries happen, when that is another process."""
 
     def release(self) -> None:
         """Let go of the arguments: a future that somebody keeps must not keep them alive."""
@@ -359,6 +386,14 @@ class TaskCall:
 
 
 _current: ContextVar[RunContext | None] = ContextVar("headwater_run", default=None)
+_transaction: ContextVar[Transaction | None] = ContextVar("headwater_transaction", default=None)
+"""The transaction in whose block this code is; one that has ended counts as the one around it."""
+
+
+def open_transaction() -> Transaction | None:
+    """The innermost transaction that this code is in and that has not ended, None outside of any."""
+    found = _transaction.get()
+    return None if found is None else found.nearest_open()
 
 
 def _forget_the_parents_tasks() -> None:

@@ -31,6 +31,7 @@ def after_error(
     *,
     refused: bool = False,
     timed_out: bool = False,
+    crashed: bool = False,
     final: bool = False,
 ) -> Retry | Finish:
     """What follows when try number `tries` (from 1) raised `error`; `final` says that no other try may follow.
@@ -44,7 +45,7 @@ def after_error(
         return Finish(State.CANCELLED)
     if refused:
         return Finish(State.BLOCKED)
-    failed = State.TIMED_OUT if timed_out else State.FAILED
+    failed = State.TIMED_OUT if timed_out else State.CRASHED if crashed else State.FAILED
     if final or not isinstance(error, Exception) or tries > options.retries:
         return Finish(failed)
     if options.retry_if is not None and not options.retry_if(error):

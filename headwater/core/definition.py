@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
 from headwater.core import runtime
+from headwater.core.identity import code_of
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.errors import DefinitionError
 
@@ -48,8 +49,14 @@ class Definition(Generic[P, R]):
         self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
         self.generates: bool = _generates(self.fn)
         self.is_async: bool = _is_coroutine(self.fn) or (self.generates and inspect.isasyncgenfunction(self.fn))
+        self.is_limited: bool = bool(self.options.limits or self.options.rate or self.options.tags)
         if self.options.hooks and not self.is_async:
             _check_hooks(self.fn, self.options.hooks)
+        if self.options.cache is not None:
+            self._check_cache()
+
+    def _check_cache(self) -> None:
+        """Raise DefinitionError when what it gives can't be cached."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -92,6 +99,23 @@ class Definition(Generic[P, R]):
             from headwater.core.validation import hints_of
 
             found = self._of_fn["hints"] = hints_of(self.fn)
+        return found
+
+    @property
+    def returns(self) -> Any:
+        """The annotation of what the function returns, None when there is none that can be resolved."""
+        if "returns" not in self._of_fn:
+            from headwater.core.validation import return_hint_of
+
+            self._of_fn["returns"] = return_hint_of(self.fn)
+        return self._of_fn["returns"]
+
+    @property
+    def compiled(self) -> str | None:
+        """A fingerprint of what the function is compiled to."""
+        if "compiled" not in self._of_fn:
+            self._of_fn["compiled"] = code_of(self.fn)
+        found: str | None = self._of_fn["compiled"]
         return found
 
     @property

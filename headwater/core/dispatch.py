@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 from headwater import ids
 from headwater.core.arguments import find
 from headwater.core.context import Run, RunContext, TaskCall, current
-from headwater.core.engine import Steps, drive_async, drive_sync, run_task
+from headwater.core.drivers import drive_async, drive_sync
+from headwater.core.effects import Steps
+from headwater.core.engine import run_task
 from headwater.core.futures import TaskFuture
+from headwater.core.runners.runner import session_of
 from headwater.core.runs import new_run, run_alone
 from headwater.errors import Cancelled
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from headwater.core.runners.remote import Place
     from headwater.core.task import Task
 
 
@@ -32,7 +36,7 @@ def new_call(
     """A call of a task within a run."""
     upstream = find(args, kwargs, wait_for)
     waits = tuple(found.future for found in find((), {}, wait_for)) if wait_for else ()
-    return TaskCall(
+    call = TaskCall(
         context.run,
         ids.new_id(),
         task.name,
@@ -43,6 +47,8 @@ def new_call(
         upstream=upstream,
         is_async=task.is_async,
     )
+    call.context.scope = context.scope
+    return call
 
 
 def alone(
@@ -66,14 +72,29 @@ def submit(
         start: Callable[[], object] = job.in_loop if loop is not None else job.in_new_thread
     else:
         run, call = context.run, new_call(task, context, args, kwargs, wait_for)
-        loop = _running_loop() if task.is_async and context.is_async else None
+        call.place = place = _place_of(task, call)
+        loop = _running_loop() if task.is_async and context.is_async and place is None else None
         future = TaskFuture(call, task.name, loop)
         run.pending[call.task_run_id] = future
-        job = _Job(run, run_task(task, call), future, task.is_async)
+        if call.transaction is not None:
+            call.transaction.wait_for(future)
+        # What runs elsewhere is only waited for here: only an async hook needs a loop for that.
+        job = _Job(run, run_task(task, call), future, task.is_async and (place is None or bool(task.options.hooks)))
         start = job.in_loop if loop is not None else job.in_runner
+        if task.is_limited and loop is None:
+            from headwater.core.lobby import through
+
+            start = through(task, run, future, start)
     call.collects = task.generates
     _after([found.future for found in call.upstream if not found.future.done()], start)
     return future
+
+
+def _place_of(task: Task[..., Any], call: TaskCall) -> Place | None:
+    """Where the tries of a submitted task happen, if not in this process."""
+    place = session_of(call.context.run).place
+    # A transaction is committed where it was opened: what belongs to it stays there.
+    return place if place is not None and call.transaction is None and place.takes(task) else None
 
 
 def _after(futures: list[TaskFuture[Any]], start: Callable[[], object]) -> None:
@@ -120,7 +141,7 @@ class _Job:
             # Its threads may be gone already.
             self._future.fail(Cancelled("the run was asked to stop"))
         else:
-            self._run.root.runner.submit(self._in_thread)
+            session_of(self._run).submit(self._in_thread)
 
     def in_new_thread(self) -> None:
         """Run in a thread that outlives the caller: nobody else waits for a task outside any flow."""
@@ -143,34 +164,16 @@ class _Job:
 
     def _settle_future(self) -> None:
         try:
-            value = self._run_coroutine() if self._is_async else drive_sync(self._steps, self._run)
+            value = run_coroutine(self._steps, self._run) if self._is_async else drive_sync(self._steps, self._run)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the future raises it where somebody waits
             self._future.fail(error)
         else:
             self._future.succeed(value)
 
-    def _run_coroutine(self) -> Any:
-        import asyncio
-
-        with asyncio.Runner() as runner:
-            loop = runner.get_loop()
-            return runner.run(self._with_children(loop), context=contextvars.copy_context())
-
-    async def _with_children(self, loop: AbstractEventLoop) -> Any:
-        import asyncio
-
-        try:
-            return await self._stoppable()
-        finally:
-            # What it submitted lives in this loop, which ends with it.
-            children = [one for one in list(self._run.pending.values()) if one.loop is loop and not one.done()]
-            if children:
-                await asyncio.wait([asyncio.wrap_future(one._done) for one in children])
-
     def _create_task(self) -> None:
         loop = self._future.loop
         assert loop is not None
-        self._task = loop.create_task(self._stoppable(), context=self._context)
+        self._task = loop.create_task(_stoppable(self._steps, self._run), context=self._context)
         self._task.add_done_callback(self._task_done)
 
     def _task_done(self, task: Any) -> None:
@@ -181,17 +184,39 @@ class _Job:
         else:
             self._future.succeed(task.result())
 
-    async def _stoppable(self) -> Any:
-        """Each `await` of a coroutine is a boundary: when the run is asked to stop, it is cancelled there."""
-        import asyncio
 
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        self._run.cancelled.subscribe(self, lambda: _cancel(loop, task))
-        try:
-            return await drive_async(self._steps, self._run)
-        finally:
-            self._run.cancelled.unsubscribe(self)
+def run_coroutine(steps: Steps, run: Run) -> Any:
+    """Carry out the effects of a generator in an event loop of its own, in this thread; returns what it returns."""
+    import asyncio
+
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        return runner.run(_with_children(loop, steps, run), context=contextvars.copy_context())
+
+
+async def _with_children(loop: AbstractEventLoop, steps: Steps, run: Run) -> Any:
+    import asyncio
+
+    try:
+        return await _stoppable(steps, run)
+    finally:
+        # What it submitted lives in this loop, which ends with it.
+        children = [one for one in list(run.pending.values()) if one.loop is loop and not one.done()]
+        if children:
+            await asyncio.wait([asyncio.wrap_future(one._done) for one in children])
+
+
+async def _stoppable(steps: Steps, run: Run) -> Any:
+    """Each `await` of a coroutine is a boundary: when the run is asked to stop, it is cancelled there."""
+    import asyncio
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    run.cancelled.subscribe(task, lambda: _cancel(loop, task))
+    try:
+        return await drive_async(steps, run)
+    finally:
+        run.cancelled.unsubscribe(task)
 
 
 def _cancel(loop: AbstractEventLoop, task: Any) -> None:

@@ -6,10 +6,11 @@ members from a dictionary, which takes a quarter of the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
+from headwater.core.results import KeptResult
 from headwater.types import ErrorInfo, SourceCode
 
 
@@ -41,7 +42,12 @@ class WriterClosed(Body):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Body):
-    """An attempt of a run began. `type` is flow, task, materialize or backfill; `source` is where its function stands."""
+    """An attempt of a run began. `type` is flow, task, materialize or backfill; `source` is where its function stands.
+
+    So that another attempt of an outermost flow can be called alike: `kept` has the parameters that JSON does not hold as
+    they were, as JSON that keeps types; `defaulted` names those that were left at a default that can't be kept, and `lost`
+    those that must be given anew (secrets, objects).
+    """
 
     kind: ClassVar[str] = "run.started"
     durable: ClassVar[bool] = True
@@ -62,6 +68,9 @@ class RunStarted(Body):
     source: SourceCode | None = None
     nominal_start: int | None = None
     nominal_end: int | None = None
+    kept: dict[str, str] = field(default_factory=dict)
+    defaulted: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +109,18 @@ class RunCancelRequested(Body):
     asked_by: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunState(Body):
+    """An attempt of a run changed into a state that is not terminal; `limit` is what it waits for, or has waited for."""
+
+    kind: ClassVar[str] = "run.state"
+
+    run_id: str
+    attempt: int = 1
+    state: str
+    limit: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskStarted(Body):
     """A task run began to run."""
@@ -116,7 +137,10 @@ class TaskStarted(Body):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskState(Body):
-    """A task run changed into a state that is not terminal, on its so-manieth try (from 1)."""
+    """A task run changed into a state that is not terminal, on its so-manieth try (from 1).
+
+    `limit` is what it waits for as AwaitingSlot, or has waited for as Running again.
+    """
 
     kind: ClassVar[str] = "task.state"
 
@@ -127,11 +151,26 @@ class TaskState(Body):
     tries: int
     delay: float | None = None
     error: ErrorInfo | None = None
+    limit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReusedCall:
+    """A task run of an earlier attempt, by the attempt of the outermost run."""
+
+    attempt: int
+    task_run_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskEnded(Body):
-    """A task run ended in a terminal state after so many tries."""
+    """A task run ended in a terminal state after so many tries.
+
+    Within a flow `identity` says which call it was, the same in each attempt; `result` what it returned, or `unkept` why that
+    can't be restored; `code` is a fingerprint of what its function was compiled to, and `sources` are the asset
+    versions that the result is known to be the data of. `reused` is the earlier task run whose
+    result a task run ended with that was not made again.
+    """
 
     kind: ClassVar[str] = "task.ended"
 
@@ -143,6 +182,55 @@ class TaskEnded(Body):
     tries: int
     started: int
     error: ErrorInfo | None = None
+    identity: str | None = None
+    result: KeptResult | None = None
+    unkept: str | None = None
+    code: str | None = None
+    sources: tuple[dict[str, Any], ...] | None = None
+    reused: ReusedCall | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCache(Body):
+    """Whether a call of a task with a cache found a kept result: `verdict` is hit, miss or uncached.
+
+    `because` is a kind of reason and `text` a sentence; `parts` are the fingerprints of what the result depends on, by name.
+    After a hit `origin` is the task run that kept the result, in the run `origin_run_id`, at `kept_at`.
+    """
+
+    kind: ClassVar[str] = "task.cache"
+
+    task_run_id: str
+    run_id: str
+    attempt: int = 1
+    task: str
+    verdict: str
+    because: str
+    text: str
+    policy: str
+    key: str | None = None
+    parts: dict[str, str]
+    origin: str | None = None
+    origin_run_id: str | None = None
+    kept_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKept(Body):
+    """What a task with a cache returned is kept under its key, or was `refused` for this reason."""
+
+    kind: ClassVar[str] = "task.kept"
+
+    task_run_id: str
+    run_id: str
+    attempt: int = 1
+    task: str
+    key: str | None = None
+    refused: str | None = None
+    expires: int | None = None
+    encoding: str | None = None
+    size: int | None = None
+    file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +271,47 @@ class RunsPruned(Body):
     runs: tuple[PrunedRun, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkAsked(Body):
+    """Somebody asked, through the server, that work be started: a `headwater worker` does. `what` is backfill, resume or retry.
+
+    `arguments` are those of that command; what it starts has the request's id, where it gets one. `asked_by` is the name
+    of the token that it was asked with.
+    """
+
+    kind: ClassVar[str] = "work.asked"
+    durable: ClassVar[bool] = True
+
+    request_id: str
+    what: str
+    arguments: dict[str, Any]
+    asked_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTaken(Body):
+    """A worker started what was asked for, as a process of its own."""
+
+    kind: ClassVar[str] = "work.taken"
+    durable: ClassVar[bool] = True
+
+    request_id: str
+    pid: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkEnded(Body):
+    """The process that was started for a request has ended: its exit code, and what it said last when that is not 0."""
+
+    kind: ClassVar[str] = "work.ended"
+    durable: ClassVar[bool] = True
+
+    request_id: str
+    exit_code: int
+    message: str | None = None
+
+
 KINDS: dict[str, type[Body]] = {
     body.kind: body
     for body in (
@@ -191,10 +320,16 @@ KINDS: dict[str, type[Body]] = {
         RunStarted,
         RunEnded,
         RunCancelRequested,
+        RunState,
         TaskStarted,
         TaskState,
         TaskEnded,
+        TaskCache,
+        TaskKept,
         LogWritten,
         RunsPruned,
+        WorkAsked,
+        WorkTaken,
+        WorkEnded,
     )
 }

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
+from headwater.core import runtime
 from headwater.core.context import current
 from headwater.core.definition import Definition, place_of
-from headwater.core.engine import Invoke, drive_async, drive_outermost, drive_sync
+from headwater.core.drivers import drive_async, drive_outermost, drive_sync
+from headwater.core.effects import Invoke
 from headwater.core.options import FlowOptions, FlowOptionValues, TaskOptions
 from headwater.core.runs import new_run, open_run, run_flow
 from headwater.core.signals import raise_pending
 from headwater.core.tracebacks import shown
 from headwater.core.validation import converted
+from headwater.errors import DefinitionError, UsageError
 
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from headwater.core.context import Run
-    from headwater.core.engine import Steps
+    from headwater.core.effects import Steps
+    from headwater.core.resuming import Resumption
 
 __all__ = ["Flow", "flow", "open_run"]
 
@@ -33,8 +37,20 @@ class Flow(Definition[P, R]):
     """A function as a flow. Called, it is a run and returns its value; in another flow it is a subrun of that."""
 
     noun: ClassVar[str] = "flow"
+
+    def _check_cache(self) -> None:
+        raise DefinitionError(
+            f"the flow '{self.name}' can't be cached", where=place_of(self.fn), hint="cache the tasks that it calls"
+        )
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self.is_limited = bool(self.options.limits or self.options.rate or self.options.max_runs)
+
     options_type: ClassVar[type[TaskOptions]] = FlowOptions
     options: FlowOptions
+    resumption: Resumption | None = None
+    """The run that a call goes on with, if it is not a new one."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it and return what it returns. Raises what it raises, or the error of a submitted task that nobody looked at."""
@@ -76,15 +92,36 @@ class Flow(Definition[P, R]):
 
         return generated(run, run, self.fn, args, kwargs, self.options.timeout)
 
+    def resume(self, run_id: str, *, from_task: str | None = None, parameters: Mapping[str, Any] | None = None) -> R:
+        """Run it again as another attempt of a run that has ended: calls that completed are not made again.
+
+        What they returned is restored; what can't be runs again, and the run's log says why. With `from_task`, all calls of
+        that task are made again, and those that may have used what they returned. The parameters are those of the run;
+        `parameters` gives what was not kept (secrets, objects), or changes some. Raises UsageError for a run that can't be
+        resumed, and what the flow raises.
+        """
+        if current() is not None:
+            raise UsageError("a run can't be resumed within another one", where=run_id)
+        found = runtime.current().resumption(run_id, from_task=from_task)
+        return cast("R", found.call(self, parameters or {}))
+
     def _new_run(self) -> Run:
-        return new_run(
+        outer = current()
+        run = new_run(
             self.name,
             "flow",
-            parent=current(),
+            run_id=None if self.resumption is None else self.resumption.run_id,
+            attempt=1 if self.resumption is None else self.resumption.last_attempt + 1,
+            parent=outer,
             source=self.source,
             is_async=self.is_async,
             options=self.options,
         )
+        if outer is None:
+            run.root.resumable = True
+            if self.resumption is not None:
+                self.resumption.enter(run.root)
+        return run
 
     def fitted(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """The arguments of a call as the annotations of the parameters want them; defaults are as they are written.
@@ -130,9 +167,10 @@ def flow(**options: Unpack[FlowOptionValues]) -> Callable[[Callable[P, R]], Flow
 def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
     """Make a function a flow: `@flow`, or with options `@flow(name="nightly", max_workers=8)`.
 
-    The options are those of `@task`, `max_workers`: how many submitted tasks run at once in threads (by default the number
-    of cores plus 4, at most 32), and `retry_budget`: how many retries all task runs of a run may make together. Raises
-    DefinitionError for what can't be a flow.
+    The options are those of `@task`, `runner`: where submitted tasks run ("threads", "processes", "inline" or a runner such as
+    `ProcessRunner(max_workers=4)`), `max_workers`: how many of them at once (in threads by default the number of cores plus 4,
+    at most 32), and `retry_budget`: how many retries all task runs of a run may make together. Raises DefinitionError for what
+    can't be a flow.
 
     >>> @flow(name="nightly")
     ... def main(day: str = "2024-01-01") -> str:

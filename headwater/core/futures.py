@@ -195,7 +195,7 @@ class TaskFuture(FutureLike, Generic[R]):
         if cancelled and not isinstance(error, Cancelled):
             # An `await` that raised asyncio's own CancelledError would look as if the one who awaits was cancelled.
             error = Cancelled(f"the task '{self.task}' was cancelled")
-        if self._call.state in (State.PENDING, State.RUNNING, State.AWAITING_RETRY):
+        if self._call.state in (State.PENDING, State.RUNNING, State.AWAITING_RETRY, State.AWAITING_SLOT):
             self._call.state = State.CANCELLED if cancelled else State.FAILED
         self._call.release()
         self._error, self._trace = error, shown(error)

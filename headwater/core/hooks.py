@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from headwater.core.states import State
 from headwater.errors import DefinitionError
 
+if TYPE_CHECKING:
+    from headwater.core.transactions import Transaction
+
 Hook: TypeAlias = "Callable[[StateChange], Any]"
+TransactionHook: TypeAlias = "Callable[[TaskOutcome], Any]"
 Hooks: TypeAlias = Mapping[Any, Any]
 """By state (a `State` or its value): a hook, or several."""
 
@@ -18,14 +22,18 @@ _log = logging.getLogger("headwater.run")
 _HEARD = (
     State.RUNNING,
     State.AWAITING_RETRY,
+    State.AWAITING_SLOT,
     State.BLOCKED,
     State.COMPLETED,
+    State.CACHED,
     State.FAILED,
     State.TIMED_OUT,
+    State.CRASHED,
     State.CANCELLED,
     State.SKIPPED,
+    State.ROLLED_BACK,
 )
-"""The states that hooks are called for. Nobody is there to call one for Crashed: its process has died."""
+"""The states that hooks are called for. For Crashed, when a worker process has died: when its own has, nobody is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,57 @@ class StateChange:
     tries: int
     task_run_id: str | None = None
     error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutcome:
+    """What the hooks of a transaction are told of a task run: it completed and is committed, or it is rolled back.
+
+    `error` is what the transaction is rolled back for; `published` names the assets that this task run had published before the
+    commit failed, and that stay. What the hook was given is not to be changed.
+
+    >>> done = TaskOutcome(name="load", state=State.COMPLETED, run_id="r", task_run_id="t", flow="f", tries=1, result=3)
+    >>> done.result, done.get("table", "none")
+    (3, 'none')
+    """
+
+    name: str
+    state: State
+    run_id: str
+    task_run_id: str
+    flow: str
+    tries: int
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What it was called with, by parameter."""
+    result: Any = None
+    error: BaseException | None = None
+    published: tuple[str, ...] = ()
+    transaction: Transaction | None = None
+    """The transaction in whose block it was called; None outside of any."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A value that was set in the transaction."""
+        return default if self.transaction is None else self.transaction.get(name, default)
+
+
+def transaction_hooks(option: str, given: object) -> tuple[TransactionHook, ...]:
+    """The hooks of the options `on_commit` and `on_rollback`: one, or several. Raises DefinitionError for what is none.
+
+    >>> transaction_hooks("on_commit", print) == transaction_hooks("on_commit", [print]) == (print,)
+    True
+    """
+    several = tuple(given) if isinstance(given, Iterable) and not callable(given) else (given,)
+    for hook in several:
+        if not callable(hook):
+            raise DefinitionError(
+                f"{option} is a function of a TaskOutcome, or several, got {hook!r}", hint=f"write {option}=[undo]"
+            )
+    return cast("tuple[TransactionHook, ...]", several)
+
+
+def hook_name(hook: object) -> str:
+    """What a hook is called in messages."""
+    return str(getattr(hook, "__qualname__", repr(hook)))
 
 
 def hooks_of(given: object) -> dict[State, tuple[Hook, ...]]:
@@ -70,7 +129,11 @@ def hooks_of(given: object) -> dict[State, tuple[Hook, ...]]:
 
 def failed(hook: Hook, change: StateChange, error: Exception) -> None:
     """Tell that a hook raised: that never changes what it was told of."""
-    name = getattr(hook, "__qualname__", repr(hook))
     _log.warning(
-        "the hook %s of '%s' (%s) raised %s: %s", name, change.name, change.state.value, type(error).__name__, error
+        "the hook %s of '%s' (%s) raised %s: %s",
+        hook_name(hook),
+        change.name,
+        change.state.value,
+        type(error).__name__,
+        error,
     )

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from headwater.core.hooks import Hooks, hooks_of
+from headwater.core.hooks import Hooks, TransactionHook, hooks_of, transaction_hooks
 from headwater.errors import DefinitionError, UnknownNameError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from typing import Self
+
+    from headwater.core.cache_policies import CachePolicy, KeyFunction
+    from headwater.core.concurrency import Needs
+    from headwater.core.rates import Rates
+    from headwater.core.runners.runner import RunnerOption
 
 RetryDelay: TypeAlias = float | Sequence[float] | Callable[[int], float]
 """Seconds before the next try: a number, one for each retry (the last one holds on), or a function of the number of the
@@ -29,7 +35,17 @@ class OptionValues(TypedDict, total=False):
     retry_if: RetryCondition | None
     timeout: float | None
     hooks: Hooks
+    on_commit: TransactionHook | Iterable[TransactionHook]
+    on_rollback: TransactionHook | Iterable[TransactionHook]
     tags: Iterable[str]
+    cache: CachePolicy | KeyFunction | bool | None
+    cache_for: str | timedelta | float | None
+    refresh: bool | None
+    once: bool
+    persist_result: bool | None
+    result: Literal["pickle"] | None
+    limits: str | Iterable[str] | Mapping[str, int | None] | None
+    rate: str | Mapping[str, str] | None
 
 
 class FlowOptionValues(OptionValues, total=False):
@@ -37,6 +53,10 @@ class FlowOptionValues(OptionValues, total=False):
 
     max_workers: int | None
     retry_budget: int | None
+    runner: RunnerOption
+    max_runs: int | None
+    when_full: Literal["queue", "skip", "cancel"]
+    run_key: Callable[..., object] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +79,28 @@ class TaskOptions:
     """Seconds that a try may take: a coroutine is cancelled then, a function in a thread can only be reported."""
     hooks: Hooks = field(default_factory=dict)
     """Functions to call with a `StateChange`, by the state that they are called for."""
+    on_commit: tuple[TransactionHook, ...] = ()
+    """Functions to call with a `TaskOutcome` when the transaction of a task run is committed; without one, when it completed."""
+    on_rollback: tuple[TransactionHook, ...] = ()
+    """Functions to call with a `TaskOutcome` when the transaction of a task run is rolled back, the last one first."""
     tags: tuple[str, ...] = ()
     """Words to find its runs by."""
+    cache: CachePolicy | None = None
+    """What must be the same for a kept result to be used again; True means INPUTS + SOURCE. None: nothing is cached."""
+    cache_for: timedelta | None = None
+    """How long a kept result may be used: a timedelta, text such as "12h", or seconds. None: for ever."""
+    refresh: bool | None = None
+    """Compute it anew and keep that; None: as the setting `refresh` says."""
+    once: bool = False
+    """Of runs that need the same cached result at the same time one computes it, and the others wait."""
+    persist_result: bool | None = None
+    """Keep what it returns for a resumed run, however large; None: when it is small and plain. False: never."""
+    result: Literal["pickle"] | None = None
+    """"pickle": what has no encoding of its own is pickled when it is kept."""
+    limits: Needs = ()
+    """Limits that a try holds a slot of: names, or a mapping of names to numbers, which else stand in the settings."""
+    rate: Rates = ()
+    """How often tries may begin: "10/minute", or a mapping of names, which tasks may share, to rates."""
 
     def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or not self.name):
@@ -76,6 +116,15 @@ class TaskOptions:
             )
         _check_delay(self.retry_delay)
         _check_timeout(self.timeout)
+        _check_results(self.persist_result, self.result)
+        if self.limits or self.limits is None:
+            from headwater.core.concurrency import limits_of
+
+            object.__setattr__(self, "limits", limits_of(self.limits))
+        if self.rate or self.rate is None:
+            from headwater.core.rates import rates_of
+
+            object.__setattr__(self, "rate", rates_of(self.rate))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -97,6 +146,12 @@ class TaskOptions:
             found["tags"] = tuple(found["tags"])
         if "hooks" in found:
             found["hooks"] = hooks_of(found["hooks"])
+        for name in found.keys() & {"on_commit", "on_rollback"}:
+            found[name] = transaction_hooks(name, found[name])
+        if not _CACHING.isdisjoint(found):
+            from headwater.core.cache_policies import cache_options
+
+            found = cache_options(self.cache, found)
         return replace(self, **found)
 
 
@@ -112,11 +167,29 @@ class FlowOptions(TaskOptions):
     """Threads for submitted tasks, when this flow is the outermost one; by default the number of cores plus 4, at most 32."""
     retry_budget: int | None = None
     """How many retries all task runs of a run may make together: an outage does not multiply. None: no bound."""
+    runner: RunnerOption = None
+    """Where submitted tasks run: "threads", "processes", "inline" or a runner object. None: as in the flow around it, threads
+    in the outermost one."""
+    max_runs: int | None = None
+    """How many runs of it there may be at once, in all processes of a home. None: no bound."""
+    when_full: Literal["queue", "skip", "cancel"] = "queue"
+    """What a run does when there are as many: waits, ends as Skipped, or asks an older one to stop and waits for that."""
+    run_key: Callable[..., object] | None = None
+    """A function of the flow's parameters: `max_runs` counts those runs alone for which it gives the same."""
 
     def __post_init__(self) -> None:
         super(FlowOptions, self).__post_init__()
+        if self.on_commit or self.on_rollback:
+            raise DefinitionError(
+                "on_commit and on_rollback are for tasks", hint="give them to a task that the flow calls"
+            )
         _check_number("max_workers", self.max_workers, 1)
         _check_number("retry_budget", self.retry_budget, 0)
+        _check_runs(self.max_runs, self.when_full, self.run_key)
+        if self.runner is not None:
+            from headwater.core.runners.runner import runner_of
+
+            object.__setattr__(self, "runner", runner_of(self.runner))
 
 
 def _check_number(name: str, value: object, least: int) -> None:
@@ -124,6 +197,28 @@ def _check_number(name: str, value: object, least: int) -> None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise DefinitionError(f"{name} is a number from {least}, got {value!r}", hint=f"write {name}={max(least, 4)}")
+
+
+def _check_runs(most: object, when_full: object, key: object) -> None:
+    _check_number("max_runs", most, 1)
+    if when_full not in ("queue", "skip", "cancel"):
+        raise DefinitionError(f'when_full is "queue", "skip" or "cancel", got {when_full!r}')
+    if key is not None and not callable(key):
+        raise DefinitionError(f"run_key is a function of the parameters, got {key!r}", hint="write a function of them")
+    if most is None and (when_full != "queue" or key is not None):
+        raise DefinitionError("when_full and run_key say nothing without max_runs", hint="write max_runs=1")
+
+
+_CACHING = frozenset({"cache", "cache_for", "refresh", "once"})
+
+
+def _check_results(persist: object, encoding: object) -> None:
+    if persist is not None and not isinstance(persist, bool):
+        raise DefinitionError(f"persist_result is True, False or None, got {persist!r}")
+    if encoding not in (None, "pickle"):
+        raise DefinitionError(
+            f'result is "pickle" or None, got {encoding!r}', hint="values are encoded by their type unless it is"
+        )
 
 
 def _check_delay(delay: object) -> None:

@@ -28,6 +28,23 @@ def plain_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _named(name, value, 0) for name, value in values.items()}
 
 
+def is_secret(name: str, value: Any, depth: int = 0, *, most: int = _MOST_ITEMS) -> bool:
+    """Whether a value is secret by its name or its type, or holds something that is, or more than is looked through.
+
+    >>> is_secret("db_password", "x"), is_secret("options", {"token": "x"}), is_secret("day", "2024-01-01")
+    (True, True, False)
+    """
+    if _SECRET.search(name) or _is_secret(value):
+        return True
+    if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return False
+    if depth > _DEPTH or len(value) > most:
+        return True
+    if isinstance(value, Mapping):
+        return any(is_secret(str(key), one, depth + 1, most=most) for key, one in value.items())
+    return any(is_secret("", one, depth + 1, most=most) for one in value)
+
+
 def _named(name: str, value: Any, depth: int) -> Any:
     return REDACTED if _SECRET.search(name) else _plain(value, depth)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.core.decisions import is_cancellation
-from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, TaskState
+from headwater.core.events import RunEnded, RunStarted, RunState, TaskEnded, TaskStarted, TaskState
 from headwater.core.prints import unfinished
 from headwater.core.states import State
 from headwater.core.tracebacks import error_info, summary
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from headwater.core.options import TaskOptions
 
 _log = logging.getLogger("headwater")
+_NO_RECORD: dict[str, Any] = {}
 
 
 def task_started(call: TaskCall, options: TaskOptions) -> None:
@@ -58,10 +60,30 @@ def task_tries_again(call: TaskCall) -> None:
     _changed(call, State.RUNNING, None, None)
 
 
-def ended(call: TaskCall, state: State, error: BaseException | None = None) -> TaskEnded:
+def task_awaits_slot(call: TaskCall, limit: str) -> None:
+    """It has to wait for a slot of a limit, or for a rate."""
+    _change(call, State.AWAITING_SLOT, tries=max(1, call.tries), limit=limit)
+
+
+def task_has_slot(call: TaskCall, limit: str) -> None:
+    """It has it, and goes on."""
+    _change(call, State.RUNNING, tries=max(1, call.tries), limit=limit)
+
+
+def ended(call: TaskCall, state: State, error: BaseException | ErrorInfo | None = None) -> TaskEnded:
     """The end of a task run, as a body."""
     call.state = state
     return _ended(call, state, _info(error))
+
+
+def tasks_committed(calls: Iterable[TaskCall]) -> None:
+    """The transaction of task runs commits: what they returned counts for later attempts, so their end is told once more."""
+    held = [call for call in calls if call.record is not None and call.record.held]
+    for call in held:
+        assert call.record is not None
+        call.record.held = False
+    if held:
+        held[0].context.journal.append(*(_ended(call, State.COMPLETED, None) for call in held))
 
 
 def _started(call: TaskCall, options: TaskOptions) -> TaskStarted:
@@ -77,7 +99,7 @@ def _started(call: TaskCall, options: TaskOptions) -> TaskStarted:
 
 
 def _ended(call: TaskCall, state: State, error: ErrorInfo | None) -> TaskEnded:
-    context = call.context
+    context, record = call.context, call.record
     return TaskEnded(
         task_run_id=call.task_run_id,
         run_id=context.run.run_id,
@@ -87,13 +109,27 @@ def _ended(call: TaskCall, state: State, error: ErrorInfo | None) -> TaskEnded:
         tries=call.tries,
         started=call.started,
         error=error,
+        **(_NO_RECORD if record is None else record.members()),
     )
 
 
 def _changed(call: TaskCall, state: State, delay: float | None, error: ErrorInfo | None) -> None:
+    _change(
+        call, state, tries=call.tries if state is State.AWAITING_RETRY else call.tries + 1, delay=delay, error=error
+    )
+
+
+def _change(
+    call: TaskCall,
+    state: State,
+    *,
+    tries: int,
+    delay: float | None = None,
+    error: ErrorInfo | None = None,
+    limit: str | None = None,
+) -> None:
     call.state = state
     run = call.context.run
-    tries = call.tries if state is State.AWAITING_RETRY else call.tries + 1
     run.root.journal.append(
         TaskState(
             task_run_id=call.task_run_id,
@@ -103,6 +139,7 @@ def _changed(call: TaskCall, state: State, delay: float | None, error: ErrorInfo
             tries=tries,
             delay=delay,
             error=error,
+            limit=limit,
         )
     )
 
@@ -127,6 +164,11 @@ def run_started(run: Run, parameters: dict[str, Any], fields: dict[str, Any]) ->
         "source": run.source,
     }
     run.root.journal.append(RunStarted(**{**members, **fields}))
+
+
+def run_changed(run: Run, state: State, limit: str | None = None) -> None:
+    """An attempt of a run has come into a state that is not terminal."""
+    run.root.journal.append(RunState(run_id=run.run_id, attempt=run.attempt, state=state.value, limit=limit))
 
 
 def run_ended(run: Run, state: State, error: BaseException | ErrorInfo | None, *before: Body) -> None:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock, ids
 from headwater.core import logs, prints, recording, runtime, signals
 from headwater.core.arguments import find, resolve
-from headwater.core.context import RootRun, Run, RunContext, _current
+from headwater.core.call_records import note_run
+from headwater.core.context import RootRun, Run, RunContext, _current, open_transaction
 from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
-from headwater.core.engine import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps, leave, run_task, settle
+from headwater.core.drivers import settle
+from headwater.core.effects import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps
+from headwater.core.engine import leave, run_task
 from headwater.core.hooks import StateChange
 from headwater.core.parameters import plain_parameters
+from headwater.core.runners.runner import close_session, runner_of
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
-from headwater.errors import RunRefused, TimeLimitExceeded
+from headwater.errors import RunRefused, RunSkipped, TimeLimitExceeded
 from headwater.types import ErrorInfo, SourceCode
 
 if TYPE_CHECKING:
     from headwater.core.context import TaskCall
     from headwater.core.flow import Flow
     from headwater.core.options import FlowOptions
+    from headwater.core.run_limits import RunLimits
     from headwater.core.task import Task
 
 
@@ -44,7 +50,8 @@ def new_run(
     root = None if parent is None else parent.run.root
     root = root or RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
     run = Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
-    run.retries_left = None if options is None else options.retry_budget
+    if options is not None:
+        run.retries_left, run.runner = options.retry_budget, runner_of(options.runner)
     return run
 
 
@@ -52,6 +59,7 @@ def begin(run: Run, parameters: Mapping[str, Any], fields: Mapping[str, Any] | N
     """Record that an attempt begins; at the root, take over signals and logs."""
     run.started = clock.now_us()
     run.failure = None
+    run.parameters = parameters
     run.pending.clear()
     if run.parent is None:
         logs.attach()
@@ -71,13 +79,16 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
     said = [] if context is None or context.run is not run else prints.unfinished(context)
     if run.parent is not None:
         run.cancelled.detach()
+        if run.session is not None:
+            close_session(run, join=True)
         recording.run_ended(run, state, error, *said)
         return
     with signals.closing(root):
         try:
             recording.run_ended(run, state, error, *said, *_given_up(run))
         finally:
-            root.close()
+            if run.session is not None:
+                close_session(run, join=not root.abandoned)
             logs.detach()
             root.closing = True
             signals.leave(root)
@@ -142,23 +153,36 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
     args, kwargs = yield from _resolved(args, kwargs)
     args, kwargs = flow.fitted(args, kwargs)
     parameters = flow.bind(args, kwargs)
+    fields: dict[str, Any] = {}
+    if run.root.resumable:
+        fields = note_run(flow, run, args, kwargs, parameters)
     while True:
-        begin(run, parameters)
+        if run.root.earlier is not None and run.parent is None:
+            run.root.earlier.rewind()
+        begin(run, parameters, fields)
+        limits = _limits(flow, run, parameters) if flow.is_limited else None
         token = _current.set(RunContext(run, is_async=flow.is_async))
         try:
             yield from _tell(flow, run, State.RUNNING)
-            value, error = yield from attempt_of(run, flow.body(run, args, kwargs))
+            body = flow.body(run, args, kwargs)
+            value, error = yield from attempt_of(run, body if limits is None else limits.around(body))
             if error is None:
                 yield from _tell(flow, run, _returned(run))
+                run.root.release(run)
                 return value
             error = _final_error(run, error)
             decision = _after_error(flow, run, error)
+            if isinstance(decision, Retry):
+                run.root.claim(run)
             state = State.FAILED if isinstance(decision, Retry) else decision.state
             end(run, state, error)
             yield from _tell(flow, run, State.AWAITING_RETRY if isinstance(decision, Retry) else state, error)
         finally:
             leave(token)
+            if limits is not None:
+                limits.free()
         if not isinstance(decision, Retry):
+            run.root.release(run)
             raise error
         yield Sleep(decision.delay)
         run.attempt += 1
@@ -166,11 +190,22 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
             run.root.attempt = run.attempt
 
 
+def _limits(flow: Flow[..., Any], run: Run, parameters: Mapping[str, Any]) -> RunLimits:
+    # Imported by those alone whose flows have limits.
+    from headwater.core.run_limits import RunLimits
+
+    return RunLimits(flow, run, parameters, partial(_tell, flow, run))
+
+
 def _after_error(flow: Flow[..., Any], run: Run, error: BaseException) -> Retry | Finish:
     if _timed_out(run, error):
         # All that it had begun was stopped for good: there is nothing that another attempt could go on in.
         return Finish(State.TIMED_OUT)
-    return after_error(flow.options, run.attempt, error, final=run.handed_out)
+    if isinstance(error, RunSkipped) and error.of == run.run_id:
+        return Finish(State.SKIPPED)
+    earlier = run.root.earlier if run.parent is None else None
+    tries = run.attempt - (0 if earlier is None else earlier.last_attempt)
+    return after_error(flow.options, tries, error, final=run.handed_out)
 
 
 def _tell(flow: Flow[..., Any], run: Run, state: State, error: BaseException | None = None) -> Steps:
@@ -187,6 +222,9 @@ def _returned(run: Run) -> State:
     """The body returned: the attempt completed, unless somebody said `context.fail(…)`; answers how it ended."""
     if run.failure is None:
         end(run, State.COMPLETED, None)
+        transaction = open_transaction()
+        if transaction is not None:
+            transaction.joined(run)
         return State.COMPLETED
     end(run, State.FAILED, ErrorInfo(type="Failed", message=run.failure))
     return State.FAILED

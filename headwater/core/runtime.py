@@ -6,8 +6,9 @@ Core never imports upward: `headwater/__init__` registers a factory here, and co
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headwater.errors import HeadwaterError
@@ -15,6 +16,7 @@ from headwater.errors import HeadwaterError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from headwater.core.journal.carrier import LockTable
     from headwater.core.journal.events import Body
 
 
@@ -44,6 +46,16 @@ class Runtime(Protocol):
         """This process's writer."""
         ...
 
+    @property
+    def locks(self) -> LockTable:
+        """The home's locks."""
+        ...
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """How many may hold a limit at once, as the settings say."""
+        ...
+
     def run_ended(self) -> None:
         """A root run of this process has ended."""
         ...
@@ -63,6 +75,9 @@ def register(factory: Callable[[], Any]) -> None:
 def current() -> Any:
     """The runtime of this process, made when it is first asked for. Each layer asks of it what its own protocol says."""
     global _runtime
+    here = _here.get()
+    if here is not None:
+        return here
     if _runtime is None:
         with _lock:
             if _runtime is None:
@@ -70,6 +85,19 @@ def current() -> Any:
                     raise HeadwaterError("no project is set up in this process", hint="import headwater first")
                 _runtime = _factory()
     return _runtime
+
+
+_here: ContextVar[Any] = ContextVar("headwater_runtime", default=None)
+
+
+@contextmanager
+def here(runtime: Any) -> Iterator[Any]:
+    """Put another runtime in place for this context only: what a worker runs belongs to the project that sent it."""
+    token = _here.set(runtime)
+    try:
+        yield runtime
+    finally:
+        _here.reset(token)
 
 
 _defining = False

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import os
 import re
 import textwrap
+import threading
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,6 +18,10 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from headwater.types import SourceCode
+
+_parsing = threading.Lock()
+"""CPython 3.11 counts the depth of a syntax tree for all threads together: two that parse at once may fail."""
+os.register_at_fork(after_in_child=_parsing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def source_of(fn: Callable[..., Any], root: Path) -> SourceCode:
@@ -37,6 +43,17 @@ def source_of(fn: Callable[..., Any], root: Path) -> SourceCode:
         name=getattr(inner, "__qualname__", type(inner).__qualname__),
         hash=hashed,
     )
+
+
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a text. Raises SyntaxError."""
+    with _parsing:
+        return ast.parse(text)
+
+
+def hash_of(fn: FunctionType) -> str:
+    """The hash of a function's own source: not of one that it is wrapped around."""
+    return _hash_once(fn.__code__, fn)[0]
 
 
 _known: dict[int, tuple[weakref.ref[CodeType], tuple[str, int]]] = {}
@@ -79,11 +96,13 @@ def _read(
         lines, first = lines_of(fn)
         own = _own_decorators(lines, getattr(fn, "__globals__", {}))
         first, text = first + own, "".join(lines[own:])
-        tree = ast.parse(textwrap.dedent(text) if text[:1].isspace() else text)
+        tree = parsed(textwrap.dedent(text) if text[:1].isspace() else text)
     except (OSError, TypeError, SyntaxError, IndentationError):
         return None
     node = tree.body[0] if len(tree.body) == 1 else None
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != getattr(fn, "__name__", None):
+    # The name that it was compiled under: a wrapper takes on another one.
+    name = getattr(getattr(fn, "__code__", fn), "co_name", None) or getattr(fn, "__name__", None)
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != name:
         return None
     return node, first
 

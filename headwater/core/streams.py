@@ -9,14 +9,16 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headwater.core.context import Run, TaskCall, _current, current
-from headwater.core.engine import Close, Invoke, Item, Steps, drive_async, drive_outermost, drive_sync
+from headwater.core.context import Run, TaskCall, _current, _transaction, current
+from headwater.core.drivers import drive_async, drive_outermost, drive_sync
+from headwater.core.effects import Close, Invoke, Item, Steps
 from headwater.core.signals import interruptible, interruption
 from headwater.core.tracebacks import shown
 from headwater.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
+    from headwater.core.transactions import Transaction
 
 
 class _ReaderLeft(BaseException):
@@ -112,9 +114,9 @@ class Stream:
 
     def __init__(self, steps: Steps, run: Run, holder: TaskCall | Run) -> None:
         self._steps, self._run, self._holder = steps, run, holder
-        self._inner: RunContext | None = current()
+        self._inner: tuple[RunContext | None, Transaction | None] = current(), _transaction.get()
         """The context in which the steps go on."""
-        self._outermost = self._inner is None
+        self._outermost = current() is None
         self._over = False
 
     def reader(self, is_async: bool) -> Generator[Any, Any, Any] | AsyncGenerator[Any, Any]:
@@ -183,15 +185,16 @@ class Stream:
         finally:
             self._exit(outer)
 
-    def _enter(self) -> RunContext | None:
+    def _enter(self) -> tuple[RunContext | None, Transaction | None]:
         if self._over:
             name = self._run.flow if isinstance(self._holder, Run) else self._holder.context.task
             raise UsageError(
                 f"'{name}' can't be read any more: the run that it belongs to has ended",
                 hint="read its items, or make a list of them, while the flow runs",
             )
-        outer = _current.get()
-        _current.set(self._inner)
+        outer = _current.get(), _transaction.get()
+        _current.set(self._inner[0])
+        _transaction.set(self._inner[1])
         return outer
 
     def _advanced(self, found: Any) -> Any:
@@ -212,9 +215,10 @@ class Stream:
     def _leave_run(self) -> None:
         self._registered.pop(id(self), None)
 
-    def _exit(self, outer: RunContext | None) -> None:
-        self._inner = _current.get()
-        _current.set(outer)
+    def _exit(self, outer: tuple[RunContext | None, Transaction | None]) -> None:
+        self._inner = _current.get(), _transaction.get()
+        _current.set(outer[0])
+        _transaction.set(outer[1])
 
     def end(self) -> None:
         """Close what has not been read to the end. Raises what the generator's own code raises."""

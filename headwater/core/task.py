@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from headwater.core.arguments import spread, spread_lazily
+from headwater.core.call_records import keep_result, note_call, restore_result
 from headwater.core.context import Run, TaskCall, current
 from headwater.core.definition import Definition
 from headwater.core.dispatch import alone, new_call, submit
-from headwater.core.engine import Invoke, drive_async, drive_outermost, drive_sync, run_task
+from headwater.core.drivers import drive_async, drive_outermost, drive_sync
+from headwater.core.effects import Invoke
+from headwater.core.engine import run_task
 from headwater.core.futures import Futures, ResultsAhead, TaskFuture
 from headwater.core.options import OptionValues, TaskOptions
 from headwater.core.runs import run_alone
@@ -20,13 +23,16 @@ from headwater.errors import RefusedError
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
-    from headwater.core.engine import Steps
+    from headwater.core.effects import Steps
+    from headwater.core.hooks import TransactionHook
+    from headwater.core.results import KeptResult
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
 T = TypeVar("T")
+H = TypeVar("H", bound="TransactionHook")
 
 
 class Task(Definition[P, R]):
@@ -149,6 +155,52 @@ class Task(Definition[P, R]):
             return (yield from generated(call, call.context.run, self.fn, call.args, call.kwargs, self.options.timeout))
         return (yield Invoke(self.fn, call.args, call.kwargs, self.options.timeout))
 
+    def _check_cache(self) -> None:
+        from headwater.core.cache_keys import check_policy
+
+        check_policy(self)
+
+    is_heavy: ClassVar[bool] = False
+    """Whether noting who a call is, and keeping what it returned, reads or writes files even without `persist_result`."""
+
+    def note(self, call: TaskCall) -> None:
+        """Note who a call within a flow's run is, before its function can change its arguments."""
+        note_call(self, call)
+
+    def keep(self, call: TaskCall, value: Any) -> None:
+        """Keep what a call returned, for later attempts of its run. Never raises."""
+        keep_result(self, call, value)
+
+    def restore(self, call: TaskCall, kept: KeptResult) -> Any:
+        """What an earlier attempt's call returned. Raises ResultError, or another HeadwaterError."""
+        return restore_result(self, call, kept)
+
+    def on_commit(self, hook: H) -> H:
+        """Call this with a `TaskOutcome` when the transaction of a task run is committed; without one, when it completed.
+
+        >>> @task
+        ... def load(rows): ...
+        >>> @load.on_commit
+        ... def tell(outcome): ...
+        >>> load.options.on_commit == (tell,)
+        True
+        """
+        self.options = self.options.changed({"on_commit": (*self.options.on_commit, hook)})
+        return hook
+
+    def on_rollback(self, hook: H) -> H:
+        """Call this with a `TaskOutcome` when the transaction of a task run is rolled back, hooks given last first.
+
+        >>> @task
+        ... def load(rows): ...
+        >>> @load.on_rollback
+        ... def remove(outcome): ...
+        >>> load.options.on_rollback == (remove,)
+        True
+        """
+        self.options = self.options.changed({"on_rollback": (*self.options.on_rollback, hook)})
+        return hook
+
     def refuses(self, error: BaseException) -> bool:
         """Whether an error is a refusal: the task run ends as Blocked, without retries."""
         return isinstance(error, RefusedError)
@@ -180,7 +232,8 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Task[P, R] | Ca
 
     Options: `name`, `retries`, `retry_delay` (seconds: a number, one for each retry, or a function of the number of the try
     that failed), `retry_if` (which errors are worth another try), `timeout` (seconds), `hooks` (functions to call, by state),
-    `tags`. Raises DefinitionError for what can't be a task.
+    `on_commit` and `on_rollback` (functions to call when its transaction ends), `tags`. Raises DefinitionError for what can't
+    be a task.
 
     >>> @task(retries=2)
     ... def double(number: int) -> int:

@@ -25,10 +25,11 @@ async def within(value: Awaitable[Any], seconds: float) -> Any:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise _exceeded(seconds) from error
+        raise exceeded(seconds) from error
 
 
-def _exceeded(seconds: float) -> TimeLimitExceeded:
+def exceeded(seconds: float) -> TimeLimitExceeded:
+    """The error of the task run, or of the run, that this code belongs to, for having taken longer than that."""
     context = current()
     name = "it" if context is None else f"'{context.task or context.flow}'"
     error = TimeLimitExceeded(

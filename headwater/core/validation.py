@@ -38,6 +38,20 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
     return hints
 
 
+def return_hint_of(fn: Callable[..., Any]) -> Any:
+    """The annotation of what a function returns, resolved; None when there is none, or none that can be.
+
+    >>> def load() -> "list[int]": ...
+    >>> return_hint_of(load)
+    list[int]
+    """
+    try:
+        return typing.get_type_hints(fn, include_extras=True).get("return")
+    except (NameError, TypeError, AttributeError):
+        hint = inspect.get_annotations(fn).get("return")
+        return None if isinstance(hint, str) else hint
+
+
 def converted(
     parameters: Mapping[str, inspect.Parameter], hints: Mapping[str, Any], arguments: Mapping[str, Any], *, where: str
 ) -> dict[str, Any]:

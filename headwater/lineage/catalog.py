@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from headwater.assets.checks.history import PastVersion
 from headwater.assets.definition_json import definition_from_json
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.events import AssetRef
-from headwater.assets.facts import Facts
+from headwater.assets.events import AssetRef, ColumnSchema, FreshnessJudged
+from headwater.assets.facts import EarlierCode, Facts, FailedCheck
+from headwater.assets.freshness import Standing, board, standing
+from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
-from headwater.lineage.known import KnownAssets
+from headwater.lineage.known import chosen, known_assets
 from headwater.lineage.names import Dataset
+from headwater.lineage.outlined import OutlinesFirst, are_pending, current_outlines
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
+from headwater.lineage.verdict_history import is_open, judged, news
+from headwater.lineage.verdicts import verdicts
 
 
 class ProjectionCatalog:
@@ -30,17 +36,120 @@ class ProjectionCatalog:
 
     def facts(self, assets: Iterable[AssetRef] | None = None) -> Facts:
         """The facts of these assets and of everything upstream of them; of all when None. Raises ProjectionError."""
-        with self._projection.session() as session, uncollected():
+        with self._projection.session(outlined=assets is None) as session, uncollected():
             known = self._definitions(session)
             if assets is None:
                 names = known.all()
             else:
                 start = [(one.namespace, one.dataset) for one in assets]
                 names = known.names(known.upstream(_pairs(session), start))
+            renamed = known.renamed(names)
+            definitions = {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
+            names |= renamed
+            outlines = current_outlines(session, names) if assets is None and not renamed else None
             return Facts(
-                definitions={name: known.of[dataset] for dataset, name in names.items()},
-                assets=_asset_facts(session, names, everything=assets is None),
+                definitions=definitions,
+                assets=known_assets(session, names, None if assets is None else names, outlines=outlines),
+                failed_checks=_failed_checks(session, names, everything=assets is None),
+                earlier_code=self._earlier_code(names),
             )
+
+    def staleness(self, as_of: int) -> dict[str, Staleness]:
+        """The staleness of every asset, as `assets.staleness` tells it of `facts()`, out of hardly more than outlines.
+
+        `as_of` is in microseconds since the epoch. Raises ProjectionError.
+        """
+        with self._projection.session(outlined=True) as session, uncollected():
+            if are_pending(session):
+                return staleness(self.facts(), as_of)
+            known = self._definitions(session)
+            names = known.all()
+            if known.renamed(names):
+                return staleness(self.facts(), as_of)
+            definitions = {name: known.of[dataset] for dataset, name in names.items()}
+            return staleness(Facts(definitions=definitions, assets=OutlinesFirst(session, names)), as_of)
+
+    def retired(self) -> frozenset[str]:
+        """The names of the assets that are retired, or have another name now. Raises ProjectionError."""
+        with self._projection.session() as session:
+            journaled = {name for (name,) in session.rows(statements("catalog.sql")["retired"])}
+        loaded = self._loaded()
+        gone = {name for name, one in loaded.items() if one.retired}
+        return frozenset((journaled | {one.renamed_from or "" for one in loaded.values()}) - loaded.keys() | gone)
+
+    def verdicts(self, as_of: int) -> dict[str, Standing]:
+        """The freshness verdict on every asset that is defined, as `assets.freshness.board` tells it of `facts()`.
+
+        `as_of` is in microseconds since the epoch. Raises ProjectionError.
+        """
+        with self._projection.session(outlined=True) as session, uncollected():
+            # Where nothing is loaded the definitions are not read for it: that takes longer than all the rest.
+            if any(one.renamed_from is not None for one in self._loaded().values()):
+                facts = self.facts()
+                return {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
+            return verdicts(session, self._loaded(), self._facts_of, as_of)
+
+    def news_of_verdicts(self, as_of: int, project: str) -> list[FreshnessJudged]:
+        """What the journal does not know of the verdicts yet: each change with the moment at which it came about.
+
+        `as_of` is now, in microseconds since the epoch. Raises ProjectionError.
+        """
+        with self._projection.session(outlined=True) as session, uncollected():
+            now, known = self.verdicts(as_of), judged(session)
+            places = self._definitions(session).by_name()
+            open_ = {name: one for name, one in now.items() if is_open(known.get(places[name]), one, as_of)}
+            if not open_:
+                return []
+            facts = self._facts_of(open_ if len(open_) * 4 < len(now) else None)
+            return list(news(session, facts, known, open_, as_of, project))
+
+    def _facts_of(self, names: Iterable[str] | None) -> Facts:
+        if names is None:
+            return self.facts()
+        with self._projection.session() as session:
+            place = self._definitions(session).by_name()
+            return self.facts(
+                AssetRef(name=name, uri="", kind="", namespace=place[name][0], dataset=place[name][1]) for name in names
+            )
+
+    def history(self, asset: AssetRef, *, before: int | None = None, limit: int = 100) -> tuple[PastVersion, ...]:
+        """The published versions of an asset, the newest first; of each partition its newest. Raises ProjectionError.
+
+        `before` leaves out partitions that begin then or later, in microseconds since the epoch.
+        """
+        import orjson
+
+        sql, place = statements("catalog.sql"), {"namespace": asset.namespace, "dataset": asset.dataset}
+        with self._projection.session() as session:
+            rows = session.rows(sql["past"], {**place, "before": before, "limit": limit})
+            found = session.rows(sql["past_metrics"], {**place, "versions": [row[1] for row in rows]}) if rows else []
+        metrics: dict[tuple[str | None, str], dict[str, float | None]] = {}
+        for partition, version, text in found:
+            metrics.setdefault((partition, version), {}).update(orjson.loads(text))
+        return tuple(
+            PastVersion(
+                partition, version, at, count, size, _columns(columns), metrics.get((partition, version), {}), start
+            )
+            for partition, version, at, count, size, columns, start in rows
+        )
+
+    def _earlier_code(self, names: Mapping[Dataset, str]) -> EarlierCode:
+        """Looks up what earlier code was made of, all at once when somebody asks for the first of it."""
+        known: dict[tuple[str, str], Mapping[str, str]] = {}
+        asked: list[bool] = []
+
+        def found(name: str, version: str) -> Mapping[str, str] | None:
+            import orjson
+
+            if not asked:
+                asked.append(True)
+                with self._projection.session() as session:
+                    for namespace, dataset, code, parts in session.rows(statements("catalog.sql")["earlier_code"]):
+                        if (namespace, dataset) in names:
+                            known[names[namespace, dataset], code] = orjson.loads(parts) if parts else {}
+            return known.get((name, version))
+
+        return found
 
     def _definitions(self, session: Session) -> _Definitions:
         found = _Definitions()
@@ -89,9 +198,26 @@ class _Definitions:
             if inputs:
                 inputs.pop(place, None)
 
+    def by_name(self) -> Mapping[str, Dataset]:
+        """The dataset that each name stands for."""
+        return self._by_name
+
     def all(self) -> dict[Dataset, str]:
         """The name of every dataset that a name stands for."""
         return {place: name for name, place in self._by_name.items()}
+
+    def renamed(self, names: Mapping[Dataset, str]) -> dict[Dataset, str]:
+        """The datasets that assets among these were before they were renamed and moved, with their names of now."""
+        found: dict[Dataset, str] = {}
+        for dataset, name in names.items():
+            before = self.of[dataset].renamed_from
+            while before is not None:
+                old = self._by_name.get(before)
+                if old is None or old == dataset or old in found:
+                    break
+                found[old] = name
+                before = self.of[old].renamed_from
+        return found
 
     def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
         """The datasets and all that is upstream of them, as declared and as observed; nearest first."""
@@ -132,20 +258,19 @@ def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:
     return found
 
 
-def _asset_facts(session: Session, names: Mapping[Dataset, str], *, everything: bool) -> KnownAssets:
+def _failed_checks(
+    session: Session, names: Mapping[Dataset, str], *, everything: bool
+) -> Mapping[str, tuple[FailedCheck, ...]]:
     sql = statements("catalog.sql")
-    given = () if everything else names
-    keys: dict[str, object] = {
-        "everything": everything,
-        "namespaces": [one[0] for one in given],
-        "datasets": [one[1] for one in given],
-    }
-    replaced = session.rows(sql["replaced"], keys)
-    return KnownAssets(
-        names,
-        latest=session.rows(sql["latest"], keys),
-        replaced=replaced,
-        consumed=session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]}),
-        failed=session.rows(sql["failed"], keys),
-        observations=session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else (),
-    )
+    if not session.rows(sql["any_failed_check"]):
+        return {}
+    found: dict[str, list[FailedCheck]] = {}
+    for namespace, dataset, *told in session.rows(sql["failed_checks"], chosen(None if everything else names)):
+        name = names.get((namespace, dataset))
+        if name is not None:
+            found.setdefault(name, []).append(FailedCheck(*told))
+    return {name: tuple(checks) for name, checks in found.items()}
+
+
+def _columns(columns: Iterable[Mapping[str, str]] | None) -> tuple[ColumnSchema, ...]:
+    return tuple(ColumnSchema(name=one["name"], type=one["type"]) for one in columns or ())

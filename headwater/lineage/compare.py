@@ -11,13 +11,20 @@ if TYPE_CHECKING:
 
 TABLES = (
     "facts.run_started", "facts.run_ended", "facts.cancel_requested",
-    "facts.task_started", "facts.task_state", "facts.task_ended", "facts.logs",
+    "facts.task_started", "facts.task_state", "facts.task_ended", "facts.task_cache", "facts.task_kept", "facts.logs",
     "facts.pruned",
     "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
-    "facts.observations", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended",
-    "facts.backfill_asked", "facts.backfill_stopped", "state.latest",
+    "facts.observations", "facts.verdicts", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended",
+    "facts.backfill_asked", "facts.backfill_stopped",
+    "facts.work_asked", "facts.work_taken", "facts.work_ended", "state.latest",
 )  # fmt: skip
 """The tables whose content follows from the events alone; positions depend on how far was read."""
+
+OUTLINES = (
+    "state.outlines", "state.reads", "state.keys", "state.pairs", "state.policies", "state.edges", "state.column_edges",
+    "state.declared",
+)  # fmt: skip
+"""The tables whose content follows from the others, once nothing is pending."""
 
 _SHOWN = 5
 
@@ -54,13 +61,14 @@ def graph_hash(connection: DuckDBPyConnection) -> dict[str, tuple[int, int]]:
 
 
 def compare(connection: DuckDBPyConnection, fresh: Path) -> list[Problem]:
-    """What differs between a projection and the one in `fresh`, which was made anew from the journal."""
+    """What differs between a projection and the one in `fresh`, which was made anew from the journal, with its outlines."""
     import duckdb
 
     path = str(fresh).replace("'", "''")
     connection.execute(f"ATTACH '{path}' AS fresh (READ_ONLY)")
     problems: list[Problem] = []
-    for table in TABLES:
+    pending = connection.execute("FROM state.pending LIMIT 1").fetchone()
+    for table in TABLES if pending else (*TABLES, *OUTLINES):
         try:
             if content(connection, table) != content(connection, table, "fresh"):
                 problems += _differences(connection, table)

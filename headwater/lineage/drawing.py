@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,10 +12,11 @@ from typing import Any
 from headwater.errors import UnknownNameError
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
 from headwater.lineage.names import Dataset, column_id, dataset_ids, split_column_id
+from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
-_DEEPEST = 2**31 - 1
+_ALWAYS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +27,10 @@ class Walk:
     down: bool = True
     depth: int | None = None
 
-    def parameters(self) -> dict[str, object]:
-        """As the SQL takes it."""
-        return {"up": self.up, "down": self.down, "depth": _DEEPEST if self.depth is None else self.depth}
+    @property
+    def steps(self) -> float:
+        """How many steps, as a number."""
+        return float("inf") if self.depth is None else self.depth
 
 
 class Names:
@@ -57,52 +62,203 @@ class Names:
 
 def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> LineageGraph:
     """The graph around an asset or a column, or of everything. Raises UnknownNameError."""
-    names = Names(session)
-    root, column = (None, None) if text is None else names.root(text)
-    edges = [] if column is not None else _asset_rows(session, root, walk)
-    column_edges = _column_rows(session, root, column, walk) if columns or column is not None else []
+    sql = _Sql(session)
+    root, column = (None, None) if text is None else _root(session, sql, text)
+    edges = [] if column is not None else _asset_rows(session, sql, root, walk)
+    column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
+    names = Names(session).of if root is None else _names(session, root, edges + column_edges)
+    types = _types(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
-        known = {row[2] for row in session.rows(statements("lineage.sql")["schemas"]) if (row[0], row[1]) == root}
+        known = {row[2] for row in types if (row[0], row[1]) == root}
         known |= {row["target_column"] for row in column_edges if _target(row) == root and row["target_column"]}
         known |= {row["source_column"] for row in column_edges if _source(row) == root}
         if column not in known:
-            raise UnknownNameError.of("column", column, known, where=f"the asset '{names.of.get(root, root[1])}'")
-    return _Drawing(session, names, root, column, edges, column_edges).graph()
+            raise UnknownNameError.of("column", column, known, where=f"the asset '{names.get(root, root[1])}'")
+    rows = _Rows(names=names, edges=edges, column_edges=column_edges, types=types)
+    return _Drawing(rows, root, column).graph()
 
 
-def _asset_rows(session: Session, root: Dataset | None, walk: Walk) -> list[dict[str, Any]]:
+def snapshot(
+    session: Session, *, moment: int = _ALWAYS, run: str | None = None, newest: bool = False, declared: bool = True
+) -> LineageGraph:
+    """Everything as it was known at a moment (microseconds since the epoch), assets and columns; or of one run alone.
+
+    With `newest`, what the last run that made each asset until then observed, and nothing from before.
+    """
     sql = statements("lineage.sql")
+    given = {"moment": moment, "run": run, "newest": newest}
+    edges = session.dicts(sql["edges_as_of"], given)
+    column_edges = session.dicts(sql["column_edges_as_of"], given)
+    names = Names(session).of
+    if declared and run is None:
+        edges += _declared(session, moment, {(_source(row), _target(row)) for row in edges})
+    types = session.rows(sql["schemas_as_of"], {"moment": moment, "run": run})
+    there = {_source(row) for row in edges} | {_target(row) for row in edges} | {(row[0], row[1]) for row in types}
+    if run is None:
+        there |= {(row[1], row[2]) for row in session.rows(sql["definitions_as_of"], {"moment": moment})}
+    rows = _Rows(
+        names={one: names.get(one, one[1]) for one in there}, edges=edges, column_edges=column_edges, types=types
+    )
+    return _Drawing(rows, None, None, every_column=True).graph()
+
+
+def _declared(session: Session, moment: int, observed: set[tuple[Dataset, Dataset]]) -> list[dict[str, Any]]:
+    """The inputs that definitions of that time declare, of those that were not observed until then."""
+    found: list[dict[str, Any]] = []
+    rows = session.rows(statements("lineage.sql")["definitions_as_of"], {"moment": moment})
+    places = {name: (namespace, dataset) for name, namespace, dataset, _ in rows}
+    for name, namespace, dataset, definition in rows:
+        for one in json.loads(definition).get("inputs", ()):
+            given = one.get("namespace"), one.get("dataset")
+            source = given if given[1] is not None else places.get(one["asset"])
+            if source is None or (source, (namespace, dataset)) in observed:
+                continue
+            ends = {"source_namespace": source[0], "source_dataset": source[1], "source": one["asset"]}
+            ends |= {"target_namespace": namespace, "target_dataset": dataset, "target": name}
+            found.append({**ends, "origin": "declared", "runs": 0, "last_seen": None})
+    return list({(_source(row), _target(row)): row for row in found}.values())
+
+
+class _Sql:
+    """The statements, which read what is worked out on demand where that is up to date: it takes no look at runs."""
+
+    def __init__(self, session: Session) -> None:
+        self._settled = not are_pending(session)
+
+    def __getitem__(self, name: str) -> str:
+        sql = statements("lineage.sql")
+        if self._settled and f"settled_{name}" in sql:
+            return sql[f"settled_{name}"]
+        return _VIEW.sub(r"state.\1", sql[name]) if self._settled else sql[name]
+
+    def at(self, name: str, here: str, there: str, keys: Iterable[int]) -> str:
+        """A statement about these keys. They are written into it, for an index is used for constants only; they are numbers."""
+        return self[name].format(here=here, there=there, keys=", ".join(str(int(key)) for key in keys))
+
+
+_VIEW = re.compile(r"\b(dataset_(?:column_)?edges)\b")
+
+
+def _types(session: Session, of: Iterable[Dataset] | None) -> list[tuple[Any, ...]]:
+    """The columns of these datasets (None: of all), each with its type."""
+    given = list(of or ())
+    named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
+    return session.rows(statements("lineage.sql")["schemas"], {**named, "everything": of is None})
+
+
+def _root(session: Session, sql: _Sql, text: str) -> tuple[Dataset, str | None]:
+    """What is meant: an asset that is defined or was made, a column of one, or what was only read."""
+
+    def dataset(statement: str, name: str) -> Dataset | None:
+        rows = session.rows(sql[statement], {"name": name})
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    parts = split_column_id(text)
+    for statement in ("dataset_of", "dataset_read_as"):
+        found = dataset(statement, text)
+        if found is not None:
+            return found, None
+        found = dataset(statement, parts[0]) if parts is not None else None
+        if found is not None and parts is not None:
+            return found, parts[1]
+    # It is not there: who tells knows all names.
+    return Names(session).root(text)
+
+
+def _names(session: Session, root: Dataset, rows: Iterable[dict[str, Any]]) -> dict[Dataset, str]:
+    found: dict[Dataset, str] = {}
+    for row in rows:
+        found[_source(row)], found[_target(row)] = row["source"], row["target"]
+    there = list(found | {root: ""})
+    given = {"namespaces": [one[0] for one in there], "datasets": [one[1] for one in there]}
+    for name, namespace, dataset in session.rows(statements("lineage.sql")["names_of"], given):
+        found[namespace, dataset] = name
+    if root not in found:
+        found[root] = Names(session).of.get(root, root[1])
+    return found
+
+
+def _asset_rows(session: Session, sql: _Sql, root: Dataset | None, walk: Walk) -> list[dict[str, Any]]:
+    """The edges that lead to the root, and those that lead away from it, at most `depth` steps off."""
     if root is None:
         return session.dicts(sql["all_edges"])
-    return session.dicts(sql["edges"], {"namespace": root[0], "dataset": root[1], **walk.parameters()})
+    ((place, _),) = session.rows(sql["place"], {"namespace": root[0], "dataset": root[1], "column": None})
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for here, there, wanted in (("target", "source", walk.up), ("source", "target", walk.down)):
+        if not wanted:
+            continue
+        left, seen, border = walk.steps, set[int](), {place}
+        while border and left > 0:
+            seen |= border
+            border = {row[0] for row in session.rows(sql.at("step", here, there, border))} - seen
+            left -= 1
+        for row in session.dicts(sql.at("edges", here, there, seen)) if seen else ():
+            # Observed ones come first: what was declared, too, is one and the same edge.
+            found.setdefault((row["source_place"], row["target_place"]), row)
+    return _ordered(found.values())
 
 
-def _column_rows(session: Session, root: Dataset | None, column: str | None, walk: Walk) -> list[dict[str, Any]]:
-    sql = statements("lineage.sql")
+def _column_rows(
+    session: Session, sql: _Sql, root: Dataset | None, column: str | None, walk: Walk
+) -> list[dict[str, Any]]:
+    """The same for columns.
+
+    The key of a whole dataset is its place: the root's when no column is named, and that of the target of an indirect edge (a
+    filter, a join), on which every column of it depends.
+    """
     if root is None:
         return session.dicts(sql["all_column_edges"])
-    place = {"namespace": root[0], "dataset": root[1], "column": column}
-    return session.dicts(sql["column_edges"], {**place, **walk.parameters()})
+    given = {"namespace": root[0], "dataset": root[1], "column": column}
+    ((place, key),) = session.rows(sql["place"], given)
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for here, there, wanted in (("target", "source", walk.up), ("source", "target", walk.down)):
+        if not wanted:
+            continue
+        left, seen, border = walk.steps, set[tuple[int, int]](), {(place if key is None else key, place)}
+        while border and left > 0:
+            seen |= border
+            rows = [
+                row for end, keys in _at(here, border) for row in session.rows(sql.at("column_step", end, there, keys))
+            ]
+            border = {(row[0], row[1]) for row in rows} - seen
+            left -= 1
+        for end, keys in _at(here, seen) if seen else ():
+            for row in session.dicts(sql.at("column_edges", end, there, keys)):
+                found.setdefault((row["source_key"], row["target_key"], row["type"], row["subtype"]), row)
+    return _ordered(found.values())
+
+
+def _at(here: str, nodes: Iterable[tuple[int, int]]) -> list[tuple[str, set[int]]]:
+    """By which keys the edges at these nodes are found: at a whole dataset by its place."""
+    found = {f"{here}_key": {key for key, _ in nodes}, f"{here}_place": {key for key, place in nodes if key == place}}
+    if here == "target":
+        found["target_key"] |= {place for _, place in nodes}
+    return [(end, keys) for end, keys in found.items() if keys]
+
+
+def _ordered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    ends = ("source_namespace", "source_dataset", "target_namespace", "target_dataset")
+    columns = ("source_column", "target_column", "type", "subtype")
+    return sorted(rows, key=lambda row: ([row[end] for end in ends], [row.get(one) or "" for one in columns]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    names: Mapping[Dataset, str]
+    edges: list[dict[str, Any]]
+    column_edges: list[dict[str, Any]]
+    types: Iterable[tuple[Any, ...]]
 
 
 class _Drawing:
-    def __init__(
-        self,
-        session: Session,
-        names: Names,
-        root: Dataset | None,
-        column: str | None,
-        edges: list[dict[str, Any]],
-        column_edges: list[dict[str, Any]],
-    ) -> None:
-        self._root, self._column, self._edges, self._column_edges = root, column, edges, column_edges
-        found = {_source(row) for row in edges + column_edges} | {_target(row) for row in edges + column_edges}
-        found |= {root} if root is not None else set() if column is not None else set(names.of)
-        self._ids = dataset_ids(found, names.of, root)
-        self._types: dict[tuple[str, str, str], str] = {}
-        if column_edges or column is not None:
-            for namespace, dataset, name, kind in session.rows(statements("lineage.sql")["schemas"]):
-                self._types[namespace, dataset, name] = kind
+    def __init__(self, rows: _Rows, root: Dataset | None, column: str | None, *, every_column: bool = False) -> None:
+        self._root, self._column, self._edges, self._column_edges = root, column, rows.edges, rows.column_edges
+        both = rows.edges + rows.column_edges
+        found = {_source(row) for row in both} | {_target(row) for row in both}
+        found |= {root} if root is not None else set() if column is not None else set(rows.names)
+        self._ids = dataset_ids(found, rows.names, root)
+        self._types = {(namespace, dataset, name): kind for namespace, dataset, name, kind in rows.types}
+        self._every_column = every_column
 
     def graph(self) -> LineageGraph:
         edges = [self._edge(row) for row in self._edges] + [self._column_edge(row) for row in self._column_edges]
@@ -127,6 +283,8 @@ class _Drawing:
         }
         if self._root is not None and self._column is not None:
             columns.add((*self._root, self._column))
+        if self._every_column:
+            columns |= self._types.keys()
         return nodes + [self._column_node(*one) for one in sorted(columns)]
 
     def _column_node(self, namespace: str, dataset: str, name: str) -> LineageNode:

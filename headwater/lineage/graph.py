@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import UnknownNameError
+from headwater.lineage.walking import Direction, distances, shortest, steps
 
 if TYPE_CHECKING:
     import networkx  # type: ignore[import-untyped]
@@ -21,10 +22,12 @@ class LineageNode:
     name: str
     asset: str | None = None
     type: str | None = None
+    tags: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The shape of a node in `lineage --json`."""
-        return _known({"id": self.id, "kind": self.kind, "name": self.name, "asset": self.asset, "type": self.type})
+        found = {"id": self.id, "kind": self.kind, "name": self.name, "asset": self.asset, "type": self.type}
+        return _known({**found, "tags": list(self.tags) or None})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,47 @@ class LineageGraph:
     root: str | None
     nodes: tuple[LineageNode, ...] = ()
     edges: tuple[LineageEdge, ...] = ()
+
+    def node(self, name: str) -> LineageNode:
+        """The node of this id. Raises UnknownNameError."""
+        for node in self.nodes:
+            if node.id == name:
+                return node
+        raise UnknownNameError.of("node", name, {node.id for node in self.nodes})
+
+    def upstream(self, name: str, depth: int | None = None) -> tuple[str, ...]:
+        """The ids of all that an asset or a column is made of, sorted; at most so many steps off. Raises UnknownNameError.
+
+        >>> edges = (LineageEdge(source="a", target="b", origin="observed"),)
+        >>> nodes = tuple(LineageNode(id=name, kind="asset", name=name) for name in "ab")
+        >>> LineageGraph(root=None, nodes=nodes, edges=edges).upstream("b")
+        ('a',)
+        """
+        return self._reached(name, "up", depth)
+
+    def downstream(self, name: str, depth: int | None = None) -> tuple[str, ...]:
+        """The ids of all that is made of an asset or a column, sorted; at most so many steps off. Raises UnknownNameError."""
+        return self._reached(name, "down", depth)
+
+    def path(self, source: str, target: str) -> tuple[str, ...] | None:
+        """The ids along a shortest way from one to the other, in the direction of the data; None when there is none.
+
+        Raises UnknownNameError.
+        """
+        columns = self.node(source).kind == "column"
+        return shortest(steps(self, "down", columns=columns), source, self.node(target).id)
+
+    def part(self, names: Collection[str], *, root: str | None = None) -> LineageGraph:
+        """These nodes, and the edges between them."""
+        return LineageGraph(
+            root=root,
+            nodes=tuple(node for node in self.nodes if node.id in names),
+            edges=tuple(edge for edge in self.edges if edge.source in names and edge.target in names),
+        )
+
+    def _reached(self, name: str, direction: Direction, depth: int | None) -> tuple[str, ...]:
+        columns = self.node(name).kind == "column"
+        return tuple(sorted(distances(steps(self, direction, columns=columns), name, depth).keys() - {name}))
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `lineage --json` prints: root, nodes, edges."""
@@ -116,6 +160,19 @@ class LineageGraph:
         for source, target, dashed in _pairs(self):
             lines.append(f"  {_dot(source)} -> {_dot(target)}{' [style=dashed]' if dashed else ''};")
         return "\n".join(["digraph lineage {", "  rankdir=LR;", *lines, "}"])
+
+    def to_svg(self, *, limit: int = 300) -> str:
+        """A picture that needs nothing else: assets as cards with their columns, data from left to right.
+
+        Of more than `limit` assets those nearest to the root are drawn, and it says how many are left out.
+        """
+        from headwater.lineage.svg import svg
+
+        return svg(self, limit=limit)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.to_svg()
 
     def tree(self, root: str | None = None, *, direction: str = "up") -> str:
         """What a node is made of (`direction="up"`), or what is made of it ("down"), as an indented tree.
@@ -177,4 +234,5 @@ def _mermaid(text: str) -> str:
 
 def _dot(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    # What can't be printed is written out: some of it would end the text for Graphviz, or act upon a terminal.
+    return '"' + "".join(letter if letter.isprintable() else f"\\{ascii(letter)[1:-1]}" for letter in escaped) + '"'

@@ -78,6 +78,25 @@ def ingest(
     return lines
 
 
+def outline(connection: DuckDBPyConnection) -> None:
+    """Work out outlines, edges and policies of what has come since they were worked out the last time: not before somebody asks,
+    for that takes longer than taking in a few events."""
+    own = statements("staging.sql")
+    pending = {defined for (defined,) in connection.execute("SELECT DISTINCT defined FROM state.pending").fetchall()}
+    if not pending:
+        return
+    with transaction(connection):
+        if False in pending:
+            connection.execute(own["outlines"])
+            connection.execute(statements("edges.sql")["observed"])
+            if connection.execute(statements("edges.sql")["many"]).fetchone() == (True,):
+                connection.execute(statements("edges.sql")["index"])
+        if True in pending:
+            connection.execute(own["policies"])
+            connection.execute(statements("edges.sql")["declared"])
+        connection.execute("DELETE FROM state.pending")
+
+
 @contextmanager
 def transaction(connection: DuckDBPyConnection) -> Iterator[None]:
     """All or nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, overload
 
@@ -16,22 +16,25 @@ from headwater.assets.facts import (
     Observed,
     Outline,
     OutlinedAssets,
+    outline,
 )
 from headwater.lineage.names import Dataset
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
 
 Row: TypeAlias = tuple[Any, ...]
 D = TypeVar("D")
 
 # Where in a row of `latest` something stands.
-_NUMBER, _LAST_RUN, _PARTITION, _VERSION, _MADE_AT, _STARTED, _CODE = 2, 3, 4, 5, 6, 7, 13
-_WHOLE = ((None, None),)
+_NUMBER, _LAST_RUN, _PARTITION, _VERSION = 2, 3, 4, 5
+_MADE_AT = 6
 
 
 class KnownAssets(OutlinedAssets):
     """The facts of assets by name, out of rows of the statements in catalog.sql that these parameters are named after.
 
-    To see whether it is stale hardly more than an asset's outline is asked for. All of its facts are put together when
-    they are asked for, and kept.
+    The facts of an asset are put together when they are asked for, and kept. `outlines` are worked out of them unless they
+    are given.
     """
 
     def __init__(
@@ -43,15 +46,14 @@ class KnownAssets(OutlinedAssets):
         consumed: Sequence[Row],
         failed: Sequence[Row],
         observations: Sequence[Row],
+        outlines: Mapping[str, Outline] | None = None,
     ) -> None:
         self._names = names
         self._assets = dict.fromkeys(names.values())
         self._found: dict[str, AssetFacts] = {}
-        self._outlines: dict[str, Outline] = {}
+        self._outlines = outlines
         self._rows: dict[str, list[Row]] = {}
         """The versions in place of each asset."""
-        self._places: dict[int | None, tuple[str, str | None]] = {}
-        """The asset and the partition of each version in place, by number."""
         self._last_run: dict[str, int] = {}
         self._index(latest)
         self._numbered = {row[_NUMBER]: row for row in latest}
@@ -89,20 +91,19 @@ class KnownAssets(OutlinedAssets):
 
     def outlines(self) -> Mapping[str, Outline]:
         """What is asked of every asset."""
-        if len(self._outlines) < len(self._rows):
-            self._outlines = {
-                name: (len(rows) == 1 and self._simple(name, rows[0])) or self._outlined(name, rows)
-                for name, rows in self._rows.items()
-            }
+        if self._outlines is None:
+            self._outlines = {name: outline(self, name) for name in self._rows}
         return self._outlines
 
+    def look_closer(self, names: Collection[str]) -> None:
+        """There is nothing to do: all rows are here."""
+
     def _index(self, latest: Sequence[Row]) -> None:
-        rows, last_run, places = self._rows, self._last_run, self._places
+        rows, last_run = self._rows, self._last_run
         for name, row in zip(map(self._names.get, map(_place, latest)), latest, strict=True):
             if name is None:
                 continue
             if row[_VERSION] is not None:
-                places[row[_NUMBER]] = name, row[_PARTITION]
                 if name in rows:
                     rows[name].append(row)
                 else:
@@ -134,52 +135,6 @@ class KnownAssets(OutlinedAssets):
             self._observed_before.get(name, NONE),
         )
 
-    def _simple(self, name: str, row: Row) -> Outline | None:
-        """The outline of an asset with one partition in place, which read only what is in place: most are like that."""
-        key = row[_PARTITION]
-        places, reads = self._places, {}
-        for read in self._reads.get(row[_NUMBER], ()):
-            place = places.get(read[2])
-            if place is None:
-                return None
-            asset, partition = place
-            if asset in reads or asset == name:
-                return None
-            reads[asset] = _WHOLE if key is partition is None else ((key, partition),)
-        return Outline((key,), frozenset((row[_CODE],)), row[_STARTED], row[_MADE_AT], reads)
-
-    def _outlined(self, name: str, rows: list[Row]) -> Outline:
-        # The same tuple for assets of the same partitions: what follows from it is worked out once.
-        rows.sort(key=_by_partition)
-        settled = True
-        places, by_number = self._places, self._reads
-        reads: defaultdict[str, list[tuple[str | None, str | None]]] = defaultdict(list)
-        for row in rows:
-            key, number = row[_PARTITION], row[_NUMBER]
-            if number not in by_number:
-                continue
-            for read in by_number[number]:
-                place = places.get(read[2])
-                if place is None:
-                    asset, partition, _ = self._consumed(read)
-                else:
-                    asset, partition = place
-                if partition == key and asset == name:
-                    continue
-                settled = settled and place is not None
-                reads[asset].append((key, partition))
-        return Outline(
-            tuple([row[_PARTITION] for row in rows]),
-            frozenset([row[_CODE] for row in rows]),
-            min([row[_STARTED] for row in rows]),
-            max([row[_MADE_AT] for row in rows]),
-            {
-                asset: tuple(pairs if len(pairs) <= len(rows) else sorted(pairs, key=_by_read))
-                for asset, pairs in reads.items()
-            },
-            settled,
-        )
-
     def _consumed(self, read: Row) -> Consumed:
         _, source, number, texts = read
         found = self._in_place.get(number)
@@ -202,15 +157,46 @@ class KnownAssets(OutlinedAssets):
         return tuple([one for _, one in found])
 
 
+def known_assets(
+    session: Session,
+    names: Mapping[Dataset, str],
+    places: Collection[Dataset] | None,
+    *,
+    past: bool = True,
+    outlines: Mapping[str, Outline] | None = None,
+) -> KnownAssets:
+    """What the projection knows of these datasets (None: of all), by the names that datasets have.
+
+    Without the `past` it is only what is in place and what was observed.
+    """
+    sql, keys = statements("catalog.sql"), chosen(places)
+    replaced = session.rows(sql["replaced"], keys) if past else []
+    latest = session.rows(sql["latest"], keys)
+    if len(set(names.values())) < len(names):
+        # An asset that was moved has two datasets: what was made last stands.
+        latest = sorted(latest, key=lambda row: row[_MADE_AT] or 0)
+    return KnownAssets(
+        names,
+        latest=latest,
+        replaced=replaced,
+        consumed=session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]}),
+        failed=session.rows(sql["failed"], keys) if past else (),
+        observations=session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else (),
+        outlines=outlines,
+    )
+
+
+def chosen(places: Collection[Dataset] | None) -> dict[str, object]:
+    """The parameters of a statement that is about these datasets, or about all."""
+    given = () if places is None else places
+    return {
+        "everything": places is None,
+        "namespaces": [one[0] for one in given],
+        "datasets": [one[1] for one in given],
+    }
+
+
 _place = itemgetter(slice(2))
-
-
-def _by_partition(row: Row) -> str:
-    return row[_PARTITION] or ""
-
-
-def _by_read(pair: tuple[str | None, str | None]) -> tuple[bool, str]:
-    return pair[1] is None, pair[1] or ""
 
 
 def _by_source(one: tuple[str, Consumed]) -> tuple[str, bool, str, bool, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from headwater.core import processes
 from headwater.core.events import RunStarted, WriterOpened
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.lines import decode
@@ -47,22 +47,9 @@ def process_of(carrier: Carrier, run_id: str, *, closed: Collection[str]) -> Pro
 
 def terminate(carrier: Carrier, process: Process) -> bool:
     """Send a process of this machine SIGTERM; False when it has ended before. Raises OSError when we may not."""
-    try:
-        handle = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
-    except ProcessLookupError:
-        return False
-    try:
-        # Asked once more, now that the handle holds on to it: a number may be another process's by now.
+
+    def lives() -> bool:
         state = carrier.writers().get(process.writer)
-        if state is None or not state.alive:
-            return False
-        if handle is None:
-            os.kill(process.pid, signal.SIGTERM)
-        else:
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
-    except ProcessLookupError:
-        return False
-    finally:
-        if handle is not None:
-            os.close(handle)
-    return True
+        return state is not None and state.alive
+
+    return processes.terminate(process.pid, lives)

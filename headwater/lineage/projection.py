@@ -26,7 +26,7 @@ from headwater.errors import JournalError, LockTimeout, ProjectionError
 from headwater.ids import new_id
 from headwater.lineage import store
 from headwater.lineage.compare import Problem, compare
-from headwater.lineage.ingest import ingest
+from headwater.lineage.ingest import ingest, outline
 from headwater.lineage.missing import Loss, last_positions, losses, positions, pruned_since, remember
 from headwater.lineage.readonly import private_home
 from headwater.lineage.session import Session
@@ -46,30 +46,37 @@ LOCK = "projection"
 class Projection:
     """All that is known of a home, as SQL.
 
-    `settlers` finish what dead processes left (`core.journal.recovery`): it happens before anybody looks.
+    `settlers` finish what dead processes left (`core.journal.recovery`): it happens before anybody looks. Its file lies in
+    the home, unless `own` gives it a place of its own.
     """
 
-    def __init__(self, home: Home, *, settlers: Sequence[Settler] = (), carrier: Carrier | None = None) -> None:
+    def __init__(
+        self, home: Home, *, settlers: Sequence[Settler] = (), carrier: Carrier | None = None, own: Home | None = None
+    ) -> None:
         self.home = home
         self._settlers = tuple(settlers)
         self._carrier = carrier or carrier_of(home)
         # What belongs to the projection lies in the home itself, unless that is only to be looked at.
-        self._own = home if home.is_writable() else private_home(self)
+        self._own = own or (home if home.is_writable() else private_home(self))
         self._locks = Locks(self._own.locks)
         self._local = threading.local()
 
     @contextmanager
-    def session(self, *, timeout: float | None = None) -> Iterator[Session]:
+    def session(self, *, timeout: float | None = None, outlined: bool = False) -> Iterator[Session]:
         """A look at everything that was written until now; waits for the lock, `timeout` seconds at most.
 
-        Inside of a session of the same thread it is that session again. Raises LockTimeout, ProjectionError.
+        Inside of a session of the same thread it is that session again. When it is `outlined`, the tables that are worked out
+        on demand are up to date; inside of another session they may not be. Raises LockTimeout, ProjectionError.
         """
         inside = self._inside()
         if inside is not None:
             yield inside
             return
-        with self._settled(timeout) as (connection, path), self._look(connection, path) as session:
-            yield session
+        with self._settled(timeout) as (connection, path):
+            if outlined:
+                self._outline(connection, path)
+            with self._look(connection, path) as session:
+                yield session
 
     @contextmanager
     def changing(self) -> Iterator[DuckDBPyConnection]:
@@ -155,7 +162,9 @@ class Projection:
                     return problems
                 lost = losses(self._carrier.writers(), until, self._archived())
                 problems += [Problem(kind="journal", where="journal", text=str(loss)) for loss in lost]
-                self._open(fresh, until=with_members(self.home, until)).close()
+                built = self._open(fresh, until=with_members(self.home, until))
+                outline(built)
+                built.close()
                 return problems + compare(connection, fresh)
             except (store.Damaged, duckdb.Error) as error:
                 found = error if isinstance(error, store.Damaged) else store.finding(error, self._own.database)
@@ -169,7 +178,7 @@ class Projection:
                 store.remove(fresh)
 
     def _recover(self, closed: Collection[str]) -> None:
-        if self._own is not self.home:
+        if not self.home.is_writable():
             _log.warning(
                 "a process of this home has died, and the home is not writable: its runs are shown as it left them"
             )
@@ -295,6 +304,19 @@ class Projection:
             for path in self._own.tmp.glob(pattern):
                 path.unlink(missing_ok=True)
         shutil.rmtree(self._own.tmp / "duckdb", ignore_errors=True)
+
+    def _outline(self, connection: DuckDBPyConnection, path: Path) -> None:
+        import duckdb
+
+        try:
+            outline(connection)
+        except duckdb.Error as error:
+            found = store.finding(error, path)
+            raise ProjectionError(
+                f"the projection can't be brought up to date: {found}",
+                where=str(path),
+                hint="`headwater rebuild` makes it anew",
+            ) from error
 
     def _dead(self, closed: Collection[str]) -> set[str]:
         found = self._carrier.writers(skip=set(closed))

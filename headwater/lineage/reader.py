@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +14,8 @@ from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
+BUCKETS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
+"""Seconds, for a histogram of durations."""
 _LOOKED_AT = 1_000
 """So many of the newest runs are looked at for the names of flows that may have been meant."""
 
@@ -25,15 +29,22 @@ class Reader:
     def __init__(self, projection: Projection) -> None:
         self.projection = projection
 
-    def runs(self, *, limit: int = 50, flow: str | None = None) -> dict[str, Any]:
+    def runs(
+        self,
+        *,
+        limit: int = 50,
+        flow: str | None = None,
+        state: str | None = None,
+        before: tuple[str, str] | None = None,
+    ) -> dict[str, Any]:
         """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?, pruned?}]}`.
 
-        `pruned` is the moment before which detail of the run may have expired; its `tasks` stay as they were.
-        Raises UnknownNameError for a flow that never ran.
+        `pruned` is the moment before which detail of the run may have expired; its `tasks` stay as they were. `before` are
+        the start and the id of the last run of the page before. Raises UnknownNameError for a flow that never ran.
         """
         with self.projection.session() as session:
-            found = _runs(session, limit=limit, flow=flow)
-            if flow is not None and not found:
+            found = _runs(session, limit=limit, flow=flow, state=state, before=before)
+            if flow is not None and not found and not (state or before):
                 raise UnknownNameError.of("flow", flow, {row["flow"] for row in _runs(session, limit=_LOOKED_AT)})
             return {"runs": found}
 
@@ -42,24 +53,25 @@ class Reader:
         with self.projection.session() as session:
             return _run(session, run_id)
 
-    def task_runs(self, run_id: str) -> dict[str, Any]:
+    def task_runs(self, run_id: str, *, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
         """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}], pruned?}`.
 
         `pruned` is the moment before which task runs may have expired. Raises UnknownNameError.
         """
         with self.projection.session() as session:
             run_id = _run(session, run_id)["id"]
-            rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id})
+            rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id, "limit": limit, "offset": offset})
             return {"run": run_id, "task_runs": [_timed(row) for row in rows], **_pruned(session, run_id, "task_runs")}
 
-    def logs(self, run_id: str, *, level: int = 0) -> dict[str, Any]:
+    def logs(self, run_id: str, *, level: int = 0, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
         """The log records of a run, oldest first: `{"run", "logs": [{at, level, logger, message, …}], pruned?}`.
 
         `pruned` is the moment before which log records have expired. Raises UnknownNameError.
         """
         with self.projection.session() as session:
             run_id = _run(session, run_id)["id"]
-            rows = session.dicts(statements("runs.sql")["logs"], {"run": run_id, "level": level})
+            wanted = {"run": run_id, "level": level, "limit": limit, "offset": offset}
+            rows = session.dicts(statements("runs.sql")["logs"], wanted)
             return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
 
     def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
@@ -69,6 +81,32 @@ class Reader:
             parameters = {"namespace": namespace, "dataset": dataset, "limit": limit}
             rows = session.dicts(statements("runs.sql")["materializations"], parameters)
             return {"asset": asset, "materializations": [_plain(row) for row in rows]}
+
+    def checks(
+        self, assets: Iterable[str] | None = None, *, history: bool = False, failed: bool = False, limit: int = 50
+    ) -> dict[str, Any]:
+        """What checks said: `{"checks": [{asset, name, kind, passed, severity, blocking, message, metrics, at, …}]}`.
+
+        One row a check, with its newest answer, how many partitions it was asked of (`partitions`) and how many of these it
+        failed on when it was asked last (`failing`); with `history` every answer, the newest first, at most `limit` of them.
+        `assets` are names; all when None. `failed` leaves out what passed.
+        """
+        names = None if assets is None else list(assets)
+        wanted = {"names": names or [], "everything": names is None, "failed": failed, "limit": limit}
+        with self.projection.session() as session:
+            sql = statements("runs.sql")["check_history" if history else "checks"]
+            return {"checks": [{**_plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}
+
+    def freshness_history(self, assets: Iterable[str] | None = None, *, limit: int = 50) -> dict[str, Any]:
+        """How verdicts changed, the newest first: `{"changes": [{asset, verdict, before, at, clock, stands, found}]}`.
+
+        `at` is when it came about, `found` when somebody saw it. `assets` are names; all when None.
+        """
+        names = None if assets is None else list(assets)
+        wanted = {"names": names or [], "everything": names is None, "limit": limit}
+        with self.projection.session() as session:
+            rows = session.dicts(statements("runs.sql")["freshness_history"], wanted)
+            return {"changes": [_plain(row) for row in rows]}
 
     def backfills(self, *, limit: int = 50) -> dict[str, Any]:
         """The newest backfills: `{"backfills": […]}`, each in the shape of `backfill`."""
@@ -88,6 +126,57 @@ class Reader:
                 raise UnknownNameError.of("backfill", backfill_id, [one["id"] for one in _backfills(session, None, 50)])
             rows = session.dicts(statements("runs.sql")["backfill_partitions"], {"backfill": found[0]["id"]})
             return {**found[0], "outcomes": [_plain(row) for row in rows]}
+
+    def work_requests(
+        self, request_id: str | None = None, *, open_only: bool = False, limit: int = 50
+    ) -> dict[str, Any]:
+        """What was asked to be started through the server, newest first: `{"requests": [{id, what, state, arguments, …}]}`.
+
+        `state` is asked, running, done or failed; `open_only` leaves out what has ended.
+        """
+        wanted = {"wanted": request_id, "open": open_only, "limit": limit}
+        with self.projection.session() as session:
+            rows = session.dicts(statements("runs.sql")["work_requests"], wanted)
+        return {"requests": [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]}
+
+    def figures(self) -> dict[str, Any]:
+        """`{runs: [{flow, state, count, seconds, buckets}], running: [{flow, count}], tasks: [{state, count, seconds}]}`.
+
+        Of all attempts that ended, and of those that have not; `buckets` count those that took at most `BUCKETS` seconds.
+        """
+        sql = statements("runs.sql")
+        with self.projection.session() as session:
+            return {
+                "runs": session.dicts(sql["ended_runs"], {"buckets": list(BUCKETS)}),
+                "running": session.dicts(sql["running_runs"]),
+                "tasks": session.dicts(sql["ended_tasks"]),
+            }
+
+    def dynamic_keys(self, name: str) -> list[tuple[str, bool]]:
+        """Every key that was ever added to a list of dynamic partitions, in that order, and whether it is there now."""
+        with self.projection.session() as session:
+            return [(key, here) for key, here in session.rows(statements("runs.sql")["dynamic_keys"], {"name": name})]
+
+    def dynamic_lists(self) -> list[dict[str, Any]]:
+        """`[{name, partitions, removed}]`: the lists of dynamic partitions, each with how many keys it has and had."""
+        with self.projection.session() as session:
+            return session.dicts(statements("runs.sql")["dynamic_lists"])
+
+    def explain_task(self, run_id: str, task: str) -> dict[str, Any]:
+        """Why a task run used a kept result or did not: `{"subject", "verdict", "reason": {kind, text, because}}`.
+
+        `task` is a task's name or the beginning of a task run's id. Raises UnknownNameError when none or several are meant.
+        """
+        from headwater.lineage.cached import explain_task
+
+        with self.projection.session() as session:
+            subject, verdict, reason = explain_task(session, _run(session, run_id)["id"], task)
+            return {"subject": subject, "verdict": verdict, "reason": reason.to_json()}
+
+    def result_files(self) -> dict[str, int]:
+        """The files of the result store that task runs name, and when each was last named: microseconds since the epoch."""
+        with self.projection.session() as session:
+            return dict(session.rows(statements("caching.sql")["named_files"]))
 
     def lineage(
         self,
@@ -114,7 +203,7 @@ class Reader:
         columns: bool = False,
     ) -> LineageGraph:
         """The same as a value. Raises UnknownNameError."""
-        with self.projection.session() as session:
+        with self.projection.session(outlined=True) as session:
             return draw(session, asset, Walk(up=up, down=down, depth=depth), columns=columns)
 
     def unknown_columns(self, asset: str | None = None) -> list[dict[str, Any]]:
@@ -147,8 +236,18 @@ class Reader:
             return answer.columns, answer.rows
 
 
-def _runs(session: Session, *, limit: int, flow: str | None = None, run: str | None = None) -> list[dict[str, Any]]:
-    rows = session.dicts(statements("runs.sql")["runs"], {"flow": flow, "run": run, "limit": limit})
+def _runs(
+    session: Session,
+    *,
+    limit: int,
+    flow: str | None = None,
+    run: str | None = None,
+    state: str | None = None,
+    before: tuple[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    started, last = before or (None, None)
+    wanted = {"flow": flow, "run": run, "limit": limit, "state": state, "started": started, "last": last}
+    rows = session.dicts(statements("runs.sql")["runs"], wanted)
     found = [{**_timed(row), "tasks": {}} for row in rows]
     by_attempt = {(row["id"], row["attempt"]): row for row in found}
     counts = session.rows(statements("runs.sql")["task_counts"], {"runs": [row["id"] for row in found]})
@@ -156,12 +255,17 @@ def _runs(session: Session, *, limit: int, flow: str | None = None, run: str | N
         if (run_id, attempt) in by_attempt:
             by_attempt[run_id, attempt]["tasks"][state] = count
     pruned = session.rows(statements("runs.sql")["pruned"], {"runs": [row["id"] for row in found]})
-    for run_id, attempt, tasks, before in pruned:
+    for run_id, attempt, tasks, expired in pruned:
         row = by_attempt.get((run_id, attempt))
         if row is not None:
             # What was counted before the first of them expired; what is left of them tells another number.
             row["tasks"] = row["tasks"] if tasks is None else tasks
-            row["pruned"] = _rfc3339(before)
+            row["pruned"] = _rfc3339(expired)
+    return found
+
+
+def _figures(row: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row["metrics"]) if row["metrics"] else {}
     return found
 
 

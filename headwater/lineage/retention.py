@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock, failpoints
 from headwater.assets.durations import parse_duration
-from headwater.core.events import LogWritten, PrunedRun, RunsPruned, TaskEnded, TaskStarted, TaskState
+from headwater.core.events import (
+    LogWritten,
+    PrunedRun,
+    RunsPruned,
+    TaskCache,
+    TaskEnded,
+    TaskKept,
+    TaskStarted,
+    TaskState,
+)
 from headwater.core.journal import archive, index
 from headwater.core.journal.reader import Reader, decode
 from headwater.core.journal.writer import Writer
@@ -38,6 +47,8 @@ DETAIL: Mapping[str, str] = {
     TaskStarted.kind: "facts.task_started",
     TaskState.kind: "facts.task_state",
     TaskEnded.kind: "facts.task_ended",
+    TaskCache.kind: "facts.task_cache",
+    TaskKept.kind: "facts.task_kept",
 }
 """All events that may ever expire."""
 

@@ -123,7 +123,9 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     32
     """
-    text = "\0".join([*map(script, ("schema.sql", "staging.sql", "ingest.sql", "views.sql")), _state_rank()])
+    text = "\0".join(
+        [*map(script, ("schema.sql", "staging.sql", "edges.sql", "ingest.sql", "views.sql")), _state_rank()]
+    )
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -15,16 +15,18 @@ import shutil
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 
 from headwater import failpoints
 from headwater.assets.events import ColumnSchema
-from headwater.assets.protocols import Form, SqlQuery, SqlRelation, Staged, Target
+from headwater.assets.protocols import RELATION_TABLE, Form, SqlQuery, SqlRelation, Staged, Target
 from headwater.core.journal.home import sync_folder
 from headwater.errors import LocationError, ReturnTypeError
 from headwater.materializers import staging as files
@@ -32,7 +34,7 @@ from headwater.materializers import tables
 from headwater.materializers.convert import ArrowStream, as_eager, of_frame
 from headwater.materializers.locking import exclusive, shared
 from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
-from headwater.materializers.querying import copy_query, in_database, register
+from headwater.materializers.querying import copy_query, create_views, failing_rows, in_database, register
 from headwater.materializers.quoting import identifier, literal
 from headwater.materializers.tables import place_of
 
@@ -355,19 +357,27 @@ def _pandas(relation: duckdb.DuckDBPyRelation) -> Any:
 
 def relation_of_frame(frame: pl.DataFrame) -> duckdb.DuckDBPyRelation:
     """A frame as a relation, in a database in memory of its own that lives as long as the relation."""
-    connection = memory()
-    register(connection, "loaded", frame)
-    return connection.sql("SELECT * FROM loaded")
+    connection, name = memory(), _new_name()
+    register(connection, name, frame)
+    return connection.sql(f"SELECT * FROM {name}")  # noqa: S608 (a name of our own)
 
 
 def _relation(file: Path, select: str) -> duckdb.DuckDBPyRelation:
     # Copied into memory, because a relation is executed later, when nobody holds the file's lock any more.
-    connection = memory()
+    connection, name = memory(), _new_name()
     with shared([file]):
         _attach(connection, file, "db")
-        connection.execute(f"CREATE TABLE loaded AS {in_database(select, 'db')}")
+        connection.execute(f"CREATE TABLE {name} AS {in_database(select, 'db')}")
         connection.execute("DETACH db")
-    return connection.sql("SELECT * FROM loaded")
+    return connection.sql(f"SELECT * FROM {name}")  # noqa: S608 (a name of our own)
+
+
+_numbers = count(1)
+
+
+def _new_name() -> str:
+    """A name that no other relation's table in this process has: a relation that is made of it is known by it."""
+    return f"{RELATION_TABLE}{next(_numbers)}"
 
 
 def _lazy(source: TableSource) -> pl.LazyFrame:
@@ -385,27 +395,54 @@ def _log(file: Path) -> Path:
     return file.with_name(f"{file.name}.wal")
 
 
-def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *, folder: Path, version: str) -> Staged:
-    # Frames first: a lazy one may read the very databases that get locked below.
-    frames = {name: as_eager(given) for name, given in query.inputs.items() if not isinstance(given, SqlRelation)}
+def failing(query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, list[tuple[Any, ...]]]:
+    """How many rows a query gives, and these columns of the first of them.
+
+    Raises ReturnTypeError when the text is not one SELECT, MaterializationError when DuckDB refuses it.
+
+    >>> failing(SqlQuery(text="select 1 as a union all select 2", inputs={}), ["a"], 1)
+    (2, [(1,)])
+    """
+    frames = _frames(query)
+    with TemporaryDirectory(prefix="headwater-") as folder, _given(query, frames, Path(folder)) as connection:
+        return failing_rows(connection, query, columns, limit)
+
+
+def _frames(query: SqlQuery) -> dict[str, pl.DataFrame]:
+    # Before anything is locked: a lazy one may read the very databases that are.
+    return {name: as_eager(given) for name, given in query.inputs.items() if not isinstance(given, SqlRelation)}
+
+
+@contextmanager
+def _given(query: SqlQuery, frames: Mapping[str, pl.DataFrame], temporary: Path) -> Iterator[Connection]:
+    """A database in memory that sees the inputs of a query, whose files are locked meanwhile."""
     relations = {name: given for name, given in query.inputs.items() if isinstance(given, SqlRelation)}
     found = sorted({relation.database for relation in relations.values() if relation.database is not None})
     names = {file: f"db{number}" for number, file in enumerate(found)}
+    connection = memory(temporary)
+    try:
+        with shared(names):
+            for file, name in names.items():
+                _attach(connection, file, name)
+            for name, frame in frames.items():
+                register(connection, name, frame)
+            create_views(connection, relations, names)
+            yield connection
+    finally:
+        connection.close()
+
+
+def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *, folder: Path, version: str) -> Staged:
+    frames = _frames(query)
     columns: dict[str, str] = {}
 
     def write(path: Path) -> files.Written:
         temporary = path.with_suffix(".tmp")
-        connection = memory(temporary)
         try:
-            with shared(names):
-                for file, name in names.items():
-                    _attach(connection, file, name)
-                for name, frame in frames.items():
-                    register(connection, name, frame)
+            with _given(query, frames, temporary) as connection:
                 footer = files.footer(target, partition, version)
-                columns.update(copy_query(connection, query, relations, names, path, target, footer))
+                columns.update(copy_query(connection, query, path, target, footer))
         finally:
-            connection.close()
             shutil.rmtree(temporary, ignore_errors=True)
         return files.Written(files.scan(path))
 

@@ -97,14 +97,22 @@ def _outside(target: Target, partition: Partition | None, schema: pl.Schema) -> 
     if partition is None or partition.key is None:
         return {}
     found: dict[str, pl.Expr] = {}
-    name = _present(target.partition_column, "partition", target, schema)
-    if name is not None:
-        found[name] = ~_belongs(name, schema, target, partition).fill_null(False)
+    for column, part in partition_columns(target, partition):
+        if _present(column, "partition", target, schema) is not None:
+            found[column] = ~_belongs(column, schema, target, part).fill_null(False)
     name = _present(target.time_column, "time", target, schema)
     if name is not None and name not in found and partition.start is not None and not _is_null(schema[name]):
         within = _on_days(name, partition) if isinstance(schema[name], pl.Date) else _within(name, partition)
         found[name] = ~within.fill_null(True)
     return found
+
+
+def partition_columns(target: Target, partition: Partition) -> list[tuple[str, Partition]]:
+    """The columns that name a row's partition, each with the partition that it names."""
+    column = target.partition_column
+    if column is None or isinstance(column, str):
+        return [] if column is None else [(column, partition)]
+    return [(name, partition.dimension(dimension)) for dimension, name in column.items()]
 
 
 def _belongs(name: str, schema: pl.Schema, target: Target, partition: Partition) -> pl.Expr:

@@ -8,6 +8,7 @@ its content as its version.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -16,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
-from headwater.core.globs import literal_glob
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
 from headwater.materializers.convert import of_frame
-from headwater.materializers.quoting import decode_key, encode_key, literal
+from headwater.materializers.quoting import decode_key, encode_key
 
 if TYPE_CHECKING:
     import polars as pl
@@ -77,7 +77,7 @@ class ParquetMaterializer:
             if form in ("lazy", "any"):
                 return lazy
             if form == "sql":
-                return SqlRelation(select=_select(found))
+                return SqlRelation(select=files.select(found))
             return of_frame(lazy.collect(), form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
@@ -201,11 +201,6 @@ def _read_version(file: Path) -> str:
     return stored if stored is not None else files.content_version(file)
 
 
-def _select(found: Sequence[Path]) -> str:
-    names = ", ".join(literal(literal_glob(str(path))) for path in found)
-    return f"SELECT * FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"  # noqa: S608 (literals)
-
-
 @contextmanager
 def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
     import polars as pl
@@ -216,7 +211,9 @@ def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
         message = f"the data of '{target.asset.name}' can't be read: {str(error).splitlines()[0]}"
         single = len(found) == 1
         part = (
-            f" --partition {decode_key(found[0].name.removesuffix(_SUFFIX))}" if target.partitioned and single else ""
+            f" --partition {shlex.quote(decode_key(found[0].name.removesuffix(_SUFFIX)))}"
+            if target.partitioned and single
+            else ""
         )
         hint = f"make it again (headwater materialize {target.asset.name}{part}), or put a sound file in its place"
         raise LocationError(message, where=str(found[0] if single else found[0].parent), hint=hint) from error

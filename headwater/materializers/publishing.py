@@ -181,10 +181,8 @@ def _create(rows: _Rows, columns: Mapping[str, str], *, replace: bool) -> None:
 
 
 def _delete(rows: _Rows, existing: Mapping[str, str], partition: Partition) -> None:
-    column = rows.target.partition_column or PARTITION_COLUMN
-    dtype = next((dtype for name, dtype in existing.items() if name.lower() == column.lower()), None)
-    if dtype is not None:  # else no row of any partition is there yet
-        condition = tables.rows_of(partition, rows.target.partition_column, dtype)
+    condition = tables.rows_to_replace(rows.target, partition, existing)
+    if condition is not None:
         rows.connection.execute(f"DELETE FROM {rows.table} WHERE {condition}")  # noqa: S608 (quoted)
 
 

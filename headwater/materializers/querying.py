@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,27 +21,18 @@ if TYPE_CHECKING:
 def copy_query(
     connection: Any,
     query: SqlQuery,
-    relations: Mapping[str, SqlRelation],
-    names: Mapping[Path, str],
     path: Path,
     target: Target,
     footer: Mapping[str, str],
 ) -> dict[str, str]:
     """Write the result of a query to a Parquet file with this footer, and give its columns with their types.
 
-    `names` says under which name each database file of the `relations` is attached. Raises ReturnTypeError when the text
-    is not one SELECT, MaterializationError when the engine refuses it.
+    Its inputs are there already. Raises ReturnTypeError when the text is not one SELECT, MaterializationError when the
+    engine refuses it.
     """
-    for name, relation in relations.items():
-        given = relation.select if relation.database is None else in_database(relation.select, names[relation.database])
-        connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
-    text = _filled(query)
-    with _explained(query, target):
-        statements = connection.extract_statements(text)
-        if len(statements) != 1 or statements[0].type.name != "SELECT":
-            hint = "return sql(…) with a single SELECT; what it makes is written by Headwater"
-            raise ReturnTypeError(f"the query of '{target.asset.name}' is not one SELECT", where=text[:80], hint=hint)
-        connection.execute(f"CREATE TEMP VIEW headwater_result AS {text}")
+    with _explained(query, f"of '{target.asset.name}'", "mend the text that the function returns with sql(…)"):
+        hint = "return sql(…) with a single SELECT; what it makes is written by Headwater"
+        _make_result(connection, query, f"of '{target.asset.name}'", hint)
         described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
         columns = {str(row[0]): str(row[1]) for row in described}
         tables.check_columns(list(columns), target)
@@ -51,8 +42,36 @@ def copy_query(
     return columns
 
 
+def failing_rows(
+    connection: Any, query: SqlQuery, columns: Sequence[str], limit: int
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """How many rows a query gives, and these columns of the first of them. Raises as `copy_query` does."""
+    with _explained(query, "of a check", "mend the text of sql_check(…)"):
+        _make_result(connection, query, "of a check", "give sql_check(…) a single SELECT")
+        count = int(connection.execute("SELECT count(*) FROM headwater_result").fetchone()[0])
+        if not count or not columns:
+            return count, []
+        listed = ", ".join(map(identifier, columns))
+        return count, connection.execute(f"SELECT {listed} FROM headwater_result LIMIT {int(limit)}").fetchall()  # noqa: S608 (quoted)
+
+
+def create_views(connection: Any, relations: Mapping[str, SqlRelation], names: Mapping[Path, str]) -> None:
+    """Let queries see these relations; `names` says under which name each database file of theirs is attached."""
+    for name, relation in relations.items():
+        given = relation.select if relation.database is None else in_database(relation.select, names[relation.database])
+        connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
+
+
+def _make_result(connection: Any, query: SqlQuery, whose: str, hint: str) -> None:
+    text = _filled(query)
+    statements = connection.extract_statements(text)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise ReturnTypeError(f"the query {whose} is not one SELECT", where=text[:80], hint=hint)
+    connection.execute(f"CREATE TEMP VIEW headwater_result AS {text}")
+
+
 @contextmanager
-def _explained(query: SqlQuery, target: Target) -> Iterator[None]:
+def _explained(query: SqlQuery, whose: str, hint: str) -> Iterator[None]:
     """Say of the engine's errors which query they are about; those of the system pass to who knows the place."""
     from duckdb import Error, IOException, OutOfMemoryException
 
@@ -61,8 +80,7 @@ def _explained(query: SqlQuery, target: Target) -> Iterator[None]:
     except (IOException, OutOfMemoryException):
         raise
     except Error as error:
-        message = f"the query of '{target.asset.name}' can't be executed: {str(error).splitlines()[0]}"
-        hint = "mend the text that the function returns with sql(…)"
+        message = f"the query {whose} can't be executed: {str(error).splitlines()[0]}"
         raise MaterializationError(message, where=" ".join(query.text.split())[:120], hint=hint) from error
 
 

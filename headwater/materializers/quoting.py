@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from headwater.assets.location import check_text
-from headwater.errors import MaterializationError, PartitionError
+from headwater.assets.key_text import check_key, file_name
+from headwater.errors import MaterializationError
 
-_MAX_FILE_NAME = 240  # bytes; file systems allow 255
 _EMPTY = "%"  # no encoded key is a lone percent sign
 
 
@@ -50,13 +49,8 @@ def encode_key(key: str) -> str:
     """
     if not key:
         return _EMPTY
-    check_text(key, "a partition key", limit=_MAX_FILE_NAME, error=PartitionError)
-    encoded = quote(key, safe="")
-    if encoded.startswith((".", "-")):
-        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
-    if len(encoded) > _MAX_FILE_NAME:
-        raise PartitionError(f"the partition key {key[:40]!r}… is too long for a file name", hint="shorten it")
-    return encoded
+    check_key(key, "a partition key")
+    return file_name(key)
 
 
 def decode_key(name: str) -> str:

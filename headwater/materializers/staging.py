@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from headwater import clock, failpoints
 from headwater.assets.events import ColumnSchema
-from headwater.assets.protocols import Staged, Target
+from headwater.assets.protocols import SqlRelation, Staged, Target
+from headwater.core.globs import literal_glob
 from headwater.core.journal.home import sync_file, sync_folder
 from headwater.errors import DefinitionError, HeadwaterError, LocationError, MaterializationError
 from headwater.materializers.convert import as_frame
 from headwater.materializers.measure import measure
+from headwater.materializers.quoting import literal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -164,6 +166,7 @@ def stage_file(
         time_min=found.time_min,
         time_max=found.time_max,
         frame=lambda: scan(path),
+        relation=SqlRelation(select=select((path,))),
     )
 
 
@@ -172,6 +175,12 @@ def scan(path: Path) -> pl.LazyFrame:
     import polars as pl
 
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def select(found: Sequence[Path]) -> str:
+    """The rows of Parquet files as a query of DuckDB's."""
+    names = ", ".join(literal(literal_glob(str(path))) for path in found)
+    return f"SELECT * FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"  # noqa: S608 (literals)
 
 
 def with_staging(staged: Staged, **more: Any) -> Staged:

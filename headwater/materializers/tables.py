@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
+from headwater.assets.partitions import boxes_of
 from headwater.assets.protocols import Target
 from headwater.errors import MaterializationError, ReturnTypeError
 from headwater.materializers.quoting import identifier, literal
@@ -269,11 +270,39 @@ def select_rows(
     text = f"SELECT {listed} FROM {{db}}.{place.quoted}"  # noqa: S608 (quoted)
     if partitions is None or not target.partitioned:
         return text
-    column = target.partition_column
-    dtype = next((dtype for name, dtype in columns.items() if name.lower() == (column or "").lower()), "VARCHAR")
     # A key may hold the very text that stands for the database.
-    condition = rows_of_all(partitions, column, dtype).replace("{db}", "{' || 'db}")
+    condition = _rows_of_target(target, partitions, columns).replace("{db}", "{' || 'db}")
     return f"{text} WHERE {condition}"
+
+
+def rows_to_replace(target: Target, partition: Partition, columns: Mapping[str, str]) -> str | None:
+    """The condition under which a row of a table with these columns belongs to a partition; None: no such row can be there."""
+    named = target.partition_column
+    wanted = [named or PARTITION_COLUMN] if named is None or isinstance(named, str) else named.values()
+    if any(_type_of(column, columns) is None for column in wanted):
+        return None
+    return _rows_of_target(target, [partition], columns)
+
+
+def _rows_of_target(target: Target, partitions: Sequence[Partition], columns: Mapping[str, str]) -> str:
+    column = target.partition_column
+    if column is None or isinstance(column, str):
+        return rows_of_all(partitions, column, _type_of(column or "", columns) or "VARCHAR")
+    divided = partitions[0].definition if partitions else None
+    if divided is None:
+        return "false"
+    boxes = boxes_of(divided.set_of(part.key for part in partitions))
+    return " OR ".join(
+        " AND ".join(
+            f"({rows_of_all(list(sides[name]), one, _type_of(one, columns) or 'VARCHAR')})"
+            for name, one in column.items()
+        )
+        for sides in boxes
+    )
+
+
+def _type_of(column: str, columns: Mapping[str, str]) -> str | None:
+    return next((dtype for name, dtype in columns.items() if name.lower() == column.lower()), None)
 
 
 def _spans(days: Sequence[date]) -> list[tuple[date, date]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from headwater import settings
@@ -20,9 +20,10 @@ from headwater.clock import use as use_clock
 from headwater.core import runtime
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.memory import MemoryCarrier
+from headwater.core.results import MemoryResults, ResultStore
 from headwater.project import Project
 
-__all__ = ["FakeClock", "MemoryCarrier", "project", "use_clock"]
+__all__ = ["FakeClock", "MemoryCarrier", "MemoryResults", "project", "use_clock"]
 
 
 class FakeClock:
@@ -87,8 +88,18 @@ def project(
 class _InMemory(Project):
     """A project that reads and writes no data outside of this process."""
 
+    @cached_property
+    def results(self) -> ResultStore:
+        """Kept results in memory."""
+        return MemoryResults()
+
+    def keeps_in_memory(self, ref: AssetRef) -> bool:
+        """All data is."""
+        return True
+
     def materializer(self, ref: AssetRef) -> Materializer:
         """The one that keeps values in memory, for every kind of asset."""
+        self._refuse_memory(ref)
         return _kept()
 
 

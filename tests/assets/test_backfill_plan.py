@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 
 from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
 from headwater.assets.mappings import WindowMapping
-from headwater.assets.partitions import DailyPartitions, MonthlyPartitions, partitioning
+from headwater.assets.partitions import (
+    DailyPartitions,
+    MonthlyPartitions,
+    ProductPartitions,
+    StaticPartitions,
+    partitioning,
+)
 from headwater.assets.staleness import staleness
-from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
+from headwater.errors import DefinitionError, UnknownNameError, UsageError
 
 NOW = us("2014-06-01")
 SHORT = DailyPartitions("2013-01-01", "2013-01-11")
@@ -150,7 +156,7 @@ def test_an_input_that_is_missing_and_not_planned_is_noted():
 
 def test_an_input_of_which_enough_is_there_is_not_noted():
     world = World().asset("flights", partitions=SHORT)
-    world.asset("risk", ("flights", WindowMapping(-2, 0, at_least=1)), partitions=SHORT).make("flights", "2013-01-02")
+    world.asset("risk", ("flights", WindowMapping(-2, 0, needs=1)), partitions=SHORT).make("flights", "2013-01-02")
     request = BackfillRequest(targets=("risk",), partitions=SHORT.parse("2013-01-02"))
     assert plan(world.facts(), request, NOW).steps[0].reason.because == ()
 
@@ -206,13 +212,28 @@ def test_a_plan_comes_back_from_json():
     assert plan_from_json(json.loads(json.dumps(made.to_json())), world.definitions) == made
 
 
-def test_a_plan_that_does_not_fit_any_more_is_refused():
-    value = plan(river().facts(), BackfillRequest(targets=("delays",)), NOW).to_json()
-    with pytest.raises(UnknownNameError, match="no asset 'delays'"):
-        plan_from_json(value, {})
-    world = World().asset("delays", partitions=DailyPartitions("2015-01-01", "2016-01-01"))
-    with pytest.raises(PartitionError):
-        plan_from_json(value, world.definitions)
+def test_what_vanished_since_a_plan_was_made_is_set_aside():
+    request = BackfillRequest(targets=("delays",), upstream=True)
+    value = json.loads(json.dumps(plan(river().facts(), request, NOW).to_json()))
+    world = World().asset("flights", partitions=DailyPartitions("2013-01-09", "2013-02-01"))
+    found = plan_from_json(value, world.definitions)
+    assert {step.asset: str(step.partitions) for step in found.steps} == {"flights": "2013-01-09..2013-01-10"}
+    assert [(one.asset, len(one.keys), one.keys[0]) for one in found.vanished] == [
+        ("flights", 8, "2013-01-01"),
+        ("delays", 10, "2013-01-01"),
+    ]
+    assert found.vanished[0].reason.startswith("'flights' has no such partition any more (daily")
+    assert found.vanished[1].reason == "the asset 'delays' is not defined any more"
+    assert found.total == 20
+    assert found.only({("delays", "2013-01-03"), ("flights", "2013-01-10")}).total == 2
+
+    divided = ProductPartitions(date=SHORT, kind=StaticPartitions(["a", "b"]))
+    value = plan(World().asset("both", partitions=divided).facts(), BackfillRequest(targets=("both",)), NOW).to_json()
+    fewer = ProductPartitions(date=SHORT, kind=StaticPartitions(["c", "b"]))
+    found = plan_from_json(value, World().asset("both", partitions=fewer).definitions)
+    assert str(found.steps[0].partitions) == "kind=b"
+    assert len(found.vanished[0].keys) == 10
+    assert plan_from_json(value, World().asset("both").definitions).vanished[0].keys[0] == "date=2013-01-01,kind=a"
 
 
 @st.composite

@@ -73,7 +73,7 @@ def test_the_counts_of_the_board_are_those_of_the_partitions():
 def test_a_selection_of_what_is_stale_judges_all_assets_once(monkeypatch):
     facts = many_assets.changed(many_assets.facts(12, width=WIDTH), "a1")
     asked = []
-    monkeypatch.setattr("headwater.cli.board.staleness", lambda *given: asked.append(1) or staleness(*given))
+    monkeypatch.setattr("headwater.assets.judgements.staleness", lambda *given: asked.append(1) or staleness(*given))
     assert set(chosen(facts, "stale()", NOW)) == stale(staleness(facts, NOW))
     assert asked == [1]
 

@@ -48,7 +48,7 @@ timed = st.sampled_from(
 )
 at_least = st.none() | st.integers(0, 9)
 offsets = st.tuples(st.integers(-9, 9), st.integers(-9, 9)).map(sorted)
-windows = st.builds(lambda ends, enough: WindowMapping(*ends, at_least=enough), offsets, at_least)
+windows = st.builds(lambda ends, enough: WindowMapping(*ends, needs=enough), offsets, at_least)
 cases = st.one_of(
     st.tuples(st.builds(SameMapping), aligned, aligned),
     st.tuples(windows, aligned, aligned),
@@ -152,7 +152,7 @@ def test_what_is_inferred(
     found.check(upstream or UNPARTITIONED, downstream or UNPARTITIONED)
 
 
-@given(st.one_of(windows, *(st.builds(kind, at_least=at_least) for kind in (SameMapping, AllMapping, OverlapMapping))))
+@given(st.one_of(windows, *(st.builds(kind, needs=at_least) for kind in (SameMapping, AllMapping, OverlapMapping))))
 @example(UnpartitionedMapping())
 @settings(deadline=None)
 def test_mappings_survive_json(mapping: PartitionMapping) -> None:
@@ -165,9 +165,9 @@ def test_mappings_survive_json(mapping: PartitionMapping) -> None:
     [
         (SameMapping(), "the same partition"),
         (WindowMapping(-6, 0), "window of partitions from -6 to 0"),
-        (WindowMapping(-6, 0, at_least=5), "window of partitions from -6 to 0, at least 5 of them"),
+        (WindowMapping(-6, 0, needs=5), "window of partitions from -6 to 0, at least 5 of them"),
         (WindowMapping(-1, -1), "the partition -1 away"),
-        (AllMapping(at_least=300), "all partitions, at least 300 of them"),
+        (AllMapping(needs=300), "all partitions, at least 300 of them"),
         (UnpartitionedMapping(), "the whole asset"),
         (OverlapMapping(), "the partitions that overlap in time"),
     ],
@@ -186,8 +186,8 @@ def test_mappings_say_what_they_are(mapping: PartitionMapping, text: str) -> Non
         {"type": "window", "first": 1, "last": 0},
         {"type": "window", "first": "-6", "last": 0},
         {"type": "window", "first": -6, "last": True},
-        {"type": "same", "at_least": -1},
-        {"type": "same", "at_least": "5"},
+        {"type": "same", "needs": -1},
+        {"type": "same", "needs": "5"},
     ],
 )
 def test_json_that_is_no_mapping_is_refused(value: dict[str, object]) -> None:

@@ -133,9 +133,7 @@ def test_a_day_is_not_an_hour() -> None:
         KINDS[1].partition(date(2013, 1, 5))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "..", "2013-01-01..", "..2013-01-01", ",", "2013-01-01,", "2013-01-01....2013-01-03"]
-)
+@pytest.mark.parametrize("text", ["", "..", ",", "2013-01-01,", "2013-01-01....2013-01-03"])
 def test_half_a_range_is_refused(text: str) -> None:
     with pytest.raises(PartitionError):
         DAYS.parse(text)

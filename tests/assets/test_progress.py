@@ -83,7 +83,7 @@ def test_a_unit_that_turned_out_to_be_blocked_blocks_too():
 
 def test_a_window_that_needs_only_some_of_it_outlives_a_failure():
     world = World().asset("flights", partitions=SHORT)
-    world.asset("risk", ("flights", WindowMapping(-2, 0, at_least=2)), partitions=SHORT)
+    world.asset("risk", ("flights", WindowMapping(-2, 0, needs=2)), partitions=SHORT)
     found = progress(world, "risk", of="2013-01-04..2013-01-05")
     lost = {("flights", "2013-01-02"), ("flights", "2013-01-03")}
     drain(found, lambda *unit: "failed" if unit in lost else "completed")

@@ -42,11 +42,15 @@ def test_a_csv_file_that_is_read_again_is_parsed_once() -> None:
 
 def test_the_plan_of_what_was_just_made_is_not_looked_at_by_who_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = []
-    of_frame = Columns.of_frame
+    of_frame, leaves = Columns.of_frame, Columns.leaves
 
     def counted(self: Columns, *arguments: object) -> object:
-        looked.append(arguments)
+        looked.append("of_frame")
         return of_frame(self, *arguments)  # type: ignore[arg-type]
+
+    def counted_leaves(self: Columns, frame: pl.LazyFrame) -> object:
+        looked.append("leaves")
+        return leaves(self, frame)
 
     with project() as found:
         first, second = Asset("first", at="parquet://lake/first"), Asset("second", at="parquet://lake/second")
@@ -63,9 +67,10 @@ def test_the_plan_of_what_was_just_made_is_not_looked_at_by_who_reads_it(monkeyp
         def main() -> None:
             begin()
             monkeypatch.setattr(Columns, "of_frame", counted)
+            monkeypatch.setattr(Columns, "leaves", counted_leaves)
             go_on()
 
         main()
-        assert len(looked) == 2  # of what it returned, and of its own scan that it hands out
+        assert looked == ["of_frame", "leaves"]  # of what it returned, and of its own scan that it hands out
         edges = found.reader.lineage("second", columns=True)["edges"]
         assert ("first.id", "second.double") in {(edge["from"], edge["to"]) for edge in edges}

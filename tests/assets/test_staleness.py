@@ -109,7 +109,7 @@ def test_a_source_of_which_another_version_was_seen():
 
 def test_a_partition_of_the_window_that_has_come_since():
     world = World().asset("flights", partitions=SHORT)
-    world.asset("risk", ("flights", WindowMapping(-6, 0, at_least=1)), partitions=SHORT)
+    world.asset("risk", ("flights", WindowMapping(-6, 0, needs=1)), partitions=SHORT)
     world.make("flights", "2013-01-01", "2013-01-03").make("risk", "2013-01-03")
     assert stale(world, "risk") == "2013-01-01..2013-01-02, 2013-01-04..2013-01-10"
     world.make("flights", "2013-01-02")
@@ -128,7 +128,7 @@ def test_a_missing_input_does_not_make_stale_what_was_made_without_it():
     world = (
         World()
         .asset("flights", partitions=SHORT)
-        .asset("risk", ("flights", WindowMapping(-6, 0, at_least=1)), partitions=SHORT)
+        .asset("risk", ("flights", WindowMapping(-6, 0, needs=1)), partitions=SHORT)
     )
     world.make("flights", "2013-01-03").make("risk", "2013-01-03")
     assert "2013-01-03" not in staleness(world.facts(), NOW)["risk"].stale

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.facts import Consumed
-from headwater.assets.mappings import WindowMapping
+from headwater.assets.mappings import AllMapping, WindowMapping
 from headwater.assets.partitions import DailyPartitions, partitioning
 from headwater.assets.staleness import staleness
 
@@ -18,8 +18,8 @@ AS_OF = START + 5 * DAY
 
 
 @st.composite
-def worlds(draw):
-    world = World()
+def worlds(draw, kind=World):
+    world = kind()
     names = [f"a{number}" for number in range(draw(st.integers(1, 5)))]
     for place, name in enumerate(names):
         divided = draw(st.sampled_from([WEEK, WEEK, OPEN, None, "source"]))
@@ -120,6 +120,11 @@ def reasons(facts, found, definition, key, one):
                 yield "input_updated"
             if is_stale(found, used.asset, part):
                 yield "upstream_stale"
+        # What reads all of an input would read those that were made before their time was up, too.
+        if isinstance(used.mapping, AllMapping) and any(
+            is_stale(found, used.asset, part) for part in found[used.asset]
+        ):
+            yield "upstream_stale"
 
 
 def is_stale(found, asset, part):

@@ -10,7 +10,7 @@ from cli_project import Cli
 from headwater.testing import project
 
 ALL = ("--older-than", "0.001s")
-KINDS = ["log.written", "task.started", "task.state", "task.ended"]
+KINDS = ["log.written", "task.started", "task.state", "task.ended", "task.cache", "task.kept"]
 
 
 @pytest.fixture

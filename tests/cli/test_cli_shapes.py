@@ -118,6 +118,20 @@ def test_status_of_a_selection(made: Cli) -> None:
     assert names("not (stale() or totals)") == {"shops"}
 
 
+def test_status_counts_what_the_board_shows(made: Cli) -> None:
+    at = ("--as-of", "2024-01-09")
+    rows = made("status", *at, "--json").json["assets"]
+    counted = made("status", "--count", *at, "--json").json
+    told = [row["freshness"]["verdict"] for row in rows]
+    assert counted["as_of"] == "2024-01-09T00:00:00.000000Z"
+    assert {verdict: count for verdict, count in counted["verdicts"].items() if count} == {
+        verdict: told.count(verdict) for verdict in told
+    }
+    assert (counted["assets"], counted["stale"]) == (len(rows), sum(row["stale"]["is_stale"] for row in rows))
+    assert made("status", "stale()", "--count", *at, "--json").json["assets"] == counted["stale"]
+    assert f"{len(rows)} assets: " in made("status", "--count", *at).out
+
+
 def test_status_as_of_another_time(made: Cli) -> None:
     early = made("status", "--as-of", "2024-01-04", "--json").json
     late = made("status", "--as-of", "2024-01-04T15:00+01:00", "--json").json
@@ -211,6 +225,46 @@ def test_lineage_of_columns(made: Cli) -> None:
     assert text.startswith("totals\n└── daily\n    ├── sales\n    └── shops\n")
 
 
+def test_lineage_as_of_a_time(made: Cli) -> None:
+    now = made("lineage", "daily", "--columns", "--json").json
+    then = made("lineage", "daily", "--columns", "--as-of", "2100-01-01", "--json").json
+    ends = {(edge["from"], edge["to"], edge.get("subtype")) for edge in now["edges"]}
+    assert {(edge["from"], edge["to"], edge.get("subtype")) for edge in then["edges"]} == ends
+    assert made("lineage", "daily", "--as-of", "2000-01-01", "--json").json["error"]["kind"] == "unknown_name"
+
+
+def test_lineage_impact(made: Cli) -> None:
+    value = made("lineage", "impact", "sales.amount", "--json").json
+    assert (value["subject"], value["change"]) == ("sales.amount", "drop")
+    effects = {one["id"]: one["effect"] for one in value["columns"]}
+    assert effects["daily.total"] == "breaks"
+    assert effects["totals.total"] == "affected"
+    assert value["stale"] == ["daily", "totals"]
+    assert "stale then: daily, totals" in made("lineage", "impact", "sales", "--change", "rename").out
+    assert made("lineage", "impact", "sales.amuont").code == 2
+
+
+def test_lineage_path(made: Cli) -> None:
+    assert made("lineage", "path", "sales", "totals").out == "sales → daily → totals\n"
+    assert made("lineage", "path", "sales", "totals", "--json").json["path"] == ["sales", "daily", "totals"]
+    back = made("lineage", "path", "totals", "sales", "--json")
+    assert (back.code, back.json["path"]) == (1, None)
+
+
+def test_lineage_diff(made: Cli) -> None:
+    value = made("lineage", "diff", "2000-01-01", "2100-01-01", "--json").json
+    assert {"sales", "daily", "totals"} <= {node["id"] for node in value["nodes"]["added"]}
+    assert ("daily", "totals") in {(edge["from"], edge["to"]) for edge in value["edges"]["added"]}
+    assert value["edges"]["removed"] == []
+    assert made("lineage", "diff", "2100-01-01", "2100-01-01").out == "nothing differs\n"
+    assert made("lineage", "diff", "nobody", "2100-01-01").code == 2
+
+
+def test_tags(made: Cli) -> None:
+    assert made("tags").out == "no column carries a tag\n"
+    assert made("tags", "daily", "--since", "2000-01-01", "--json").json["gained"] == []
+
+
 def test_lineage_in_other_forms(made: Cli) -> None:
     assert made("lineage", "daily", "--format", "mermaid").out.startswith("flowchart LR\n")
     assert made("lineage", "daily", "--format", "dot").out.startswith("digraph lineage {\n")
@@ -219,7 +273,9 @@ def test_lineage_in_other_forms(made: Cli) -> None:
     assert rows[0].split()[:3] == ["from", "to", "origin"]
     assert len(rows) == 4
     assert made("lineage", "daily").out == "daily\n├── sales\n└── shops\n\nused by:\ndaily\n└── totals\n"
-    assert made("lineage", "daily", "--format", "svg").code == 2
+    assert made("lineage", "daily", "--format", "svg").out.startswith("<svg xmlns=")
+    assert len(made("lineage", "*", "--format", "table").out.splitlines()) == 4
+    assert made("lineage", "daily", "--format", "png").code == 2
     assert made("lineage", "dialy").code == 2
 
 

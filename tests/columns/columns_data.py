@@ -48,7 +48,52 @@ def refunds() -> pl.DataFrame:
     return pl.DataFrame({"id": [2, 4, 6, 8], "amount": [1.0, 2.0, 25.5, 4.0], "reason": ["late", "lost", "late", None]})
 
 
-TABLES = {"orders": orders, "customers": customers, "refunds": refunds}
+def lines() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "order_id": [1, 1, 2, 3, 4, 5, 6, 8],
+            "part": [1, 2, 1, 3, 2, 4, 3, 1],
+            "supplier": [1, 2, 2, 2, 3, 3, 1, 1],
+            "units": [17, 36, 8, 28, 24, 32, 38, 45],
+            "price": [170.0, 36.5, 88.0, 29.0, 240.0, 31.5, 39.0, 410.0],
+            "discount": [0.04, 0.09, 0.0, 0.05, 0.02, 0.07, 0.1, 0.03],
+            "shipped": [dt.date(2024, 1, each) for each in (3, 1, 9, 4, 2, 17, 21, 28)],
+            "flag": ["A", "R", "N", "A", "R", "N", "R", "A"],
+        }
+    )
+
+
+def parts() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "id": [1, 2, 3, 4],
+            "name": ["wheel", "bell", "saddle", "wire"],
+            "brand": ["B1", "B2", "B1", "B3"],
+            "kind": ["PROMO", "BASE", "PROMO", "BASE"],
+            "size": [5, 7, 9, 5],
+        }
+    )
+
+
+def suppliers() -> pl.DataFrame:
+    return pl.DataFrame(
+        {"id": [1, 2, 3], "name": ["Oak", "Pine", "Ash"], "nation": [1, 2, 1], "balance": [0.5, 1.25, 2.0]}
+    )
+
+
+def nations() -> pl.DataFrame:
+    return pl.DataFrame({"id": [1, 2, 3, 4], "name": ["Peru", "Chad", "Oman", "Fiji"]})
+
+
+TABLES = {
+    "orders": orders,
+    "customers": customers,
+    "refunds": refunds,
+    "lines": lines,
+    "parts": parts,
+    "suppliers": suppliers,
+    "nations": nations,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +193,16 @@ def schemas() -> dict[str, tuple[str, tuple[ColumnSchema, ...]]]:
 SCHEMAS = schemas()
 
 
+UPPER = {
+    name: (source, tuple(ColumnSchema(name=column.name.upper(), type=column.type) for column in columns))
+    for name, (source, columns) in SCHEMAS.items()
+}
+"""The tables as engines have them that fold names to upper case."""
+
+
 def lineage_of_sql(text: str, dialect: str) -> PlanLineage:
-    return Columns().of_sql(text, SCHEMAS, dialect=dialect)
+    schemas = UPPER if dialect in {"snowflake", "oracle"} else SCHEMAS
+    return Columns().of_sql(text, schemas, dialect=dialect)
 
 
 def found_lines(lineage: PlanLineage) -> list[str]:

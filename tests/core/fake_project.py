@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headwater.core.journal.events import Body
+from headwater.core.journal.memory import MemoryCarrier
 
 
 class FakeProject:
@@ -18,6 +19,8 @@ class FakeProject:
         self.journal = self
         self.bodies: list[Body] = []
         self.runs_ended = 0
+        self.limits: dict[str, int] = {}
+        self.locks = MemoryCarrier().locks
 
     def append(self, *bodies: Body) -> None:
         self.bodies.extend(bodies)

@@ -148,7 +148,7 @@ def test_hooks_of_async_code_may_be_async_and_hear_of_a_cancellation(project: An
     ("hooks", "why"),
     [
         ({"Done": print}, "no hooks for the state 'Done'"),
-        ({"Crashed": print}, "no hooks for the state 'Crashed'"),
+        ({"Late": print}, "no hooks for the state 'Late'"),
         ({"Failed": "alert"}, "a hook is a function"),
         ([print], "hooks is a mapping"),
     ],

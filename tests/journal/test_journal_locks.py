@@ -269,8 +269,11 @@ def test_what_dead_waiters_left_refuses_nobody(home: Home, locks: Locks) -> None
     with locks.hold("it"):
         processes = [start(home, "with Locks(home.locks).hold('it'): pass") for _ in range(2)]
         until(lambda: len(lines(home)) == 2)
+        # All at once: the one behind would clear away what the one before it left.
         for process in processes:
-            kill(process)
+            process.kill()
+        for process in processes:
+            process.communicate(timeout=30)
     assert len(lines(home)) == 2
     lock = locks.try_hold("it")
     assert lock is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from headwater import ids
 from headwater.assets.events import (
+    AssetChecked,
     AssetDefined,
     AssetObserved,
     AssetRef,
@@ -20,6 +21,7 @@ from headwater.assets.events import (
     ColumnEdge,
     ColumnSchema,
     Evidence,
+    FreshnessJudged,
     InputVersion,
     MaterializationEnded,
     MaterializationStarted,
@@ -32,9 +34,14 @@ from headwater.core.events import (
     RunEnded,
     RunsPruned,
     RunStarted,
+    TaskCache,
     TaskEnded,
+    TaskKept,
     TaskStarted,
     TaskState,
+    WorkAsked,
+    WorkEnded,
+    WorkTaken,
 )
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
@@ -84,6 +91,17 @@ def task_story(task: str = "t1", run: str = "r1") -> list[Body]:
         TaskState(task_run_id=task, run_id=run, state="Running", tries=2),
         TaskEnded(task_run_id=task, run_id=run, task="make", state="Completed", tries=2, started=7),
     ]
+
+
+def cache_story(task: str = "t1", run: str = "r1") -> list[Body]:
+    """A task run that found no kept result, and kept its own."""
+    return [
+        TaskCache(
+            task_run_id=task, run_id=run, task="make", verdict="miss", because="not_kept", text="none", policy="RUN",
+            key="k", parts={"run": run},
+        ),
+        TaskKept(task_run_id=task, run_id=run, task="make", key="k", encoding="json", size=1),
+    ]  # fmt: skip
 
 
 def made(
@@ -164,6 +182,7 @@ def story() -> list[Body]:
     return [
         started(),
         *task_story(),
+        *cache_story(),
         LogWritten(run_id="r1", task_run_id="t1", level=20, logger="shop", message="hällo\u0000 \U0001f30a"),
         defined("flights"),
         defined("delays", ["flights", "planes"]),
@@ -178,6 +197,16 @@ def story() -> list[Body]:
             checks=(CheckResult(name="rows", passed=True, blocking=True),),
         ),
         made("delays", "d2", "v4", state="failed"),
+        FreshnessJudged(
+            project="shop", asset=ref("delays"), verdict="late", before="fresh", at=5, clock="data_through", stands=1, seen=9
+        ),
+        AssetChecked(
+            project="shop", asset=ref("delays"), partition="d1", version="v3",
+            checks=(
+                CheckResult(name="rows", passed=False, blocking=True, message="0 rows", metrics={"rows": 0, "x": None}),
+                CheckResult(name="late", passed=True, severity="warn", kind="in_range", description="Not late."),
+            ),
+        ),
         made("report", None, "v5", [("delays", "d1", "v3"), ("delays", "d2", "v2")], columns={"n": [("delays", "day")]}),
         ended(),
         RunCancelRequested(run_id="r1", attempt=1, asked_by="ann@host"),
@@ -192,6 +221,9 @@ def story() -> list[Body]:
         BackfillPartitionLaunched(backfill_id="b1", attempt=1, asset="delays", partition="d2"),
         BackfillAsked(backfill_id="b1", what="pause", asked_by="ann@host"),
         BackfillStopped(backfill_id="b1", attempt=1, what="pause", asked_by="ann@host"),
+        WorkAsked(request_id="b2", what="backfill", arguments={"selection": "delays"}, asked_by="ann"),
+        WorkTaken(request_id="b2", pid=7, host="here"),
+        WorkEnded(request_id="b2", exit_code=1, message="error: no"),
         ended("b1", "Crashed", flow="backfill", type="backfill"),
     ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lineage_world import content_of, defined, ended, made, started, story, task_story
+from lineage_world import cache_story, content_of, defined, ended, made, started, story, task_story
 
 from headwater import clock
 from headwater.assets.events import KINDS as ASSET_KINDS
@@ -104,12 +104,16 @@ def chapter(number: int, *, logs: int = 2) -> list[Body]:
     return [
         started(run),
         *task_story(f"task{number}", run),
+        *cache_story(f"task{number}", run),
         *(LogWritten(run_id=run, task_run_id=f"task{number}", level=20, logger="shop", message="o") for _ in range(logs)),
         defined("board", ["flights"], more=number),
         made("board", f"d{number % 2}", f"v{number}", [("flights", None, f"s{number}")], run=run,
              columns={"day": [("flights", "time")]}),
         ended(run),
     ]  # fmt: skip
+
+
+TASK_KINDS = ("task.started", "task.state", "task.ended", "task.cache", "task.kept")
 
 
 LENGTH = len(chapter(0)) + 1
@@ -139,7 +143,7 @@ def answers(projection: Projection) -> dict[str, Any]:
 
 
 def test_nothing_but_logs_and_task_runs_may_expire() -> None:
-    assert set(DETAIL) == {"log.written", "task.started", "task.state", "task.ended"}
+    assert set(DETAIL) == {"log.written", *TASK_KINDS}
     assert DETAIL.keys() <= (KINDS | ASSET_KINDS).keys()
 
 
@@ -164,7 +168,7 @@ def test_old_detail_goes_and_all_else_stays(history: History, projection: Projec
     reader = Reader(projection)
     before, lines = answers(projection), history.lines()
     found = history.prune(projection, 2 * LENGTH)
-    assert found.events == {"log.written": 4, "task.started": 2, "task.state": 4, "task.ended": 2}
+    assert found.events == {**dict.fromkeys(TASK_KINDS, 2), "log.written": 4, "task.state": 4}
     assert (found.runs, found.oldest, found.newest) == (2, 5, 5)
     assert answers(projection) == before
     assert history.lines().keys() == {line for line, event in lines.items() if not goes(event, found)}
@@ -205,7 +209,7 @@ def test_logs_alone(history: History, projection: Projection) -> None:
     assert (answers(projection), Reader(projection).task_runs("run0")) == (before, tasks)
     assert Reader(projection).logs("run0")["logs"] == []
     assert history.prune(projection, LENGTH).events == {
-        "log.written": 0, "task.started": 1, "task.state": 2, "task.ended": 1,
+        "log.written": 0, **dict.fromkeys(TASK_KINDS, 1), "task.state": 2,
     }  # fmt: skip
     assert answers(projection) == before
 

@@ -177,7 +177,18 @@ evidence = st.builds(
     column_edges=st.lists(edges, max_size=4).map(tuple),
     unknown_columns=st.lists(st.builds(UnknownColumn, column=maybe_names, reason=names), max_size=1).map(tuple),
     checks=st.lists(
-        st.builds(CheckResult, name=names, passed=st.booleans(), blocking=st.booleans(), message=maybe_names),
+        st.builds(
+            CheckResult,
+            name=names,
+            passed=st.booleans(),
+            blocking=st.booleans(),
+            message=maybe_names,
+            severity=st.sampled_from([None, "warn", "error"]),
+            kind=st.sampled_from([None, "function", "not_null"]),
+            columns=st.lists(names, max_size=2).map(tuple),
+            description=maybe_names,
+            metrics=st.dictionaries(st.sampled_from(["rows", "nulls(a)", "mean(a)", "sum(b)"]), st.integers(0, 9)),
+        ),
         max_size=2,
     ).map(tuple),
     sql=maybe_names,
@@ -204,7 +215,7 @@ def materializations(draw: st.DrawFn, run: RunStarted) -> list[Body]:
         tags=draw(st.dictionaries(names, st.text(max_size=5), max_size=2)),
         description=draw(maybe_names),
     )
-    state = draw(st.sampled_from(["published", "refused", "failed", "discarded"]))
+    state = draw(st.sampled_from(["published", "refused", "failed", "skipped", "discarded"]))
     found = draw(evidence if state == "published" else st.none() | evidence)
     return [start, ended(start, state, evidence=found, error=draw(st.none() | errors))]
 

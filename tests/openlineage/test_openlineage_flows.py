@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from headwater import Asset, DailyPartitions, check, flow, materialize, task, testing
+from headwater.checks import anomaly, in_range, not_null
 from headwater.errors import CheckFailed
 from headwater.project import Project
 
@@ -104,6 +105,42 @@ def test_a_check_that_refuses_fails_the_run_and_publishes_nothing(shop: Project,
     assert "errorMessage" in refused["run"]["facets"]
     assert refused["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"][0]["success"] is False
     assert "version" not in refused["outputs"][0]["facets"]
+
+
+def test_checks_are_assertions_and_what_they_measured_are_metrics(shop: Project, validate: Validate) -> None:
+    sales = Asset(
+        "sales",
+        at="parquet://lake/sales",
+        checks=[
+            not_null("item", blocking=True),
+            in_range("price", 0, description="No price is negative."),
+            anomaly("sum(price)"),
+            anomaly("mean(price)"),
+        ],
+    )
+
+    @materialize(sales)
+    def ingest() -> pl.DataFrame:
+        return pl.DataFrame({"item": ["a", "b"], "price": [3, -1]})
+
+    ingest()
+    events = exported(shop)
+    validate(events, finished=True)
+    [made] = [event for event in events if event["eventType"] == "COMPLETE" and event["outputs"]]
+    facets = made["outputs"][0]["facets"]
+    keys = ("assertion", "name", "column", "success", "severity")
+    assertions = facets["dataQualityAssertions"]["assertions"]
+    assert [tuple(one[key] for key in keys) for one in assertions] == [
+        ("not_null", "not_null(item)", "item", True, "error"),
+        ("in_range", "in_range(price)", "price", False, "warn"),
+        ("anomaly", "anomaly(sum(price))", "price", True, "warn"),
+        ("anomaly", "anomaly(mean(price))", "price", True, "warn"),
+    ]
+    assert assertions[1]["description"] == "No price is negative."
+    assert assertions[1]["actual"] == "1 of 2 rows: price is below 0 (price=-1)"
+    metrics = facets["dataQualityMetrics"]
+    assert metrics["columnMetrics"] == {"item": {"nullCount": 0}, "price": {"sum": 2}}
+    assert (metrics["rowCount"], metrics["bytes"] > 0) == (2, True)
 
 
 def test_a_materialization_without_a_flow_and_a_plain_task(shop: Project, validate: Validate) -> None:

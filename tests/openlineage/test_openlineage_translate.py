@@ -61,7 +61,7 @@ class TestRuns:
             ("Cached", "COMPLETE"),
             ("Failed", "FAIL"),
             ("TimedOut", "FAIL"),
-            ("RolledBack", "FAIL"),
+            ("RolledBack", "ABORT"),
             ("Blocked", "FAIL"),
             ("Cancelled", "ABORT"),
             ("Crashed", "ABORT"),
@@ -174,7 +174,13 @@ class TestMaterializations:
 
     @pytest.mark.parametrize(
         ("state", "expected"),
-        [("published", "COMPLETE"), ("failed", "FAIL"), ("refused", "FAIL"), ("discarded", "ABORT")],
+        [
+            ("published", "COMPLETE"),
+            ("failed", "FAIL"),
+            ("refused", "FAIL"),
+            ("discarded", "ABORT"),
+            ("skipped", "COMPLETE"),
+        ],
     )
     def test_the_state_says_how_it_ended(self, state: str, expected: str) -> None:
         assert one(cases.ended(cases.started(RUN), state))["eventType"] == expected

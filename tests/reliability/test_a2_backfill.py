@@ -101,7 +101,7 @@ def kill_after(folder: Path, more: int, delay: float, *arguments: str) -> None:
 
 
 def test_a_backfill_that_is_killed_again_and_again(tmp_path: Path, stress: bool) -> None:
-    days, kills = (365, 5) if stress else (24, 2)
+    days, kills = (365, 20) if stress else (24, 2)
     seed = random.SystemRandom().randrange(2**32)
     dice = random.Random(seed)
     print(f"seed {seed}")

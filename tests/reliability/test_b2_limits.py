@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +18,19 @@ LIMIT = 3
 # Forks the runs, a few at a time, and sends each its fate. A run that holds a slot locks the byte of its number in a file, with
 # locks of another kind than ours: the kernel itself is the witness that nobody else has that slot. The descriptor of that file
 # is older than any lock's, so that a process that dies frees the byte first.
-CREW = f"""
+HEAD = f"""
 import fcntl, heapq, random, traceback
 dice, runs, together, LIMIT = random.Random(int(sys.argv[2])), int(sys.argv[3]), int(sys.argv[4]), {LIMIT}
 witness = os.open(home.path / "tmp" / "witness", os.O_RDWR | os.O_CREAT)
 diary = os.open(home.path / "tmp" / "diary", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-writer, locks = Writer(home), Locks(home.locks)
 
 def note(word, number, slot=-1):
     os.write(diary, f"{{word}} {{number}} {{slot}} {{time.monotonic_ns()}}\\n".encode())
+"""
 
+BARE = """
+EARLY = 0.01
+writer, locks = Writer(home), Locks(home.locks)
 from headwater.core.journal import waiting
 enter = waiting.Place._enter
 def enter_and_note(place):
@@ -35,7 +39,7 @@ def enter_and_note(place):
 waiting.Place._enter = enter_and_note
 
 def run(number, seconds, fate, early):
-    writer.append(run_started(f"r{{number}}"))
+    writer.append(run_started(f"r{number}"))
     state = "Cancelled"
     try:
         note("wants", number)
@@ -58,9 +62,74 @@ def run(number, seconds, fate, early):
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        writer.append(run_ended(f"r{{number}}", state))
+        writer.append(run_ended(f"r{number}", state))
         writer.close()
+"""
 
+# The same with real flows: two tasks a run, each in a thread of its own, that need a slot of the limit. Which one they have they
+# need not know: a byte that nobody else has locked, in this process or in another, must be left for them.
+FLOWS = """
+EARLY = 0.04
+from headwater import flow, task
+from headwater.core import runtime
+from headwater.project import Project
+# What a run imports: an import that a signal interrupts says so with errors of its own.
+import headwater.core.concurrency, headwater.core.journal.files, headwater.core.lobby, headwater.core.runners.threads
+import json.encoder, orjson
+mine, guard = set(), threading.Lock()
+
+def enter():
+    with guard:
+        for slot in set(range(LIMIT)) - mine:
+            try:
+                fcntl.lockf(witness, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot)
+            except BlockingIOError:
+                continue
+            mine.add(slot)
+            return slot
+    raise AssertionError("more than the limit")
+
+def leave(slot):
+    with guard:
+        fcntl.lockf(witness, fcntl.LOCK_UN, 1, slot)
+        mine.remove(slot)
+
+@task(limits={"database": LIMIT})
+def step(number, seconds, fate):
+    slot = enter()
+    note("enters", number, slot)
+    try:
+        time.sleep(seconds)
+        if fate:
+            os.kill(os.getpid(), fate)
+            time.sleep(0.05)
+        note("leaves", number, slot)
+    finally:
+        leave(slot)
+
+@flow(name="crew")
+def crew(number, seconds, fate):
+    futures = step.map([number, number], seconds=seconds / 2, fate=fate)
+    return [future.result() for future in futures]
+
+def run(number, seconds, fate, early):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    project = Project.open(home.path.parent)
+    runtime.set_current(project)
+    note("wants", number)
+    try:
+        # Whom the crew's signal did not reach in time cancels itself.
+        crew(number, seconds, fate)
+    except AssertionError:
+        note("fails", number)
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        project.close()
+"""
+
+LOOP = """
 def child(number, seconds, fate, early):
     signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -85,7 +154,7 @@ while number < runs or living:
         living.add(pid)
         number += 1
         if fate and early:
-            heapq.heappush(coming, (time.monotonic() + dice.uniform(0.003, 0.01 * together), pid, fate))
+            heapq.heappush(coming, (time.monotonic() + dice.uniform(0.003, EARLY * together), pid, fate))
     while coming and coming[0][0] < time.monotonic():
         _, pid, fate = heapq.heappop(coming)
         if pid in living:
@@ -137,7 +206,7 @@ def test_b2_a_limit_holds_whoever_dies(tmp_path: Path, stress: bool) -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     home = Home.open(tmp_path / ".headwater", create=True)
-    said = finish(start(home, CREW, seed, runs, together), timeout=100)
+    said = finish(start(home, HEAD + BARE + LOOP, seed, runs, together), timeout=100)
     diary = noted(home)
     assert [note for note in diary if note.word == "fails"] == [], said
 
@@ -171,4 +240,43 @@ def test_b2_a_limit_holds_whoever_dies(tmp_path: Path, stress: bool) -> None:
         f"B2: {runs:,} runs over a limit of {LIMIT}, {together} at once, {runs * 3 // 10} killed and {runs // 5} cancelled, "
         f"{holding} of them while they held it: never over {LIMIT}, 0 slots held afterwards; overtaken {most} times at most, "
         f"waited {longest:.2f} s at most; each ended once, {by_state}"
+    )
+
+
+def test_b2_tasks_with_a_limit_in_real_flows(tmp_path: Path, stress: bool) -> None:
+    runs, together = (1_000, 16) if stress else (40, 8)
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    home = Home.open(tmp_path / ".headwater", create=True)
+    said = finish(start(home, HEAD + FLOWS + LOOP, seed, runs, together), timeout=600 if stress else 100)
+    diary = noted(home)
+    assert [note for note in diary if note.word == "fails"] == [], said
+    entered = [note for note in diary if note.word == "enters"]
+    assert {note.slot for note in entered} == set(range(LIMIT))
+
+    recover(home)
+    found = events(home)
+    assert_sound(found)
+    ends = states(found)
+    assert set(ends.values()) == {1}
+    assert len({run for run, _ in ends}) == len(ends)
+    by_state = {state: sum(1 for _, ended in ends if ended == state) for state in ("Completed", "Cancelled", "Crashed")}
+    assert by_state["Completed"] == runs // 2
+    assert sum(by_state.values()) == len(ends)
+    tasks = Counter(event.body["state"] for event in found if event.kind == "task.ended")
+    waited = sum(event.kind == "task.state" and event.body["state"] == "AwaitingSlot" for event in found)
+    assert waited > 0
+
+    locks = Locks(home.locks)
+    assert locks.seen() == []
+    free = [locks.try_hold("limit:database", slots=LIMIT) for _ in range(LIMIT)]
+    assert [lock.slot for lock in free if lock is not None] == list(range(LIMIT))
+    for lock in free:
+        assert lock is not None
+        lock.release()
+    assert [path.name for path in home.locks.iterdir() if path.suffix == ".line"] == []
+    print(
+        f"B2: {runs:,} runs of a flow whose two tasks need a limit of {LIMIT}, {together} at once, {runs * 3 // 10} killed and "
+        f"{runs // 5} cancelled: never over {LIMIT}, 0 slots held afterwards; {waited:,} times AwaitingSlot; each run ended "
+        f"once, {by_state}; tasks {dict(tasks)}"
     )

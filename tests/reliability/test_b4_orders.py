@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,13 @@ def test_b4_every_order_of_a_task_runs_events_gives_the_same_state(tmp_path: Pat
         assert found(tmp_path, within_its_run, sql) == [("Completed", 2, 5040)]
     assert found(tmp_path, task_story, sql) == [("Completed", 2, 24)]
     print(f"B4: {5064 if stress else 24} orders of a task run's events: one final state")
+
+
+def test_b4_a_rolled_back_task_run_is_rolled_back_in_every_order(tmp_path: Path) -> None:
+    def rolled_back(name: str) -> list[Body]:
+        *begun, completed = task_story(f"t{name}")
+        return [*begun, completed, replace(completed, state="RolledBack"), replace(completed, state="Crashed")][1:]
+
+    sql = "SELECT state, tries, count(*) FROM task_runs GROUP BY ALL"
+    assert found(tmp_path, rolled_back, sql) == [("RolledBack", 2, 120)]
+    print("B4: 120 orders of a rolled back task run's events: one final state")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -43,6 +43,16 @@ class EventWriter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenLock:
+    """A lock that somebody holds and has said something about: what `tell` was given."""
+
+    name: str
+    slot: int
+    pid: int
+    told: str
+
+
 class HeldLock(AbstractContextManager["HeldLock"], Protocol):
     """A lock that is held until `release`, the end of its `with` block, or the death of its process."""
 
@@ -59,6 +69,10 @@ class HeldLock(AbstractContextManager["HeldLock"], Protocol):
     @property
     def held(self) -> bool:
         """Whether this process still holds it."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """Say who holds it and what for, to whoever looks (`seen`)."""
         ...
 
     def release(self) -> None:
@@ -81,6 +95,23 @@ class LockTable(Protocol):
         self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
     ) -> AbstractContextManager[HeldLock]:
         """Hold the lock for a `with` block; raises LockTimeout, which names the holder, after so many seconds."""
+        ...
+
+    def steps(
+        self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
+    ) -> Generator[float, int | None, HeldLock]:
+        """The lock, in steps that do not block: each gives the seconds until the next one; what is returned is the lock.
+
+        A number that is sent says how many wait here, for `waiting`. Who closes it gives the place in the line up.
+        """
+        ...
+
+    def waiting(self, name: str, *, elsewhere: bool = False) -> int:
+        """How many wait for the lock; with `elsewhere`, in other processes."""
+        ...
+
+    def seen(self) -> list[SeenLock]:
+        """The locks that are held and of which their holders have told something."""
         ...
 
     def holder(self, name: str, *, slot: int = 0) -> int | None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 import weakref
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -31,12 +32,19 @@ _open: set[int] = set()
 _watched: weakref.WeakSet[Forgetful] = weakref.WeakSet()
 
 
-def no_fork() -> AbstractContextManager[object]:
-    """Holds off forks by other threads for a `with` block.
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Holds off forks by other threads, and Ctrl-C and SIGTERM, for the `with` block of a lazy import.
 
-    For lazy imports: a child that is forked while another thread imports a module can never import it itself.
+    A child that is forked while another thread imports a module can never import it itself; and what a signal's handler
+    raises in the middle of an extension's first import may leave that half made, which crashes the interpreter.
     """
-    return _guard
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        with _guard:
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_descriptor(path: Path, flags: int, mode: int = 0o600) -> int:
@@ -66,6 +74,15 @@ def try_lock(descriptor: int, operation: int = fcntl.LOCK_EX) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock of a file. Raises OSError when there is no such file."""
+    descriptor = open_descriptor(path, os.O_RDWR)
+    try:
+        return not try_lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        close_descriptor(descriptor)
 
 
 def is_at(path: Path, descriptor: int) -> bool:

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 from zlib import crc32
 
+from headwater import clock
 from headwater.core import signals
 from headwater.core.journal import descriptors
+from headwater.core.journal.carrier import SeenLock
 from headwater.core.journal.waiting import Line, pause
 from headwater.errors import JournalError, LockTimeout
+
+T = TypeVar("T")
+
+_PID = 20
+"""Bytes of a lock's file in which its holder's number stands; what the holder tells comes behind them."""
 
 
 class Lock:
@@ -38,6 +47,15 @@ class Lock:
     def held(self) -> bool:
         """Whether it is still held, by this process: a forked child holds none of its parent's locks."""
         return self._descriptor >= 0
+
+    def tell(self, text: str) -> None:
+        """Say who holds it and what for, to whoever looks (`Locks.seen`)."""
+        data = json.dumps([self.name, self.slot, text]).encode()
+        # On a full disk nobody is told.
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0:
+                os.pwrite(self._descriptor, data, _PID)
+                os.ftruncate(self._descriptor, _PID + len(data))
 
     def release(self) -> None:
         """Free the lock; nothing happens if it is not held any more."""
@@ -111,24 +129,41 @@ class Locks:
 
         Raises LockTimeout that names the process which holds it, ValueError when `slots` is not at least 1.
         """
-        lock = self._wait(_Wanted(self._path, name, among, slots), timeout)
+        lock = driven(self.steps(name, timeout=timeout, among=among, slots=slots))
         try:
             yield lock
         finally:
             lock.release()
 
-    def holder(self, name: str, *, slot: int = 0) -> int | None:
-        """The id of the process that holds the lock, or held it last; None when that is not known."""
-        return _holder(_Wanted(self._path, name, None, slot + 1).path(slot))
+    def steps(
+        self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
+    ) -> Generator[float, int | None, Lock]:
+        """What `hold` does, for whoever waits in another way: each step gives the seconds until the next, the last the lock.
 
-    def _wait(self, wanted: _Wanted, timeout: float | None) -> Lock:
+        A step may come early. A number that is sent says how many wait here, for `waiting`. Who closes it gives the place in
+        the line up. Not safe among threads. Raises what `hold` raises.
+        """
+        wanted = _Wanted(self._path, name, among, slots)
         try:
             lock = wanted.take() if wanted.line.is_empty() else None
             if lock is None and timeout is not None and timeout <= 0:
                 raise wanted.timeout(0)
-            return lock or _wait_in_line(wanted, timeout)
+            return lock or (yield from _in_line(wanted, timeout))
         except OSError as error:
             raise wanted.unusable(error) from error
+
+    def holder(self, name: str, *, slot: int = 0) -> int | None:
+        """The id of the process that holds the lock, or held it last; None when that is not known."""
+        return _holder(_Wanted(self._path, name, None, slot + 1).path(slot))
+
+    def waiting(self, name: str, *, elsewhere: bool = False) -> int:
+        """How many wait for the lock; with `elsewhere`, in other processes."""
+        return _Wanted(self._path, name, None, 1).line.count(elsewhere=elsewhere)
+
+    def seen(self) -> list[SeenLock]:
+        """The locks that are held and of which their holders have told something, by name and slot."""
+        found = [lock for path in self._path.glob("*.lock") if (lock := _seen(path)) is not None]
+        return sorted(found, key=lambda lock: (lock.name, lock.slot))
 
 
 class _Wanted:
@@ -167,11 +202,12 @@ class _Wanted:
             try:
                 taken = descriptors.try_lock(descriptor)
                 if taken and descriptors.is_at(path, descriptor):
-                    holder = b"%-20d" % os.getpid()
-                    if not self._keep or os.pread(descriptor, len(holder), 0) != holder:
+                    holder = b"%-*d" % (_PID, os.getpid())
+                    if not self._keep or os.pread(descriptor, len(holder) + 1, 0) != holder:
                         # On a full disk nobody is told who holds it, and it is held all the same.
                         with contextlib.suppress(OSError):
-                            os.pwrite(descriptor, holder, 0)
+                            # What a dead holder told is no longer so.
+                            os.ftruncate(descriptor, os.pwrite(descriptor, holder, 0))
                     lock = Lock(self.name, path, descriptor, keep=self._keep, slot=slot)
                     descriptor = -1
                     return lock
@@ -207,8 +243,25 @@ class _Wanted:
         )
 
 
-def _wait_in_line(wanted: _Wanted, timeout: float | None) -> Lock:
-    # Adds up its own waits: neither a jump of the machine's clock nor a test's clock may cut them short.
+def driven(steps: Generator[float, int | None, T]) -> T:
+    """What steps return, with this thread waiting between them."""
+    try:
+        delay = next(steps)
+        while True:
+            # A signal that arrived within one of the steps is only marked: this wait must not outlast it.
+            signals.raise_pending()
+            threading.Event().wait(delay)
+            delay = next(steps)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        steps.close()
+
+
+def _in_line(wanted: _Wanted, timeout: float | None) -> Generator[float, int | None, Lock]:
+    # By the machine's steady clock: neither a jump of its other one nor a test's clock may cut a wait short.
+    came = clock.machine_us()
     waited, looks, before = 0.0, 0, -1
     with wanted.line.join() as place:
         while True:
@@ -222,17 +275,26 @@ def _wait_in_line(wanted: _Wanted, timeout: float | None) -> Lock:
             place.pass_over(ahead, wanted.is_free, waited)
             looks, before = (looks + 1 if len(ahead) == before else 0), len(ahead)
             delay = pause(before, looks)
-            delay = delay if timeout is None else min(delay, timeout - waited)
-            # A signal that arrived within one of the calls above is only marked: this wait must not outlast it.
-            signals.raise_pending()
-            threading.Event().wait(delay)
-            waited += delay
+            place.tell((yield delay if timeout is None else min(delay, timeout - waited)))
+            waited = (clock.machine_us() - came) / 1e6
 
 
 def _holder(path: Path) -> int | None:
     try:
-        return int(path.read_bytes())
+        return int(path.read_bytes()[:_PID])
     except (FileNotFoundError, ValueError):
+        return None
+
+
+def _seen(path: Path) -> SeenLock | None:
+    try:
+        data = path.read_bytes()
+        if len(data) <= _PID or not descriptors.is_locked(path):
+            return None
+        name, slot, told = json.loads(data[_PID:])
+        return SeenLock(name=str(name), slot=int(slot), pid=int(data[:_PID]), told=str(told))
+    except (OSError, ValueError, TypeError):
+        # It is being freed, or taken, at this moment.
         return None
 
 

@@ -7,19 +7,21 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TypeVar
 
-from headwater import ids
+from headwater import clock, ids
 from headwater.core.events import WriterClosed
-from headwater.core.journal.carrier import WriterState
+from headwater.core.journal.carrier import SeenLock, WriterState
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.lines import decode, encode, head_of, is_whole, plain_json
+from headwater.core.journal.locks import driven
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.recovery import Recovered, Settler, crashed, endings
 from headwater.core.journal.scan import MOST_BYTES, MOST_LINES, Damage
 from headwater.core.journal.segment import opened
+from headwater.core.journal.waiting import pause
 from headwater.errors import JournalError, LockTimeout
 
 T = TypeVar("T", bound=Body)
@@ -176,6 +178,10 @@ class MemoryLock:
         """Whether it is still held."""
         return self._shared.held.get((self.name, self.slot)) is self._grip
 
+    def tell(self, text: str) -> None:
+        """Say who holds it and what for, to whoever looks."""
+        self._grip.told = text
+
     def release(self) -> None:
         """Free it; nothing happens if it is not held any more."""
         with self._shared.changed:
@@ -218,32 +224,56 @@ class MemoryLocks:
         self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
     ) -> Iterator[MemoryLock]:
         """Hold the lock for a `with` block, waiting for it at most `timeout` seconds; raises LockTimeout."""
-        lock = self.try_hold(name, slots=slots) or self._wait(name, timeout, slots)
-        with lock:
+        with driven(self.steps(name, timeout=timeout, slots=slots)) as lock:
             yield lock
+
+    def steps(
+        self, name: str, *, timeout: float | None = None, among: int | None = None, slots: int = 1
+    ) -> Generator[float, int | None, MemoryLock]:
+        """What `hold` does, in steps; see `LockTable.steps`."""
+        lock = self.try_hold(name, slots=slots)
+        return lock or (yield from self._in_line(name, timeout, slots))
+
+    def waiting(self, name: str, *, elsewhere: bool = False) -> int:
+        """How many wait for the lock; with `elsewhere`, in other processes."""
+        with self._shared.changed:
+            places = list(self._shared.lines.get(name, ()))
+        return sum(place.many for place in places if not (elsewhere and place.process is self._process))
+
+    def seen(self) -> list[SeenLock]:
+        """The locks that are held and of which their holders have told something, by name and slot."""
+        with self._shared.changed:
+            held = sorted(self._shared.held.items(), key=lambda item: item[0])
+        pid = os.getpid()
+        return [SeenLock(name=name, slot=slot, pid=pid, told=grip.told) for (name, slot), grip in held if grip.told]
 
     def holder(self, name: str, *, slot: int = 0) -> int | None:
         """The id of this process, if anybody holds the lock."""
         return os.getpid() if (name, slot) in self._shared.held else None
 
-    def _wait(self, name: str, timeout: float | None, slots: int) -> MemoryLock:
-        place = object()
+    def _in_line(self, name: str, timeout: float | None, slots: int) -> Generator[float, int | None, MemoryLock]:
+        place, came, looks = _Place(self._process), clock.machine_us(), 0
         with self._shared.changed:
-            line = self._shared.lines.setdefault(name, deque())
-            line.append(place)
-            try:
-                lock = self._shared.changed.wait_for(
-                    lambda: self._take(name, slots) if line[0] is place else None, timeout
-                )
-            finally:
-                line.remove(place)
-                self._shared.changed.notify_all()
-        if lock is None:
-            raise LockTimeout(
-                f"the lock '{name}' is held by this process ({os.getpid()}); waited {timeout:.3g} s",
-                hint="wait until it is done",
-            )
-        return lock
+            self._shared.lines.setdefault(name, deque()).append(place)
+        try:
+            while (lock := self._turn(name, place, slots)) is None:
+                waited = (clock.machine_us() - came) / 1e6
+                if timeout is not None and waited >= timeout:
+                    raise LockTimeout(
+                        f"the lock '{name}' is held by this process ({os.getpid()}); waited {waited:.3g} s",
+                        hint="wait until it is done",
+                    )
+                delay = pause(0, looks)
+                looks += 1
+                place.many = (yield delay if timeout is None else min(delay, timeout - waited)) or place.many
+            return lock
+        finally:
+            with self._shared.changed:
+                self._shared.lines[name].remove(place)
+
+    def _turn(self, name: str, place: _Place, slots: int) -> MemoryLock | None:
+        with self._shared.changed:
+            return self._take(name, slots) if self._shared.lines[name][0] is place else None
 
     def _take(self, name: str, slots: int) -> MemoryLock | None:
         if slots < 1:
@@ -260,6 +290,15 @@ class MemoryLocks:
 class _Grip:
     def __init__(self, process: MemoryCarrier) -> None:
         self.process = process
+        self.told = ""
+
+
+class _Place:
+    """A place in the line for a lock, of so many who wait."""
+
+    def __init__(self, process: MemoryCarrier) -> None:
+        self.process = process
+        self.many = 1
 
 
 class _Shared:
@@ -269,7 +308,7 @@ class _Shared:
         self.changed = threading.Condition()
         self.segments: dict[str, _Segment] = {}
         self.held: dict[tuple[str, int], _Grip] = {}
-        self.lines: dict[str, deque[object]] = {}
+        self.lines: dict[str, deque[_Place]] = {}
         self.dead: set[MemoryCarrier] = set()
 
     def listed(self, skip: Collection[str] = ()) -> list[_Segment]:

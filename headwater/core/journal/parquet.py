@@ -201,7 +201,7 @@ def _one(connection: DuckDBPyConnection, query: str, path: str) -> int:
 @contextmanager
 def _connected(*folders: Path, memory: int | None = None) -> Iterator[DuckDBPyConnection]:
     """A database in memory that reaches nothing but these folders. Raises JournalError for what DuckDB can't do."""
-    with descriptors.no_fork():
+    with descriptors.importing():
         import duckdb
 
     # One thread keeps the order of the rows, and little in memory.

@@ -66,7 +66,7 @@ class Reader:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        with descriptors.no_fork():
+        with descriptors.importing():
             import orjson  # noqa: F401 (so that no decoding needs to)
 
     def writers(self) -> list[str]:

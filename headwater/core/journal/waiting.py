@@ -59,7 +59,8 @@ class Line:
     def numbers(self) -> list[int]:
         """The numbers of all places, the first one first."""
         try:
-            return sorted(int(entry.name) for entry in Path(self.path).iterdir() if entry.name.isdecimal())
+            with os.scandir(self.path) as entries:
+                return sorted(int(entry.name) for entry in entries if entry.name.isdecimal())
         except FileNotFoundError:
             return []
 
@@ -84,6 +85,23 @@ class Line:
         finally:
             descriptors.close_descriptor(descriptor)
 
+    def count(self, *, elsewhere: bool) -> int:
+        """How many wait, as each place tells; with `elsewhere`, in the places of other processes."""
+        if not os.access(self.path, os.F_OK):
+            return 0
+        own = os.getpid() if elsewhere else None
+        return sum(self._told(self.file(number), own) for number in self.numbers())
+
+    def _told(self, path: Path, own: int | None) -> int:
+        try:
+            told = path.read_bytes().split()
+            if len(told) == 2 and int(told[0]) == own:
+                return 0
+            many = int(told[1]) if len(told) == 2 else 1  # or it has just come
+            return many if descriptors.is_locked(path) else 0
+        except FileNotFoundError:
+            return 0
+
     def clear(self) -> None:
         """Remove the folder, if it is empty."""
         with contextlib.suppress(OSError):
@@ -100,6 +118,7 @@ class Place:
         self._ahead: deque[int] = deque()
         self._suspect: int | None = None
         self._patience = PATIENCE
+        self._many = 1
         descriptors.watch(self)
         self._enter()
 
@@ -119,6 +138,7 @@ class Place:
             else:
                 self._number, self._descriptor = number, descriptor
                 if descriptors.try_lock(descriptor) and self._is_ours():
+                    self._write()
                     return None
                 # Somebody looked before it was locked, and took it for a dead process's.
                 self._drop()
@@ -138,6 +158,18 @@ class Place:
         while self._ahead and not self._line.lives(self._ahead[-1]):
             self._ahead.pop()
         return self._ahead
+
+    def tell(self, many: int | None) -> None:
+        """Say how many wait in this place, for `Line.count`; None: as many as before."""
+        if many is not None and many != self._many:
+            self._many = many
+            self._write()
+
+    def _write(self) -> None:
+        # On a full disk nobody is told.
+        with contextlib.suppress(OSError):
+            if self._descriptor >= 0:
+                os.pwrite(self._descriptor, b"%-20d %-20d" % (os.getpid(), self._many), 0)
 
     def pass_over(self, ahead: Sequence[int], is_free: Callable[[], bool], waited: float) -> None:
         """Take the first one's place away if it does not take a lock that is free: its process was stopped (Ctrl-Z)."""

@@ -43,7 +43,7 @@ class Writer:
         self._closing: weakref.finalize[[str], Writer] | None = None
         self._pending: list[Body] = []
         self._start_afresh()
-        with descriptors.no_fork():
+        with descriptors.importing():
             import orjson  # noqa: F401 (so that no append needs to)
         descriptors.watch(self)
         _writers.add(self)

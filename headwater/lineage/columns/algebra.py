@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TypeAlias, TypeVar
+from functools import cached_property, lru_cache
+from typing import TypeAlias
 
 from headwater.assets.events import UnknownColumn
 from headwater.assets.protocols import PlanEdge, PlanLineage
-
-T = TypeVar("T", bound=Hashable)
 
 Kind: TypeAlias = tuple[str, str]
 """An edge's type and subtype, in OpenLineage's words."""
@@ -91,7 +89,7 @@ def merge(traces: Iterable[Trace]) -> Trace:
     frozenset({'a lambda'})
     """
     found = list(traces)
-    if len(found) == 1:
+    if found and all(each is found[0] for each in found):
         return found[0]
     return Trace(
         edges=frozenset().union(*(trace.edges for trace in found)),
@@ -99,6 +97,7 @@ def merge(traces: Iterable[Trace]) -> Trace:
     )
 
 
+@lru_cache(maxsize=4096)
 def of_source(source: Hashable, column: str) -> Trace:
     """The trace of a source's own column."""
     return Trace(edges=frozenset({(source, column, IDENTITY)}))
@@ -152,9 +151,12 @@ def plan_lineage(result: Relation, sources: Sequence[Hashable | None]) -> PlanLi
     edges: list[PlanEdge] = []
     reasons: list[UnknownColumn] = []
     for name, trace in (*result.columns, (None, result.rows)):
-        edges += (_plan_edge(name, edge) for edge in sorted(trace.edges, key=lambda edge: _rank(edge, order)))
+        found = sorted(trace.edges, key=lambda edge: _rank(edge, order)) if len(trace.edges) > 1 else trace.edges
+        edges += (_plan_edge(name, edge) for edge in found)
         reasons += (UnknownColumn(column=name, reason=reason) for reason in sorted(trace.unknown))
-    return PlanLineage(sources=tuple(sources), edges=_distinct(edges), unknown=_distinct(reasons))
+    if len(set(result.names)) < len(result.columns):
+        edges, reasons = list(dict.fromkeys(edges)), list(dict.fromkeys(reasons))
+    return PlanLineage(sources=tuple(sources), edges=tuple(edges), unknown=tuple(reasons))
 
 
 def nothing_known(reason: str) -> PlanLineage:
@@ -170,7 +172,3 @@ def _plan_edge(column: str | None, edge: Edge) -> PlanEdge:
 def _rank(edge: Edge, order: Mapping[Hashable | None, int]) -> tuple[int, str, int]:
     source, column, kind = edge
     return order.get(source, len(order)), column, _ORDER.index(kind)
-
-
-def _distinct(values: Iterable[T]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys(values))

@@ -32,7 +32,7 @@ from headwater.lineage.columns.algebra import (
     unknown,
 )
 from headwater.lineage.columns.polars_expressions import Node, needs
-from headwater.lineage.columns.polars_memory import buffers
+from headwater.lineage.columns.polars_leaves import leaf_of, leaves_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,6 +63,20 @@ def of_frame(frame: pl.LazyFrame, resolve: Resolve) -> PlanLineage:
         return nothing_known(f"a plan of more than {LIMIT} nodes")
     except (AttributeError, TypeError, ValueError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         return nothing_known(f"the plan of Polars {pl.__version__} is not as expected: {_first_line(error)}")
+
+
+def leaves(frame: pl.LazyFrame) -> list[Leaf]:
+    """Where a lazy frame's plan starts, as far as Polars shows it; what is done to it is not looked at."""
+    import polars as pl
+
+    found: list[Leaf] = []
+    try:
+        nodes = frame._ldf.with_optimizations(pl.QueryOptFlags.none()._pyoptflags).visit()
+        if nodes.version()[0] in VERSIONS:
+            found += leaves_of(nodes, LIMIT)
+    except (AttributeError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
+        return found
+    return found
 
 
 def _first_line(error: BaseException) -> str:
@@ -174,28 +188,25 @@ class _Walk:
         return relation(columns)
 
     def scan(self, step: _Step) -> Relation:
-        paths = tuple(str(path) for path in step.node.paths)
+        leaf = leaf_of(step.node)
+        paths = leaf.paths
         options = step.node.file_options
         row_index = options.row_index
         made_up = (row_index[0] if row_index else None, options.include_file_paths)
         shown = paths[0] if paths else "a scan without paths"
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        found = self._leaf(Leaf(paths=paths), step.schema, shown + more, made_up)
+        found = self._leaf(leaf, step.schema, shown + more, made_up)
         if step.node.predicate is None:
             return found
         return Relation(columns=found.columns, rows=self._read(step.node.predicate, found, FILTER))
 
     def python_scan(self, step: _Step) -> Relation:
-        function = step.node.options[0]
-        source = getattr(function, "io_source", function)
-        name = getattr(source, "__qualname__", type(source).__name__)
-        return self._leaf(Leaf(io_source=source), step.schema, f"the io source {name}")
+        leaf = leaf_of(step.node)
+        name = getattr(leaf.io_source, "__qualname__", type(leaf.io_source).__name__)
+        return self._leaf(leaf, step.schema, f"the io source {name}")
 
     def frame_scan(self, step: _Step) -> Relation:
-        import polars as pl
-
-        frame = pl.DataFrame._from_pydf(step.node.df)
-        return self._leaf(Leaf(buffers=buffers(frame)), step.schema, "a frame in memory")
+        return self._leaf(leaf_of(step.node), step.schema, "a frame in memory")
 
     def select(self, step: _Step) -> Relation:
         columns = {each.output_name: self._read(each, step.input) for each in step.node.expr}

@@ -24,7 +24,7 @@ from headwater.lineage.columns.algebra import (
 )
 
 Part: TypeAlias = tuple[exp.Expr, Kind]
-ReadColumn: TypeAlias = Callable[[exp.Column], Trace]
+ReadColumn: TypeAlias = Callable[[exp.Expr], Trace]
 ReadQuery: TypeAlias = Callable[[exp.Expr], Trace]
 
 WRITTEN = "written"
@@ -32,7 +32,7 @@ WRITTEN = "written"
 
 _AGGREGATES = named(
     "product favg fsum sumkahan kahan_sum kurtosis kurtosis_pop skewness entropy mad histogram histogram_exact sem mode "
-    "bitstring_agg geomean geometric_mean arbitrary list reservoir_quantile weighted_avg wavg max_by min_by approx_top_k"
+    "total bitstring_agg geomean geometric_mean arbitrary list reservoir_quantile weighted_avg wavg max_by min_by approx_top_k"
 )
 """Aggregate functions that sqlglot doesn't know to be some."""
 
@@ -40,18 +40,21 @@ _AGGREGATES = named(
 def read(root: exp.Expr, kind: Kind, column: ReadColumn, query: ReadQuery, windows: Mapping[str, exp.Window]) -> Trace:
     """What `root` reads, `kind` being the step that leads to it.
 
-    `column` and `query` trace a column reference and a nested query; `windows` are the SELECT's named windows.
+    `column` and `query` trace a reference (to a column, or by a table's name to its row) and a nested query; `windows`
+    are the SELECT's named windows.
     """
     found: list[Trace] = []
     todo: list[Part] = [(root, kind)]
     while todo:
         node, step = todo.pop()
-        if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
+        if isinstance(node, (exp.Column, exp.TableColumn)) and not isinstance(node.this, exp.Star):
             found.append(column(node).through(step))
         elif isinstance(node, (exp.Query, exp.Exists)):
             found.append(query(node).through(step))
         elif is_open(node):
             found.append(unknown(f"{node.sql()[:60]} stands for columns that the query does not name"))
+        elif isinstance(node, exp.Dot) and isinstance(node.this, exp.Identifier):
+            found.append(unknown(f"what {node.sql()[:60]} begins with"))
         else:
             todo += ((part, combine(step, inner)) for part, inner in _parts(node, windows))
     return merge(found)
@@ -145,6 +148,14 @@ def _called(node: exp.Expr) -> Iterator[Part]:
     return _all(node, AGGREGATION if node.name.lower() in _AGGREGATES else TRANSFORMATION)
 
 
+def _combined(node: exp.Expr) -> Iterator[Part]:
+    """ClickHouse's sumIf(x, condition) and its kin."""
+    arguments = node.args.get("params") or node.expressions
+    chosen = arguments[-1:] if node.name.lower().endswith("if") else []
+    yield from ((each, AGGREGATION) for each in arguments[: len(arguments) - len(chosen)])
+    yield from ((each, FILTER) for each in chosen)
+
+
 def _same(node: exp.Expr) -> Iterator[Part]:
     return _all(node, IDENTITY)
 
@@ -167,6 +178,7 @@ _PARTS: tuple[tuple[tuple[type, ...], _Parts], ...] = (
     ((exp.ArgMax, exp.ArgMin), _extreme),
     ((exp.Coalesce,), _coalesce),
     ((exp.Lag, exp.Lead), _transformed),
+    ((exp.CombinedAggFunc, exp.CombinedParameterizedAgg), _combined),
     ((exp.AggFunc,), _aggregated),
     ((exp.Anonymous,), _called),
     ((exp.Paren, exp.Alias, exp.Ordered, exp.Distinct, exp.IgnoreNulls, exp.RespectNulls), _same),

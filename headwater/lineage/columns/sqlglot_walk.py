@@ -29,12 +29,15 @@ from headwater.lineage.columns.algebra import (
     plan_lineage,
     unknown,
 )
-from headwater.lineage.columns.duckdb_names import output_names
+from headwater.lineage.columns.duckdb_bound import bound
 from headwater.lineage.columns.sql_tables import KnownTables, Place, Tables
 from headwater.lineage.columns.sqlglot_expressions import WRITTEN, is_open, read
 
 _OPEN = "*"
 """The name of the column that stands for all columns of which one can't tell the names."""
+
+_GENERATORS = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
+"""Functions in FROM that read no data of their own."""
 
 _REFUSED = (exp.Pivot, exp.MatchRecognize, exp.Command)
 
@@ -80,7 +83,8 @@ def _of_sql(text: str, tables: Tables, dialect: str) -> PlanLineage:
 def _engine_names(text: str, tables: Tables, tree: exp.Expr, known: KnownTables) -> tuple[str, ...] | None:
     """The output's names as DuckDB gives them; of the renamed query when the tables' own names are no plain ones."""
     given = {name: columns for name, (_, columns) in tables.items()}
-    return output_names(text, given) or output_names(tree.sql(dialect="duckdb"), known.declared())
+    found = bound(text, given) or bound(tree.sql(dialect="duckdb"), known.declared())
+    return found.names if found is not None else None
 
 
 def _without_parentheses(tree: exp.Expr) -> exp.Expr:
@@ -266,12 +270,23 @@ class _Walk:
             made = merge(self._read(scope, each, TRANSFORMATION) for each in expression.expressions)
             return Relation(columns=tuple((name, made) for name in names or [_OPEN]), rows=NOTHING)
         if isinstance(expression, exp.Lateral) and expression.find(exp.Query):
-            return _unreadable("a LATERAL subquery")
+            return self._lateral(expression)
         if not isinstance(expression, (exp.Unnest, exp.Lateral)):
             return _unreadable(f"the table function {expression.sql()[:60]}")
         arguments = [expression.this] if isinstance(expression, exp.Lateral) else expression.expressions
         made = merge(self._read(scope, each, TRANSFORMATION) for each in arguments)
         return Relation(columns=tuple((name, made) for name in [*names, _OPEN]), rows=made.through(JOIN))
+
+    def _lateral(self, lateral: exp.Lateral) -> Relation:
+        query = lateral.this
+        inner = self._scopes.get(id(query.unnest())) if isinstance(query, exp.Subquery) else None
+        if inner is None:
+            return _unreadable("a LATERAL subquery")
+        found = self.relation(inner)
+        names = lateral.alias_column_names or found.names
+        if len(names) != len(found.columns):
+            return _unreadable("a LATERAL subquery with names for some of its columns")
+        return Relation(columns=tuple(zip(names, (trace for _, trace in found.columns), strict=True)), rows=found.rows)
 
     def _read(self, scope: Scope, node: exp.Expr, kind: Kind) -> Trace:
         windows = {each.name: each for each in scope.expression.args.get("windows") or ()}
@@ -286,18 +301,30 @@ class _Walk:
         found = self.relation(scope)
         return found.rows if isinstance(query, exp.Exists) else merge([found.everything, found.rows])
 
-    def _column(self, scope: Scope, column: exp.Column) -> Trace:
-        table = column.table
+    def _column(self, scope: Scope, column: exp.Expr) -> Trace:
+        if isinstance(column, exp.TableColumn):
+            return self._row(scope, column.name)
+        table = column.text("table")
         if not table:
             return self._of_output(scope, column.name)
         at: Scope | None = scope
         while at is not None:
             if table in at.sources:
-                return self._of_table(at.sources[table], table, column.name)
+                return self._of_table(at, table, column.name)
             at = at.parent
         if table in self._outputs.get(id(scope), {}):
             return self._outputs[id(scope)][table].through(TRANSFORMATION)
         return unknown(f"{column.sql()} belongs to no table of the query")
+
+    def _row(self, scope: Scope, table: str) -> Trace:
+        """A table's name where a value is expected: its whole row."""
+        source = scope.sources.get(table)
+        if isinstance(source, Scope):
+            return self.relation(source).everything.through(TRANSFORMATION)
+        place = self._table(source) if source is not None else None
+        if place is None:
+            return unknown(f"the row of {table!r}, which is no known asset")
+        return merge(of_source(place.source, name) for name in place.columns.values()).through(TRANSFORMATION)
 
     def _of_output(self, scope: Scope, name: str) -> Trace:
         at: Scope | None = scope
@@ -305,9 +332,15 @@ class _Walk:
             if name in self._outputs.get(id(at), {}):
                 return self._outputs[id(at)][name]
             at = at.parent
+        only = next(iter(scope.sources.items())) if len(scope.sources) == 1 else ("", None)
+        if isinstance(only[1], exp.Table) and self._known.place(only[1]) is None:
+            return self._of_table(scope, only[0], name)
         return unknown(f"column {name!r} can't be told to belong to one table")
 
-    def _of_table(self, source: exp.Table | Scope, table: str, name: str) -> Trace:
+    def _of_table(self, scope: Scope, table: str, name: str) -> Trace:
+        source = scope.sources[table]
+        if isinstance(source, exp.Table) and isinstance(source.this, _GENERATORS):
+            return self._read(scope, source.this, TRANSFORMATION)
         if isinstance(source, Scope):
             columns = self.relation(source).by_name
             missing = columns.get(_OPEN) or unknown(f"column {name!r} of {table!r} is not known")
@@ -322,7 +355,8 @@ class _Walk:
 
     def _table(self, table: exp.Table) -> Place | None:
         place = self._known.place(table)
-        self._found[place.source if place is not None else None] = None
+        if not isinstance(table.this, _GENERATORS):
+            self._found[place.source if place is not None else None] = None
         return place
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from headwater import clock
+from headwater.assets.key_text import dimensions_in
 
 PRODUCER = "https://github.com/headwater-data/headwater"
 _SPEC = "https://openlineage.io/spec"
@@ -50,6 +51,7 @@ _TAGS = _base("1-0-0", "TagsDatasetFacet")
 _DOCUMENTATION = _base("1-1-0", "DocumentationDatasetFacet")
 _COLUMN_LINEAGE = _base("1-2-0", "ColumnLineageDatasetFacet")
 _ASSERTIONS = _base("1-1-0", "DataQualityAssertionsDatasetFacet")
+_QUALITY_METRICS = _base("1-0-0", "DataQualityMetricsDatasetFacet")
 _OUTPUT_STATISTICS = _base("1-0-2", "OutputStatisticsOutputDatasetFacet")
 _INPUT_SUBSET = _base("1-0-0", "BaseSubsetDatasetFacet", "InputSubsetInputDatasetFacet")
 _OUTPUT_SUBSET = _base("1-0-0", "BaseSubsetDatasetFacet", "OutputSubsetOutputDatasetFacet")
@@ -195,15 +197,40 @@ def assertions(checks: Sequence[Plain]) -> Facet | None:
 
 
 def _assertion(check: Plain) -> Facet:
+    kind, columns = check.get("kind"), check.get("columns", ())
     found = {
-        "assertion": check["name"],
+        # A function is no kind of test that anybody else knows.
+        "assertion": check["name"] if kind in (None, "function") else kind,
         "name": check["name"],
         "success": check["passed"],
-        "severity": "error" if check["blocking"] else "warn",
+        "severity": check.get("severity") or ("error" if check["blocking"] else "warn"),
     }
+    if len(columns) == 1:
+        found["column"] = columns[0]
+    if check.get("description"):
+        found["description"] = check["description"]
     if check.get("message"):
         found["actual"] = check["message"]
     return found
+
+
+def quality_metrics(checks: Sequence[Plain], rows: int | None, size: int | None) -> Facet | None:
+    """What the checks have measured of each column, with rows and bytes; none when they measured no column."""
+    columns: dict[str, dict[str, float]] = {}
+    for check in checks:
+        for name, value in (check.get("metrics") or {}).items():
+            found = _METRIC.fullmatch(name)
+            if found is not None and value is not None:
+                columns.setdefault(found[2], {})[_METRICS[found[1]]] = value
+    if not columns:
+        return None
+    known = {key: value for key, value in (("rowCount", rows), ("bytes", size)) if value is not None}
+    return {**_QUALITY_METRICS, **known, "columnMetrics": columns}
+
+
+_METRICS = {"nulls": "nullCount", "distinct": "distinctCount", "sum": "sum", "min": "min", "max": "max"}
+"""OpenLineage's names of the metrics that it knows."""
+_METRIC = re.compile(rf"({'|'.join(_METRICS)})\((.+)\)", re.DOTALL)
 
 
 def output_statistics(rows: int | None, size: int | None) -> Facet | None:
@@ -223,7 +250,8 @@ def output_subset(partition: str) -> Facet:
 
 
 def _partitions(keys: Iterable[str]) -> Facet:
-    return {"type": "partition", "partitions": [{"identifier": key, "dimensions": {"partition": key}} for key in keys]}
+    found = ({"identifier": key, "dimensions": dimensions_in(key) or {"partition": key}} for key in keys)
+    return {"type": "partition", "partitions": list(found)}
 
 
 def column_lineage(edges: Sequence[Plain], unknown: Sequence[Plain]) -> Facet | None:

@@ -22,8 +22,9 @@ _RUN_ENDS = {
     "Skipped": "COMPLETE",
     "Cancelled": "ABORT",
     "Crashed": "ABORT",
+    "RolledBack": "ABORT",
 }
-_MATERIALIZATION_ENDS = {"published": "COMPLETE", "discarded": "ABORT"}
+_MATERIALIZATION_ENDS = {"published": "COMPLETE", "skipped": "COMPLETE", "discarded": "ABORT"}
 
 
 def translate(event: Event, *, namespace: str = "") -> OpenLineageEvent | None:
@@ -196,6 +197,9 @@ def _output_dataset(started: Plain, evidence: Plain, *, published: bool) -> Face
     written: dict[str, Facet | None] = {"subset": None if partition is None else facets.output_subset(partition)}
     if published:
         # What was staged and never published is not what the dataset is.
+        known["dataQualityMetrics"] = facets.quality_metrics(
+            evidence.get("checks", ()), evidence.get("rows"), evidence.get("bytes")
+        )
         known["version"] = facets.version(evidence["version"]) if "version" in evidence else None
         known["schema"] = facets.schema(evidence.get("columns", ()))
         known["columnLineage"] = facets.column_lineage(

@@ -9,6 +9,25 @@ SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
 WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
 ORDER BY defined, dataset, namespace;
 
+-- name: retired
+-- Retired by their newest definitions, or renamed. To look whether there are any takes a small part of the time.
+SELECT unnest(CASE WHEN CAST(definition ->> '$.retired' AS BOOLEAN) THEN [name] ELSE [] END
+              || coalesce([definition ->> '$.renamed_from'], []))
+FROM assets
+WHERE EXISTS (
+    FROM facts.definitions
+    WHERE contains(CAST(definition AS VARCHAR), '"retired":true') OR contains(CAST(definition AS VARCHAR), '"renamed_from"')
+);
+
+-- name: earlier_code
+-- What the versions of the code are made of that made what is in place, as the definitions of then say it.
+SELECT namespace, dataset, definition ->> '$.code_version' AS code_version, CAST(max_by(definition -> '$.code', time) AS VARCHAR)
+FROM facts.definitions
+WHERE (namespace, dataset, definition ->> '$.code_version') IN (
+    SELECT (l.namespace, l.dataset, l.code_version) FROM state.latest AS l WHERE l.code_version IS NOT NULL
+)
+GROUP BY ALL;
+
 -- name: consumed_pairs
 -- Which datasets the versions in place were made of.
 SELECT DISTINCT target_namespace, target_dataset, source_namespace, source_dataset
@@ -22,11 +41,37 @@ SELECT namespace, dataset, rowid, last_run, partition, version, made_at, started
 FROM state.latest
 WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])));
 
+-- name: outlines
+-- Each column as one JSON list: tens of thousands of rows are read in half the time so.
+SELECT to_json(list(place)), to_json(list(namespace)), to_json(list(dataset)), to_json(list(keys_id)),
+       to_json(list(code)), to_json(list(mixed)), to_json(list(oldest)), to_json(list(newest))
+FROM state.outlines;
+
+-- name: keys
+SELECT keys_id, partition FROM state.keys ORDER BY keys_id, partition NULLS FIRST;
+
+-- name: reads
+SELECT to_json(list(place)), to_json(list(source_place)), to_json(list(pairs_id)) FROM state.reads;
+
+-- name: unsettled
+SELECT DISTINCT place FROM state.reads WHERE NOT settled;
+
+-- name: reads_elsewhere
+-- What was read of datasets that have no outline, or no name (these are given).
+SELECT place, source, source_namespace, source_dataset, pairs_id
+FROM state.reads
+WHERE source_place NOT IN (SELECT place FROM state.outlines) OR source_place IN (SELECT unnest($nameless::UBIGINT[]))
+ORDER BY ALL;
+
+-- name: pairs
+SELECT pairs_id, partition, source_partition FROM state.pairs
+ORDER BY pairs_id, partition NULLS FIRST, source_partition NULLS LAST;
+
 -- name: failed
 -- The newest attempts that did not publish.
 SELECT namespace, dataset, partition, attempt_state, attempt_at, attempt_error
 FROM state.latest
-WHERE attempt_state <> 'published'
+WHERE attempt_state NOT IN ('published', 'skipped')
   AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
 -- name: replaced
@@ -75,3 +120,130 @@ SELECT namespace, dataset, partition, time, version, data_through, rows,
 FROM facts.observations
 WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1;
+
+-- name: past
+-- Published versions of one dataset, the newest first; of its partitions, the newest of each.
+SELECT partition, version, time, rows, bytes, columns, partition_start
+FROM facts.outcomes
+WHERE state = 'published' AND namespace = $namespace AND dataset = $dataset
+  AND ($before IS NULL OR partition_start IS NULL OR partition_start < $before)
+QUALIFY partition IS NULL OR row_number() OVER (PARTITION BY partition ORDER BY time DESC, id DESC) = 1
+ORDER BY coalesce(partition_start, time) DESC, time DESC, id DESC
+LIMIT $limit;
+
+-- name: past_metrics
+-- What checks found of these versions, the newest last.
+SELECT partition, version, CAST(metrics AS VARCHAR)
+FROM facts.checks
+WHERE namespace = $namespace AND dataset = $dataset AND version IN (SELECT unnest($versions::VARCHAR[]))
+  AND metrics IS NOT NULL
+ORDER BY time, id, name;
+
+-- name: any_failed_check
+FROM facts.checks SELECT 1 WHERE NOT passed LIMIT 1;
+
+-- name: failed_checks
+-- The checks whose newest answer on the version in place is no.
+SELECT c.namespace, c.dataset, c.partition, c.name, coalesce(c.severity, CASE WHEN c.blocking THEN 'error' ELSE 'warn' END),
+       c.message, c.time
+FROM facts.checks AS c
+JOIN state.latest AS l
+    ON l.namespace = c.namespace AND l.dataset = c.dataset AND l.version = c.version
+    AND l.partition IS NOT DISTINCT FROM c.partition
+WHERE $everything
+   OR (c.namespace, c.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+QUALIFY row_number() OVER (PARTITION BY c.namespace, c.dataset, c.partition, c.name ORDER BY c.time DESC, c.id DESC) = 1
+    AND NOT c.passed
+ORDER BY c.partition DESC NULLS LAST, c.name;
+
+-- name: judged
+-- The newest verdict on each dataset that somebody found.
+SELECT namespace, dataset, verdict, stands, next_change, seen FROM facts.verdicts
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY seen DESC, "at" DESC, id DESC) = 1;
+
+-- name: versions_since
+-- Of these datasets the versions that were published after a moment (one for each dataset), and what was in place then, the
+-- oldest first. From `partition` on the columns are the fields of `Made` in their order.
+WITH asked AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($since::BIGINT[]) AS since
+),
+chosen AS (
+    SELECT o.* FROM facts.outcomes AS o JOIN asked AS a USING (namespace, dataset)
+    WHERE state = 'published'
+    QUALIFY time > since OR row_number() OVER (
+        PARTITION BY namespace, dataset, partition, time > since ORDER BY time DESC, id DESC) = 1
+)
+SELECT namespace, dataset, partition, version, time, started_at, run_id, rows, time_max, partition_start, partition_end,
+       code_version, coalesce(len(unknown_inputs), 0) > 0, inputs
+FROM chosen AS c
+LEFT JOIN (
+    SELECT id, list({source: source, namespace: source_namespace, dataset: source_dataset, partition: source_partition,
+                     version: source_version}) AS inputs
+    FROM facts.inputs SEMI JOIN chosen USING (id) GROUP BY id
+) AS i ON i.id = c.id
+ORDER BY time, c.id;
+
+-- name: observations_since
+-- The same of what was observed.
+WITH asked AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($since::BIGINT[]) AS since
+)
+SELECT namespace, dataset, partition, time, data_through
+FROM facts.observations AS o JOIN asked AS a USING (namespace, dataset)
+QUALIFY time > since OR row_number() OVER (
+    PARTITION BY namespace, dataset, partition, time > since ORDER BY time DESC, id DESC) = 1
+ORDER BY time, id;
+
+-- name: policies
+SELECT name, namespace, dataset, max_lag, warn, clock, by_days, divided, basis, static, inputs
+FROM state.policies WHERE stands;
+
+-- name: policies_by_days
+SELECT name, by_days FROM state.policies WHERE stands AND by_days IS NOT NULL;
+
+-- name: verdicts
+-- The verdict on every asset whose clock stands in its outline: 0 fresh, 1 warn, 2 late, 3 unknown, 4 none; 5 says that it does
+-- not, 6 that the policy is to be asked. The clock: 0 data_through, 1 last_materialized. Each column as one JSON list, see `outlines`.
+WITH RECURSIVE seen AS (
+    SELECT namespace, dataset, bool_or(data_through IS NOT NULL) AS reach FROM facts.observations GROUP BY ALL
+),
+reads AS (
+    SELECT name, static, unnest(inputs) AS source FROM state.policies WHERE stands AND NOT basis
+),
+aging AS (
+    -- Without a basis of its own `data_through` has one if anything has that is read and is not static.
+    SELECT name, static FROM state.policies AS p
+    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
+    WHERE stands AND (basis OR s.reach) AND name IN (SELECT source FROM reads)
+    UNION
+    SELECT r.name, r.static FROM reads AS r JOIN aging AS a ON r.source = a.name WHERE NOT a.static
+),
+clocks AS (
+    SELECT p.name, p.max_lag, p.warn, p.by_days IS NOT NULL AS by_days, o.newest, o.told,
+           CASE WHEN p.max_lag IS NULL AND p.by_days IS NULL THEN NULL WHEN p.clock IS NOT NULL THEN p.clock
+                WHEN p.basis THEN 'data_through'
+                WHEN p.divided = 'otherwise' OR s.reach OR p.name IN (SELECT name FROM aging) THEN 'undecided'
+                ELSE 'last_materialized' END AS clock,
+           s.dataset IS NULL AND p.divided <> 'otherwise' AND (
+               o.place IS NULL
+               OR coalesce(o.whole = (p.divided = 'not') AND (o.untold IS NULL OR o.told >= o.untold), false)
+           ) AS is_told
+    FROM state.policies AS p
+    LEFT JOIN state.outlines AS o ON o.place = p.place
+    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
+    WHERE p.stands
+),
+placed AS (
+    SELECT *, CASE clock WHEN 'last_materialized' THEN newest WHEN 'data_through' THEN told END AS stands,
+           coalesce(clock IN ('complete_through', 'last_run', 'undecided') OR (clock = 'data_through' AND NOT is_told),
+                    false) AS is_open,
+           stands + max_lag + 1 AS late, coalesce(stands + warn + 1, late) AS warned
+    FROM clocks
+)
+SELECT
+    to_json(list(name)),
+    to_json(list(CASE WHEN is_open THEN 5 WHEN clock IS NULL THEN 4 WHEN stands IS NULL THEN 3 WHEN by_days THEN 6
+                      WHEN $as_of < warned THEN 0 WHEN $as_of < late THEN 1 ELSE 2 END)),
+    to_json(list(CASE clock WHEN 'data_through' THEN 0 WHEN 'last_materialized' THEN 1 ELSE 2 END)),
+    to_json(list(stands)), to_json(list(CASE WHEN $as_of < warned THEN warned WHEN $as_of < late THEN late END))
+FROM placed;

@@ -8,7 +8,8 @@ INSERT INTO facts.run_started BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "run_id": "VARCHAR", "attempt": "INTEGER", "flow": "VARCHAR", "type": "VARCHAR", "parent_run_id": "VARCHAR",
     "parent_task_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR", "root_flow": "VARCHAR",
-    "project": "VARCHAR", "parameters": "JSON",
+    "root_attempt": "INTEGER", "project": "VARCHAR", "parameters": "JSON", "kept": "JSON", "defaulted": ["VARCHAR"],
+    "lost": ["VARCHAR"],
     "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
     "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
 FROM staged WHERE kind = 'run.started' AND id NOT IN (SELECT id FROM facts.run_started WHERE id BETWEEN getvariable('first') AND getvariable('last'));
@@ -26,6 +27,11 @@ FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_end
 INSERT INTO facts.cancel_requested BY NAME
 SELECT id, time, unnest(json_transform(body, '{"run_id": "VARCHAR", "attempt": "INTEGER", "asked_by": "VARCHAR"}'))
 FROM staged WHERE kind = 'run.cancel_requested' AND id NOT IN (SELECT id FROM facts.cancel_requested WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: run.state
+INSERT INTO facts.run_state BY NAME
+SELECT id, time, unnest(json_transform(body, '{"run_id": "VARCHAR", "attempt": "INTEGER", "state": "VARCHAR", "limit": "VARCHAR"}'))
+FROM staged WHERE kind = 'run.state' AND id NOT IN (SELECT id FROM facts.run_state WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: task.started
 INSERT INTO facts.task_started BY NAME
@@ -46,8 +52,26 @@ INSERT INTO facts.task_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "state": "VARCHAR",
     "tries": "INTEGER", "started": "BIGINT",
-    "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
+    "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"},
+    "identity": "VARCHAR", "result": {"encoding": "VARCHAR", "data": "VARCHAR", "file": "VARCHAR", "size": "BIGINT",
+    "hash": "VARCHAR"}, "unkept": "VARCHAR", "code": "VARCHAR", "sources": "JSON",
+    "reused": {"attempt": "INTEGER", "task_run_id": "VARCHAR"}}'))
 FROM staged WHERE kind = 'task.ended' AND id NOT IN (SELECT id FROM facts.task_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: task.cache
+INSERT INTO facts.task_cache BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "verdict": "VARCHAR",
+    "because": "VARCHAR", "text": "VARCHAR", "policy": "VARCHAR", "key": "VARCHAR", "parts": "JSON",
+    "origin": "VARCHAR", "origin_run_id": "VARCHAR", "kept_at": "BIGINT"}'))
+FROM staged WHERE kind = 'task.cache' AND id NOT IN (SELECT id FROM facts.task_cache WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: task.kept
+INSERT INTO facts.task_kept BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "key": "VARCHAR",
+    "refused": "VARCHAR", "expires": "BIGINT", "encoding": "VARCHAR", "size": "BIGINT", "file": "VARCHAR"}'))
+FROM staged WHERE kind = 'task.kept' AND id NOT IN (SELECT id FROM facts.task_kept WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
 -- name: log.written
 INSERT INTO facts.logs BY NAME
@@ -79,6 +103,8 @@ FROM (
         "hash": "VARCHAR", "project": "VARCHAR", "definition": "JSON"}') AS b
     FROM staged WHERE kind = 'asset.defined' AND id NOT IN (SELECT id FROM facts.definitions WHERE id BETWEEN getvariable('first') AND getvariable('last'))
 );
+INSERT INTO state.pending
+SELECT DISTINCT body ->> '$.asset.namespace', body ->> '$.asset.dataset', true FROM staged WHERE kind = 'asset.defined';
 
 -- name: materialization.ended
 -- What was read before the function was called stands in `started`; the evidence, once there is some, says all of it.
@@ -108,7 +134,8 @@ FROM (
                               "source_dataset": "VARCHAR", "source_column": "VARCHAR", "type": "VARCHAR",
                               "subtype": "VARCHAR"}],
             "unknown_columns": [{"column": "VARCHAR", "reason": "VARCHAR"}],
-            "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR"}],
+            "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR",
+                        "severity": "VARCHAR", "kind": "VARCHAR", "metrics": "JSON", "description": "VARCHAR"}],
             "code_version": "VARCHAR", "sql": "VARCHAR"}}') AS b
     FROM staged WHERE kind = 'materialization.ended' AND id NOT IN (SELECT id FROM facts.outcomes WHERE id BETWEEN getvariable('first') AND getvariable('last'))
 );
@@ -146,7 +173,8 @@ INSERT INTO facts.checks BY NAME
 SELECT
     id, time, s.run_id AS run_id, published, s.asset.name AS asset, s.asset.namespace AS namespace,
     s.asset.dataset AS dataset, s.partition AS partition, e.version AS version,
-    c.name AS name, c.passed AS passed, c.blocking AS blocking, c.message AS message
+    c.name AS name, c.passed AS passed, c.blocking AS blocking, c.message AS message, c.severity AS severity,
+    c.kind AS kind, c.metrics AS metrics, c.description AS description
 FROM (SELECT *, unnest(e.checks) AS c FROM ended);
 INSERT INTO touched BY NAME
 SELECT DISTINCT s.asset.namespace AS namespace, s.asset.dataset AS dataset, s.partition AS partition FROM ended;
@@ -163,6 +191,39 @@ FROM (
         "partition": "VARCHAR", "version": "VARCHAR", "data_through": "BIGINT", "rows": "BIGINT", "bytes": "BIGINT",
         "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
     FROM staged WHERE kind = 'asset.observed' AND id NOT IN (SELECT id FROM facts.observations WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+);
+
+-- name: freshness.judged
+INSERT INTO facts.verdicts BY NAME
+SELECT id, time, b.project, b.asset.name AS asset, b.asset.namespace AS namespace, b.asset.dataset AS dataset, b.verdict,
+       b.before, b.at, b.clock, b.stands, b.next_change, b.seen
+FROM (
+    SELECT id, time, json_transform(body, '{
+        "project": "VARCHAR", "asset": {"name": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
+        "verdict": "VARCHAR", "before": "VARCHAR", "at": "BIGINT", "clock": "VARCHAR", "stands": "BIGINT",
+        "next_change": "BIGINT", "seen": "BIGINT"}') AS b
+    FROM staged WHERE kind = 'freshness.judged' AND id NOT IN (SELECT id FROM facts.verdicts WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+);
+
+-- name: asset.checked
+INSERT INTO facts.checks BY NAME
+SELECT
+    id, time, b.run_id AS run_id, true AS published, b.asset.name AS asset, b.asset.namespace AS namespace,
+    b.asset.dataset AS dataset, b.partition AS partition, b.version AS version,
+    c.name AS name, c.passed AS passed, c.blocking AS blocking, c.message AS message, c.severity AS severity,
+    c.kind AS kind, c.metrics AS metrics, c.description AS description
+FROM (
+    SELECT id, time, b, unnest(b.checks) AS c
+    FROM (
+        SELECT id, time, json_transform(body, '{
+            "run_id": "VARCHAR",
+            "asset": {"name": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
+            "partition": "VARCHAR", "version": "VARCHAR",
+            "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR",
+                        "severity": "VARCHAR", "kind": "VARCHAR", "metrics": "JSON", "description": "VARCHAR"}]
+        }') AS b
+        FROM staged WHERE kind = 'asset.checked' AND id NOT IN (SELECT id FROM facts.checks WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    )
 );
 
 -- name: backfill.requested
@@ -185,6 +246,18 @@ SELECT id, time, unnest(json_transform(body, '{
     "reason": "VARCHAR"}'))
 FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
 
+-- name: partitions.added
+INSERT INTO facts.dynamic_keys BY NAME
+SELECT id, time, b.name, unnest(range(len(b.keys))) AS place, unnest(b.keys) AS key, true AS here
+FROM (SELECT id, time, json_transform(body, '{"name": "VARCHAR", "keys": ["VARCHAR"]}') AS b
+    FROM staged WHERE kind = 'partitions.added' AND id NOT IN (SELECT id FROM facts.dynamic_keys WHERE id BETWEEN getvariable('first') AND getvariable('last')));
+
+-- name: partitions.removed
+INSERT INTO facts.dynamic_keys BY NAME
+SELECT id, time, b.name, unnest(range(len(b.keys))) AS place, unnest(b.keys) AS key, false AS here
+FROM (SELECT id, time, json_transform(body, '{"name": "VARCHAR", "keys": ["VARCHAR"]}') AS b
+    FROM staged WHERE kind = 'partitions.removed' AND id NOT IN (SELECT id FROM facts.dynamic_keys WHERE id BETWEEN getvariable('first') AND getvariable('last')));
+
 -- name: backfill.asked
 INSERT INTO facts.backfill_asked BY NAME
 SELECT id, time, unnest(json_transform(body, '{
@@ -196,3 +269,21 @@ INSERT INTO facts.backfill_stopped BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "what": "VARCHAR", "asked_by": "VARCHAR"}'))
 FROM staged WHERE kind = 'backfill.stopped' AND id NOT IN (SELECT id FROM facts.backfill_stopped WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: work.asked
+INSERT INTO facts.work_asked BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "request_id": "VARCHAR", "what": "VARCHAR", "arguments": "JSON", "asked_by": "VARCHAR"}'))
+FROM staged WHERE kind = 'work.asked' AND id NOT IN (SELECT id FROM facts.work_asked WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: work.taken
+INSERT INTO facts.work_taken BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR"}'))
+FROM staged WHERE kind = 'work.taken' AND id NOT IN (SELECT id FROM facts.work_taken WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+
+-- name: work.ended
+INSERT INTO facts.work_ended BY NAME
+SELECT id, time, unnest(json_transform(body, '{
+    "request_id": "VARCHAR", "exit_code": "INTEGER", "message": "VARCHAR"}'))
+FROM staged WHERE kind = 'work.ended' AND id NOT IN (SELECT id FROM facts.work_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));

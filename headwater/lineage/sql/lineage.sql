@@ -24,94 +24,178 @@ SELECT source_namespace, source_dataset, source_column, target_namespace, target
        type, subtype, runs, last_seen
 FROM dataset_column_edges ORDER BY ALL;
 
--- name: edges
--- The edges that lead to the root, and those that lead away from it, at most `depth` steps off. A dataset is walked once, at its
--- least depth: a cycle ends by itself.
-WITH RECURSIVE pairs AS MATERIALIZED (FROM dataset_edges),
-up(namespace, dataset, depth) USING KEY (namespace, dataset) AS (
-    SELECT $namespace::VARCHAR, $dataset::VARCHAR, 0
-    UNION
-    SELECT p.source_namespace, p.source_dataset, u.depth + 1
-    FROM up AS u
-    JOIN pairs AS p ON p.target_namespace = u.namespace AND p.target_dataset = u.dataset
-    LEFT JOIN recurring.up AS seen ON seen.namespace = p.source_namespace AND seen.dataset = p.source_dataset
-    WHERE seen.dataset IS NULL AND u.depth < $depth
-),
-down(namespace, dataset, depth) USING KEY (namespace, dataset) AS (
-    SELECT $namespace::VARCHAR, $dataset::VARCHAR, 0
-    UNION
-    SELECT p.target_namespace, p.target_dataset, d.depth + 1
-    FROM down AS d
-    JOIN pairs AS p ON p.source_namespace = d.namespace AND p.source_dataset = d.dataset
-    LEFT JOIN recurring.down AS seen ON seen.namespace = p.target_namespace AND seen.dataset = p.target_dataset
-    WHERE seen.dataset IS NULL AND d.depth < $depth
+-- name: dataset_of
+-- The dataset that a name stands for: by the newest definition of that name, or else what was called so.
+SELECT namespace, dataset FROM (
+    SELECT namespace, dataset, 1 AS rank, defined FROM assets WHERE name = $name
+    UNION ALL
+    SELECT namespace, dataset, 0, NULL FROM state.latest WHERE asset = $name
+    UNION ALL
+    SELECT namespace, dataset, 0, NULL FROM facts.observations WHERE asset = $name
 )
-SELECT source_namespace, source_dataset, target_namespace, target_dataset, source, target, origin, runs, last_seen
-FROM pairs AS p
-SEMI JOIN up AS u ON $up AND p.target_namespace = u.namespace AND p.target_dataset = u.dataset AND u.depth < $depth
+ORDER BY rank DESC, defined DESC, dataset DESC, namespace DESC LIMIT 1;
+
+-- name: dataset_read_as
+-- The same of what was only read: it has neither a definition nor a version.
+SELECT source_namespace, source_dataset FROM dataset_edges WHERE source = $name
 UNION
-SELECT source_namespace, source_dataset, target_namespace, target_dataset, source, target, origin, runs, last_seen
-FROM pairs AS p
-SEMI JOIN down AS d ON $down AND p.source_namespace = d.namespace AND p.source_dataset = d.dataset AND d.depth < $depth
-ORDER BY ALL;
+SELECT target_namespace, target_dataset FROM dataset_edges WHERE target = $name
+ORDER BY ALL DESC LIMIT 1;
+
+-- name: names_of
+-- What these datasets are called by their newest definitions.
+SELECT name, namespace, dataset FROM assets
+WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+ORDER BY defined, dataset, namespace;
+
+-- name: step
+-- A step of a walk: the places on the other side ({there} is source or target) of the edges at these places, which are numbers.
+SELECT DISTINCT {there}_place FROM dataset_edges WHERE {here}_place IN ({keys});
+
+-- name: settled_step
+-- The same out of what is worked out on demand: an index finds the few rows of a step among millions.
+SELECT {there}_place FROM state.edges WHERE {here}_place IN ({keys})
+UNION ALL
+SELECT {there}_place FROM (
+    SELECT coalesce(d.source_place, p.place) AS source_place, d.target_place
+    FROM state.declared AS d
+    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
+)
+WHERE {here}_place IN ({keys}) AND {there}_place IS NOT NULL;
+
+-- name: edges
+-- The edges that were walked along: those that end ({here} is target) or begin (source) at these places.
+SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target, origin,
+       runs, last_seen
+FROM dataset_edges WHERE {here}_place IN ({keys});
+
+-- name: settled_edges
+-- The same out of what is worked out on demand; an edge that was declared and observed comes twice, as observed first.
+SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target,
+       'observed' AS origin, runs, make_timestamp(last_seen) AS last_seen
+FROM state.edges WHERE {here}_place IN ({keys})
+UNION ALL
+SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target,
+       'declared', 0, NULL
+FROM (
+    SELECT d.* REPLACE (
+        coalesce(d.source_place, p.place) AS source_place, coalesce(d.source_namespace, p.namespace) AS source_namespace,
+        coalesce(d.source_dataset, p.dataset) AS source_dataset
+    )
+    FROM state.declared AS d
+    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
+)
+WHERE {here}_place IN ({keys}) AND source_place IS NOT NULL;
+
+-- name: column_step
+-- A step along columns: {here} is source_key, target_key, source_place or target_place, {there} source or target.
+SELECT DISTINCT {there}_key, {there}_place FROM dataset_column_edges WHERE {here} IN ({keys});
 
 -- name: column_edges
--- The same for columns. `whole` stands for a dataset as a whole: the root when no column is named, and the target of an
--- indirect edge (a filter, a join), on which every column of it depends.
-WITH RECURSIVE pairs AS MATERIALIZED (FROM dataset_column_edges),
-up(namespace, dataset, name, whole, depth) USING KEY (namespace, dataset, name, whole) AS (
-    SELECT $namespace::VARCHAR, $dataset::VARCHAR, coalesce($column::VARCHAR, ''), $column IS NULL, 0
-    UNION
-    SELECT p.source_namespace, p.source_dataset, p.source_column, false, min(u.depth) + 1
-    FROM up AS u
-    JOIN pairs AS p
-        ON p.target_namespace = u.namespace AND p.target_dataset = u.dataset
-       AND (u.whole OR p.target_column IS NULL OR p.target_column = u.name)
-    LEFT JOIN recurring.up AS seen
-        ON seen.namespace = p.source_namespace AND seen.dataset = p.source_dataset AND seen.name = p.source_column
-       AND NOT seen.whole
-    WHERE seen.dataset IS NULL AND u.depth < $depth
-    GROUP BY p.source_namespace, p.source_dataset, p.source_column
-),
-down(namespace, dataset, name, whole, depth) USING KEY (namespace, dataset, name, whole) AS (
-    SELECT $namespace::VARCHAR, $dataset::VARCHAR, coalesce($column::VARCHAR, ''), $column IS NULL, 0
-    UNION
-    SELECT p.target_namespace, p.target_dataset, coalesce(p.target_column, ''), p.target_column IS NULL, min(d.depth) + 1
-    FROM down AS d
-    JOIN pairs AS p
-        ON p.source_namespace = d.namespace AND p.source_dataset = d.dataset AND (d.whole OR p.source_column = d.name)
-    LEFT JOIN recurring.down AS seen
-        ON seen.namespace = p.target_namespace AND seen.dataset = p.target_dataset
-       AND seen.name = coalesce(p.target_column, '') AND seen.whole = (p.target_column IS NULL)
-    WHERE seen.dataset IS NULL AND d.depth < $depth
-    GROUP BY p.target_namespace, p.target_dataset, p.target_column
-)
-SELECT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, source, target,
-       type, subtype, runs, last_seen
-FROM pairs AS p
-SEMI JOIN up AS u
-    ON $up AND p.target_namespace = u.namespace AND p.target_dataset = u.dataset AND u.depth < $depth
-   AND (u.whole OR p.target_column IS NULL OR p.target_column = u.name)
-UNION
-SELECT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, source, target,
-       type, subtype, runs, last_seen
-FROM pairs AS p
-SEMI JOIN down AS d
-    ON $down AND p.source_namespace = d.namespace AND p.source_dataset = d.dataset AND d.depth < $depth
-   AND (d.whole OR p.source_column = d.name)
-ORDER BY ALL;
+SELECT source_key, target_key, source_place, target_place, source_namespace, source_dataset, source_column, target_namespace,
+       target_dataset, target_column, source, target, type, subtype, runs, last_seen
+FROM dataset_column_edges WHERE {here} IN ({keys});
+
+-- name: place
+SELECT state.short([$namespace::VARCHAR, $dataset::VARCHAR]),
+       CASE WHEN $column IS NOT NULL THEN state.short([$namespace::VARCHAR, $dataset::VARCHAR, $column::VARCHAR]) END;
 
 -- name: schemas
--- The columns of the newest version, or else of the newest observation, of each dataset: one row a column.
-WITH seen AS (
+-- The columns of the newest version, or else of the newest observation, of these datasets or of all: one row a column.
+WITH wanted AS (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset),
+seen AS (
     SELECT l.namespace, l.dataset, o.columns, l.made_at AS moment, o.id
     FROM state.latest AS l JOIN facts.outcomes AS o ON o.id = l.id
+    WHERE $everything OR (l.namespace, l.dataset) IN (FROM wanted)
     UNION ALL
     SELECT namespace, dataset, columns, time, id FROM facts.observations
+    WHERE $everything OR (namespace, dataset) IN (FROM wanted)
 ),
 newest AS (
     SELECT namespace, dataset, columns FROM seen WHERE len(columns) > 0
     QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY moment DESC, id DESC) = 1
+)
+SELECT namespace, dataset, c.name, c.type FROM (SELECT namespace, dataset, unnest(columns) AS c FROM newest);
+
+-- name: runs_like
+SELECT DISTINCT run_id FROM facts.run_started WHERE starts_with(run_id, $run) ORDER BY run_id DESC LIMIT 50;
+
+-- name: edges_as_of
+-- Edges of what was published until a moment, in microseconds. Of the last run only that made each target, when `newest`.
+WITH until AS (
+    FROM facts.inputs WHERE published AND time <= $moment AND ($run IS NULL OR id IN (
+        SELECT id FROM facts.outcomes WHERE run_id = $run OR root_run_id = $run))
+),
+last AS (
+    SELECT namespace, dataset, arg_max(run_id, {time: time, id: id}) AS run_id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment GROUP BY ALL
+)
+SELECT source_namespace, source_dataset, target_namespace, target_dataset, max(source) AS source, max(target) AS target,
+       'observed' AS origin, count(DISTINCT u.run_id) AS runs, make_timestamp(max(time)) AS last_seen
+FROM until AS u
+WHERE NOT $newest OR (target_namespace, target_dataset, run_id) IN (SELECT (namespace, dataset, run_id) FROM last)
+GROUP BY source_namespace, source_dataset, target_namespace, target_dataset
+ORDER BY ALL;
+
+-- name: column_edges_as_of
+WITH until AS (
+    FROM facts.column_edges WHERE published AND time <= $moment AND ($run IS NULL OR id IN (
+        SELECT id FROM facts.outcomes WHERE run_id = $run OR root_run_id = $run))
+),
+last AS (
+    SELECT namespace, dataset, arg_max(run_id, {time: time, id: id}) AS run_id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment GROUP BY ALL
+)
+SELECT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype,
+       max(source) AS source, max(target) AS target, count(DISTINCT u.run_id) AS runs,
+       make_timestamp(max(time)) AS last_seen
+FROM until AS u
+WHERE NOT $newest OR (target_namespace, target_dataset, run_id) IN (SELECT (namespace, dataset, run_id) FROM last)
+GROUP BY source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype
+ORDER BY ALL;
+
+-- name: column_edges_in_place
+-- Column edges of the versions that were in place at a moment: of each partition the one that was published last.
+WITH last AS (
+    SELECT arg_max(id, {time: time, id: id}) AS id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment GROUP BY namespace, dataset, partition
+)
+SELECT DISTINCT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype,
+       source, target, 1 AS runs, NULL::TIMESTAMP AS last_seen
+FROM facts.column_edges SEMI JOIN last USING (id)
+ORDER BY ALL;
+
+-- name: unknown_in_place
+WITH last AS (
+    SELECT arg_max(id, {time: time, id: id}) AS id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment GROUP BY namespace, dataset, partition
+)
+SELECT DISTINCT namespace, dataset, "column" FROM facts.unknown_columns SEMI JOIN last USING (id) ORDER BY ALL;
+
+-- name: inputs_in_place
+WITH last AS (
+    SELECT arg_max(id, {time: time, id: id}) AS id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment GROUP BY namespace, dataset, partition
+)
+SELECT DISTINCT source_namespace, source_dataset, target_namespace, target_dataset FROM facts.inputs SEMI JOIN last USING (id)
+ORDER BY ALL;
+
+-- name: definitions_as_of
+-- The newest definition of each dataset at a moment, the newest last.
+SELECT name, namespace, dataset, CAST(definition AS VARCHAR) FROM facts.definitions WHERE time <= $moment
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
+ORDER BY time, dataset, namespace;
+
+-- name: schemas_as_of
+WITH seen AS (
+    SELECT namespace, dataset, columns, time, id FROM facts.outcomes
+    WHERE state = 'published' AND time <= $moment AND ($run IS NULL OR run_id = $run OR root_run_id = $run)
+    UNION ALL
+    SELECT namespace, dataset, columns, time, id FROM facts.observations WHERE time <= $moment AND $run IS NULL
+),
+newest AS (
+    SELECT namespace, dataset, columns FROM seen WHERE len(columns) > 0
+    QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
 )
 SELECT namespace, dataset, c.name, c.type FROM (SELECT namespace, dataset, unnest(columns) AS c FROM newest);
 

@@ -21,6 +21,8 @@ FROM (
     UNION ALL SELECT id, time, run_id, attempt, 'task.started' FROM facts.task_started
     UNION ALL SELECT id, time, run_id, attempt, 'task.state' FROM facts.task_state
     UNION ALL SELECT id, time, run_id, attempt, 'task.ended' FROM facts.task_ended
+    UNION ALL SELECT id, time, run_id, attempt, 'task.cache' FROM facts.task_cache
+    UNION ALL SELECT id, time, run_id, attempt, 'task.kept' FROM facts.task_kept
 )
 WHERE time < $before AND list_contains($kinds::VARCHAR[], kind) AND id NOT IN (FROM staying)
 GROUP BY ALL;

@@ -2,11 +2,15 @@
 
 -- name: runs
 -- The newest runs, each with its newest attempt.
-SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
-FROM runs
-WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
-QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
-ORDER BY started DESC, run_id DESC
+FROM (
+    SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
+    FROM runs
+    WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
+    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
+)
+WHERE ($state IS NULL OR state = $state)
+    AND ($last IS NULL OR started < $started::TIMESTAMP OR (started = $started::TIMESTAMP AND id < $last))
+ORDER BY started DESC, id DESC
 LIMIT $limit;
 
 -- name: task_counts
@@ -25,12 +29,14 @@ SELECT max(task_runs_before) AS task_runs, max(logs_before) AS logs FROM pruned_
 -- name: task_runs
 SELECT task_run_id AS id, task, state, tries, started, ended, attempt, parent_task_run_id AS parent, error
 FROM task_runs WHERE run_id = $run
-ORDER BY started, task_run_id;
+ORDER BY started, task_run_id
+LIMIT $limit OFFSET $offset;
 
 -- name: logs
-SELECT id, "at", level, logger, message, task_run_id AS task_run, attempt
+SELECT CAST(id AS VARCHAR) AS id, "at", level, logger, message, task_run_id AS task_run, attempt
 FROM logs WHERE run_id = $run AND level >= $level
-ORDER BY "at", id;
+ORDER BY "at", id
+LIMIT $limit OFFSET $offset;
 
 -- name: materializations
 SELECT asset, partition, state, version, replaces, run_id AS run, make_timestamp(time) AS "at", rows, bytes, code_version,
@@ -38,6 +44,31 @@ SELECT asset, partition, state, version, replaces, run_id AS run, make_timestamp
 FROM facts.outcomes
 WHERE namespace = $namespace AND dataset = $dataset
 ORDER BY time DESC, id DESC
+LIMIT $limit;
+
+-- name: checks
+-- One row a check: of how many partitions it was asked, on how many it failed when it was asked last, and the newest of
+-- these failures; of a check that failed on none, its newest answer.
+WITH answers AS (
+    SELECT *, row_number() OVER (PARTITION BY namespace, dataset, name, partition ORDER BY "at" DESC) = 1 AS newest
+    FROM checks
+    WHERE $everything OR list_contains($names::VARCHAR[], asset)
+)
+SELECT asset, name, partition, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
+       count(*) FILTER (newest) OVER one AS partitions, count(*) FILTER (newest AND NOT passed) OVER one AS failing
+FROM answers
+WINDOW one AS (PARTITION BY namespace, dataset, name)
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset, name ORDER BY newest AND NOT passed DESC, "at" DESC) = 1
+    AND (failing > 0 OR NOT $failed)
+ORDER BY failing > 0 DESC, asset, name
+LIMIT $limit;
+
+-- name: check_history
+SELECT asset, partition, version, name, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
+       published
+FROM checks
+WHERE ($everything OR list_contains($names::VARCHAR[], asset)) AND (NOT $failed OR NOT passed)
+ORDER BY "at" DESC, asset, partition DESC, name
 LIMIT $limit;
 
 -- name: usual_seconds
@@ -61,6 +92,16 @@ LIMIT $limit;
 SELECT asset, partition, state, attempt, reason, "at" FROM backfill_partitions WHERE backfill_id = $backfill
 ORDER BY asset, partition;
 
+-- name: dynamic_keys
+-- Every key that was ever added to a list, in that order, and whether it is there now.
+SELECT key, arg_max(here, id) AS here FROM facts.dynamic_keys WHERE name = $name
+GROUP BY key ORDER BY min(id), arg_min(place, id), key;
+
+-- name: dynamic_lists
+SELECT name, count(*) FILTER (here) AS partitions, count(*) FILTER (NOT here) AS removed
+FROM (SELECT name, key, arg_max(here, id) AS here FROM facts.dynamic_keys GROUP BY name, key)
+GROUP BY name ORDER BY name;
+
 -- name: backfill_asked
 SELECT what, asked_by FROM facts.backfill_asked WHERE backfill_id = $backfill AND time >= $since ORDER BY time, id;
 
@@ -72,3 +113,36 @@ FROM facts.backfill_requested
 WHERE starts_with(backfill_id, $wanted)
 QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1
 ORDER BY time DESC;
+
+-- name: work_requests
+SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, "at", taken, ended, exit_code, message,
+       pid, host
+FROM work_requests
+WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
+ORDER BY work_requests."at" DESC, id DESC
+LIMIT $limit;
+
+-- name: ended_runs
+-- Each attempt once: of several ends the first.
+SELECT flow, state, count(*) AS count, sum(seconds) AS seconds,
+       list_transform($buckets::DOUBLE[], lambda b: len(list_filter(list(seconds), lambda s: s <= b))) AS buckets
+FROM (
+    SELECT flow, state, greatest(0, (time - started) / 1e6) AS seconds FROM facts.run_ended
+    QUALIFY row_number() OVER (PARTITION BY run_id, attempt ORDER BY state_rank(state), time) = 1
+)
+GROUP BY flow, state ORDER BY flow, state;
+
+-- name: running_runs
+SELECT flow, count(DISTINCT run_id) AS count FROM facts.run_started AS s
+WHERE NOT EXISTS (FROM facts.run_ended AS e WHERE e.run_id = s.run_id AND e.attempt = s.attempt)
+GROUP BY flow ORDER BY flow;
+
+-- name: ended_tasks
+SELECT state, count(*) AS count, sum(greatest(0, (time - started) / 1e6)) AS seconds FROM facts.task_ended
+GROUP BY state ORDER BY state;
+
+-- name: freshness_history
+SELECT asset, verdict, before, "at", clock, stands, found FROM freshness_history
+WHERE $everything OR asset IN (SELECT unnest($names::VARCHAR[]))
+ORDER BY "at" DESC, found DESC, asset
+LIMIT $limit;

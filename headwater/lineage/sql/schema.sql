@@ -13,7 +13,7 @@ CREATE TABLE state.positions (writer VARCHAR, seq BIGINT, "offset" BIGINT, close
 CREATE TABLE facts.run_started (
     id UUID, time BIGINT, run_id VARCHAR, attempt INTEGER, flow VARCHAR, type VARCHAR,
     parent_run_id VARCHAR, parent_task_run_id VARCHAR, parent_flow VARCHAR, root_run_id VARCHAR, root_flow VARCHAR,
-    project VARCHAR, parameters JSON,
+    root_attempt INTEGER, project VARCHAR, parameters JSON, kept JSON, defaulted VARCHAR[], lost VARCHAR[],
     source STRUCT(file VARCHAR, line INTEGER, name VARCHAR, hash VARCHAR),
     nominal_start BIGINT, nominal_end BIGINT
 );
@@ -25,6 +25,8 @@ CREATE TABLE facts.run_ended (
 );
 
 CREATE TABLE facts.cancel_requested (id UUID, time BIGINT, run_id VARCHAR, attempt INTEGER, asked_by VARCHAR);
+
+CREATE TABLE facts.run_state (id UUID, time BIGINT, run_id VARCHAR, attempt INTEGER, state VARCHAR, "limit" VARCHAR);
 
 CREATE TABLE facts.task_started (
     id UUID, time BIGINT, task_run_id VARCHAR, run_id VARCHAR, attempt INTEGER, task VARCHAR,
@@ -38,7 +40,22 @@ CREATE TABLE facts.task_state (
 
 CREATE TABLE facts.task_ended (
     id UUID, time BIGINT, task_run_id VARCHAR, run_id VARCHAR, attempt INTEGER, task VARCHAR, state VARCHAR,
-    tries INTEGER, started BIGINT, error STRUCT(type VARCHAR, message VARCHAR, traceback VARCHAR)
+    tries INTEGER, started BIGINT, error STRUCT(type VARCHAR, message VARCHAR, traceback VARCHAR),
+    identity VARCHAR, result STRUCT(encoding VARCHAR, data VARCHAR, file VARCHAR, size BIGINT, hash VARCHAR),
+    unkept VARCHAR, code VARCHAR, sources JSON, reused STRUCT(attempt INTEGER, task_run_id VARCHAR)
+);
+
+-- Whether a call found a kept result, and why; `parts` are the fingerprints of what its result depends on, by name.
+CREATE TABLE facts.task_cache (
+    id UUID, time BIGINT, task_run_id VARCHAR, run_id VARCHAR, attempt INTEGER, task VARCHAR, verdict VARCHAR,
+    because VARCHAR, text VARCHAR, policy VARCHAR, key VARCHAR, parts JSON, origin VARCHAR, origin_run_id VARCHAR,
+    kept_at BIGINT
+);
+
+-- What was kept of a call under its key, or why nothing was.
+CREATE TABLE facts.task_kept (
+    id UUID, time BIGINT, task_run_id VARCHAR, run_id VARCHAR, attempt INTEGER, task VARCHAR, key VARCHAR,
+    refused VARCHAR, expires BIGINT, encoding VARCHAR, size BIGINT, file VARCHAR
 );
 
 CREATE TABLE facts.logs (
@@ -93,7 +110,8 @@ CREATE TABLE facts.unknown_columns (
 
 CREATE TABLE facts.checks (
     id UUID, time BIGINT, run_id VARCHAR, published BOOLEAN, asset VARCHAR, namespace VARCHAR, dataset VARCHAR,
-    partition VARCHAR, version VARCHAR, name VARCHAR, passed BOOLEAN, blocking BOOLEAN, message VARCHAR
+    partition VARCHAR, version VARCHAR, name VARCHAR, passed BOOLEAN, blocking BOOLEAN, message VARCHAR,
+    severity VARCHAR, kind VARCHAR, metrics JSON, description VARCHAR
 );
 
 CREATE TABLE facts.observations (
@@ -101,6 +119,16 @@ CREATE TABLE facts.observations (
     asset VARCHAR, uri VARCHAR, kind VARCHAR, namespace VARCHAR, dataset VARCHAR, partition VARCHAR, version VARCHAR,
     data_through BIGINT, rows BIGINT, bytes BIGINT, columns STRUCT(name VARCHAR, type VARCHAR)[]
 );
+
+-- Freshness verdicts as they were found: since `at`; nothing else came between up to `seen`.
+CREATE TABLE facts.verdicts (
+    id UUID, time BIGINT, project VARCHAR, asset VARCHAR, namespace VARCHAR, dataset VARCHAR, verdict VARCHAR,
+    before VARCHAR, "at" BIGINT, clock VARCHAR, stands BIGINT, next_change BIGINT, seen BIGINT
+);
+
+-- One row for each key that was added to a list of dynamic partitions, or removed from it (`here` is false); `place` is
+-- where it stood in its event.
+CREATE TABLE facts.dynamic_keys (id UUID, time BIGINT, place BIGINT, name VARCHAR, key VARCHAR, here BOOLEAN);
 
 CREATE TABLE facts.backfill_requested (
     id UUID, time BIGINT, backfill_id VARCHAR, name VARCHAR, targets VARCHAR[], range VARCHAR, options JSON, plan JSON,
@@ -124,6 +152,15 @@ CREATE TABLE facts.backfill_stopped (
     id UUID, time BIGINT, backfill_id VARCHAR, attempt INTEGER, what VARCHAR, asked_by VARCHAR
 );
 
+-- What was asked through the server, what workers took of it, and how the processes that they started ended.
+CREATE TABLE facts.work_asked (
+    id UUID, time BIGINT, request_id VARCHAR, what VARCHAR, arguments JSON, asked_by VARCHAR
+);
+
+CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
+
+CREATE TABLE facts.work_ended (id UUID, time BIGINT, request_id VARCHAR, exit_code INTEGER, message VARCHAR);
+
 -- One row a (namespace, dataset, partition) that was ever tried: the version in place (NULL when there is none), the
 -- newest attempt, and when something last began to make it.
 CREATE TABLE state.latest (
@@ -132,4 +169,62 @@ CREATE TABLE state.latest (
     time_max BIGINT, partition_start BIGINT, partition_end BIGINT, code_version VARCHAR, unknown_inputs BOOLEAN,
     attempt_id UUID, attempt_at BIGINT, attempt_state VARCHAR, attempt_error VARCHAR,
     last_run BIGINT
+);
+
+-- The tables below are worked out of the others when somebody asks for them, of the datasets that stand here: those of which
+-- something was tried, or that were `defined`, since they were worked out the last time.
+CREATE TABLE state.pending (namespace VARCHAR, dataset VARCHAR, defined BOOLEAN);
+
+-- One row an edge between two datasets that was ever observed; `runs` counts the runs. A place is short for namespace and
+-- dataset.
+CREATE TABLE state.edges (
+    source_place UBIGINT, target_place UBIGINT,
+    source_namespace VARCHAR, source_dataset VARCHAR, target_namespace VARCHAR, target_dataset VARCHAR,
+    source VARCHAR, target VARCHAR, runs BIGINT, first_seen BIGINT, last_seen BIGINT, via VARCHAR
+);
+
+-- The same of columns, one row a pair and the way that one is made of the other. A key is short for namespace, dataset and
+-- column; that of a whole dataset (target_column is NULL) is its place.
+CREATE TABLE state.column_edges (
+    source_key UBIGINT, target_key UBIGINT, source_place UBIGINT, target_place UBIGINT,
+    source_namespace VARCHAR, source_dataset VARCHAR, source_column VARCHAR,
+    target_namespace VARCHAR, target_dataset VARCHAR, target_column VARCHAR, type VARCHAR, subtype VARCHAR,
+    source VARCHAR, target VARCHAR, runs BIGINT, first_seen BIGINT, last_seen BIGINT
+);
+
+-- Inputs as the newest definitions declare them; where the dataset was not known then, the place is NULL.
+CREATE TABLE state.declared (
+    source VARCHAR, source_namespace VARCHAR, source_dataset VARCHAR, source_place UBIGINT,
+    target VARCHAR, target_namespace VARCHAR, target_dataset VARCHAR, target_place UBIGINT
+);
+
+-- A short name for something long: half of the MD5 of its JSON.
+CREATE MACRO state.short(value) AS md5_number_lower(CAST(to_json(value) AS VARCHAR));
+
+-- One row a (namespace, dataset) that something is in place of: what follows from its versions in place. `place` is short for
+-- the two, `keys_id` says which partitions they are of (in `state.keys`), `code` is the code version of those that have one,
+-- unless they are `mixed`; `whole` says that it has no partitions (NULL: it did once, or did not). `told` is the furthest end of
+-- data that versions tell by themselves, measured or claimed; no other one can reach further than `untold`.
+CREATE TABLE state.outlines (
+    namespace VARCHAR, dataset VARCHAR, place UBIGINT, keys_id UBIGINT, code VARCHAR, mixed BOOLEAN, oldest BIGINT,
+    newest BIGINT, whole BOOLEAN, told BIGINT, untold BIGINT
+);
+
+-- What the versions in place of a dataset read, one row a dataset that they read. `place` and `source_place` are short for the
+-- two, `pairs_id` says which partitions read which ones (in `state.pairs`), `settled` that all of that is in place still, in the
+-- version that was read.
+CREATE TABLE state.reads (
+    namespace VARCHAR, dataset VARCHAR, source VARCHAR, source_namespace VARCHAR, source_dataset VARCHAR,
+    place UBIGINT, source_place UBIGINT, pairs_id UBIGINT, settled BOOLEAN
+);
+
+-- What the ids stand for: thousands of datasets have the same partitions in place, each made of the same ones.
+CREATE TABLE state.keys (keys_id UBIGINT, partition VARCHAR);
+CREATE TABLE state.pairs (pairs_id UBIGINT, partition VARCHAR, source_partition VARCHAR);
+
+-- One row a dataset, of its newest definition: its freshness policy (in microseconds; as JSON, too, if it goes by days), whether
+-- the definition alone gives `data_through` a basis, and whether its name stands for this dataset or for another one by now.
+CREATE TABLE state.policies (
+    namespace VARCHAR, dataset VARCHAR, place UBIGINT, name VARCHAR, defined BIGINT, stands BOOLEAN, max_lag BIGINT, warn BIGINT,
+    clock VARCHAR, by_days VARCHAR, divided VARCHAR, basis BOOLEAN, static BOOLEAN, inputs VARCHAR[]
 );

@@ -87,3 +87,96 @@ newest AS (
     GROUP BY p.namespace, p.dataset, p.partition
 )
 SELECT namespace, dataset, partition, last_run, unnest(attempt), unnest(made) FROM newest;
+INSERT INTO state.pending SELECT DISTINCT namespace, dataset, false FROM touched;
+
+-- name: outlines
+-- Of the datasets of which something was tried, and of what read them: that may be settled no longer, or again.
+CREATE OR REPLACE TEMP TABLE tried AS SELECT DISTINCT namespace, dataset FROM state.pending WHERE NOT defined;
+CREATE OR REPLACE TEMP TABLE outlined AS
+WITH made AS (
+    -- Of an end that is known to be unknown there is nothing to say.
+    SELECT *, coalesce(least(partition_end, started_at), started_at) AS furthest,
+           CASE
+               WHEN time_max IS NOT NULL AND rows IS DISTINCT FROM 0
+                   THEN CASE WHEN started_at <= partition_start THEN 'unknown' ELSE 'measured' END
+               WHEN unknown_inputs THEN 'unknown'
+               WHEN id IN (SELECT id FROM facts.inputs) THEN 'derived'
+               WHEN rows = 0 OR partition IS NULL OR started_at <= partition_start THEN 'unknown'
+               WHEN partition_end IS NULL THEN 'derived'
+               ELSE 'claimed'
+           END AS basis
+    FROM state.latest SEMI JOIN tried USING (namespace, dataset)
+    WHERE version IS NOT NULL
+)
+SELECT namespace, dataset, list(partition ORDER BY partition NULLS FIRST) AS keys, min(code_version) AS code,
+       coalesce(min(code_version) <> max(code_version), false) AS mixed, min(started_at) AS oldest, max(made_at) AS newest,
+       CASE WHEN count(partition) = 0 THEN true WHEN count(partition) = count(*) THEN false END AS whole,
+       max(CASE basis WHEN 'measured' THEN least(time_max, furthest) WHEN 'claimed' THEN furthest END) AS told,
+       max(furthest) FILTER (basis = 'derived') AS untold
+FROM made
+GROUP BY namespace, dataset;
+DELETE FROM state.outlines USING tried AS t WHERE outlines.namespace = t.namespace AND outlines.dataset = t.dataset;
+INSERT INTO state.outlines BY NAME
+SELECT * EXCLUDE (keys), state.short([namespace, dataset]) AS place, state.short(keys) AS keys_id FROM outlined;
+DELETE FROM state.keys WHERE keys_id NOT IN (SELECT keys_id FROM state.outlines);
+INSERT INTO state.keys
+SELECT state.short(keys) AS keys_id, unnest(keys) FROM (SELECT DISTINCT keys FROM outlined)
+WHERE keys_id NOT IN (SELECT keys_id FROM state.keys);
+CREATE OR REPLACE TEMP TABLE consumed AS
+WITH used AS (
+    SELECT target_namespace, target_dataset, target_partition, source, source_namespace, source_dataset,
+           source_partition, source_version
+    FROM facts.inputs SEMI JOIN state.latest USING (id)
+    WHERE (target_namespace, target_dataset) IN (FROM tried) OR (source_namespace, source_dataset) IN (FROM tried)
+)
+SELECT u.target_namespace AS namespace, u.target_dataset AS dataset, u.source, u.source_namespace, u.source_dataset,
+       list_sort(list_distinct(list({partition: u.target_partition, source_partition: u.source_partition}))) AS pairs,
+       bool_and(l.version IS NOT NULL) AS settled
+FROM used AS u
+LEFT JOIN state.latest AS l
+    ON l.namespace = u.source_namespace AND l.dataset = u.source_dataset AND l.version = u.source_version
+    AND l.partition IS NOT DISTINCT FROM u.source_partition
+WHERE u.target_namespace IS DISTINCT FROM u.source_namespace OR u.target_dataset IS DISTINCT FROM u.source_dataset
+   OR u.target_partition IS DISTINCT FROM u.source_partition
+GROUP BY ALL;
+DELETE FROM state.reads USING tried AS t WHERE reads.namespace = t.namespace AND reads.dataset = t.dataset;
+DELETE FROM state.reads USING tried AS t
+WHERE reads.source_namespace = t.namespace AND reads.source_dataset = t.dataset;
+INSERT INTO state.reads BY NAME
+SELECT * EXCLUDE (pairs), state.short([namespace, dataset]) AS place,
+       state.short([source_namespace, source_dataset]) AS source_place, state.short(pairs) AS pairs_id
+FROM consumed;
+DELETE FROM state.pairs WHERE pairs_id NOT IN (SELECT pairs_id FROM state.reads);
+INSERT INTO state.pairs
+SELECT pairs_id, unnest(pairs, recursive := true)
+FROM (SELECT DISTINCT pairs, state.short(pairs) AS pairs_id FROM consumed)
+WHERE pairs_id NOT IN (SELECT pairs_id FROM state.pairs);
+
+-- name: policies
+CREATE OR REPLACE TEMP TABLE redefined AS SELECT DISTINCT namespace, dataset FROM state.pending WHERE defined;
+CREATE OR REPLACE TEMP TABLE renamed AS
+SELECT name FROM state.policies SEMI JOIN redefined USING (namespace, dataset)
+UNION
+SELECT name FROM facts.definitions SEMI JOIN redefined USING (namespace, dataset);
+DELETE FROM state.policies USING redefined AS r WHERE policies.namespace = r.namespace AND policies.dataset = r.dataset;
+INSERT INTO state.policies BY NAME
+SELECT namespace, dataset, state.short([namespace, dataset]) AS place, name, time AS defined, false AS stands,
+       CAST(round(CAST(definition ->> '$.freshness.max_lag' AS DOUBLE) * 1e6) AS BIGINT) AS max_lag,
+       CAST(round(CAST(definition ->> '$.freshness.warn' AS DOUBLE) * 1e6) AS BIGINT) AS warn,
+       definition ->> '$.freshness.clock' AS clock,
+       CASE WHEN coalesce(definition ->> '$.freshness.timezone', definition ->> '$.freshness.calendar') IS NOT NULL
+            THEN definition ->> '$.freshness' END AS by_days,
+       CASE WHEN definition ->> '$.partitions.type' IS NULL THEN 'not'
+            WHEN definition ->> '$.partitions.timezone' IS NULL THEN 'otherwise' ELSE 'by time' END AS divided,
+       definition ->> '$.time_column' IS NOT NULL OR definition ->> '$.partitions.timezone' IS NOT NULL AS basis,
+       coalesce(CAST(definition ->> '$.static' AS BOOLEAN), false) AS static,
+       CAST(definition ->> '$.inputs[*].asset' AS VARCHAR[]) AS inputs
+FROM facts.definitions SEMI JOIN redefined USING (namespace, dataset)
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1;
+-- Of the datasets of one name it stands for the one that was defined last.
+UPDATE state.policies SET stands = false WHERE name IN (FROM renamed);
+UPDATE state.policies SET stands = true
+WHERE (name, {defined: defined, dataset: dataset, namespace: namespace}) IN (
+    SELECT (name, max({defined: defined, dataset: dataset, namespace: namespace}))
+    FROM state.policies WHERE name IN (FROM renamed) GROUP BY name
+);

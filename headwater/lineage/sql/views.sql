@@ -1,13 +1,14 @@
 -- The documented views: a stable interface for everybody's SQL. Times are UTC TIMESTAMPs.
 
--- One row an attempt of a run. Without an end it is Running, or Cancelling when somebody asked it to stop; among several
--- ends the fixed precedence of states decides.
+-- One row an attempt of a run. Without an end it is Running, AwaitingSlot while it waits for a limit, or Cancelling when
+-- somebody asked it to stop; among several ends the fixed precedence of states decides.
 CREATE VIEW runs AS
 SELECT
     run_id, min(flow) AS flow, attempt,
     coalesce(
         arg_min(outcome, rank).state,
         CASE WHEN (run_id, attempt) IN (SELECT (run_id, attempt) FROM facts.cancel_requested) THEN 'Cancelling' END,
+        arg_max(step, moment),
         'Running'
     ) AS state,
     make_timestamp(min(started)) AS started,
@@ -16,12 +17,15 @@ SELECT
     min(root_flow) AS root_flow, arg_min(outcome, rank).error AS error
 FROM (
     SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, time AS started,
-           NULL AS outcome, NULL AS rank
+           NULL AS outcome, NULL AS rank, NULL AS step, NULL AS moment
     FROM facts.run_started
+    UNION ALL
+    SELECT run_id, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, state, {time: time, id: id}
+    FROM facts.run_state
     UNION ALL
     SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, started,
            {state: state, ended: time, error: error.message},
-           {state: state_rank(state), time: time, id: id}
+           {state: state_rank(state), time: time, id: id}, NULL, NULL
     FROM facts.run_ended
 )
 GROUP BY run_id, attempt;
@@ -73,6 +77,17 @@ SELECT name, uri AS location, namespace, dataset, kind, project, make_timestamp(
 FROM facts.definitions
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1;
 
+-- What a name stands for: its newest definition, or else a dataset that was called so.
+CREATE VIEW asset_names AS
+SELECT name, namespace, dataset FROM (
+    SELECT name, namespace, dataset, time, id::VARCHAR AS id, 1 AS rank FROM facts.definitions
+    UNION ALL
+    SELECT asset, namespace, dataset, made_at, NULL, 0 FROM state.latest
+    UNION ALL
+    SELECT source, source_namespace, source_dataset, max(time), NULL, 0 FROM facts.inputs WHERE published GROUP BY ALL
+)
+QUALIFY row_number() OVER (PARTITION BY name ORDER BY rank DESC, time DESC, id DESC, dataset DESC) = 1;
+
 -- One row a published version. `data_through` is the version's own evidence (the greatest value of its time column, never
 -- beyond its partition's end or its start); what follows from its inputs is not SQL's to say.
 CREATE VIEW materializations AS
@@ -85,7 +100,7 @@ SELECT
     materialization_id
 FROM facts.outcomes WHERE state = 'published';
 
--- One row an ended materialization, whatever came of it: published, refused, failed, discarded.
+-- One row an ended materialization, whatever came of it: published, refused, failed, skipped, discarded.
 CREATE VIEW materialization_outcomes AS
 SELECT asset, partition, state, version, run_id, make_timestamp(time) AS "at", error.type AS error_type,
        error.message AS error, namespace, dataset, make_timestamp(started_at) AS started, task_run_id,
@@ -102,9 +117,18 @@ SELECT asset, partition, version, make_timestamp(time) AS "at", make_timestamp(d
        run_id, namespace, dataset
 FROM facts.observations;
 
+-- One row each time that the freshness verdict on an asset became another one, at that moment; `found` is when that was seen.
+CREATE VIEW freshness_history AS
+SELECT asset, verdict, before, make_timestamp("at") AS "at", clock, make_timestamp(stands) AS stands,
+       make_timestamp(time) AS found, namespace, dataset
+FROM facts.verdicts WHERE before IS DISTINCT FROM verdict;
+
+-- One row a check that was asked: of a version that was being made (`published` says whether it was, `run_id` by which run),
+-- or of one in place (`headwater check`). `metrics` are its figures by name.
 CREATE VIEW checks AS
 SELECT asset, partition, version, name, passed, blocking, message, run_id, make_timestamp(time) AS "at", published,
-       namespace, dataset
+       namespace, dataset, coalesce(severity, CASE WHEN blocking THEN 'error' ELSE 'warn' END) AS severity,
+       coalesce(kind, 'function') AS kind, metrics, description
 FROM facts.checks;
 
 -- Inputs as the newest definitions declare them. One whose dataset was not known then is found by its name.
@@ -147,24 +171,107 @@ CREATE VIEW unknown_columns AS
 SELECT asset, "column", reason, run_id, make_timestamp(time) AS "at", partition, namespace, dataset
 FROM facts.unknown_columns WHERE published;
 
--- One row a pair of datasets, over all runs.
+-- One row a pair of datasets, over all runs. A place is short for namespace and dataset.
 CREATE VIEW dataset_edges AS
-SELECT
-    source_namespace, source_dataset, target_namespace, target_dataset,
-    max(source) AS source, max(target) AS target,
-    CASE WHEN bool_or(origin = 'observed') THEN 'observed' ELSE 'declared' END AS origin,
-    bool_or(origin = 'declared') AS declared, count(DISTINCT run_id) AS runs,
-    max("at") FILTER (origin = 'observed') AS last_seen, min(via) AS via
-FROM edges
-GROUP BY ALL;
+SELECT *, state.short([source_namespace, source_dataset]) AS source_place,
+       state.short([target_namespace, target_dataset]) AS target_place
+FROM (
+    SELECT
+        source_namespace, source_dataset, target_namespace, target_dataset,
+        max(source) AS source, max(target) AS target,
+        CASE WHEN bool_or(origin = 'observed') THEN 'observed' ELSE 'declared' END AS origin,
+        bool_or(origin = 'declared') AS declared, count(DISTINCT run_id) AS runs,
+        max("at") FILTER (origin = 'observed') AS last_seen, min(via) AS via
+    FROM edges
+    GROUP BY ALL
+);
 
--- One row a pair of columns and the way that one is made of the other, over all runs.
+-- One row a pair of columns and the way that one is made of the other, over all runs. A key is short for namespace, dataset and
+-- column; that of a whole dataset is its place.
 CREATE VIEW dataset_column_edges AS
+SELECT *, state.short([source_namespace, source_dataset]) AS source_place,
+       state.short([target_namespace, target_dataset]) AS target_place,
+       state.short([source_namespace, source_dataset, source_column]) AS source_key,
+       CASE WHEN target_column IS NOT NULL THEN state.short([target_namespace, target_dataset, target_column])
+            ELSE target_place END AS target_key
+FROM (
+    SELECT
+        source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype,
+        max(source) AS source, max(target) AS target, count(DISTINCT run_id) AS runs, max("at") AS last_seen
+    FROM column_edges
+    GROUP BY ALL
+);
+
+-- The same two out of what is worked out on demand: of use when nothing is pending.
+CREATE VIEW state.dataset_edges AS
+WITH declared AS (
+    SELECT coalesce(d.source_place, p.place) AS source_place, d.target_place, max(d.source) AS source,
+           max(d.target) AS target, any_value(coalesce(d.source_namespace, p.namespace)) AS source_namespace,
+           any_value(coalesce(d.source_dataset, p.dataset)) AS source_dataset,
+           any_value(d.target_namespace) AS target_namespace, any_value(d.target_dataset) AS target_dataset
+    FROM state.declared AS d
+    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
+    GROUP BY ALL
+)
 SELECT
-    source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype,
-    max(source) AS source, max(target) AS target, count(DISTINCT run_id) AS runs, max("at") AS last_seen
-FROM column_edges
-GROUP BY ALL;
+    o.source_namespace, o.source_dataset, o.target_namespace, o.target_dataset, greatest(o.source, d.source) AS source,
+    greatest(o.target, d.target) AS target, 'observed' AS origin, d.target IS NOT NULL AS declared, o.runs,
+    make_timestamp(o.last_seen) AS last_seen, o.via, o.source_place, o.target_place
+FROM state.edges AS o LEFT JOIN declared AS d USING (source_place, target_place)
+UNION ALL
+SELECT source_namespace, source_dataset, target_namespace, target_dataset, source, target, 'declared', true, 0, NULL, NULL,
+       source_place, target_place
+FROM declared ANTI JOIN state.edges USING (source_place, target_place);
+
+CREATE VIEW state.dataset_column_edges AS
+SELECT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype, source,
+       target, runs, make_timestamp(last_seen) AS last_seen, source_place, target_place, source_key, target_key
+FROM state.column_edges;
+
+-- All that an asset is made of, and all that is made of it, directly or not, with the fewest steps. A walk meets each dataset
+-- once: a cycle ends by itself.
+CREATE MACRO upstream(of_asset) AS TABLE
+WITH RECURSIVE pairs AS MATERIALIZED (FROM dataset_edges),
+walk(place, asset, namespace, dataset, steps) USING KEY (place) AS (
+    SELECT state.short([a.namespace, a.dataset]), a.name, a.namespace, a.dataset, 0 FROM asset_names AS a
+    WHERE a.name = of_asset
+    UNION
+    SELECT p.source_place, max(p.source), max(p.source_namespace), max(p.source_dataset), min(w.steps) + 1
+    FROM walk AS w
+    JOIN pairs AS p ON p.target_place = w.place
+    LEFT JOIN recurring.walk AS seen ON seen.place = p.source_place
+    WHERE seen.place IS NULL GROUP BY p.source_place
+)
+SELECT asset, steps, namespace, dataset FROM walk WHERE steps > 0;
+
+CREATE MACRO downstream(of_asset) AS TABLE
+WITH RECURSIVE pairs AS MATERIALIZED (FROM dataset_edges),
+walk(place, asset, namespace, dataset, steps) USING KEY (place) AS (
+    SELECT state.short([a.namespace, a.dataset]), a.name, a.namespace, a.dataset, 0 FROM asset_names AS a
+    WHERE a.name = of_asset
+    UNION
+    SELECT p.target_place, max(p.target), max(p.target_namespace), max(p.target_dataset), min(w.steps) + 1
+    FROM walk AS w
+    JOIN pairs AS p ON p.source_place = w.place
+    LEFT JOIN recurring.walk AS seen ON seen.place = p.target_place
+    WHERE seen.place IS NULL GROUP BY p.target_place
+)
+SELECT asset, steps, namespace, dataset FROM walk WHERE steps > 0;
+
+-- All columns that are made of a column, directly or not; NULL stands for a whole asset, each row of which depends on it.
+CREATE MACRO column_impact(of_asset, of_column) AS TABLE
+WITH RECURSIVE pairs AS MATERIALIZED (FROM dataset_column_edges),
+walk(key, asset, name, steps) USING KEY (key) AS (
+    SELECT state.short([a.namespace, a.dataset, of_column]), a.name, of_column, 0 FROM asset_names AS a
+    WHERE a.name = of_asset
+    UNION
+    SELECT p.target_key, max(p.target), max(p.target_column), min(w.steps) + 1
+    FROM walk AS w
+    JOIN pairs AS p ON p.source_key = w.key OR (w.name IS NULL AND p.source_place = w.key)
+    LEFT JOIN recurring.walk AS seen ON seen.key = p.target_key
+    WHERE seen.key IS NULL GROUP BY p.target_key
+)
+SELECT asset, name AS "column", steps FROM walk WHERE steps > 0;
 
 -- One row a planned, launched or ended (asset, partition) of a backfill: what its newest attempt says.
 CREATE VIEW backfill_partitions AS
@@ -239,3 +346,17 @@ SELECT
          THEN requested - completed - failed - skipped - blocked ELSE 0 END AS cancelled,
     * EXCLUDE (backfill_id, stopped, asked_to)
 FROM told;
+
+-- One row a request to start work: asked, until a worker has taken it, then running, done or failed. One that was taken
+-- twice (its worker died at once) counts once.
+CREATE VIEW work_requests AS
+SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host,
+       make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
+       CASE WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
+            WHEN t.request_id IS NOT NULL THEN 'running' ELSE 'asked' END AS state
+FROM facts.work_asked AS a
+LEFT JOIN (SELECT * FROM facts.work_taken QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS t
+    USING (request_id)
+LEFT JOIN (SELECT * FROM facts.work_ended QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS e
+    USING (request_id)
+QUALIFY row_number() OVER (PARTITION BY a.request_id ORDER BY a.time, a.id) = 1;

@@ -5,11 +5,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from contextlib import ExitStack
 
+from headwater.core.journal.carrier import HeldLock
 from headwater.errors import LockTimeout
 from headwater.testing.carriers.cases import PATIENCE, assert_same, assert_true, at_once, error_of, held
 from headwater.testing.carriers.process import Tests
+
+
+def taken(steps: Generator[float, int | None, HeldLock]) -> HeldLock | None:
+    """The lock, if the next step gives it."""
+    try:
+        next(steps)
+    except StopIteration as stop:
+        lock: HeldLock = stop.value
+        return lock
+    return None
 
 
 class LockTests(Tests):
@@ -106,6 +118,61 @@ class LockTests(Tests):
             error = error_of(wait)
             assert_true(isinstance(error, LockTimeout) and bool(error.hint), f"waiting ended with {error!r}")
             assert_true("'it'" in str(error) and str(other.pid) in str(error), f"the holder is not named: {error}")
+
+    def test_steps_take_a_lock_without_blocking(self) -> None:
+        with self.carrier() as carrier:
+            lock = taken(carrier.locks.steps("it"))
+            assert_true(lock is not None and lock.held, "a free lock takes more than one step")
+            first, second = carrier.locks.steps("it"), carrier.locks.steps("it")
+            for steps in (first, second, first, second):
+                assert_true(0 <= next(steps) < PATIENCE, "a step gives no time until the next one")
+            if lock is not None:
+                lock.release()
+            assert_true(taken(second) is None, "who came later is served first")
+            lock = taken(first)
+            assert_true(lock is not None and lock.held, "the first in the line does not get a free lock")
+            if lock is not None:
+                lock.release()
+            lock = taken(second)
+            assert_true(lock is not None, "the second in the line does not get a free lock")
+            if lock is not None:
+                lock.release()
+
+    def test_steps_that_are_closed_give_the_place_up(self) -> None:
+        with self.carrier() as carrier:
+            lock, steps = held(carrier, "it"), carrier.locks.steps("it")
+            next(steps)
+            assert_same(carrier.locks.waiting("it"), 1, "how many wait")
+            steps.close()
+            assert_same(carrier.locks.waiting("it"), 0, "how many wait after they left")
+            lock.release()
+            held(carrier, "it").release()
+
+    def test_who_waits_says_for_how_many(self) -> None:
+        with self.carrier() as carrier, self.process(carrier) as other:
+            assert_same(carrier.locks.waiting("it"), 0, "how many wait for a free lock")
+            other.hold("it")
+            steps = carrier.locks.steps("it")
+            next(steps)
+            steps.send(7)
+            next(steps)
+            assert_same(carrier.locks.waiting("it"), 7, "how many wait")
+            assert_same(carrier.locks.waiting("it", elsewhere=True), 0, "how many wait in other processes")
+            steps.close()
+
+    def test_what_a_holder_tells_is_seen_while_it_holds(self) -> None:
+        with self.carrier() as carrier:
+            lock, silent = held(carrier, "it"), held(carrier, "other")
+            lock.tell("the long text that was told first")
+            lock.tell("nightly \u00e9\n")
+            seen = [(one.name, one.slot, one.told) for one in carrier.locks.seen()]
+            assert_same(seen, [("it", 0, "nightly \u00e9\n")], "what is seen")
+            lock.release()
+            assert_same(carrier.locks.seen(), [], "what is seen after the release")
+            lock.tell("too late")
+            with carrier.locks.hold("it", timeout=0):
+                assert_same(carrier.locks.seen(), [], "what is seen of who told nothing")
+            silent.release()
 
     def test_any_name_is_a_lock_of_its_own(self) -> None:
         names = ["../../etc/passwd", "a/b", "nul\0", "new\nline", "x" * 10_000, "", "\udcff", "é", "e\u0301", "'; --"]

@@ -1,0 +1,57 @@
+"""Browser sessions: a cookie that stands for a token, signed with a key of the home, so that they outlive the server's process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from headwater import clock
+from headwater.api.tokens import Token, Tokens, write_private
+from headwater.core.journal.home import Home
+
+COOKIE = "headwater_session"
+CSRF = "x-csrf-token"
+SECONDS = 12 * 3_600
+"""How long a session lasts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowserSession:
+    """A session: the cookie, and the text that every change must send along in a header, which no foreign page knows."""
+
+    cookie: str
+    csrf: str
+
+
+class Browsers:
+    """Begins sessions, and knows them again. A session ends with its time, its token, or the key of the home."""
+
+    def __init__(self, home: Home, tokens: Tokens) -> None:
+        self._tokens = tokens
+        path = home.path / "server.key"
+        with contextlib.suppress(FileExistsError):
+            write_private(path, secrets.token_bytes(32))
+        self._key = path.read_bytes()
+
+    def begin(self, token: Token) -> BrowserSession:
+        """A session that allows what a token allows."""
+        text = f"{token.id}.{clock.now_us() + SECONDS * 1_000_000}"
+        return self._session(f"{text}.{self._mac('session', text)}")
+
+    def of(self, cookie: str) -> tuple[Token, BrowserSession] | None:
+        """The token that a cookie stands for, and its session; None when it is not ours, or over."""
+        text, _, mac = cookie.rpartition(".")
+        if not hmac.compare_digest(self._mac("session", text).encode(), mac.encode()):
+            return None
+        token_id, _, expires = text.partition(".")
+        token = self._tokens.by_id(token_id) if clock.now_us() < int(expires) else None
+        return None if token is None else (token, self._session(cookie))
+
+    def _session(self, cookie: str) -> BrowserSession:
+        return BrowserSession(cookie=cookie, csrf=self._mac("csrf", cookie))
+
+    def _mac(self, what: str, text: str) -> str:
+        return hmac.new(self._key, f"{what}:{text}".encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,205 @@
+"""A client of a Headwater server, with the methods and the answers of the local reader (`Project.open().reader`).
+
+    from headwater.api.client import Client
+
+    client = Client("http://127.0.0.1:8421", token="hw_…")
+    client.runs(limit=5)["runs"]
+    client.backfill_create("delays", first="2013-01-01", last="2013-01-31")
+
+It needs nothing but the standard library. Errors are raised as the local reader raises them.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from headwater.errors import (
+    HeadwaterError,
+    LockTimeout,
+    PartitionError,
+    ProjectionError,
+    RefusedError,
+    UnknownNameError,
+    UsageError,
+)
+
+SECONDS = 30.0
+"""How long an answer is waited for."""
+_KINDS: Mapping[str, type[HeadwaterError]] = {
+    one.kind: one for one in (UsageError, UnknownNameError, PartitionError, RefusedError, LockTimeout, ProjectionError)
+}
+_PREFIX = "urn:headwater:error:"
+
+
+class Client:
+    """Questions and requests to a server. Times in answers are RFC 3339 in UTC, durations seconds. Safe among threads.
+
+    Every method raises UnknownNameError, UsageError and so on as the server says, and HeadwaterError when it can't be
+    reached or refuses the token.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None, timeout: float = SECONDS) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{url!r} is not the address of a server", hint="write http://127.0.0.1:8421")
+        self._parts, self._token, self._timeout = parts, token, timeout
+
+    def status(self, selection: str = "*", **given: Any) -> dict[str, Any]:
+        """A page of the board: `{as_of, total, assets, next}`. Takes verdict, stale, q, as_of, limit and cursor."""
+        return self._get("assets", selection=selection, **given)
+
+    def freshness(self, selection: str = "*", **given: Any) -> dict[str, Any]:
+        """A page of verdicts."""
+        return self._get("freshness", selection=selection, **given)
+
+    def asset(self, name: str) -> dict[str, Any]:
+        """One asset, with its definition."""
+        return self._get("assets/one", name=name)
+
+    def explain(self, subject: str) -> dict[str, Any]:
+        """Why an asset, or one of its partitions, is as it is: `{subject, verdict, reason}`."""
+        return self._get("explain", subject=subject)
+
+    def partitions(self, asset: str, *, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """A page of an asset's partitions, with their states."""
+        return self._get("partitions", asset=asset, limit=limit, cursor=cursor)
+
+    def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
+        """What was tried to make an asset, the newest first."""
+        return self._get("materializations", asset=asset, limit=limit)
+
+    def checks(
+        self, selection: str = "*", *, history: bool = False, failed: bool = False, limit: int = 50
+    ) -> dict[str, Any]:
+        """What checks said."""
+        return self._get("checks", selection=selection, history=history, failed=failed, limit=limit)
+
+    def lineage(
+        self, asset: str | None = None, *, up: bool = True, down: bool = True, depth: int = 2, columns: bool = False
+    ) -> dict[str, Any]:
+        """The graph around an asset or a column: `{root, nodes, edges}`."""
+        return self._get("lineage", root=asset, up=up, down=down, depth=depth, columns=columns)
+
+    def drift(self) -> dict[str, Any]:
+        """Where definitions and runs disagree."""
+        return self._get("lineage/drift")
+
+    def runs(
+        self, *, limit: int = 50, flow: str | None = None, state: str | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """The newest runs."""
+        return self._get("runs", limit=limit, flow=flow, state=state, cursor=cursor)
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """One run, by its id or a beginning that no other has."""
+        return self._get(f"runs/{quote(run_id, safe='')}")
+
+    def task_runs(self, run_id: str, *, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """A page of the task runs of a run."""
+        return self._get(f"runs/{quote(run_id, safe='')}/tasks", limit=limit, cursor=cursor)
+
+    def logs(
+        self, run_id: str, *, level: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """A page of what a run logged."""
+        return self._get(f"runs/{quote(run_id, safe='')}/logs", level=level, limit=limit, cursor=cursor)
+
+    def backfills(self, *, limit: int = 50) -> dict[str, Any]:
+        """The newest backfills."""
+        return self._get("backfills", limit=limit)
+
+    def backfill(self, backfill_id: str) -> dict[str, Any]:
+        """One backfill."""
+        return self._get(f"backfills/{quote(backfill_id, safe='')}")
+
+    def limits(self) -> dict[str, Any]:
+        """Limits and rates, as they stand."""
+        return self._get("limits")
+
+    def work_requests(self, *, open_only: bool = False, limit: int = 50) -> dict[str, Any]:
+        """What was asked to be started, the newest first."""
+        return self._get("requests", open=open_only, limit=limit)
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        """One request for work."""
+        return self._get(f"requests/{quote(request_id, safe='')}")
+
+    def backfill_create(
+        self, selection: str, *, first: str | None = None, last: str | None = None, **given: Any
+    ) -> dict[str, Any]:
+        """Ask for a backfill: its request, whose id the backfill gets when a worker starts it.
+
+        Takes partition, upstream, downstream, only, parallel, order and max_failures as `headwater backfill` does.
+        """
+        ends = {name: value for name, value in (("from", first), ("to", last)) if value is not None}
+        return self._call("POST", "backfills", {"selection": selection, **ends, **given})
+
+    def backfill_ask(self, backfill_id: str, what: str) -> dict[str, Any]:
+        """Ask of a backfill to pause, resume, cancel or retry."""
+        return self._call("POST", f"backfills/{quote(backfill_id, safe='')}/{quote(what, safe='')}")
+
+    def cancel_run(self, run_id: str) -> dict[str, Any]:
+        """Ask the process of a run to stop."""
+        return self._call("POST", f"runs/{quote(run_id, safe='')}/cancel")
+
+    def pages(self, first: Mapping[str, Any], again: Any, *given: Any, **named: Any) -> Iterator[dict[str, Any]]:
+        """A page and those that follow it: `client.pages(client.runs(), client.runs)`."""
+        page = dict(first)
+        yield page
+        while page["next"] is not None:
+            page = again(*given, **named, cursor=page["next"])
+            yield page
+
+    def _get(self, path: str, **given: Any) -> dict[str, Any]:
+        pairs: list[tuple[str, str]] = []
+        for name, value in given.items():
+            several = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+            pairs += [
+                (name, str(one).lower() if isinstance(one, bool) else str(one)) for one in several if one is not None
+            ]
+        return self._call("GET", f"{path}?{urlencode(pairs)}" if pairs else path)
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            data = None if body is None else json.dumps(body).encode()
+            connection.request(method, f"{self._parts.path.rstrip('/')}/api/{path}", data, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            where = f"{self._parts.scheme}://{self._parts.netloc}"
+            hint = "is it running there? headwater serve prints its address"
+            raise HeadwaterError(f"the server can't be reached: {error}", where=where, hint=hint) from error
+        finally:
+            connection.close()
+        found = _document(text)
+        if answer.status >= 400:
+            raise _error(answer.status, found)
+        return found
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"detail": "that is no answer of a Headwater server"}
+
+
+def _error(status: int, problem: Mapping[str, Any]) -> HeadwaterError:
+    kind = str(problem.get("type", "")).removeprefix(_PREFIX)
+    error = _KINDS.get(kind, UsageError if status == 422 else HeadwaterError)(
+        str(problem.get("detail", f"the server answered {status}")),
+        where=problem.get("where"),
+        hint=problem.get("hint"),
+    )
+    error.kind = kind or error.kind
+    return error

@@ -1,0 +1,95 @@
+"""Routes about the server itself: health, sessions, limits, catalogs, live updates, metrics."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+import headwater
+from headwater.api import models
+from headwater.api.browsers import COOKIE, SECONDS
+from headwater.api.parameters import Asker, The
+from headwater.api.problems import ApiError
+from headwater.api.stream import LISTENERS
+
+router = APIRouter(prefix="/api", tags=["server"])
+plain = APIRouter(tags=["server"])
+_UNWELL: dict[int | str, dict[str, Any]] = {503: {"model": models.Health, "description": "Something is not well"}}
+
+
+@router.get("/health", responses=_UNWELL)
+def health(the: The) -> models.Health:
+    """Whether the server is well: 503 when the journal can't be read or written."""
+    return _health(the.failing())
+
+
+@router.get("/ready", responses=_UNWELL)
+def ready(the: The) -> models.Health:
+    """Whether it is well, and has read what the journal held when it began."""
+    return _health([*the.failing(), *([] if the.is_ready() else ["starting"])])
+
+
+@router.get("/session")
+def session(who: Asker) -> models.Session:
+    """Who asks, what it may, and what a browser sends along with each change."""
+    return models.Session(name=who.name, scope=who.scope, csrf=who.session.csrf if who.session else None)
+
+
+@router.post("/session")
+def login(body: models.Login, request: Request, response: Response) -> models.Session:
+    """Begin a browser session with a token: a cookie that no script can read and no other site can send."""
+    tokens, browsers = request.app.state.tokens, request.app.state.browsers
+    if tokens is None or browsers is None:
+        raise ApiError(409, "insecure", "this server asks for no tokens", hint="it runs with --insecure-local")
+    token = tokens.of(body.token.strip())
+    if token is None:
+        raise ApiError(401, "unauthorized", "that is no valid token", hint="headwater token create makes one")
+    begun = browsers.begin(token)
+    response.set_cookie(
+        COOKIE, begun.cookie, max_age=SECONDS, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+    )
+    return models.Session(name=token.name, scope=token.scope, csrf=begun.csrf)
+
+
+@router.delete("/session", status_code=204)
+def logout(response: Response) -> None:
+    """End a browser session."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+@router.get("/limits")
+def limits(the: The) -> models.Limits:
+    """Limits, who holds their slots and how many wait; rates, and how much of them is used."""
+    return models.Limits.model_validate(the.limits())
+
+
+@router.get("/openlineage")
+def openlineage(the: The) -> models.Destinations:
+    """How far each catalog is."""
+    return models.Destinations.model_validate({"destinations": the.destinations()})
+
+
+@router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
+async def events(the: The, last_event_id: Annotated[str | None, Header(max_length=100)] = None) -> StreamingResponse:
+    """Live updates (server-sent events): `change` names what has changed, `reset` says that everything may have."""
+    if the.hub.listeners >= LISTENERS:
+        raise ApiError(503, "busy", f"{LISTENERS} listen already")
+    return StreamingResponse(the.hub.listen(last_event_id), media_type="text/event-stream")
+
+
+@plain.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(the: The) -> Response:
+    """Figures for Prometheus."""
+    from headwater.api.metrics import exposition
+
+    body, media_type = exposition(the)
+    return Response(body, media_type=media_type)
+
+
+def _health(failing: list[str]) -> models.Health:
+    found = models.Health(status="failing" if failing else "ok", version=headwater.__version__, failing=failing)
+    if failing:
+        return JSONResponse(found.model_dump(), status_code=503)  # type: ignore[return-value]
+    return found

@@ -1,0 +1,200 @@
+"""What stands behind the routes: the project as a server has it, what follows its journal, and who is told of what comes."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from headwater import clock, ids
+from headwater.api.board import Board
+from headwater.api.problems import ApiError
+from headwater.api.stream import Hub
+from headwater.core import in_use, runtime
+from headwater.core.events import WorkAsked
+from headwater.errors import HeadwaterError
+from headwater.lineage import asking
+from headwater.lineage.backfills import backfill_record
+
+if TYPE_CHECKING:
+    from headwater.lineage.openlineage.exporter import Exporter
+    from headwater.lineage.reader import Reader
+    from headwater.project import ServingProject
+
+_log = logging.getLogger("headwater.server")
+_DELIVERED = 1.0
+"""Seconds between two looks at what catalogs have not got yet."""
+_TURN = 0.5
+"""Seconds that one catalog is served before there is a look at whether the server stops."""
+_CONFIGURED = 60.0
+"""Seconds between two looks at which catalogs are configured."""
+_STUCK = 30.0
+"""Seconds without a look at the journal after which the server is not well."""
+_PROBED = 5.0
+"""Seconds between two tries to write."""
+
+
+class Service:
+    """Everything that routes ask. `start` follows the journal, `stop` ends that; both wait for nobody else."""
+
+    def __init__(self, project: ServingProject, *, runs_work: bool = False) -> None:
+        self.project = project
+        self.hub = Hub()
+        self.board = Board(project.projection, project.catalog)
+        self._runs_work = runs_work
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._writable: tuple[int, str | None] = (0, None)
+        self._lag: tuple[int, list[dict[str, Any]]] = (0, [])
+
+    @property
+    def reader(self) -> Reader:
+        """Questions to the server's own projection."""
+        return self.project.reader
+
+    def start(self) -> None:
+        """Follow the journal, deliver to catalogs, and start work if this server does; in threads of their own."""
+        runtime.set_current(self.project)
+        self._over.clear()
+        self.project.projection.follow(self.hub.publish)
+        self._spawn("headwater-exporter", self._deliver)
+        if self._runs_work:
+            from headwater.api.work import Worker
+
+            self._spawn("headwater-worker", Worker(self.project).work)
+
+    def stop(self) -> None:
+        """End all that, and close the projection and the journal. What was started goes on by itself."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self.project.close()
+
+    def failing(self) -> list[str]:
+        """What is not well: "journal" when it can't be read, "home" when nothing can be written; nothing when all is."""
+        projection, now = self.project.projection, clock.now_us()
+        found = []
+        if projection.trouble is not None or (projection.looked or now) < now - _STUCK * 1e6:
+            found.append("journal")
+        if self._write_trouble(now) is not None:
+            found.append("home")
+        return found
+
+    def is_ready(self) -> bool:
+        """Whether everything that the journal held when the server began has been read."""
+        return self.project.projection.looked is not None
+
+    def limits(self) -> dict[str, Any]:
+        """Limits and rates, as they stand."""
+        return in_use.limits(self.project.locks, self.project.limits, self.project.home.path)
+
+    def destinations(self) -> list[dict[str, Any]]:
+        """How each configured catalog is doing."""
+        found = []
+        for exporter in self.project.exporters():
+            status = exporter.status()
+            found.append(
+                {
+                    "destination": status.destination,
+                    "delivered": status.delivered,
+                    "pending": status.pending,
+                    "dead": status.dead,
+                    "at": None if status.at is None else clock.rfc3339(status.at),
+                    "error": status.error,
+                    "next_try": None if status.next_try is None else clock.rfc3339(status.next_try),
+                }
+            )
+        return found
+
+    def ask(self, what: Literal["backfill", "resume", "retry"], arguments: dict[str, Any], asked_by: str) -> str:
+        """Ask for work to be started: durable when this returns. The request's id."""
+        if what != "backfill":
+            arguments = {"backfill": backfill_record(self.project.projection, arguments["backfill"]).backfill_id}
+        request_id = ids.new_id()
+        self.project.journal.append(WorkAsked(request_id=request_id, what=what, arguments=arguments, asked_by=asked_by))
+        self.project.projection.refresh()
+        return request_id
+
+    def stop_backfill(self, backfill_id: str, what: asking.Stop, asked_by: str) -> dict[str, Any]:
+        """Ask a backfill to pause or to be cancelled."""
+        project = self.project
+        project.projection.refresh()
+        found = asking.stop_backfill(project.projection, project.carrier, project.journal, backfill_id, what, asked_by)
+        project.projection.refresh()
+        return self.reader.backfill(found)
+
+    def cancel_run(self, run_id: str, asked_by: str) -> dict[str, Any]:
+        """Ask the process of a run to stop."""
+        project = self.project
+        project.projection.refresh()
+        asking.cancel_run(project.projection, project.carrier, project.journal, run_id, asked_by)
+        project.projection.refresh()
+        return self.reader.run(run_id)
+
+    def request(self, request_id: str) -> dict[str, Any]:
+        """One request for work. Raises ApiError when there is none."""
+        found: list[dict[str, Any]] = self.reader.work_requests(request_id)["requests"]
+        if not found:
+            raise ApiError(404, "unknown_name", f"there is no request '{request_id}'")
+        return found[0]
+
+    def _spawn(self, name: str, do: Callable[[threading.Event], None]) -> None:
+        thread = threading.Thread(target=do, args=(self._over,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _deliver(self, over: threading.Event) -> None:
+        told: dict[str, str] = {}
+        exporters: list[Exporter] = []
+        read_at, wait = 0, 0.0
+        while not over.wait(wait):
+            wait, now = _DELIVERED, clock.now_us()
+            if now >= read_at:
+                read_at = now + int(_CONFIGURED * 1e6)
+                try:
+                    exporters = self.project.exporters()
+                except HeadwaterError as error:
+                    _log.warning("OpenLineage: %s", error)
+            for exporter in exporters:
+                if over.is_set():
+                    return
+                self._serve(exporter, told)
+
+    def _serve(self, exporter: Exporter, told: dict[str, str]) -> None:
+        name = str(exporter.destination)
+        try:
+            exporter.drain(_TURN, patient=True)
+            told.pop(name, None)
+        except HeadwaterError as error:
+            if told.get(name) != error.message:
+                _log.warning("OpenLineage: %s: %s", name, error)
+            told[name] = error.message
+        except Exception:  # noqa: BLE001 - whatever a transport raises: it is tried again
+            _log.exception("OpenLineage: %s", name)
+
+    def _write_trouble(self, now: int) -> str | None:
+        """Why nothing can be written; None when it can. Tried by writing, for a full disk looks writable."""
+        at, trouble = self._writable
+        if now - at < _PROBED * 1e6:
+            return trouble
+        path = self.project.home.tmp / f"probe-{os.getpid()}"
+        trouble = None
+        try:
+            self.project.home.check_writable()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            try:
+                os.write(descriptor, b"x" * 4096)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except (OSError, HeadwaterError) as error:
+            trouble = str(error)
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        self._writable = (now, trouble)
+        return trouble

@@ -1,0 +1,222 @@
+"""Observers: what looks at a source and says how far its data reaches, for `observe(asset)` and `headwater observe`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+from headwater import clock
+from headwater.assets import registry
+from headwater.assets.asset import Asset
+from headwater.assets.protocols import SqlQuery
+from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
+
+if TYPE_CHECKING:
+    from headwater.assets.runtime import AssetRuntime
+
+F = TypeVar("F", bound=Callable[[], Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What an observer saw of a source: how far its data reaches, its version, its rows; None is what it can't say.
+
+    A date counts to the end of its day, a time without a zone is UTC.
+
+    >>> Observation(data_through=date(2013, 1, 5), rows=842).rows
+    842
+    """
+
+    data_through: datetime | date | None = None
+    version: str | None = None
+    rows: int | None = None
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """What is ready-made: looks at the place of an asset."""
+
+    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+        """What is there now. Raises LocationError when there is nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _FileTimes:
+    pattern: str | None
+
+    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+        if self.pattern is None:
+            target = run.definitions.target(asset)
+            found = run.materializer(target.asset).load(target, None, "path")
+            places = [Path(one) for one in (found if isinstance(found, tuple) else (found,))]
+        else:
+            places = sorted(run.root.glob(self.pattern))
+        times = [one.stat().st_mtime_ns for one in places if one.is_file()]
+        if not times:
+            where = self.pattern or asset.at
+            raise LocationError(f"there are no files of '{asset.name}'", where=where, hint="check the pattern")
+        last = max(times)
+        through = datetime.fromtimestamp(last // 1_000_000_000, UTC)
+        return Observation(data_through=through, version=f"{len(times)} files, {last}" if self.pattern else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sql:
+    query: str
+
+    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+        target = run.definitions.target(asset)
+        inputs = {}
+        if "{asset}" in self.query:
+            inputs["asset"] = run.materializer(target.asset).load(target, None, "sql")
+        # As a number: a time with a zone would come as an object of yet another library.
+        what = "typeof(data_through) AS kind, epoch_us(data_through) AS at_us"
+        text = f"SELECT {what} FROM ({self.query}) AS observed(data_through)"  # noqa: S608 - the query is the user's own
+        try:
+            _, rows = run.failing(SqlQuery(text=text, inputs=inputs), ["kind", "at_us"], 1)
+        except MaterializationError as error:
+            raise MaterializationError(
+                f"the observer of '{asset.name}' can't ask: {error.__cause__ or error}".splitlines()[0],
+                where=self.query[:200],
+                hint="mend the text of sql_observer(…): it gives one column",
+            ) from error
+        kind, at = rows[0] if rows else (None, None)
+        if at is None:
+            return Observation()
+        found = clock.from_us(at)
+        return Observation(data_through=found.date() if kind == "DATE" else found)
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnMax:
+    column: str
+
+    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+        import polars as pl
+
+        target = run.definitions.target(asset)
+        frame = run.materializer(target.asset).load(target, None, "lazy")
+        try:
+            row = frame.select(through=pl.col(self.column).max(), rows=pl.len()).collect().row(0, named=True)
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise LocationError(
+                f"'{asset.name}' has no column {self.column!r}", where=asset.at, hint="name a column of the source"
+            ) from error
+        return Observation(data_through=_observation(asset, row["through"]).data_through, rows=row["rows"])
+
+
+def file_times(pattern: str | None = None) -> Observer:
+    """An observer: the data reaches to when its newest file was written.
+
+    It looks at the asset's own files, or at those that a pattern names from the project's root ("landing/*.csv").
+
+    >>> from headwater import Asset
+    >>> orders = Asset("observed_files", at="csv://landing/orders.csv", observe=file_times())
+    """
+    return _FileTimes(pattern)
+
+
+def sql_observer(query: str) -> Observer:
+    """An observer: the data reaches to what a query gives, a single time or date. `{asset}` stands for the asset's rows.
+
+    >>> from headwater import Asset
+    >>> latest = sql_observer("select max(ts) from {asset} where state = 'done'")
+    >>> events = Asset("observed_events", at="duckdb://source.duckdb/main.events", observe=latest)
+    """
+    return _Sql(query)
+
+
+def column_max(column: str) -> Observer:
+    """An observer: the data reaches to the greatest value of a column, which is read lazily.
+
+    >>> from headwater import Asset
+    >>> rates = Asset("observed_rates", at="parquet://lake/rates.parquet", observe=column_max("day"))
+    """
+    return _ColumnMax(column)
+
+
+def observer(asset: Asset) -> Callable[[F], F]:
+    """Declare a function as the observer of an asset: it is called without arguments and says what it saw.
+
+    It gives how far the data reaches (a datetime or a date), an `Observation`, a version (text), the number of rows, or None:
+    then the place of the asset is looked at. For an asset with partitions it gives a mapping of these, by their keys. Raises
+    DefinitionError for what can't be called so.
+
+    >>> from headwater import Asset
+    >>> feed = Asset("observed_feed", at="memory://observed_feed")
+    >>> @observer(feed)
+    ... def newest_in_feed():
+    ...     return datetime(2013, 1, 5, 12, tzinfo=UTC)
+    """
+    if not isinstance(asset, Asset):
+        raise DefinitionError(f"@observer needs the asset that it is for, got {asset!r}", hint="write @observer(feed)")
+
+    def decorate(fn: F) -> F:
+        registry.current().observers[asset.name] = checked(asset.name, fn)
+        return fn
+
+    return decorate
+
+
+def checked(name: str, value: Any) -> Any:
+    """An observer, ready-made or a function, of the asset of that name. Raises DefinitionError."""
+    if isinstance(value, Observer):
+        return value
+    if not callable(value) or inspect.iscoroutinefunction(value):
+        raise DefinitionError(
+            f"{value!r} can't observe the asset '{name}'"[:300],
+            hint="give a function, file_times(), column_max(name) …",
+        )
+    try:
+        inspect.signature(value).bind()
+    except TypeError as error:
+        hint = "an observer is called without arguments"
+        raise DefinitionError(f"the observer of the asset '{name}' has parameters", hint=hint) from error
+    except ValueError:
+        return value  # a builtin, which has no signature
+    return value
+
+
+def observer_of(asset: Asset) -> Any:
+    """What observes an asset: the function that was declared last, or what the asset was given; None when nothing does."""
+    return registry.current().observers.get(asset.name) or asset.observe
+
+
+def seen_by(found: Any, run: AssetRuntime, asset: Asset) -> dict[str | None, Observation]:
+    """What an observer sees now, by partition. Raises ReturnTypeError for an answer that says nothing, and what it raises."""
+    if isinstance(found, Observer):
+        if asset.partitions is not None:
+            raise DefinitionError(
+                f"the asset '{asset.name}' has partitions, of which its observer can't tell",
+                hint="give it a function that returns a mapping of them: {key: how far it reaches}",
+            )
+        return {None: found.look(run, asset)}
+    answer = found()
+    if asset.partitions is None:
+        return {None: _observation(asset, answer)}
+    if not isinstance(answer, Mapping):
+        raise ReturnTypeError(
+            f"the observer of '{asset.name}' gave {type(answer).__name__}, and the asset has partitions",
+            hint="return a mapping of these: {key: how far it reaches}",
+        )
+    return {asset.partitions.partition(key).key: _observation(asset, one) for key, one in answer.items()}
+
+
+def _observation(asset: Asset, answer: object) -> Observation:
+    if answer is None or isinstance(answer, Observation):
+        return answer or Observation()
+    if isinstance(answer, date):
+        return Observation(data_through=answer)
+    if isinstance(answer, str):
+        return Observation(version=answer)
+    if isinstance(answer, int) and not isinstance(answer, bool) and answer >= 0:
+        return Observation(rows=answer)
+    raise ReturnTypeError(
+        f"the observer of '{asset.name}' gave {answer!r}"[:300],
+        hint="return a datetime, a date, a version, a number of rows or an Observation",
+    )

@@ -1,0 +1,97 @@
+"""`serve` and `worker`: the server, and what starts the work that is asked of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from headwater import settings
+from headwater.cli.common import open_project
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Where
+from headwater.cli.output import emit, say
+from headwater.core import runtime
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8421,
+    allow_host: Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)] = (),
+    insecure_local: Flag = False,
+    run: Flag = False,
+    common: Common = COMMON,
+) -> int:
+    """Serve the API, live updates and metrics, and deliver to catalogs, until Ctrl-C. It loads no module of yours.
+
+    Who asks needs a token: headwater token create.
+
+    Parameters
+    ----------
+    host
+        The address to listen on.
+    port
+        The port; 0 takes any that is free.
+    allow_host
+        Another name that it answers to, as behind a proxy; it can be given several times.
+    insecure_local
+        Ask for no tokens: whoever reaches it may do everything. On loopback only.
+    run
+        Also start what is asked for, as `headwater worker` does.
+    """
+    from headwater.api import serving
+    from headwater.project import ServingProject
+
+    project = ServingProject(settings.load())
+    _log_to_standard_error()
+
+    def ready(url: str) -> None:
+        emit({"url": url, "pid": os.getpid()}, common.json, lambda: f"Headwater serves {url}")
+        if insecure_local:
+            say("it asks for no tokens: whoever reaches it on this machine may do everything")
+        elif not (project.home.path / "tokens.json").exists():
+            say("there is no token yet: headwater token create makes one")
+
+    serving.serve(
+        project, host=host, port=port, allowed=allow_host, insecure=insecure_local, runs_work=run, ready=ready
+    )
+    return 0
+
+
+def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
+    """Start what is asked for through the server, each as a process of its own that survives this one; until Ctrl-C."""
+    from headwater.api.work import Worker
+
+    project = open_project(None, writes=True)
+    runtime.set_current(project)
+    _log_to_standard_error()
+    over = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        over.set()
+
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        emit({"pid": os.getpid()}, common.json, lambda: "Headwater waits for work")
+        files = [f"--file={file.absolute()}" for file in where.file]
+        Worker(project, [*files, *(f"--module={module}" for module in where.module)]).work(over)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        project.close()
+    return 0
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logger = logging.getLogger("headwater")
+    if not logger.handlers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,96 @@
+"""What the engine's generators yield: things to do, which a driver carries out, synchronous or asynchronous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from headwater.core.hooks import StateChange
+
+if TYPE_CHECKING:
+    from headwater.core.context import Run
+    from headwater.core.futures import TaskFuture
+    from headwater.core.hooks import Hook
+
+
+class Invoke:
+    """Call a function, and await what it gives if that is a coroutine; the effect's value is what it returned.
+
+    With a `timeout`, in seconds, a coroutine is cancelled when the time is up; of any other function it is only told.
+    """
+
+    __slots__ = ("args", "fn", "kwargs", "timeout")
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self.fn, self.args, self.kwargs, self.timeout = fn, args, kwargs or {}, timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for so many seconds, or until the run is asked to stop."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Wait until futures have ended, however they did."""
+
+    futures: tuple[TaskFuture[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait, but not for ever, until what still runs in a cancelled run has stopped. Never raises."""
+
+    run: Run
+    among: tuple[TaskFuture[Any], ...] | None = None
+    """Only until these have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """Call a function, also in a run that was asked to stop; the effect's value is what it raised, or None."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Call hooks. Never raises what they raise."""
+
+    hooks: tuple[Hook, ...]
+    change: StateChange
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Hand an item of a generator to whoever reads it; the effect's value is what the reader sent."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a generator of the user's, also in a run that was asked to stop. Raises what its own code raises."""
+
+    source: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CloseStreams:
+    """Close the generator tasks of a run that nobody has read to the end. Never raises."""
+
+    run: Run
+
+
+Effect: TypeAlias = Invoke | Sleep | Gather | Settle | Ensure | Notify | Item | Close | CloseStreams
+Steps: TypeAlias = Generator[Effect, Any, Any]

@@ -1,0 +1,92 @@
+"""Asking what runs to stop: a run by a signal to its process, a backfill through the journal. The request is journaled first."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from headwater.assets.backfilling import lock_of
+from headwater.assets.events import BackfillAsked, BackfillStopped
+from headwater.core.events import RunCancelRequested
+from headwater.core.journal.carrier import Carrier, EventWriter
+from headwater.core.states import TERMINAL
+from headwater.errors import HeadwaterError, UsageError
+from headwater.lineage.backfills import BackfillRecord, backfill_record
+from headwater.lineage.processes import Process, process_of, terminate
+from headwater.lineage.projection import Projection
+from headwater.lineage.reader import Reader
+
+Stop: TypeAlias = Literal["pause", "cancel"]
+_OVER = ("completed", "cancelled", "failed")
+
+
+def cancel_run(projection: Projection, carrier: Carrier, journal: EventWriter, run_id: str, asked_by: str) -> Process:
+    """Ask the process that a run lives in to stop; answers with that process. `run_id` may be an id's beginning.
+
+    Raises UnknownNameError, UsageError when the run has ended, HeadwaterError when its process can't be asked from here.
+    """
+    row: dict[str, Any] = Reader(projection).run(run_id)
+    if row["state"] in TERMINAL:
+        raise UsageError(f"the run {row['id']} has ended: it is {row['state']}", hint="headwater runs lists what runs")
+    process = _process(projection, carrier, row["id"])
+    journal.append(RunCancelRequested(run_id=row["id"], attempt=row["attempt"], asked_by=asked_by))
+    try:
+        terminate(carrier, process)
+    except PermissionError as error:
+        raise HeadwaterError(
+            f"process {process.pid} belongs to somebody else",
+            where=row["id"],
+            hint="ask its owner, or cancel it as root",
+        ) from error
+    return process
+
+
+def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:
+    with projection.session() as session:
+        closed = {writer for (writer,) in session.rows("SELECT writer FROM state.positions WHERE closed")}
+        roots = session.rows("SELECT root_run_id FROM runs WHERE run_id = $run", {"run": run_id})
+    root = next((root for (root,) in roots if root), run_id)
+    found = process_of(carrier, root, closed=closed)
+    if found is None:
+        raise HeadwaterError(
+            "the process of this run is gone", where=run_id, hint="look again: headwater runs shows it as Crashed"
+        )
+    if not found.is_here:
+        raise HeadwaterError(
+            f"the run lives in process {found.pid} on {found.host}", where=run_id, hint="cancel it on that machine"
+        )
+    return found
+
+
+def stop_backfill(
+    projection: Projection, carrier: Carrier, journal: EventWriter, backfill_id: str, what: Stop, asked_by: str
+) -> str:
+    """Ask a backfill to pause, or to be cancelled; its whole id. One that no process drives is cancelled at once.
+
+    Raises UnknownNameError, UsageError when it is over, or when it does not run and so can't pause.
+    """
+    record = backfill_record(projection, backfill_id)
+    before = Reader(projection).backfill(record.backfill_id)["state"]
+    if before in _OVER:
+        raise UsageError(f"the backfill {record.backfill_id} is over: it is {before}")
+    if not _settled(carrier, journal, record, what, before, asked_by):
+        journal.append(BackfillAsked(backfill_id=record.backfill_id, what=what, asked_by=asked_by))
+    return record.backfill_id
+
+
+def _settled(
+    carrier: Carrier, journal: EventWriter, record: BackfillRecord, what: Stop, state: str, asked_by: str
+) -> bool:
+    """Settle it at once when no process drives it; False when one does."""
+    lock = carrier.locks.try_hold(lock_of(record.backfill_id))
+    if lock is None:
+        return False
+    with lock:
+        if what == "pause":
+            raise UsageError(
+                f"the backfill {record.backfill_id} does not run: it is {state}",
+                hint=f"headwater backfill resume {record.backfill_id} goes on with it, backfill cancel gives it up",
+            )
+        journal.append(
+            BackfillStopped(backfill_id=record.backfill_id, attempt=record.attempt, what=what, asked_by=asked_by)
+        )
+    return True

@@ -1,0 +1,179 @@
+"""Questions about the graph of a project: what a change reaches, the graph at another time, what differs, which tags flow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from headwater.errors import UnknownNameError
+from headwater.lineage.difference import GraphDifference, difference
+from headwater.lineage.drawing import Names, Walk, draw, snapshot
+from headwater.lineage.graph import LineageGraph, LineageNode
+from headwater.lineage.impact import Change, CheckColumns, Impact, impact
+from headwater.lineage.names import Dataset
+from headwater.lineage.projection import Projection
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
+from headwater.lineage.tags import Column, TagFacts, Tags, tags_of
+from headwater.lineage.walking import distances, steps
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Answers from the projection. Moments are microseconds since the epoch."""
+
+    projection: Projection
+
+    def graph(self, subject: str | None, walk: Walk, *, columns: bool, as_of: int | None = None) -> LineageGraph:
+        """The graph around an asset or a column, or of everything; now, or as it was known then. Raises UnknownNameError."""
+        if as_of is None:
+            with self.projection.session(outlined=True) as session:
+                return draw(session, subject, walk, columns=columns)
+        with self.projection.session() as session:
+            return around(snapshot(session, moment=as_of), subject, walk, columns=columns)
+
+    def impact(self, subject: str, change: Change = "drop") -> Impact:
+        """What it does to drop, rename or retype an asset or a column. Raises UnknownNameError."""
+        with self.projection.session(outlined=True) as session:
+            graph = draw(session, subject, Walk(up=False), columns=True)
+            column = next((node for node in graph.nodes if node.id == subject and node.kind == "column"), None)
+            if column is not None:
+                # Around a column there are columns only: what else reads its asset belongs to the answer, too.
+                graph = _joined(graph, draw(session, str(column.asset), Walk(up=False), columns=False))
+            checks, unknown = _checks(session), _unknown(session)
+        return impact(graph, subject, change, checks=checks, unknown=unknown)
+
+    def path(self, source: str, target: str) -> tuple[str, ...] | None:
+        """The ids along a shortest way from one to the other; None when there is none. Raises UnknownNameError."""
+        with self.projection.session(outlined=True) as session:
+            graph = draw(session, source, Walk(up=False), columns=False)
+            known = {node.id for node in graph.nodes}
+            if target not in known:
+                # It is known all the same, or else this raises.
+                graph = _joined(graph, draw(session, target, Walk(down=False), columns=False))
+        return graph.path(source, target)
+
+    def difference(self, before: str | int, after: str | int) -> GraphDifference:
+        """What differs between two runs (their ids), or between two moments: what the last run that made each asset until
+        then observed, and what was declared. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            return difference(_state(session, before), _state(session, after))
+
+    def tags(self, as_of: int) -> Tags:
+        """The tags of all columns of the versions that were in place at a moment, by the definitions of that time."""
+        with self.projection.session() as session:
+            return tags_of(_tag_facts(session, as_of))
+
+
+def around(graph: LineageGraph, subject: str | None, walk: Walk, *, columns: bool) -> LineageGraph:
+    """The part of a graph of everything that is about one asset or column. Raises UnknownNameError."""
+    if subject is None:
+        kept = {node.id for node in graph.nodes if columns or node.kind == "asset"}
+        return graph.part(kept)
+    node = graph.node(subject)
+    of_column = node.kind == "column"
+    kept, edges = {node.id}, set()
+    for wanted, direction in ((walk.up, "up"), (walk.down, "down")):
+        if wanted:
+            ahead = steps(graph, "up" if direction == "up" else "down", columns=of_column)
+            far = distances(ahead, node.id, walk.depth)
+            kept |= far.keys()
+            inner = {one for one, count in far.items() if walk.depth is None or count < walk.depth}
+            edges |= {e for e in graph.edges if (e.target if direction == "up" else e.source) in inner}
+    edges = {edge for edge in edges if (edge.subtype is not None) == of_column and {edge.source, edge.target} <= kept}
+    if columns and not of_column:
+        own = {one.id for one in graph.nodes if one.asset in kept}
+        edges |= {
+            edge
+            for edge in graph.edges
+            if edge.subtype is not None and edge.source in own and edge.target in own | kept
+        }
+        kept |= {end for edge in edges for end in (edge.source, edge.target)}
+    nodes = tuple(one for one in graph.nodes if one.id in kept and (one.kind == "column" or not of_column or one.id in
+                  {edge.target for edge in edges}))  # fmt: skip
+    return LineageGraph(root=node.id, nodes=nodes, edges=tuple(edge for edge in graph.edges if edge in edges))
+
+
+def tagged(graph: LineageGraph, tags: Tags) -> LineageGraph:
+    """The same graph, whose columns say their tags; those that they may have end with a question mark."""
+    found: dict[str, list[str]] = {}
+    for one in tags.columns:
+        found.setdefault(one.id, []).append(one.tag + ("?" if one.origin == "possible" else ""))
+    nodes = [replace(node, tags=tuple(found[node.id])) if node.id in found else node for node in graph.nodes]
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _joined(graph: LineageGraph, more: LineageGraph) -> LineageGraph:
+    nodes: dict[str, LineageNode] = {node.id: node for node in (*more.nodes, *graph.nodes)}
+    return LineageGraph(
+        root=graph.root, nodes=tuple(nodes.values()), edges=tuple(dict.fromkeys((*graph.edges, *more.edges)))
+    )
+
+
+def _state(session: Session, of: str | int) -> LineageGraph:
+    if isinstance(of, int):
+        return snapshot(session, moment=of, newest=True)
+    rows = session.rows(statements("lineage.sql")["runs_like"], {"run": of})
+    if len(rows) != 1:
+        known = [row[0] for row in session.rows(statements("lineage.sql")["runs_like"], {"run": ""})]
+        if not rows:
+            raise UnknownNameError.of("run", of, known)
+        raise UnknownNameError(f"several runs begin with '{of}'", hint="give more of the id: headwater runs lists them")
+    return snapshot(session, run=rows[0][0])
+
+
+def _checks(session: Session) -> list[CheckColumns]:
+    found: list[CheckColumns] = []
+    for name, _, _, text in session.rows(statements("lineage.sql")["definitions_as_of"], {"moment": 2**63 - 1}):
+        definition = json.loads(text)
+        columns = definition.get("check_columns") or {}
+        found += [
+            CheckColumns(asset=name, name=check, columns=tuple(columns.get(check, ())))
+            for check in definition.get("checks") or ()
+        ]
+    return found
+
+
+def _unknown(session: Session) -> set[str]:
+    names = Names(session).of
+    return {names.get((row[0], row[1]), row[1]) for row in session.rows(statements("lineage.sql")["unknown"])}
+
+
+def _tag_facts(session: Session, moment: int) -> TagFacts:
+    sql, given = statements("lineage.sql"), {"moment": moment}
+    declared: dict[Column, frozenset[str]] = {}
+    masks: dict[Column, frozenset[str]] = {}
+    names = dict(Names(session).of)
+    for name, namespace, dataset, text in session.rows(sql["definitions_as_of"], given):
+        definition = json.loads(text)
+        names[namespace, dataset] = name
+        for found, of in ((declared, definition.get("column_tags")), (masks, definition.get("masks"))):
+            for column, labels in (of or {}).items():
+                found[name, column] = frozenset(labels)
+    if not declared:
+        return TagFacts()
+
+    def name_of(place: Dataset) -> str:
+        return names.get(place, place[1])
+
+    edges = {
+        ((name_of((row["source_namespace"], row["source_dataset"])), row["source_column"]),
+         (name_of((row["target_namespace"], row["target_dataset"])), row["target_column"]))
+        for row in session.dicts(sql["column_edges_in_place"], given) if row["type"] == "DIRECT"
+    }  # fmt: skip
+    schemas = session.rows(sql["schemas_as_of"], {**given, "run": None})
+    columns = _grouped((name_of((row[0], row[1])), row[2]) for row in schemas)
+    inputs = session.rows(sql["inputs_in_place"], given)
+    reads = _grouped((name_of((row[2], row[3])), name_of((row[0], row[1]))) for row in inputs)
+    unknown = {(name_of((row[0], row[1])), row[2]) for row in session.rows(sql["unknown_in_place"], given)}
+    return TagFacts(
+        edges=frozenset(edges), declared=declared, masks=masks, unknown=frozenset(unknown), columns=columns, reads=reads
+    )
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, set()).add(value)
+    return {name: frozenset(values) for name, values in found.items()}

@@ -1,0 +1,215 @@
+"""What can be read: the same as the command line tells, page by page."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cli_project
+import pytest
+from api_world import served, until
+from fastapi.testclient import TestClient
+
+import headwater
+from headwater import clock
+from headwater.cli import app as command_line
+from headwater.core.events import LogWritten, RunEnded, RunStarted
+from headwater.core.journal.files import carrier_of
+from headwater.core.journal.home import Home
+from headwater.ids import new_id
+
+
+@pytest.fixture
+def reader(looked_at: Path) -> Iterator[TestClient]:
+    with served(looked_at, insecure=True) as (client, _):
+        yield client
+
+
+def test_health_and_readiness(client: TestClient) -> None:
+    assert client.get("/api/health").json() == {"status": "ok", "version": headwater.__version__, "failing": []}
+    until(lambda: client.get("/api/ready").status_code == 200)
+
+
+def test_assets_are_what_the_board_shows(reader: TestClient) -> None:
+    page = reader.get("/api/assets").json()
+    (sales,) = page["assets"]
+    assert (page["total"], page["next"]) == (1, None)
+    assert (sales["name"], sales["freshness"]["verdict"], sales["partitions"]["materialized"]) == ("sales", "late", 5)
+    assert reader.get("/api/freshness").json()["assets"][0]["freshness"]["witness"] == sales["freshness"]["witness"]
+    assert reader.get("/api/staleness").json()["assets"][0]["stale"] == sales["stale"]
+    assert reader.get("/api/assets/summary").json()["verdicts"]["late"] == 1
+    one = reader.get("/api/assets/one", params={"name": "sales"}).json()
+    assert one["partitions"] == sales["partitions"]
+    assert "daily" in one["partitioned"]
+
+
+CHOSEN: list[tuple[dict[str, Any], list[str]]] = [
+    ({"verdict": "late"}, ["sales"]),
+    ({"verdict": ["fresh", "warn"]}, []),
+    ({"stale": "true"}, ["sales"]),
+    ({"stale": "false"}, []),
+    ({"q": "SAL"}, ["sales"]),
+    ({"q": "zz"}, []),
+    ({"selection": "kind:parquet and stale()"}, ["sales"]),
+]
+
+
+def test_assets_can_be_chosen(reader: TestClient) -> None:
+    for given, names in CHOSEN:
+        assert [one["name"] for one in reader.get("/api/assets", params=given).json()["assets"]] == names, given
+
+
+def test_partitions_come_in_pages(reader: TestClient) -> None:
+    rows, cursor = [], None
+    while True:
+        given = {"asset": "sales", "limit": 7, **({"cursor": cursor} if cursor else {})}
+        page = reader.get("/api/partitions", params=given).json()
+        assert len(page["partitions"]) <= 7
+        rows += page["partitions"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert [row["partition"] for row in rows] == [f"2024-01-{day:02}" for day in range(1, 32)]
+    assert [row["state"] for row in rows] == ["materialized"] * 5 + ["missing"] * 26
+    assert [row["stale"] for row in rows] == [False] * 5 + [True] * 26
+
+
+def test_runs_come_in_pages_the_newest_first(shop: Path) -> None:
+    writer = carrier_of(Home.open(shop / ".headwater", create=False)).writer()
+    ids = []
+    for number in range(7):
+        ids.append(new_id())
+        about = {"run_id": ids[-1], "flow": f"flow {number % 2}", "type": "flow"}
+        writer.append(RunStarted(**about, parameters={}, project="shop", root_run_id=ids[-1], root_flow=about["flow"]))
+        if number != 3:
+            writer.append(
+                RunEnded(
+                    **about,
+                    project="shop",
+                    state="Completed",
+                    started=clock.now_us(),
+                    root_run_id=ids[-1],
+                    root_flow="f",
+                )
+            )
+    with served(shop, insecure=True) as (client, _):
+        found, cursor = [], None
+        while len(found) < 20:
+            page = client.get("/api/runs", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+            found += [row["id"] for row in page["runs"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert found[:7] == ids[::-1]
+        assert len(found) == 8
+        assert [row["id"] for row in client.get("/api/runs?state=Running").json()["runs"]] == [ids[3]]
+        assert len(client.get("/api/runs", params={"flow": "flow 1"}).json()["runs"]) == 3
+        metrics = client.get("/metrics").text
+        assert 'headwater_runs_total{flow="flow 0",state="Completed"} 4.0' in metrics
+        assert 'headwater_runs_running{flow="flow 1"} 1.0' in metrics
+        assert 'headwater_run_duration_seconds_count{flow="flow 1"} 2.0' in metrics
+        assert 'headwater_task_runs_total{state="Completed"} 5.0' in metrics
+        assert 'headwater_asset_late{asset="sales"} 1.0' in metrics
+    writer.close()
+
+
+def test_task_runs_and_logs_of_a_run(client: TestClient, shop: Path) -> None:
+    run = client.get("/api/runs").json()["runs"][0]
+    writer = carrier_of(Home.open(shop / ".headwater", create=False)).writer()
+    for number in range(5):
+        writer.append(
+            LogWritten(run_id=run["id"], level=20 + 10 * (number % 2), logger="shop", message=f"line {number}")
+        )
+    until(lambda: client.get(f"/api/runs/{run['id']}/logs").json()["logs"])
+    page = client.get(f"/api/runs/{run['id']}/logs?limit=3").json()
+    rest = client.get(f"/api/runs/{run['id']}/logs", params={"limit": 3, "cursor": page["next"]}).json()
+    assert [row["message"] for row in page["logs"] + rest["logs"]] == [f"line {number}" for number in range(5)]
+    assert rest["next"] is None
+    warned = client.get(f"/api/runs/{run['id']}/logs?level=WARNING").json()["logs"]
+    assert [row["message"] for row in warned] == ["line 1", "line 3"]
+    tasks = client.get(f"/api/runs/{run['id'][:8]}/tasks?limit=4").json()
+    assert [row["task"] for row in tasks["task_runs"]] == ["ingest"] * 4
+    assert tasks["next"]
+    writer.close()
+
+
+def test_what_is_new_is_there_within_a_second(client: TestClient, shop: Path) -> None:
+    before = client.get("/api/partitions?asset=sales&limit=10").json()["partitions"]
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["materialize", "sales", "--partition", "2024-01-06", "--json"]) == 0
+    assert [row["state"] for row in before] == ["materialized"] * 5 + ["missing"] * 5
+    until(
+        lambda: client.get("/api/partitions?asset=sales&limit=10").json()["partitions"][5]["state"] == "materialized",
+        seconds=1.0,
+    )
+
+
+PROBLEMS = [
+    ("/api/assets/one?name=sael", 404, "unknown_name"),
+    ("/api/assets?selection=nope", 404, "unknown_name"),
+    ("/api/assets?selection=(", 400, "usage"),
+    ("/api/explain?subject=sales@yesterday", 400, "partition"),
+    ("/api/runs/0000", 404, "unknown_name"),
+    ("/api/runs?flow=nope", 404, "unknown_name"),
+    ("/api/backfills/0000", 404, "unknown_name"),
+    ("/api/requests/0000", 404, "unknown_name"),
+    ("/api/runs?cursor=hm", 400, "cursor"),
+    ("/api/partitions?asset=sales&cursor=WyIxIl0", 400, "cursor"),
+    ("/api/runs?limit=501", 422, "invalid"),
+    ("/api/lineage?depth=51", 422, "invalid"),
+    ("/api/nope", 404, "not_found"),
+]
+
+
+def test_every_error_is_a_problem(reader: TestClient) -> None:
+    for path, status, kind in PROBLEMS:
+        answer = reader.get(path)
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert (answer.status_code, problem["status"], problem["type"]) == (
+            status,
+            status,
+            f"urn:headwater:error:{kind}",
+        )
+        assert problem["title"]
+        assert problem["detail"]
+
+
+def test_it_turns_red_when_the_journal_can_not_be_read(client: TestClient, shop: Path) -> None:
+    until(lambda: client.get("/api/ready").status_code == 200)
+    journal = shop / ".headwater" / "journal"
+    journal.rename(shop / "elsewhere")
+    journal.write_text("no folder")
+    answer = until(lambda: (found := client.get("/api/health")).status_code == 503 and found)
+    assert "journal" in answer.json()["failing"]
+    assert client.get("/api/runs").status_code == 200  # what was read is still told
+    journal.unlink()
+    (shop / "elsewhere").rename(journal)
+    until(lambda: client.get("/api/ready").status_code == 200)
+
+
+def test_what_expires_meanwhile_is_gone_here_too(client: TestClient, shop: Path) -> None:
+    run = client.get("/api/runs").json()["runs"][0]["id"]
+    assert len(client.get(f"/api/runs/{run}/tasks").json()["task_runs"]) == 5
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["prune", "--older-than", "0.1s", "--json"]) == 0
+    until(lambda: client.get(f"/api/runs/{run}/tasks").json()["task_runs"] == [])
+    assert client.get(f"/api/runs/{run}").json()["tasks"] == {"Completed": 5}
+
+
+def test_catalogs_get_what_they_have_not_got_yet(shop: Path) -> None:
+    with (shop / "pyproject.toml").open("a") as file:
+        file.write('openlineage_file = "events.ndjson"\n')
+    with served(shop, insecure=True) as (client, _):
+        until(lambda: client.get("/api/openlineage").json()["destinations"][0]["pending"] == 0)
+        (catalog,) = client.get("/api/openlineage").json()["destinations"]
+        assert catalog["delivered"] >= 10
+        assert "headwater_openlineage_pending" in client.get("/metrics").text
+    events = (shop / "events.ndjson").read_text().splitlines()
+    assert len(events) == catalog["delivered"]
+
+
+def test_any_number_of_servers_may_look_at_a_home(shop: Path) -> None:
+    with served(shop, insecure=True) as (first, _), served(shop, insecure=True) as (second, _):
+        assert first.get("/api/runs").json() == second.get("/api/runs").json()
+    assert (shop / ".headwater" / "server" / "headwater.duckdb").exists()

@@ -1,0 +1,161 @@
+"""Real servers, on loopback: how they start and stop, what survives, and the client."""
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_world import Server, bearer, serving, tokens_of
+
+from headwater.api.client import Client
+from headwater.cli import app as command_line
+from headwater.errors import HeadwaterError, UnknownNameError, UsageError
+
+CANARY = "canary-c4n4ry"
+SECRETS = {
+    "OPENLINEAGE_URL": f"http://user:{CANARY}@127.0.0.1:1/{CANARY}",
+    "OPENLINEAGE_API_KEY": CANARY,
+    "SOME_PASSWORD": CANARY,
+}
+
+
+@pytest.fixture(scope="module")
+def running(past: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
+    """A server with secrets in its environment, and its folder."""
+    folder = tmp_path_factory.mktemp("running") / "shop"
+    shutil.copytree(past, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        with serving(folder) as server:
+            yield server, folder
+
+
+def test_the_client_answers_as_the_local_reader(
+    running: tuple[Server, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server, shop = running
+    token, _ = tokens_of(shop).create("me", "run")
+    client = Client(server.url, token=token)
+    assert client.status()["assets"][0]["name"] == "sales"
+    assert client.explain("sales@2024-01-02")["verdict"] == "up to date"
+    run = client.runs(limit=1)["runs"][0]
+    assert client.run(run["id"][:13])["id"] == run["id"]
+    assert len(client.task_runs(run["id"])["task_runs"]) == 5
+    assert client.lineage("sales", columns=True)["root"] == "sales"
+    pages = client.pages(client.partitions("sales", limit=10), client.partitions, "sales", limit=10)
+    assert [len(page["partitions"]) for page in pages] == [10, 10, 10, 1]
+    with pytest.raises(UnknownNameError, match="there is no asset 'sael'"):
+        client.asset("sael")
+    with pytest.raises(UsageError):
+        client.runs(limit=0)
+    with pytest.raises(HeadwaterError, match="no valid token"):
+        Client(server.url, token="hw_no").runs()
+    asked = client.backfill_create("sales", first="2024-01-06", last="2024-01-07")
+    assert client.request(asked["id"])["state"] == "asked"
+    # The home's own projection is free all the while, for the command line and for everybody.
+    monkeypatch.chdir(shop)
+    assert command_line.run(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0].items() <= run.items()
+    assert command_line.run(["verify", "--json"]) == 0
+
+
+def test_slow_clients_hold_up_nobody(running: tuple[Server, Path]) -> None:
+    server, shop = running
+    token, _ = tokens_of(shop).create("quick", "read")
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+    for number, one in enumerate(slow):
+        start = b"POST /api/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+        one.sendall(start if number % 2 else start[:30])
+    assert Client(server.url, token=token, timeout=20).runs()["runs"]
+    for one in slow:
+        one.close()
+
+
+def test_no_secret_is_told(running: tuple[Server, Path]) -> None:
+    server, shop = running
+    headers = bearer(shop, "admin")
+    token = headers["Authorization"].split()[1]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    answers = []
+    paths = ("openlineage", "session", "limits", "requests", "runs/zzzz", "assets", "health", f"runs?cursor={CANARY}")
+    for path in (*(f"/api/{path}" for path in paths), "/metrics"):
+        connection.request("GET", path, headers=headers)
+        answers.append(connection.getresponse().read().decode())
+    connection.request("POST", "/api/session", json.dumps({"token": token, "more": CANARY}), headers)
+    answers.append(connection.getresponse().read().decode())
+    connection.close()
+    told = "\n".join(answers) + (shop / "serve.log").read_text()
+    assert CANARY not in told
+    assert token not in told
+    secret = token.rpartition("_")[2]
+    for path in (shop / ".headwater").rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_killed_in_the_middle_of_everything_nothing_is_lost(shop: Path, stress: bool) -> None:
+    headers = bearer(shop, "run")
+    token = headers["Authorization"].split()[1]
+    asked: list[str] = []
+    last = "none"
+    for _ in range(20 if stress else 1):
+        with serving(shop) as server:
+            client = Client(server.url, token=token)
+            assert {one["id"] for one in client.work_requests(limit=500)["requests"]} == set(asked)
+            with Listening(server, {**headers, "Last-Event-ID": last}) as answer:
+                assert b"event: reset" in read_message(answer)
+                asked += [client.backfill_create("sales", partition="2024-01-06")["id"] for _ in range(5)]
+                told = read_message(answer)
+                while b"work.asked" not in told:
+                    told = read_message(answer)
+                last = told.splitlines()[0].split(b": ")[1].decode()
+                server.stop(signal.SIGKILL)
+    with serving(shop) as server:
+        client = Client(server.url, token=token)
+        assert {one["id"] for one in client.work_requests(limit=500)["requests"]} == set(asked)
+        with Listening(server, {**headers, "Last-Event-ID": last}) as answer:
+            assert b"event: reset" in read_message(answer)  # another server: everything is to be read again
+            assert server.stop() == 0  # who listens does not hold it up
+    with pytest.raises(HeadwaterError, match="can't be reached"):
+        client.runs()
+
+
+class Listening:
+    """A connection that listens to live updates."""
+
+    def __init__(self, server: Server, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        self._headers = headers
+
+    def __enter__(self) -> http.client.HTTPResponse:
+        self._connection.request("GET", "/api/events", headers=self._headers)
+        answer = self._connection.getresponse()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return answer
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def read_message(answer: http.client.HTTPResponse) -> bytes:
+    found = b""
+    while not found.endswith(b"\n\n"):
+        line = answer.readline()
+        assert line, found
+        found += line
+    return found
+
+
+def test_a_port_that_is_taken_is_told(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shop)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert command_line.run(["serve", "--port", port]) == 1
+        assert "--port" in capsys.readouterr().err

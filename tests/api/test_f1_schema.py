@@ -1,0 +1,74 @@
+"""F1: schemathesis over the whole OpenAPI: no server error, and every answer as the document says."""
+
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from api_world import BASE, served
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.generation import GenerationMode
+
+CHECKS: list[Any] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+def test_no_request_makes_it_fail(shop: Path, stress: bool) -> None:
+    with served(shop, insecure=True) as (client, _):
+        schema: Any = schemathesis.openapi.from_dict(client.get("/api/openapi.json").json())
+        run = client.get("/api/runs").json()["runs"][0]["id"]
+        operations = [found.ok() for found in schema.get_all_operations()]
+        assert len(operations) > 30
+        both = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        for number, operation in enumerate(operations):
+            if operation.path == "/api/events":
+                continue  # it has no end
+            for mode in both if stress else (both[number % 2],):
+                attempt_all(client, operation, mode, run, 300 if stress else 1)
+
+
+def attempt_all(client: TestClient, operation: Any, mode: GenerationMode, run: str, examples: int) -> None:
+    """So many requests of an operation; every second one is about a run that is there."""
+    turn = 0
+
+    @settings(
+        max_examples=examples,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def attempt(case: Any) -> None:
+        nonlocal turn
+        turn += 1
+        if turn % 2:
+            for name in ("run_id", "backfill_id"):
+                if name in case.path_parameters:
+                    case.path_parameters[name] = run
+        wanted = case.as_transport_kwargs(base_url=BASE)
+        if len(str(wanted.get("params"))) > 15_000:
+            return  # no client sends it, and no server takes it
+        answer = client.request(
+            wanted["method"],
+            wanted["url"],
+            params=wanted.get("params"),
+            headers={
+                name: value
+                for name, value in (wanted.get("headers") or {}).items()
+                if name.lower() not in ("host", "user-agent")
+            },
+            **({"json": wanted["json"]} if "json" in wanted else {"content": wanted.get("data") or b""}),
+        )
+        case.validate_response(answer, checks=CHECKS)
+
+    attempt()

@@ -1,0 +1,62 @@
+"""Verdicts out of the projection's columns are those of the rules, whatever happened and wherever the definitions are."""
+
+import pytest
+from asset_worlds import DAY, us
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recorded_worlds import RecordedWorld, empty_projection
+from test_freshness_oracle import moments, worlds
+
+from headwater.assets.business_days import BusinessCalendar
+from headwater.assets.freshness import Freshness, board, standing
+
+clocks = st.sampled_from([None, None, None, "data_through", "complete_through", "last_materialized", "last_run"])
+policies = st.none() | st.builds(
+    Freshness, st.sampled_from(["36h", "60h"]), warn=st.sampled_from([None, "12h"]), clock=clocks
+)
+by_days = st.builds(
+    Freshness,
+    by=st.sampled_from(["00:00", "09:30"]),
+    warn=st.sampled_from([None, "90m", "2d"]),
+    timezone=st.sampled_from(["UTC", "Europe/Berlin"]),
+    covers=st.sampled_from([None, "previous day", "previous week"]),
+    calendar=st.sampled_from([None, BusinessCalendar(["2013-01-02"])]),
+    clock=clocks,
+) | st.builds(Freshness, st.just("2bd"), warn=st.sampled_from([None, "12h"]), clock=clocks)
+
+
+@pytest.fixture(scope="module")
+def projection():
+    with empty_projection() as connection:
+        yield connection
+
+
+def expected(catalog, as_of):
+    facts = catalog.facts()
+    return {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
+
+
+@settings(max_examples=20, deadline=None)
+@given(worlds(policies | by_days, RecordedWorld), moments, st.booleans())
+def test_columns_and_rules_give_the_same_verdicts(projection, world, as_of, loaded):
+    catalog = world.catalog(projection, loaded=loaded)
+    assert catalog.verdicts(as_of) == expected(catalog, as_of)
+
+
+def test_a_definition_that_was_changed_and_not_recorded_is_judged_as_it_is_now(projection):
+    world = RecordedWorld().asset("a", freshness=Freshness("1h")).make("a")
+    catalog, as_of = world.catalog(projection), world.now + DAY
+    assert catalog.verdicts(as_of)["a"].verdict == "late"
+    world.asset("a", freshness=Freshness("48h"))
+    assert catalog.verdicts(as_of)["a"].verdict == "fresh"
+
+
+def test_most_verdicts_are_given_without_the_facts(projection, monkeypatch):
+    world = (
+        RecordedWorld().source("raw").asset("a", "raw", freshness=Freshness("1h")).asset("b", freshness=Freshness("2h"))
+    )
+    world.make("a").make("b")
+    catalog = world.catalog(projection, loaded=False)
+    monkeypatch.setattr("headwater.lineage.verdicts.board", None)
+    found = catalog.verdicts(us("2015-01-01"))
+    assert {name: one.verdict for name, one in found.items()} == {"raw": "none", "a": "late", "b": "late"}

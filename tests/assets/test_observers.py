@@ -1,0 +1,154 @@
+"""Observers of sources: functions and ready-made ones, in a flow, by the command, and what they tell downstream."""
+
+import os
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from headwater import (
+    Asset,
+    DailyPartitions,
+    Freshness,
+    Observation,
+    column_max,
+    file_times,
+    flow,
+    observe,
+    observer,
+    sql_observer,
+)
+from headwater.clock import from_us
+from headwater.core import runtime
+from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
+from headwater.testing import project
+
+NOON = datetime(2013, 1, 5, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def here(tmp_path):
+    with project(tmp_path) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        (NOON, (NOON, None, None)),
+        (date(2013, 1, 5), (datetime(2013, 1, 6, tzinfo=UTC), None, None)),
+        (datetime(2013, 1, 5, 12), (NOON, None, None)),
+        ("v7", (None, "v7", None)),
+        (12, (None, None, 12)),
+        (Observation(data_through=NOON, version="v1", rows=3), (NOON, "v1", 3)),
+    ],
+)
+def test_what_a_function_says_is_recorded(here, answer, seen):
+    feed = Asset("feed", at="memory://feed")
+    observer(feed)(lambda: answer)
+    found = observe(feed)
+    assert (found.data_through and from_us(found.data_through), found.version, found.rows) == seen
+    assert here.catalog.facts().of("feed").observed[None].data_through == found.data_through
+
+
+def test_an_observer_that_says_nothing_leaves_it_to_a_look(here, tmp_path):
+    pl.DataFrame({"at": [NOON], "n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    feed = Asset("feed", at="parquet://feed.parquet", time_column="at", observe=lambda: None)
+    found = observe(feed)
+    assert (from_us(found.data_through), found.rows) == (NOON, 1)
+
+
+def test_what_is_said_in_the_call_needs_no_observer(here):
+    feed = Asset("feed", at="memory://feed", observe=lambda: 1 / 0)
+    assert observe(feed, version="x").version == "x"
+    with pytest.raises(ZeroDivisionError):
+        observe(feed)
+
+
+def test_the_observer_of_a_flow_is_recorded_with_its_run(here):
+    feed = Asset("feed", at="memory://feed", observe=lambda: NOON)
+
+    @flow
+    def look():
+        return observe(feed)
+
+    assert look().run_id is not None
+
+
+def test_partitions_are_told_by_a_mapping(here):
+    days = Asset("days", at="memory://days", partitions=DailyPartitions("2013-01-01", "2013-02-01"))
+    observer(days)(lambda: {"2013-01-01": date(2013, 1, 1), "2013-01-02": NOON})
+    observe(days)
+    assert sorted(here.catalog.facts().of("days").observed) == ["2013-01-01", "2013-01-02"]
+    observer(days)(lambda: NOON)
+    with pytest.raises(ReturnTypeError, match="has partitions"):
+        observe(days)
+    observer(days)(file_times())
+    with pytest.raises(DefinitionError, match="its observer can't tell"):
+        observe(days)
+
+
+def test_file_times(here, tmp_path):
+    (tmp_path / "landing").mkdir()
+    for name, second in (("a.csv", 1_357_300_800), ("b.csv", 1_357_387_200)):
+        (tmp_path / "landing" / name).write_text("n\n1\n")
+        os.utime(tmp_path / "landing" / name, (second, second))
+    alone = Asset("alone", at="csv://landing/a.csv", observe=file_times())
+    several = Asset("several", at="memory://several", observe=file_times("landing/*.csv"))
+    assert from_us(observe(alone).data_through) == datetime(2013, 1, 4, 12, tzinfo=UTC)
+    found = observe(several)
+    assert from_us(found.data_through) == NOON
+    assert found.version.startswith("2 files")
+    missing = Asset("missing", at="memory://missing", observe=file_times("nowhere/*"))
+    with pytest.raises(LocationError, match="no files of 'missing'"):
+        observe(missing)
+
+
+def test_a_query_and_a_column(here, tmp_path):
+    rows = pl.DataFrame({"at": [NOON, datetime(2013, 1, 6, tzinfo=UTC)], "state": ["done", "open"]})
+    rows.write_parquet(tmp_path / "events.parquet")
+    done = "select max(\"at\") from {asset} where state = 'done'"
+    events = Asset("events", at="parquet://events.parquet", observe=sql_observer(done))
+    assert from_us(observe(events).data_through) == NOON
+    with pytest.raises(MaterializationError, match="the observer of 'events' can't ask"):
+        observe(Asset("events", at="parquet://events.parquet", observe=sql_observer("select nothing from {asset}")))
+    again = Asset("events", at="parquet://events.parquet", observe=column_max("at"))
+    found = observe(again)
+    assert (from_us(found.data_through), found.rows) == (datetime(2013, 1, 6, tzinfo=UTC), 2)
+    wrong = Asset("events", at="parquet://events.parquet", observe=column_max("when"))
+    with pytest.raises(LocationError, match="no column 'when'"):
+        observe(wrong)
+
+
+def test_a_query_on_a_database(here, tmp_path):
+    import duckdb
+
+    with duckdb.connect(str(tmp_path / "source.duckdb")) as connection:
+        connection.execute("create table events as select timestamp '2013-01-05 12:00' as ts")
+    latest = sql_observer("select max(ts) from {asset}")
+    events = Asset("events", at="duckdb://source.duckdb/main.events", observe=latest)
+    assert from_us(observe(events).data_through) == NOON
+
+
+@pytest.mark.parametrize("wrong", [3, "max(ts)", lambda one: one])
+def test_what_can_not_observe_is_refused(here, wrong):
+    with pytest.raises(DefinitionError):
+        Asset("feed", at="memory://feed", observe=wrong)
+    feed = Asset("feed", at="memory://feed")
+    with pytest.raises(DefinitionError):
+        observer(feed)(wrong)
+    with pytest.raises(DefinitionError, match="needs the asset"):
+        observer("feed")
+
+
+@pytest.mark.parametrize("answer", [3.5, -1, True, [NOON]])
+def test_an_answer_that_says_nothing_is_refused(here, answer):
+    feed = Asset("feed", at="memory://feed", observe=lambda: answer)
+    with pytest.raises(ReturnTypeError, match="the observer of 'feed' gave"):
+        observe(feed)
+
+
+def test_a_late_source_is_late_by_its_policy(here):
+    feed = Asset("feed", at="memory://feed", freshness=Freshness("26h"), observe=lambda: NOON)
+    observe(feed)
+    assert runtime.current().catalog.verdicts(int(NOON.timestamp() * 1e6))["feed"].verdict == "fresh"

@@ -1,0 +1,106 @@
+"""What `materialize --only stale` makes is what staleness announced, and afterwards nothing is stale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from asset_worlds import DAY, World, keys_of
+from hypothesis import given, settings
+from test_staleness_oracle import START, WEEK, worlds
+
+from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan
+from headwater.assets.partitions import partitioning
+from headwater.assets.staleness import staleness
+
+AS_OF = START + 7 * DAY
+"""All days of the worlds are over."""
+ONLY = frozenset({"stale"})
+
+
+def planned(world: World) -> BackfillPlan:
+    facts = world.facts()
+    targets = tuple(name for name, one in facts.definitions.items() if not one.is_source)
+    return plan(facts, BackfillRequest(targets=targets, only=ONLY), AS_OF) if targets else BackfillPlan()
+
+
+def announced(world: World) -> set[tuple[str, str | None]]:
+    judged = staleness(world.facts(), AS_OF)
+    return {(name, key) for name, one in judged.items() for key in keys_of(one.stale)}
+
+
+def units(found: BackfillPlan) -> set[tuple[str, str | None]]:
+    return {(step.asset, key) for step in found.steps for key in keys_of(step.partitions)}
+
+
+def carry_out(world: World, found: BackfillPlan) -> None:
+    for step in found.steps:
+        for key in keys_of(step.partitions):
+            world.make(step.asset, *([] if key is None else [key]))
+
+
+def reads_as_declared(world: World) -> bool:
+    """Whether no partition read another one of its own asset that its definition does not name."""
+    return not any(
+        used.asset == name
+        and used.partition != key
+        and not any(it.asset == name for it in world.definitions[name].inputs)
+        for name in world.definitions
+        for key, one in world.facts_of(name)["made"].items()
+        for used in one.inputs
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds().filter(reads_as_declared))
+def test_what_is_announced_is_made_and_then_nothing_is_stale(world: World) -> None:
+    before, found = announced(world), planned(world)
+    made = units(found)
+    assert before <= made
+    # What is up to date is made only where it will read something that was never made, and is made now.
+    assert made - before <= readers_of_new(world, found)
+    carry_out(world, found)
+    assert announced(world) == set()
+    assert not planned(world).steps
+
+
+@settings(max_examples=60, deadline=None)
+@given(worlds().filter(reads_as_declared))
+def test_where_nothing_was_never_made_exactly_what_is_announced_is_made(world: World) -> None:
+    for name, one in world.definitions.items():
+        made = world.facts_of(name)["made"]
+        for key in () if one.is_source else keys_of(partitioning(one).all(AS_OF)):
+            if key not in made:
+                world.make(name, *([] if key is None else [key]))
+    assert units(planned(world)) == announced(world)
+
+
+def readers_of_new(world: World, found: BackfillPlan) -> set[tuple[str, str | None]]:
+    """All that reads what is made for the first time, and what reads that, and so on."""
+    facts = world.facts()
+    new = {unit for unit in units(found) if unit[1] not in facts.of(unit[0]).made}
+    while True:
+        more = set(new)
+        for name, one in facts.definitions.items():
+            divided = partitioning(one)
+            made = facts.of(name).made.items()
+            more |= {(name, key) for key, it in made if any((used.asset, used.partition) in new for used in it.inputs)}
+            for used in one.inputs:
+                keys = [key for asset, key in new if asset == used.asset]
+                above = partitioning(facts.definitions[used.asset])
+                if keys:
+                    readers = used.mapping.downstream(above.set_of(keys), divided, as_of=AS_OF) & divided.all(AS_OF)
+                    more |= {(name, key) for key in keys_of(readers)}
+        if more == new:
+            return new
+        new = more
+
+
+def test_a_change_of_code_is_announced_and_made_with_all_that_reads_it() -> None:
+    world = World()
+    world.asset("raw", partitions=WEEK).asset("daily", "raw", partitions=WEEK).asset("other", partitions=WEEK)
+    for name in ("raw", "daily", "other"):
+        world.make(name, *WEEK.all(AS_OF).keys())
+    assert not planned(world).steps
+    world.definitions["daily"] = replace(world.definitions["daily"], code_version="code-2")
+    assert {name for name, _ in announced(world)} == {"daily"}
+    assert units(planned(world)) == announced(world)

@@ -1,0 +1,105 @@
+"""`observe`, and the board in its other shapes: by group, by partition, and its history."""
+
+import pytest
+
+FEEDS = """\
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from headwater import Asset, DailyPartitions, Freshness, Partition, clock, materialize, observer, on_freshness
+
+policy = Freshness("26h")
+good = Asset("good", at="memory://good", freshness=policy, owners=["ann"], tags={"tier": "gold"})
+bad = Asset("bad", at="memory://bad", freshness=policy, owners=["ann", "bob"], group="finance")
+days = Asset("days", at="parquet://lake/days", partitions=DailyPartitions("2024-01-01", "2024-01-04"), freshness=policy)
+
+
+@observer(good)
+def look():
+    return clock.now() - timedelta(hours=1)
+
+
+@observer(bad)
+def fails():
+    raise OSError("no route to the feed")
+
+
+@materialize(days)
+def make_days(partition: Partition):
+    return [{"n": 1}]
+
+
+@on_freshness(good)
+def tell(change):
+    Path("told").write_text(f"{change.before} {change.verdict}")
+"""
+PYPROJECT = '[tool.headwater]\nproject = "feeds"\nmodules = ["feeds"]\n'
+
+
+@pytest.fixture
+def feeds(folder):
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "feeds.py").write_text(FEEDS)
+    return folder
+
+
+def test_observe_records_what_it_can_and_tells_what_failed(feeds, cli):
+    done = cli("observe", "--json")
+    assert done.code == 1
+    rows = {row["asset"]: row for row in done.json["observed"]}
+    assert rows["bad"]["error"] == "OSError: no route to the feed"
+    assert rows["good"]["error"] is None
+    assert rows["good"]["data_through"] is not None
+    assert "1 of 2 observers failed: bad" in done.err
+    assert (feeds / "told").read_text() == "None fresh"
+    board = {row["name"]: row["freshness"]["verdict"] for row in cli("freshness", "--json").json["assets"]}
+    assert board == {"good": "fresh", "bad": "unknown", "days": "unknown"}
+    assert cli("observe", "good").code == 0
+    assert "good" in cli("observe", "good").out
+    assert cli("observe", "days").out.startswith("no source has an observer")
+    assert cli("observe", "--parallel", "0").code == 2
+
+
+def test_the_history_of_verdicts(feeds, cli):
+    cli("observe", "bad")
+    assert cli("freshness", "good", "--history", "--json").json["changes"][0]["verdict"] == "unknown"
+    cli("observe", "good")
+    found = cli("freshness", "good", "--history", "--json").json["changes"]
+    assert [(row["before"], row["verdict"]) for row in found] == [("unknown", "fresh"), (None, "unknown")]
+    assert "? unknown" in cli("freshness", "--history").out
+    assert cli("freshness", "--history", "--limit", "0").code == 2
+
+
+def test_another_time_is_looked_at_without_a_record(feeds, cli):
+    cli("observe", "bad")
+    cli("freshness", "--as-of", "2030-01-01")
+    assert len(cli("freshness", "--history", "--json").json["changes"]) == 3
+
+
+def test_each_partition_has_its_verdict(feeds, cli):
+    cli("materialize", "days", "--partition", "2024-01-02")
+    found = cli("freshness", "days", "--partitions", "--as-of", "2024-01-03T03:00", "--json").json["partitions"]
+    # The 1st should have been there at 02:00 of the 2nd; the 2nd is, and stays; there is time for the 3rd.
+    assert [(row["partition"], row["verdict"], row["next_change"]) for row in found] == [
+        ("2024-01-03", "fresh", "2024-01-04T02:00:00.000001Z"),
+        ("2024-01-02", "fresh", None),
+        ("2024-01-01", "late", None),
+    ]
+    done = cli("freshness", "days", "--partitions", "--fail-on", "late", "--limit", "2")
+    assert done.code == 3
+    assert "and 1 more" in done.out
+    assert "there are no partitions" in cli("freshness", "good", "--partitions").out
+
+
+def test_the_board_by_group(feeds, cli):
+    groups = cli("status", "--by", "owner", "--json").json["groups"]
+    assert [(row["group"], row["assets"], row["verdicts"]["unknown"]) for row in groups] == [
+        ("ann", 2, 2),
+        ("bob", 1, 1),
+        (None, 1, 1),
+    ]
+    assert [row["group"] for row in cli("status", "--by", "tag:tier", "--json").json["groups"]] == ["gold", None]
+    assert [row["group"] for row in cli("status", "--by", "kind", "--json").json["groups"]] == ["memory", "parquet"]
+    assert [row["group"] for row in cli("status", "--by", "group", "owner:bob", "--json").json["groups"]] == ["finance"]
+    assert "finance" in cli("status", "--by", "group").out
+    assert cli("status", "--by", "colour").code == 2

@@ -1,0 +1,222 @@
+"""Partitions of every kind as a user has them: products in files and tables, lists that grow, and keys that mean harm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from cli_project import Cli
+from test_hostile_names import HOSTILE
+
+from headwater import StaticPartitions
+from headwater.errors import DefinitionError
+
+SHOP = """
+import json
+from pathlib import Path
+from typing import Annotated
+
+import polars as pl
+
+from headwater import Asset, CronPartitions, DailyPartitions, DynamicPartitions, ProductPartitions, StaticPartitions, materialize
+
+days = DailyPartitions("2024-01-01", "2024-01-11")
+keys = json.loads(Path("keys.json").read_text())
+both = ProductPartitions(region=StaticPartitions(keys), date=days)
+columns = {"region": "where", "date": "day"}
+sales = Asset("sales", at="parquet://lake/sales", partitions=both, partition_column=columns)
+table = Asset("table", at="duckdb://shop.duckdb/main.sales", partitions=both, partition_column=columns)
+plain = Asset("plain", at="duckdb://shop.duckdb/main.plain", partitions=both)
+totals = Asset("totals", at="duckdb://shop.duckdb/main.totals", partitions=days, partition_column="day")
+customers = Asset("customers", at="parquet://lake/customers", partitions=DynamicPartitions("customers"))
+reports = Asset("reports", at="parquet://lake/reports", partitions=CronPartitions("0 6 * * 1-5", "2024-01-01", "2024-01-11"))
+
+
+@materialize(sales)
+def sell(partition):
+    return pl.DataFrame({"where": [partition["region"]], "day": [partition.date], "amount": [partition.date.day]})
+
+
+@materialize(table)
+def keep(rows: Annotated[pl.LazyFrame, sales]):
+    return rows
+
+
+@materialize(plain)
+def keep_plain(rows: Annotated[pl.LazyFrame, sales]):
+    return rows
+
+
+@materialize(totals)
+def total(rows: Annotated[pl.LazyFrame, sales]):
+    return rows.group_by("day").agg(pl.col("amount").sum())
+
+
+@materialize(customers)
+def customer(partition):
+    return pl.DataFrame({"customer": [partition.key]})
+
+
+@materialize(reports)
+def report(rows: Annotated[pl.LazyFrame, totals], partition):
+    return rows.select(pl.col("day").min(), until=pl.lit(partition.end))
+"""
+
+
+@pytest.fixture
+def lake(folder: Path) -> Path:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "lake"\nmodules = ["lake"]\n')
+    (folder / "lake.py").write_text(SHOP)
+    (folder / "keys.json").write_text(json.dumps(["eu", "us"]))
+    return folder
+
+
+def rows(lake: Path, query: str) -> list[Any]:
+    with duckdb.connect(lake / "shop.duckdb", read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def counts(cli: Cli) -> dict[str, tuple[int, int]]:
+    found = cli("status", "--json").json["assets"]
+    return {row["name"]: (row["partitions"]["materialized"], row["partitions"]["total"]) for row in found}
+
+
+def test_a_product_from_the_plan_to_the_table(cli: Cli, lake: Path) -> None:
+    planned = cli("materialize", "table", "--partition", "region=us,date=2024-01-02..", "--dry-run", "--json").json
+    assert [(step["partitions"], step["count"]) for step in planned["steps"]] == [
+        ("region=us,date=2024-01-02..2024-01-10", 9)
+    ]
+    done = cli("backfill", "table or totals", "--from", "2024-01-01", "--to", "2024-01-03", "--upstream", "--json")
+    assert (done.code, done.json["partitions"]["completed"]) == (0, 6 + 6 + 3)
+    assert sorted(path.name for path in (lake / "lake/sales").glob("*.parquet")) == sorted(
+        f"region={region},date=2024-01-0{day}.parquet" for region in ("eu", "us") for day in (1, 2, 3)
+    )
+    assert rows(lake, 'SELECT "where", count(*), sum(amount) FROM sales GROUP BY ALL ORDER BY ALL') == [
+        ("eu", 3, 6),
+        ("us", 3, 6),
+    ]
+    assert rows(lake, "SELECT sum(amount) FROM totals") == [(12,)]
+    # Made again, a partition replaces its own rows and no others.
+    assert cli("materialize", "table", "--partition", "date=2024-01-02,region=eu").code == 0
+    assert rows(lake, 'SELECT count(*), count(DISTINCT (day, "where")) FROM sales') == [(6, 6)]
+    assert counts(cli) | {"customers": (0, 0)} == {
+        "sales": (6, 20),
+        "table": (6, 20),
+        "plain": (0, 20),
+        "totals": (3, 10),
+        "customers": (0, 0),
+        "reports": (0, 8),
+    }
+    assert "is up to date" in cli("explain", "table@date=2024-01-02,region=eu").out
+    assert "date: the same partition; region: all partitions" in cli("explain", "totals").out
+
+
+def test_rows_of_another_partition_are_refused_by_each_column(cli: Cli, lake: Path) -> None:
+    script = (lake / "lake.py").read_text()
+    (lake / "lake.py").write_text(script.replace('[partition["region"]], "day"', '["mars"], "day"'))
+    done = cli("materialize", "sales", "--partition", "region=eu,date=2024-01-02")
+    assert done.code == 1
+    assert "outside the partition region=eu,date=2024-01-02" in done.out + done.err
+    assert not list((lake / "lake").rglob("*.parquet"))
+
+
+def test_stale_partitions_of_a_product_are_those_that_read_what_changed(cli: Cli, lake: Path) -> None:
+    assert cli("backfill", "table", "--from", "2024-01-01", "--to", "2024-01-02", "--upstream").code == 0
+    assert cli("materialize", "sales", "--partition", "region=us,date=2024-01-02").code == 0
+    planned = cli(
+        "backfill", "table", "--from", "2024-01-01", "--to", "2024-01-02", "--only", "stale", "--dry-run", "--json"
+    )
+    assert [(step["partitions"], step["count"]) for step in planned.json["steps"]] == [("region=us,date=2024-01-02", 1)]
+
+
+def test_cron_partitions_read_the_days_that_they_overlap(cli: Cli, lake: Path) -> None:
+    assert cli("materialize", "reports", "--partition", "2024-01-05T06:00").code == 3
+    done = cli("backfill", "reports", "--partition", "2024-01-05T06:00", "--upstream", "--json")
+    # From Friday to Monday, 6 o'clock: four days of totals, of two regions each.
+    assert (done.code, done.json["partitions"]["completed"]) == (0, 1 + 4 + 8)
+    found = pl.read_parquet(next((lake / "lake/reports").glob("*.parquet")))
+    assert found["until"].item().isoformat() == "2024-01-08T06:00:00+00:00"
+
+
+def test_lists_that_grow_and_shrink(cli: Cli, lake: Path) -> None:
+    assert cli("partitions", "list").out.strip() == "no dynamic partitions were added yet"
+    assert cli("materialize", "customers").out.strip() == "everything is up to date: nothing to do"
+    added = cli("partitions", "add", "customers", "zeta", "acme", "--json").json
+    assert added == {"name": "customers", "added": ["zeta", "acme"], "partitions": 2}
+    assert cli("partitions", "add", "customers", "acme", "--json").json["added"] == []
+    assert cli("materialize", "customers", "--json").json["partitions"]["completed"] == 2
+    assert cli("partitions", "remove", "customers", "zeta").code == 0
+    assert cli("partitions", "list", "--json").json == {"lists": [{"name": "customers", "partitions": 1, "removed": 1}]}
+    listed = cli("partitions", "list", "customers", "--json").json
+    assert listed == {"name": "customers", "partitions": ["acme"], "removed": ["zeta"]}
+    refused = cli("materialize", "customers", "--partition", "zeta")
+    assert refused.code == 2
+    assert "it was removed; add it: headwater partitions add customers 'zeta'" in refused.err
+    # What was made of it stays.
+    assert (lake / "lake/customers/zeta.parquet").exists()
+    assert len(cli("runs", "--json").json["runs"]) == 1
+    assert cli("partitions", "add", "customers", "zeta").code == 0
+    assert cli("materialize", "customers").out.strip() == "everything is up to date: nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("list", "nobody"), 2, "nobody"),
+        (("remove", "customers", "nobody"), 2, "nobody"),
+        (("add", "customers"), 2, "no key was given"),
+        (("add", "customers", "a\nb"), 2, "U+000A"),
+        (("add", "customers", ""), 2, "is empty"),
+    ],
+)
+def test_what_can_not_be_done_to_a_list(
+    cli: Cli, lake: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = cli("partitions", *arguments)
+    assert done.code == code
+    assert words in done.err
+
+
+def taken(name: str) -> bool:
+    """Whether a list of partitions takes the key; an error is clear and harmless to print."""
+    try:
+        StaticPartitions([name])
+    except DefinitionError as raised:
+        error = raised
+    else:
+        return True
+    assert error.hint
+    assert all(char == "\n" or char.isprintable() for char in str(error))
+    return False
+
+
+def test_keys_that_mean_harm_are_kept_exactly(cli: Cli, lake: Path) -> None:
+    keys = [name for name in HOSTILE.values() if taken(name)]
+    assert len(keys) >= 17
+    (lake / "keys.json").write_text(json.dumps(keys))
+    before = {path for path in lake.parent.rglob("*") if lake not in path.parents}
+    done = cli("backfill", "table or plain", "--from", "2024-01-02", "--to", "2024-01-02", "--upstream", "--json")
+    assert (done.code, done.json["partitions"]["completed"]) == (0, 3 * len(keys)), done.out + done.err
+    for query in ('SELECT "where" FROM sales', 'SELECT "where" FROM plain'):
+        assert sorted(key for (key,) in rows(lake, query)) == sorted(keys)
+    assert len(list((lake / "lake/sales").iterdir())) == len(keys)
+    assert {path for path in lake.parent.rglob("*") if lake not in path.parents} == before
+
+    added = cli("partitions", "add", "customers", "--json", "--", *keys).json["added"]
+    assert added == keys
+    assert cli("partitions", "list", "customers", "--json").json["partitions"] == keys
+    assert cli("materialize", "customers", "--json").json["partitions"]["completed"] == len(keys)
+    found = [pl.read_parquet(path)["customer"].item() for path in (lake / "lake/customers").iterdir()]
+    assert sorted(found) == sorted(keys)
+
+    assert cli("openlineage", "export", "--to", "events.ndjson").code == 0
+    told = set()
+    for line in (lake / "events.ndjson").read_text().splitlines():
+        for output in json.loads(line).get("outputs", ()):
+            subset = output.get("outputFacets", {}).get("subset")
+            if subset is not None:
+                (one,) = subset["outputCondition"]["partitions"]
+                told.add(one["dimensions"].get("region", one["dimensions"].get("partition")))
+    assert told == set(keys)

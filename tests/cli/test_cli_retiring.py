@@ -1,0 +1,85 @@
+"""Retiring and renaming an asset: it leaves the board, or goes on under another name; its history stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_project import Cli
+
+FLOWS = """
+from headwater import Asset, DailyPartitions, materialize
+
+days = DailyPartitions("2024-01-01", "2024-01-03")
+old = Asset("old", at="parquet://lake/old", partitions=days)
+below = Asset("below", at="parquet://lake/below")
+
+@materialize(old)
+def make_old(partition):
+    return [{"x": partition.key}]
+
+@materialize(below, inputs={"rows": old.all()})
+def make_below(rows):
+    return rows
+"""
+
+
+@pytest.fixture
+def made(folder: Path, cli: Cli) -> Cli:
+    """The command line in a project whose assets are made."""
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "names"\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text(FLOWS)
+    assert cli("materialize", "*").code == 0
+    return cli
+
+
+def names(cli: Cli, selection: str = "*") -> set[str]:
+    return {row["name"] for row in cli("status", selection, "--json").json["assets"]}
+
+
+def test_an_asset_that_nothing_defines_any_more_is_retired(folder: Path, made: Cli) -> None:
+    refused = made("retire", "below")
+    assert (refused.code, "is defined in the modules" in refused.err) == (2, True)
+    (folder / "flows.py").write_text(FLOWS[: FLOWS.index("@materialize(below")].replace("below = ", "# "))
+    assert names(made) == {"old", "below"}
+    assert made("retire", "below").code == 0
+    assert made("retire", "nothing").code == 2
+    assert names(made) == {"old"}
+    assert names(made, "old+") == {"old"}
+    assert made("status", "--count", "--json").json["assets"] == 1
+    assert "with 2 rows as version" in made("explain", "below").out or "below" in made("explain", "below").out
+    assert names(made, "below") == {"below"}
+    # Defined again, it is back.
+    (folder / "flows.py").write_text(FLOWS)
+    assert names(made) == {"old", "below"}
+
+
+def test_an_asset_is_retired_in_its_definition(folder: Path, made: Cli) -> None:
+    (folder / "flows.py").write_text(
+        FLOWS.replace('at="parquet://lake/below"', 'at="parquet://lake/below", retired=True')
+    )
+    assert names(made) == {"old"}
+    assert made("status", "--count", "--json").json["assets"] == 1
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_renamed_asset_keeps_its_history(folder: Path, made: Cli, *, moved: bool) -> None:
+    text = FLOWS.replace('Asset("old"', 'Asset("new"').replace("partitions=days", 'partitions=days, renamed_from="old"')
+    if moved:
+        text = text.replace("lake/old", "lake/new")
+        (folder / "lake/old").rename(folder / "lake/new")
+    (folder / "flows.py").write_text(text)
+    rows = {row["name"]: row for row in made("status", "--json").json["assets"]}
+    assert set(rows) == {"new", "below"}
+    assert rows["new"]["partitions"] == {"total": 2, "materialized": 2, "failed": 0, "missing": 0}
+    assert (rows["new"]["data_through"], rows["new"]["stale"]["is_stale"]) == ("2024-01-03T00:00:00.000000Z", False)
+    assert not rows["below"]["stale"]["is_stale"]
+    assert rows["below"]["data_through"] == "2024-01-03T00:00:00.000000Z"
+    counted = made("status", "--count", "--json").json
+    assert (counted["assets"], counted["stale"]) == (2, 0)
+    assert "it was named old before" in made("explain", "new").out
+    assert "made at" in made("explain", "new@2024-01-02").out
+    assert made("materialize", "new", "-p", "2024-01-02").code == 0
+    assert made("materialize", "*", "--only", "stale").code == 0
+    rows = {row["name"]: row for row in made("status", "--json").json["assets"]}
+    assert [row["stale"]["is_stale"] for row in rows.values()] == [False, False]

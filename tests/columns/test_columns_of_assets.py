@@ -1,0 +1,202 @@
+"""Columns of assets as a user makes them: what the function returned decides what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from headwater import Asset, flow, materialize, sql
+from headwater.project import Project
+from headwater.testing import project
+
+
+@pytest.fixture
+def shop() -> Iterator[Project]:
+    with project() as found:
+        yield found
+
+
+def orders(at: str) -> Asset:
+    asset = Asset("orders", at=at)
+
+    @materialize(asset)
+    def make() -> pl.DataFrame:
+        return pl.DataFrame({"id": [1, 2, 3], "customer": [1, 1, 2], "amount": [5.0, 7.5, None]})
+
+    make()
+    return asset
+
+
+def edges(shop: Project, target: str) -> set[tuple[Any, ...]]:
+    with shop.projection.session() as session:
+        found = session.rows(
+            "select target_column, source, source_column, subtype from column_edges where target = ?", [target]
+        )
+        return set(found)
+
+
+def unknown(shop: Project, target: str) -> dict[str | None, str]:
+    return {row["column"]: row["reason"] for row in shop.reader.unknown_columns(target)}
+
+
+def has_unknown_inputs(shop: Project, name: str) -> bool:
+    return shop.catalog.facts().of(name).made[None].unknown_inputs
+
+
+PLACES = ["parquet://lake/orders", "duckdb://shop.duckdb/main.orders", "memory://orders"]
+
+
+@pytest.mark.parametrize("at", PLACES)
+def test_a_relation_says_by_which_query_it_was_made(shop: Project, at: str) -> None:
+    source = orders(at)
+
+    @materialize("parquet://lake/spent", inputs={"rows": source})
+    def spent(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        return rows.filter("amount > 1").aggregate("customer, sum(amount) AS total").order("total")
+
+    spent()
+    assert edges(shop, "spent") == {
+        ("customer", "orders", "customer", "IDENTITY"),
+        ("total", "orders", "amount", "AGGREGATION"),
+        (None, "orders", "amount", "FILTER"),
+        (None, "orders", "amount", "SORT"),
+        (None, "orders", "customer", "GROUP_BY"),
+    }
+    assert not unknown(shop, "spent")
+    assert not has_unknown_inputs(shop, "spent")
+
+
+def test_a_relation_as_it_was_given_and_a_statement_on_it(shop: Project) -> None:
+    source = orders("duckdb://shop.duckdb/main.orders")
+
+    @materialize("parquet://lake/same", inputs={"rows": source})
+    def same(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        return rows
+
+    @materialize("parquet://lake/asked", inputs={"rows": source})
+    def asked(rows: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+        return rows.query("o", "SELECT COLUMNS('i|a.*'), id * 2 AS twice FROM o WHERE customer = 1")
+
+    @flow
+    def main() -> None:
+        same()
+        asked()
+
+    main()
+    assert edges(shop, "same") == {(each, "orders", each, "IDENTITY") for each in ("id", "customer", "amount")}
+    assert edges(shop, "asked") == {
+        ("id", "orders", "id", "IDENTITY"),
+        ("amount", "orders", "amount", "IDENTITY"),
+        ("twice", "orders", "id", "TRANSFORMATION"),
+        (None, "orders", "customer", "FILTER"),
+    }
+
+
+def test_a_relation_of_elsewhere_is_of_unknown_origin(shop: Project) -> None:
+    @materialize("parquet://lake/numbers")
+    def numbers() -> duckdb.DuckDBPyRelation:
+        return duckdb.connect().sql("SELECT * FROM (VALUES (1), (2)) AS v(n)")
+
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE elsewhere AS SELECT 1 AS id")
+
+    @materialize("parquet://lake/taken")
+    def taken() -> duckdb.DuckDBPyRelation:
+        return connection.sql("SELECT id FROM elsewhere")
+
+    numbers()
+    taken()
+    assert (edges(shop, "numbers"), unknown(shop, "numbers"), has_unknown_inputs(shop, "numbers")) == (set(), {}, False)
+    assert unknown(shop, "taken") == {"id": "elsewhere is no known asset"}
+    assert has_unknown_inputs(shop, "taken")
+
+
+def test_a_query_over_an_asset_may_be_as_awkward_as_duckdb_allows(shop: Project) -> None:
+    source = orders("duckdb://shop.duckdb/main.orders")
+
+    @materialize("duckdb://shop.duckdb/main.wide", inputs={"rows": source})
+    def wide(rows: Asset) -> Any:
+        return sql("SELECT max(COLUMNS(* EXCLUDE (customer))) FROM {rows} o GROUP BY customer", rows=rows)
+
+    wide()
+    assert edges(shop, "wide") == {
+        ("id", "orders", "id", "AGGREGATION"),
+        ("amount", "orders", "amount", "AGGREGATION"),
+        (None, "orders", "customer", "GROUP_BY"),
+    }
+    assert not unknown(shop, "wide")
+
+
+def test_nested_types_do_not_hide_a_query_from_duckdb(shop: Project) -> None:
+    source = Asset("nested", at="parquet://lake/nested")
+
+    @materialize(source)
+    def make() -> pl.DataFrame:
+        return pl.DataFrame({"id": [1], "place": [{"city": "A", "at": [1.0, 2.0]}], "items": [[1, 2]]})
+
+    @materialize("duckdb://shop.duckdb/main.flat", inputs={"rows": source})
+    def flat(rows: Asset) -> Any:
+        return sql("SELECT id, place.*, unnest(items) AS item FROM {rows}", rows=rows)
+
+    make()
+    flat()
+    assert edges(shop, "flat") == {
+        ("id", "nested", "id", "IDENTITY"),
+        ("city", "nested", "place", "TRANSFORMATION"),
+        ("at", "nested", "place", "TRANSFORMATION"),
+        ("item", "nested", "items", "TRANSFORMATION"),
+        (None, "nested", "items", "JOIN"),
+    }
+
+
+def test_an_eager_frame_that_was_changed_in_place_keeps_what_still_lies_where_it_lay(shop: Project) -> None:
+    source = orders("parquet://lake/orders")
+
+    @materialize("parquet://lake/changed", inputs={"rows": source})
+    def changed(rows: pl.DataFrame) -> pl.DataFrame:
+        rows.insert_column(1, pl.Series("made", [7, 8, 9]))
+        rows.replace_column(rows.get_column_index("amount"), pl.Series("amount", [0.0, 0.0, 0.0]))
+        return rows
+
+    changed()
+    assert edges(shop, "changed") == {
+        ("id", "orders", "id", "IDENTITY"),
+        ("customer", "orders", "customer", "IDENTITY"),
+    }
+    assert set(unknown(shop, "changed")) == {"made", "amount"}
+
+
+def test_an_eager_frame_whose_columns_changed_names_in_place_is_not_mistaken(shop: Project) -> None:
+    source = orders("parquet://lake/orders")
+
+    @materialize("parquet://lake/swapped", inputs={"rows": source})
+    def swapped(rows: pl.DataFrame) -> pl.DataFrame:
+        rows.columns = ["customer", "id", "amount"]
+        return rows
+
+    swapped()
+    assert edges(shop, "swapped") == {("amount", "orders", "amount", "IDENTITY")}
+    assert set(unknown(shop, "swapped")) == {"customer", "id"}
+
+
+@pytest.mark.parametrize("form", ["pandas", "eager", "lazy", "relation"])
+def test_a_query_over_an_input_in_any_form(shop: Project, form: str) -> None:
+    source = orders("parquet://lake/orders")
+    kinds: dict[str, Any] = {"eager": pl.DataFrame, "lazy": pl.LazyFrame, "relation": duckdb.DuckDBPyRelation}
+    if form == "pandas":
+        kinds["pandas"] = pytest.importorskip("pandas").DataFrame
+
+    def made(rows: Any) -> Any:
+        return sql("SELECT id, COLUMNS('am.*') * 2 AS twice FROM {rows}", rows=rows)
+
+    made.__annotations__["rows"] = kinds[form]
+    materialize("duckdb://shop.duckdb/main.made", inputs={"rows": source})(made)()
+    assert edges(shop, "made") == {
+        ("id", "orders", "id", "IDENTITY"),
+        ("twice", "orders", "amount", "TRANSFORMATION"),
+    }
+    assert not unknown(shop, "made")
