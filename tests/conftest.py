@@ -30,7 +30,7 @@ def _one_at_a_time(parse: Callable[..., Any]) -> Callable[..., Any]:
 # that import something at once, one may fail (SystemError: AST constructor recursion depth mismatch).
 ast.parse = _one_at_a_time(ast.parse)
 
-settings.register_profile("quick", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=50)
 settings.register_profile("stress", deadline=None, max_examples=2_000)
 settings.load_profile("stress" if STRESS else "quick")
 

@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated
 
@@ -49,7 +51,6 @@ def serve(
     from headwater.project import ServingProject
 
     project = ServingProject(settings.load())
-    _log_to_standard_error()
 
     def ready(url: str) -> None:
         emit({"url": url, "pid": os.getpid()}, common.json, lambda: f"Headwater serves {url}")
@@ -58,9 +59,10 @@ def serve(
         elif not (project.home.path / "tokens.json").exists():
             say("there is no token yet: headwater token create makes one")
 
-    serving.serve(
-        project, host=host, port=port, allowed=allow_host, insecure=insecure_local, runs_work=run, ready=ready
-    )
+    with _logging_to_standard_error():
+        serving.serve(
+            project, host=host, port=port, allowed=allow_host, insecure=insecure_local, runs_work=run, ready=ready
+        )
     return 0
 
 
@@ -70,7 +72,6 @@ def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
 
     project = open_project(None, writes=True)
     runtime.set_current(project)
-    _log_to_standard_error()
     over = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -80,7 +81,8 @@ def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
     try:
         emit({"pid": os.getpid()}, common.json, lambda: "Headwater waits for work")
         files = [f"--file={file.absolute()}" for file in where.file]
-        Worker(project, [*files, *(f"--module={module}" for module in where.module)]).work(over)
+        with _logging_to_standard_error():
+            Worker(project, [*files, *(f"--module={module}" for module in where.module)]).work(over)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -88,10 +90,18 @@ def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
     return 0
 
 
-def _log_to_standard_error() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+@contextmanager
+def _logging_to_standard_error() -> Iterator[None]:
     logger = logging.getLogger("headwater")
-    if not logger.handlers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
+    if logger.handlers:
+        yield
+        return
+    handler, before = logging.StreamHandler(sys.stderr), logger.level
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
