@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,9 +24,9 @@ from headwater.errors import DefinitionError, PartitionError
 class ChosenMapping(PartitionMapping):
     """The same partitions of the input for every partition of the asset."""
 
+    @abstractmethod
     def chosen(self, upstream: PartitionsDefinition, as_of: int | None) -> PartitionSet:
         """The partitions of the input that are read."""
-        raise NotImplementedError
 
     def upstream(
         self, downstream: PartitionSet, upstream: PartitionsDefinition, *, as_of: int | None = None

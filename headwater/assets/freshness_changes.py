@@ -12,6 +12,7 @@ from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.events import FreshnessJudged
 from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict
+from headwater.core.hooks import hook_name
 from headwater.errors import DefinitionError
 
 _log = logging.getLogger("headwater.freshness")
@@ -137,5 +138,4 @@ def tell(changes: Iterable[FreshnessChange]) -> None:
             try:
                 hook(change)
             except Exception:  # noqa: BLE001 - a hook is the user's: it may raise anything
-                name = getattr(hook, "__qualname__", repr(hook))
-                _log.exception("the freshness hook %s failed for %s", name, change.asset)
+                _log.exception("the freshness hook %s failed for %s", hook_name(hook), change.asset)

@@ -11,6 +11,7 @@ from headwater import clock
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_from_json
 from headwater.assets.backfilling import RunnerName
+from headwater.assets.facts import Facts
 from headwater.cli.backfill_text import backfill_text
 from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse, report
 from headwater.cli.commands import BACKFILL, COMMANDS
@@ -21,6 +22,7 @@ from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
+from headwater.project import Project
 
 
 def backfill(
@@ -144,10 +146,8 @@ def backfill_resume(
     runner
         Where they are made: inline, in threads, in processes; as before when it is left out.
     """
-    project = open_project(where, writes=True)
-    facts = project.catalog.facts()
-    record = backfill_record(project.projection, backfill_id)
-    request = _again(record, plan_from_json(record.plan, facts.definitions), parallel, runner)
+    project, facts, record, found = _opened(backfill_id, where)
+    request = _again(record, found, parallel, runner)
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
     with watching(request.plan, common.json) as watch:
         outcome = backfilling.carry_out(
@@ -182,11 +182,8 @@ def backfill_retry(
     runner
         Where they are made: inline, in threads, in processes; as before when it is left out.
     """
-    project = open_project(where, writes=True)
-    facts = project.catalog.facts()
-    record = backfill_record(project.projection, backfill_id)
-    failed = {unit for unit, state in record.outcomes.items() if state in ("failed", "blocked")}
-    found = plan_from_json(record.plan, facts.definitions).only(failed)
+    project, facts, record, whole = _opened(backfill_id, where)
+    found = whole.only({unit for unit, state in record.outcomes.items() if state in ("failed", "blocked")})
     if not found.total:
         value = project.reader.backfill(record.backfill_id)
         emit(value, common.json, lambda: f"nothing failed in {record.backfill_id}: it is {value['state']}")
@@ -195,6 +192,14 @@ def backfill_retry(
     with watching(found, common.json) as watch:
         outcome = backfilling.carry_out(project, request, facts.definitions, attempt=record.attempt + 1, watch=watch)
     return report(outcome, request, common)
+
+
+def _opened(backfill_id: str, where: Where) -> tuple[Project, Facts, BackfillRecord, BackfillPlan]:
+    """The project, what is known of it, and a backfill of it with its plan, to be gone on with."""
+    project = open_project(where, writes=True)
+    facts = project.catalog.facts()
+    record = backfill_record(project.projection, backfill_id)
+    return project, facts, record, plan_from_json(record.plan, facts.definitions)
 
 
 def _again(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Unpack
 from headwater.assets.checks.base import Check, Found, Options, named, number, shown
 from headwater.assets.checks.metrics import Metric
 from headwater.assets.events import CheckResult
-from headwater.errors import DefinitionError
+from headwater.errors import DefinitionError, PartitionError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,7 +106,7 @@ def _same_day(one: PastVersion, context: CheckContext) -> bool:
         return _weekday(one.at) == _weekday(context.now)
     try:
         start = now.definition.partition(one.partition).start
-    except Exception:  # noqa: BLE001 - a key of before the partitions were divided in another way: no such day
+    except PartitionError:  # a key of before, when the asset was divided in another way: no such day
         return False
     return start is not None and start.weekday() == now.start.weekday()
 
