@@ -26,9 +26,9 @@ demo: setup ## run the main job on a year of real flights (examples/flights)
 	@$(BIN)/python examples/flights/demo.py
 
 .PHONY: test
-test: lint types layers ## lint, types, layers, then every test in random order
+test: lint types layers ui-check browser ## lint, types, layers, the web pages, then every test in random order
 	@echo "== test: pytest, in random order (warnings are errors)"
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: lint
 lint: setup ## ruff: rules and format
@@ -45,6 +45,45 @@ types: setup ## mypy --strict over the package
 layers: setup ## import-linter: imports go downward only
 	@echo "== layers: lint-imports"
 	@$(BIN)/lint-imports
+
+# The web pages need Node and npm. Their built files are in the repository, so that nobody else does.
+UI := ui/node_modules/.headwater-installed
+NPM := $(shell command -v npm 2>/dev/null)
+
+.PHONY: ui
+ui: $(UI) ## build the web pages (ui/) into headwater/api/static
+	@echo "== ui: vite build"
+	@cd ui && npm run --silent build -- --logLevel warn
+
+.PHONY: ui-check
+ifeq ($(NPM),)
+ui-check:
+	@if [ "$$CI" = true ]; then echo "the web pages can't be checked: npm was not found" >&2; exit 1; fi
+	@echo "== ui-check: SKIPPED, for npm was not found: types, lint, tests and build of ui/ were NOT checked" >&2
+else
+ui-check: $(UI) ## types, lint and tests of the web pages; their built files are those of their sources
+	@echo "== ui-check: tsc, biome, vitest, vite build"
+	@cd ui && npm run --silent types && npm run --silent lint && npm run --silent test -- --silent
+	@cd ui && npm run --silent build -- --logLevel warn --outDir build --emptyOutDir
+	@diff -r ui/build headwater/api/static || \
+		{ echo "headwater/api/static is not what ui/ builds: make ui, and commit what it writes" >&2; exit 1; }
+endif
+
+$(UI): ui/package-lock.json
+	@echo "== setup: what the web pages are built with (npm ci)"
+	@cd ui && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+# End-to-end tests drive a real browser. As root (a container, a CI machine) it is installed; nobody's own machine is changed.
+.PHONY: browser
+browser:
+	@if command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+		echo "== setup: chromium, for the end-to-end tests"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-inter >/dev/null; \
+	else \
+		echo "== browser: Chromium was not found: the end-to-end tests will be SKIPPED (sudo apt-get install chromium)" >&2; \
+	fi
 
 .PHONY: bench
 bench: setup ## measure what things cost (benchmarks/)
@@ -96,4 +135,4 @@ $(STAMP): pyproject.toml
 
 .PHONY: clean
 clean: ## remove .venv and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache .pytest_cache build dist
+	rm -rf $(VENV) ui/node_modules ui/build .mypy_cache .ruff_cache .hypothesis .import_linter_cache .pytest_cache build dist

@@ -27,7 +27,16 @@ def create_app(
     """
     from fastapi import FastAPI
 
-    from headwater.api import asset_routes, problems, run_routes, server_routes
+    from headwater.api import (
+        asset_routes,
+        graph_routes,
+        pages,
+        partition_routes,
+        problems,
+        run_routes,
+        search_routes,
+        server_routes,
+    )
     from headwater.api.browsers import Browsers
     from headwater.api.guard import Guard
     from headwater.api.parameters import PROBLEMS
@@ -63,8 +72,10 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.tokens, app.state.browsers = service, tokens, browsers
-    for router in (asset_routes.router, run_routes.router, server_routes.router, server_routes.plain):
-        app.include_router(router)
+    for routes in (asset_routes, partition_routes, graph_routes, search_routes, run_routes, server_routes):
+        app.include_router(routes.router)
+    app.include_router(server_routes.plain)
+    app.include_router(pages.router())
     problems.install(app)
     app.add_middleware(Guard, hosts=(*LOOPBACK, *hosts), tokens=tokens, browsers=browsers)
     _describe(app)

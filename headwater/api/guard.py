@@ -14,6 +14,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 
 from headwater.api.browsers import COOKIE, CSRF, Browsers, BrowserSession
+from headwater.api.pages import page
 from headwater.api.problems import MEDIA_TYPE, encoded, problem
 from headwater.api.tokens import Scope, Token, Tokens
 
@@ -26,7 +27,7 @@ BODY = 256 * 1024
 PATIENCE = 10.0
 """Seconds in which a body must have come."""
 OPEN = frozenset({("GET", "/api/health"), ("GET", "/api/ready"), ("POST", "/api/session")})
-"""What anybody may ask: whether the server is well, and for a session, with a token. Files of the web page will join them."""
+"""What anybody may ask: whether the server is well, and for a session, with a token; the pages, too (pages.py)."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = (
@@ -105,7 +106,8 @@ class Guard:
     def _identity(self, method: str, path: str, headers: _Headers) -> Identity | None:
         if self._tokens is None:
             return Identity(name="local", scope="admin")
-        if ("GET" if method == "HEAD" else method, path) in OPEN:
+        method_read = "GET" if method == "HEAD" else method
+        if (method_read, path) in OPEN or (method_read == "GET" and page(path) is not None):
             return None
         token, session = self._token(headers)
         if token is None:

@@ -1,0 +1,71 @@
+/** Nobody sees a page without a session: who has none is asked for a token. */
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, type JSX, type ReactNode, useState } from "react";
+import { SessionContext } from "@/app/session";
+import { Failure, Loading } from "@/kit/Notice";
+import { change, get, keepCsrf, Problem } from "@/lib/api";
+import type { Session } from "@/lib/types";
+import "@/app/gate.css";
+
+export function Gate({ children }: { children: ReactNode }): JSX.Element {
+  const session = useQuery({
+    queryKey: ["session"],
+    queryFn: async ({ signal }) => {
+      const found = await get<Session>("/api/session", {}, signal);
+      keepCsrf(found.csrf);
+      return found;
+    },
+    retry: false,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  if (session.data) return <SessionContext value={session.data}>{children}</SessionContext>;
+  if (session.error instanceof Problem && session.error.status === 401) return <Login />;
+  if (session.isError) return <Failure error={session.error} again={() => void session.refetch()} />;
+  return <Loading />;
+}
+
+function Login(): JSX.Element {
+  const client = useQueryClient();
+  const [token, setToken] = useState("");
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const enter = async (event: FormEvent) => {
+    event.preventDefault();
+    try {
+      const found = await change<Session>("POST", "/api/session", { token });
+      keepCsrf(found.csrf);
+      client.setQueryData(["session"], found);
+    } catch (error) {
+      setProblem(error as Problem);
+    }
+  };
+  return (
+    <main className="gate">
+      <form className="card" onSubmit={(event) => void enter(event)}>
+        <h1>Headwater</h1>
+        <p className="dim">
+          This server asks for a token. <code>headwater token create</code> makes one.
+        </p>
+        <label>
+          Token
+          <input
+            className="field"
+            type="password"
+            autoComplete="current-password"
+            value={token}
+            onChange={(event) => setToken(event.target.value)}
+            required
+          />
+        </label>
+        {problem ? (
+          <p role="alert" className="gate-problem">
+            {problem.message}
+          </p>
+        ) : null}
+        <button type="submit" className="button primary">
+          Log in
+        </button>
+      </form>
+    </main>
+  );
+}

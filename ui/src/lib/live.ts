@@ -1,0 +1,70 @@
+/** Live updates: the server says what has changed, and what shows it is asked for again. */
+
+import type { QueryClient } from "@tanstack/react-query";
+
+export interface Change {
+  kind: "run" | "log" | "asset" | "backfill" | "request" | "partitions" | "everything";
+  id: string;
+  event: string;
+}
+
+/** Which queries a kind of change touches: the first part of their keys. */
+const TOUCHED: Record<Change["kind"], readonly string[]> = {
+  run: ["runs", "run"],
+  log: ["logs"],
+  asset: ["assets", "asset", "summary", "explain", "partitions", "materializations", "checks", "graph"],
+  backfill: ["backfills", "backfill"],
+  request: ["requests", "request", "backfills"],
+  partitions: ["partitions", "asset"],
+  everything: [],
+};
+
+/** What is touched by all of these changes; null stands for everything. */
+export function touched(changes: readonly Change[]): Set<string> | null {
+  const found = new Set<string>();
+  for (const change of changes) {
+    if (change.kind === "everything") return null;
+    for (const one of TOUCHED[change.kind] ?? []) found.add(one);
+  }
+  return found;
+}
+
+export type Connection = "connecting" | "live" | "lost";
+
+/** Listen until the returned function is called. The browser reconnects by itself, where it was. */
+export function listen(client: QueryClient, tell: (connection: Connection) => void): () => void {
+  const source = new EventSource("/api/events");
+  const pending = new Set<string>();
+  let timer: number | undefined;
+  let everything = false;
+
+  // Many changes come at once while something runs: what shows them is asked for again twice a second at most.
+  const flush = () => {
+    timer = undefined;
+    const keys = new Set(pending);
+    const all = everything;
+    pending.clear();
+    everything = false;
+    void client.invalidateQueries(all ? {} : { predicate: (query) => keys.has(String(query.queryKey[0])) });
+  };
+  const soon = () => {
+    timer ??= window.setTimeout(flush, 500);
+  };
+  source.addEventListener("open", () => tell("live"));
+  source.addEventListener("error", () => tell("lost"));
+  source.addEventListener("reset", () => {
+    everything = true;
+    soon();
+  });
+  source.addEventListener("change", (event) => {
+    const { changes } = JSON.parse(event.data) as { changes: Change[] };
+    const keys = touched(changes);
+    if (keys === null) everything = true;
+    else for (const one of keys) pending.add(one);
+    soon();
+  });
+  return () => {
+    source.close();
+    if (timer !== undefined) window.clearTimeout(timer);
+  };
+}

@@ -1,0 +1,32 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { BrowserRouter } from "react-router";
+import { App } from "@/app/App";
+import { Problem } from "@/lib/api";
+import "@/app/tokens.css";
+import "@/kit/kit.css";
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // Live updates say when something is new; asking again by the clock is for verdicts alone, which change with time.
+      staleTime: 5_000,
+      refetchOnWindowFocus: true,
+      retry: (failures, error) =>
+        failures < 2 && !(error instanceof Problem && error.status >= 400 && error.status < 500),
+    },
+  },
+});
+
+const root = document.getElementById("root");
+if (root)
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <BrowserRouter>
+          <App />
+        </BrowserRouter>
+      </QueryClientProvider>
+    </StrictMode>,
+  );
