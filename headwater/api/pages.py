@@ -56,8 +56,8 @@ def files() -> dict[str, File]:
 def page(path: str) -> File | None:
     """What answers a path: a built file, the document for a page, None for what is neither.
 
-    >>> page("/runs/019b8a2e").media_type, page("/api/runs"), page("/static/../index.html")
-    ('text/html; charset=utf-8', None, None)
+    >>> page("/runs/019b8a2e").media_type, page("/api/runs"), page("//api/runs"), page("/static/../index.html")
+    ('text/html; charset=utf-8', None, None, None)
     """
     found = files().get(path)
     if path == "/" or (found is None and path.startswith("/") and path.split("/")[1] in PAGES):
@@ -66,11 +66,12 @@ def page(path: str) -> File | None:
 
 
 def router() -> APIRouter:
-    """The route of all pages, to be added after all others."""
+    """The route of all pages, to be added after all others. Raises SettingsError when the built files are missing."""
     from fastapi import APIRouter, Response
 
     from headwater.api.problems import ApiError
 
+    files()
     made = APIRouter()
 
     # `path` is the rest of the address, decoded: it is looked up among the built files, never on the disk.

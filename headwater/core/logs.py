@@ -8,6 +8,7 @@ import threading
 from headwater.core import prints
 from headwater.core.context import current
 from headwater.core.events import LogWritten
+from headwater.core.signals import raise_unheard
 
 _LEVEL = logging.INFO
 _OWN = "headwater.run"
@@ -53,6 +54,8 @@ class _JournalHandler(logging.Handler):
             )
         except Exception:  # noqa: BLE001 - logging must not break what it tells of: the standard way out
             self.handleError(record)
+        if context.run.root.unheard:
+            raise_unheard(context.run.root)
 
     def _others(self, record: logging.LogRecord) -> bool:
         logger: logging.Logger | None = logging.getLogger(record.name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.core.context import current
 from headwater.core.events import LogWritten
+from headwater.core.signals import raise_unheard
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
@@ -44,6 +45,8 @@ class Tee:
             # A print must not raise what the journal does: the run's own events will.
             with contextlib.suppress(Exception):
                 _keep(context, text)
+            if context.run.root.unheard:
+                raise_unheard(context.run.root)
         return written
 
     def writelines(self, lines: Any) -> None:

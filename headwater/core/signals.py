@@ -86,6 +86,7 @@ def interruption(run: Run) -> BaseException:
     root = run.root
     if root.signal is None or root.is_async or threading.current_thread() is not threading.main_thread():
         return Cancelled("the run was asked to stop")
+    root.unheard = False
     return raised_by(root.signal)
 
 
@@ -106,7 +107,19 @@ def raise_pending() -> None:
     if _active and threading.current_thread() is threading.main_thread():
         root = _active[-1]
         if root.signal is not None and not root.closing and not root.is_async:
+            root.unheard = False
             raise raised_by(root.signal)
+
+
+@interruptible
+def raise_unheard(root: RootRun) -> None:
+    """Raise for a signal that was only marked: called where user code gets back from a word with the engine (a line printed).
+
+    That code may go on for long before it comes to the next boundary.
+    """
+    if root.unheard and root.signal is not None and threading.current_thread() is threading.main_thread():
+        root.unheard = False
+        raise raised_by(root.signal)
 
 
 @contextmanager
@@ -131,8 +144,10 @@ def _handle(signum: int, frame: FrameType | None) -> None:
     root = _active[-1]
     if root.is_async:
         _interrupt(signum, frame, again)
-    elif not root.closing and _may_raise(frame):
-        raise raised_by(signum)
+    elif not root.closing:
+        root.unheard = not _may_raise(frame)
+        if not root.unheard:
+            raise raised_by(signum)
 
 
 def _interrupt(signum: int, frame: FrameType | None, again: bool) -> None:

@@ -355,6 +355,8 @@ class Transaction:
         return interrupted or error
 
     def _roll_back(self, run: Run, error: BaseException | None) -> Steps:
+        # The signal that leads here has been heard; another one gives up the hook that runs then.
+        run.root.unheard = False
         with self._lock:
             self._state = TransactionState.ROLLED_BACK
             members, self._members = self._members, []

@@ -136,6 +136,50 @@ def test_a_second_ctrl_c_gives_up_the_hook_that_runs_and_no_other(script: Any) -
     assert running.states() == ("Cancelled", {"RolledBack": 3})
 
 
+HEARD = """
+import os, signal, sys, time
+from headwater import flow, get_logger, task
+
+class Stream:
+    def write(self, text):
+        if "said" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+    def flush(self):
+        pass
+
+@task
+def talk():
+    try:
+        print("said")
+        time.sleep(30)
+    except KeyboardInterrupt:
+        sys.stderr.write("heard")
+        raise
+
+@flow
+def main():
+    talk()
+
+sys.stdout = Stream()
+main()
+"""
+
+
+def test_a_signal_is_heard_when_it_comes_while_a_line_is_printed(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(HEARD)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=25,
+    )
+    assert done.returncode != 0
+    assert done.stderr.startswith("heard")
+
+
 def test_cancelling_from_another_process_rolls_back(script: Any) -> None:
     running = script("2", "async")
     running.until("ready")
