@@ -7,15 +7,18 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
 from headwater import clock
 from headwater.api.tokens import Token, Tokens, write_private
 from headwater.core.journal.home import Home
+from headwater.errors import HomeError
 
 COOKIE = "headwater_session"
 CSRF = "x-csrf-token"
 SECONDS = 12 * 3_600
 """How long a session lasts."""
+_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,7 @@ class Browsers:
 
     def __init__(self, home: Home, tokens: Tokens) -> None:
         self._tokens = tokens
-        path = home.path / "server.key"
-        with contextlib.suppress(FileExistsError):
-            write_private(path, secrets.token_bytes(32))
-        self._key = path.read_bytes()
+        self._key = _key(home.path / "server.key")
 
     def begin(self, token: Token) -> BrowserSession:
         """A session that allows what a token allows."""
@@ -55,3 +55,21 @@ class Browsers:
 
     def _mac(self, what: str, text: str) -> str:
         return hmac.new(self._key, f"{what}:{text}".encode(), hashlib.sha256).hexdigest()
+
+
+def _key(path: Path) -> bytes:
+    """The key of a home, made if there is none. It appears whole: a key that is cut off would be one that others can guess."""
+    if not path.exists():
+        draft = path.with_suffix(f".{secrets.token_hex(8)}.draft")
+        write_private(draft, secrets.token_bytes(_BYTES))
+        try:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink()
+    key = path.read_bytes()
+    if len(key) != _BYTES:
+        raise HomeError(
+            "the key of browser sessions is damaged", where=str(path), hint="remove it: all log in again then"
+        )
+    return key
