@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headwater.assets.asset import Asset
     from headwater.assets.business_days import BusinessCalendar
     from headwater.assets.checks.functions import check
+    from headwater.assets.connections import sql_connection
     from headwater.assets.freshness import Freshness
     from headwater.assets.freshness_changes import FreshnessChange, on_freshness
     from headwater.assets.materialize import materialize
@@ -98,6 +99,7 @@ _WHERE = {
     "rate_limit": "core.rates",
     "record": "assets.observing",
     "sql": "assets.sql",
+    "sql_connection": "assets.connections",
     "sql_observer": "assets.observers",
     "task": "core.task",
     "transaction": "core.transactions",
@@ -155,6 +157,7 @@ __all__ = [  # noqa: RUF022 - in the order of `sorted`
     "rate_limit",
     "record",
     "sql",
+    "sql_connection",
     "sql_observer",
     "task",
     "transaction",

@@ -97,7 +97,19 @@ def in_slices(attempt: Callable[[float | None], bool], seconds: float | None) ->
             return False
 
 
-def wait(event: threading.Event, seconds: float) -> bool:
+class Waitable(Protocol):
+    """What can be waited for, like `threading.Event`."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for so many seconds at most; says whether it is set."""
+        ...
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        ...
+
+
+def wait(event: Waitable, seconds: float) -> bool:
     """Wait for so many seconds of the current clock, at most until the event is set; says whether it is set."""
     if isinstance(_clock, SystemClock):
         return in_slices(event.wait, seconds)

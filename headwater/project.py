@@ -186,6 +186,12 @@ class Project:
 
         return ProjectionCatalog(self.projection, self.definitions.all)
 
+    def picture(self, asset: str) -> str:
+        """An asset with what is directly around it, as a notebook shows it: one SVG document."""
+        from headwater.lineage import shown
+
+        return shown.asset(self.reader, self.catalog, asset)
+
     def resumption(self, run_id: str, *, from_task: str | None = None, claim: bool = True) -> Resumption:
         """What another attempt of a run needs; nobody else can begin one while it is claimed. Raises UsageError.
 
@@ -273,6 +279,12 @@ class Project:
         from headwater.materializers.convert import convert
 
         return convert(value, form)
+
+    def connect(self, inputs: Mapping[str, Any]) -> Any:
+        """A DuckDB database in memory that holds these inputs under their names."""
+        from headwater.materializers.duckdb import connect
+
+        return connect(inputs)
 
     def failing(self, query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, list[tuple[Any, ...]]]:
         """How many rows a query gives, and these columns of the first of them."""

@@ -328,4 +328,109 @@ ASSETS = (
         what="retries is a number from 0, got '3'",
         hint="write retries=2",
     ),
+    defines(
+        "Outputs that are divided differently",
+        'days = DailyPartitions("2024-01-01")\n'
+        'a, b = Asset("a", at="parquet://lake/a", partitions=days), Asset("b", at="parquet://lake/b")\n\n'
+        "@materialize(a, b)\ndef make():\n    return [], []\n",
+        what="the assets a, b are partitioned differently",
+        hint="assets of one function share their partitions: give them a function each",
+    ),
+    defines(
+        "Another asset for a call that does not fit",
+        '@materialize("parquet://lake/a")\ndef make():\n    return []\n\n'
+        'make.with_options(assets=Asset("b", at="parquet://lake/b", partitions=DailyPartitions("2024-01-01")))\n',
+        what="the asset 'b' is partitioned differently from 'a', which it stands for",
+        hint='give it the same partitions: Asset("b", …, partitions=a.partitions)',
+    ),
+    defines(
+        "A partition of an asset that has none",
+        '@materialize("parquet://lake/a")\ndef make():\n    return []\n\nmake.at("2024-01-01")\n',
+        what="the asset 'a' has no partitions",
+        hint="give it some, or leave out .at(…)",
+    ),
+    defines(
+        "A materialization that is cached",
+        '@materialize("parquet://lake/a", cache=INPUTS)\ndef make():\n    return []\n',
+        what="'make' makes assets and can't be cached: what it made last is its cache",
+        hint="headwater materialize --only stale makes it when it is stale; cache a task that it calls",
+    ),
+    defines(
+        "A version of code that is none",
+        '@materialize("parquet://lake/a", version=2)\ndef make():\n    return []\n',
+        what="the version of make can't be 2",
+        hint='write version="2"',
+    ),
+    defines(
+        "A batch that bounds nothing",
+        '@materialize("parquet://lake/a", batch=10)\ndef make():\n    return []\n',
+        what="batch=10 of 'make' bounds nothing",
+        hint="it is a number from 1, for a function that makes several partitions: that declares `partitions`",
+    ),
+    defines(
+        "A generator that makes one asset",
+        '@materialize("parquet://lake/a")\ndef make():\n    yield 1\n',
+        what="the generator function 'make' can't be a task that makes one asset as a whole",
+        hint="return a list; to make several partitions in one call, declare `partitions` and yield (partition, data)",
+    ),
+    defines(
+        "One partition and several at once",
+        'a = Asset("a", at="parquet://lake/a", partitions=DailyPartitions("2024-01-01"))\n\n'
+        "@materialize(a)\ndef make(partition, partitions):\n    return {}\n",
+        what="'make' declares both `partition` and `partitions`",
+        hint="`partition` is the one of a call, `partitions` are those of a call that makes several",
+    ),
+    defines(
+        "An observer with parameters",
+        'feed = Asset("feed", at="csv://feed.csv")\n\n@observer(feed)\ndef look(path):\n    return None\n',
+        what="the observer of the asset 'feed' has parameters",
+        hint="an observer is called without arguments",
+    ),
+    defines(
+        "An observer that can't be called",
+        'feed = Asset("feed", at="csv://feed.csv", observe="max(ts)")\n',
+        what="'max(ts)' can't observe the asset 'feed'",
+        hint="give a function, file_times(), column_max(name) …",
+    ),
+    defines(
+        "An observer of nothing",
+        '@observer("feed")\ndef look():\n    return None\n',
+        what="@observer needs the asset that it is for, got 'feed'",
+        hint="write @observer(feed)",
+    ),
+    defines(
+        "A hook of freshness for a name",
+        '@on_freshness("delays")\ndef tell(change):\n    pass\n',
+        what="on_freshness needs a function or assets, got ('delays',)",
+        hint="write @on_freshness, or @on_freshness(delays)",
+    ),
+    defines(
+        "Two checks of one name",
+        "from headwater.checks import row_count\n\n"
+        'a = Asset("a", at="parquet://lake/a", checks=[row_count(min=1)])\n\n'
+        '@check(a, name="row_count")\ndef mine(df):\n    return True\n',
+        what="the asset 'a' has two checks named 'row_count'",
+        hint='give one of them another name: name="…"',
+    ),
+    defines(
+        "A deadline that is no time",
+        'Asset("a", at="parquet://lake/a", freshness=Freshness(by="nine"))\n',
+        what="'nine' is not a time of the day",
+        where="Freshness(by=…)",
+        hint='write by="09:00"',
+    ),
+    defines(
+        "A deadline and a lag at once",
+        'Asset("a", at="parquet://lake/a", freshness=Freshness("26h", by="09:00"))\n',
+        what="a freshness policy has two limits, max_lag and by",
+        where="Freshness",
+        hint='write Freshness(max_lag="26h"), or Freshness(by="09:00", timezone="Europe/Berlin")',
+    ),
+    defines(
+        "A tag that a column has and masks",
+        'Asset("a", at="parquet://lake/a", column_tags={"mail": ["pii"]}, masks={"mail": ["pii"]})\n',
+        what="the column 'mail' both has and masks the tag 'pii'",
+        where="asset 'a'",
+        hint="leave it out of one of the two",
+    ),
 )

@@ -28,16 +28,20 @@ def create_app(
     from fastapi import FastAPI
 
     from headwater.api import (
+        asset_detail_routes,
         asset_routes,
         graph_routes,
         pages,
         partition_routes,
         problems,
+        run_page_routes,
         run_routes,
         search_routes,
         server_routes,
+        work_routes,
     )
     from headwater.api.browsers import Browsers
+    from headwater.api.graph import Graphs
     from headwater.api.guard import Guard
     from headwater.api.parameters import PROBLEMS
     from headwater.api.service import Service
@@ -72,7 +76,18 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.tokens, app.state.browsers = service, tokens, browsers
-    for routes in (asset_routes, partition_routes, graph_routes, search_routes, run_routes, server_routes):
+    app.state.graphs = Graphs(service)
+    for routes in (
+        asset_routes,
+        partition_routes,
+        run_page_routes,
+        graph_routes,
+        search_routes,
+        asset_detail_routes,
+        run_routes,
+        work_routes,
+        server_routes,
+    ):
         app.include_router(routes.router)
     app.include_router(server_routes.plain)
     app.include_router(pages.router())

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query
 
 from headwater.api import models
 from headwater.api.board import PageOf
+from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
 from headwater.api.parameters import MOST, PAGE, AsOf, Cursor, Limit, Name, Selection, The, Wanted, moment
 from headwater.assets import board
 
@@ -76,9 +77,10 @@ def partitions(the: The, asset: Name, limit: Limit = PAGE, cursor: Cursor = None
 
 
 @router.get("/materializations")
-def materializations(the: The, asset: Name, limit: Limit = PAGE) -> models.Materializations:
+def materializations(the: The, asset: Name, limit: Limit = PAGE, cursor: Cursor = None) -> models.Materializations:
     """What was tried to make an asset, the newest first, whatever came of it."""
-    return models.Materializations.model_validate(the.reader.materializations(asset, limit=limit))
+    found = the.reader.materializations(asset, limit=limit + 1, before=moment_and_id(cursor))
+    return models.Materializations.model_validate(cut(found, "materializations", limit, "at", "id"))
 
 
 @router.get("/checks")
@@ -88,10 +90,13 @@ def checks(
     failed: Annotated[bool, Query(description="Only what failed.")] = False,
     history: Annotated[bool, Query(description="Every answer, the newest first.")] = False,
     limit: Limit = PAGE,
+    cursor: Cursor = None,
 ) -> models.Checks:
     """What the checks of assets said."""
-    names = None if selection == "*" else the.board.names(selection)
-    return models.Checks.model_validate(the.reader.checks(names, failed=failed, history=history, limit=limit))
+    names, start = None if selection == "*" else the.board.names(selection), offset(cursor)
+    found = the.reader.checks(names, failed=failed, history=history, limit=limit + 1, offset=start)
+    more = encoded_cursor(start + limit) if len(found["checks"]) > limit else None
+    return models.Checks.model_validate({"checks": found["checks"][:limit], "next": more})
 
 
 @router.get("/lineage")

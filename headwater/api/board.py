@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +9,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headwater import clock
+from headwater.api.cursors import decoded, encoded_cursor, offset
+from headwater.api.kept import Kept, Shelf
 from headwater.api.problems import ApiError
 from headwater.assets import board
 from headwater.assets.facts import Facts
@@ -19,8 +18,10 @@ from headwater.assets.partitions import partitioning
 from headwater.assets.selection import select
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import UnknownNameError
+from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
+    from headwater.assets.definitions import AssetDefinition
     from headwater.assets.freshness import Standing
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.live import LiveProjection
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _PAGES = 64
 """Pages whose facts are kept."""
+LARGE = 2_000
+"""Assets: where there are more, answers may be a little behind what has come, rather than let everybody wait."""
+_NOW = 1_000_000
+"""Microseconds: a moment that is no further away is taken for now."""
 WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
 
 
@@ -53,61 +58,90 @@ class PageOf:
 
 
 class Board:
-    """Answers about assets. What takes long is kept until something new has come, and judged again each second."""
+    """Answers about assets. What takes long is kept until something new has come, and judged again as time goes by."""
 
     def __init__(self, projection: LiveProjection, catalog: ProjectionCatalog) -> None:
         self._projection, self._catalog = projection, catalog
-        self._kept: dict[str, tuple[object, Any]] = {}
-        self._pages: dict[tuple[int, tuple[str, ...]], Facts] = {}
+        self._kept = Shelf()
+        self._is_large = False
+        self._pages: dict[tuple[str, ...], Kept[Facts]] = {}
         self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        """Make anew what was asked for, takes long, and is out of date: for a thread that has the time."""
+        self._kept.renew()
+        with self._lock:
+            pages = list(self._pages.values())
+        for page in pages:
+            page.renew()
 
     def facts(self) -> Facts:
         """All facts."""
-        return self._keep("facts", self._projection.version, self._catalog.facts)
+        return self._kept.get("facts", self._projection.version, self._catalog.facts)
+
+    def definitions(self) -> Mapping[str, AssetDefinition]:
+        """All assets, the retired ones among them."""
+        found = self._kept.get(
+            "definitions", self._projection.version, self._catalog.definitions, patient=self._is_large
+        )
+        self._is_large = len(found) > LARGE
+        return found
 
     def page(self, wanted: Filter, *, as_of: int | None, limit: int, cursor: str | None) -> PageOf:
         """A page of assets, the worst first. Raises UsageError, UnknownNameError."""
         at = clock.now_us() if as_of is None else as_of
-        kept = (self._projection.version, at // 1_000_000 if as_of is None else at)
-        verdicts = self._keep("verdicts", kept, lambda: self._catalog.verdicts(at))
-        names = [name for name in self._selected(wanted, kept, at) if name in verdicts]
+        verdicts = self.verdicts(as_of)
+        names = [name for name in self._selected(wanted, as_of) if name in verdicts]
         order = {name: (WORST_FIRST.index(verdicts[name].verdict), name) for name in names}
         names.sort(key=order.__getitem__)
         after = decoded(cursor, 2)
         rest = names if after is None else [name for name in names if list(order[name]) > after]
         shown = tuple(rest[:limit])
         last = encoded_cursor(*order[shown[-1]]) if len(rest) > limit else None
-        return PageOf(names=shown, facts=self._facts_of(shown), total=len(names), next=last, as_of=at)
+        facts = self._facts_of(shown)
+        # The facts may be newer than what the page was chosen by.
+        shown = tuple(name for name in shown if name in facts.definitions)
+        return PageOf(names=shown, facts=facts, total=len(names), next=last, as_of=at)
 
     def summary(self, wanted: Filter) -> dict[str, Any]:
         """How many assets have each verdict, and how many are stale."""
-        at = clock.now_us()
-        kept = (self._projection.version, at // 1_000_000)
-        verdicts = self._keep("verdicts", kept, lambda: self._catalog.verdicts(at))
-        stale = self._keep("stale", kept, lambda: self._catalog.staleness(at))
-        names = [name for name in self._selected(wanted, kept, at) if name in verdicts]
+        verdicts, stale = self.verdicts(), self.staleness()
+        names = [name for name in self._selected(wanted, None) if name in verdicts]
         return {
-            "as_of": clock.rfc3339(at),
+            "as_of": clock.rfc3339(clock.now_us()),
             "assets": len(names),
             "verdicts": {one: sum(verdicts[name].verdict == one for name in names) for one in WORST_FIRST},
             "stale": sum(stale[name].is_stale for name in names if name in stale),
         }
 
-    def verdicts(self, at: int) -> Mapping[str, Standing]:
-        """The verdict on every asset."""
-        kept = (self._projection.version, at // 1_000_000)
-        return self._keep("verdicts", kept, lambda: self._catalog.verdicts(at))
+    def verdicts(self, as_of: int | None = None) -> Mapping[str, Standing]:
+        """The verdict on every asset, now or at a moment."""
+        return self._judged("verdicts", self._catalog.verdicts, as_of)
+
+    def staleness(self, as_of: int | None = None) -> Mapping[str, Staleness]:
+        """Whether each asset is stale, now or at a moment."""
+        return self._judged("stale", self._catalog.staleness, as_of)
+
+    def failed(self) -> frozenset[str]:
+        """The assets of which the newest attempt at some partition did not publish."""
+
+        def found() -> frozenset[str]:
+            with self._projection.session() as session:
+                places = set(session.rows(statements("pages.sql")["failed_datasets"]))
+            definitions = self.definitions().items()
+            return frozenset(name for name, one in definitions if (one.ref.namespace, one.ref.dataset) in places)
+
+        return self._kept.get("failed", self._projection.version, found, patient=self._is_large)
 
     def names(self, selection: str) -> Sequence[str]:
         """The assets that a selection means. Raises UsageError, UnknownNameError."""
-        now = clock.now_us()
-        return self._selected(Filter(selection=selection), (self._projection.version, now // 1_000_000), now)
+        return self._selected(Filter(selection=selection), None)
 
     def check_selection(self, selection: str) -> None:
         """Raise UsageError or UnknownNameError for a selection that can't be meant, or that nothing here makes."""
         names = self.names(selection)
-        definitions = self.facts().definitions
-        if all(definitions[name].is_source for name in names) and "stale(" not in selection:
+        definitions = self.definitions()
+        if all(definitions[name].is_source for name in names) and not _may_be_empty(selection):
             raise ApiError(400, "usage", f"nothing produces '{selection}'", hint="select what @materialize makes")
 
     def one(self, name: str, as_of: int | None) -> dict[str, Any]:
@@ -128,7 +162,7 @@ class Board:
 
     def explain(self, subject: str, as_of: int | None) -> dict[str, Any]:
         """Why an asset, or one of its partitions, is as it is. Raises UnknownNameError, PartitionError."""
-        known = self.facts().definitions
+        known = self.definitions()
         name, _, key = (subject, "", "") if subject in known else subject.partition("@")
         return board.explain(self.about(name), name, key or None, clock.now_us() if as_of is None else as_of)
 
@@ -158,85 +192,63 @@ class Board:
 
     def about(self, name: str) -> Facts:
         """The facts of an asset and of all that is upstream of it. Raises UnknownNameError."""
-        definitions = self.facts().definitions
+        definitions = self.definitions()
         if name not in definitions:
             raise UnknownNameError.of("asset", name, definitions)
         return self._facts_of((name,))
 
     def _facts_of(self, names: tuple[str, ...]) -> Facts:
         """The facts of these assets and of all that is upstream of them; those that were asked for last are kept."""
-        key = (self._projection.version, names)
         with self._lock:
-            found = self._pages.get(key)
-        if found is None:
-            definitions = self.facts().definitions
+            kept = self._pages.pop(names, None) or Kept[Facts]()
+            self._pages[names] = kept
+            while len(self._pages) > _PAGES:
+                del self._pages[next(iter(self._pages))]
+
+        def found() -> Facts:
+            definitions = self.definitions()
             refs = [definitions[name].ref for name in names if name in definitions]
-            found = self._catalog.facts(refs) if refs else Facts()
-            with self._lock:
-                while len(self._pages) >= _PAGES:
-                    del self._pages[next(iter(self._pages))]
-                self._pages[key] = found
-        return found
+            return self._catalog.facts(refs) if refs else Facts()
 
-    def _selected(self, wanted: Filter, kept: tuple[object, object], at: int) -> Sequence[str]:
-        definitions = self.facts().definitions
+        return kept.get(self._projection.version, found, patient=self._is_large)
 
-        def stale() -> Mapping[str, Staleness]:
-            return self._keep("stale", kept, lambda: self._catalog.staleness(at))
-
-        names: Sequence[str] = tuple(definitions)
-        if wanted.selection != "*":
-            names = select(wanted.selection, definitions, stale=lambda name: name in stale() and stale()[name].is_stale)
-            if not names and "stale(" not in wanted.selection:
-                raise UnknownNameError.of("asset", wanted.selection, definitions, where="the selection")
+    def _selected(self, wanted: Filter, as_of: int | None) -> Sequence[str]:
+        definitions = self.definitions()
+        if wanted.selection == "*":
+            names: Sequence[str] = [name for name, one in definitions.items() if not one.retired]
+        else:
+            names = self._select(wanted.selection, definitions, as_of)
         if wanted.verdicts:
-            verdicts = self._keep("verdicts", kept, lambda: self._catalog.verdicts(at))
+            verdicts = self.verdicts(as_of)
             names = [name for name in names if name in verdicts and verdicts[name].verdict in wanted.verdicts]
         if wanted.stale is not None:
-            judged = stale()
+            judged = self.staleness(as_of)
             names = [name for name in names if (name in judged and judged[name].is_stale) == wanted.stale]
         text = wanted.text.casefold()
         return [name for name in names if text in name.casefold()] if text else names
 
-    def _keep(self, what: str, key: object, make: Callable[[], T]) -> T:
-        # One thread works it out while the others wait for it: they would all do the same work.
-        with self._lock:
-            found = self._kept.get(what)
-            if found is None or found[0] != key:
-                found = self._kept[what] = (key, make())
-            made: T = found[1]
-            return made
+    def _select(self, selection: str, definitions: Mapping[str, AssetDefinition], as_of: int | None) -> Sequence[str]:
+        def is_stale(name: str) -> bool:
+            found = self.staleness(as_of).get(name)
+            return found is not None and found.is_stale
+
+        def is_late(name: str) -> bool:
+            found = self.verdicts(as_of).get(name)
+            return found is not None and found.verdict == "late"
+
+        names = select(selection, definitions, stale=is_stale, late=is_late, failed=lambda name: name in self.failed())
+        if not names and not _may_be_empty(selection):
+            raise UnknownNameError.of("asset", selection, definitions, where="the selection")
+        return names
+
+    def _judged(self, what: str, judge: Callable[[int], dict[str, T]], as_of: int | None) -> Mapping[str, T]:
+        version, now = self._projection.version, clock.now_us()
+        if as_of is not None and abs(now - as_of) > _NOW:
+            return self._kept.get(f"{what} at", (version, as_of), lambda: judge(as_of))
+        # What is so changes with time as well: it is judged again each second.
+        key = (version, now // 1_000_000)
+        return self._kept.get(what, key, lambda: judge(clock.now_us()), patient=self._is_large)
 
 
-def encoded_cursor(*values: str | int | None) -> str:
-    """Where a page ends, as a text that stands for itself in a URL.
-
-    >>> decoded(encoded_cursor("2026", 7), 2)
-    ['2026', 7]
-    """
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
-
-
-def decoded(cursor: str | None, length: int) -> list[Any] | None:
-    """What a cursor holds; None when there is none. Raises ApiError for one that is not ours."""
-    if cursor is None:
-        return None
-    try:
-        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        found = json.loads(data)
-    except (binascii.Error, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, list) or len(found) != length or not all(type(one) in (str, int) for one in found):
-        raise ApiError(400, "cursor", "that is no cursor of this list", hint="take `next` of the page before")
-    return found
-
-
-def offset(cursor: str | None) -> int:
-    """Where a page of a list with places begins. Raises ApiError."""
-    found = decoded(cursor, 1)
-    if found is None:
-        return 0
-    if type(found[0]) is not int or not 0 <= found[0] < 2**53:
-        raise ApiError(400, "cursor", "that is no cursor of this list", hint="take `next` of the page before")
-    start: int = found[0]
-    return start
+def _may_be_empty(selection: str) -> bool:
+    return any(f"{word}(" in selection for word in ("stale", "late", "failed"))

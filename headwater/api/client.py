@@ -68,9 +68,9 @@ class Client:
         """A page of an asset's partitions, with their states."""
         return self._get("partitions", asset=asset, limit=limit, cursor=cursor)
 
-    def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
+    def materializations(self, asset: str, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
         """What was tried to make an asset, the newest first."""
-        return self._get("materializations", asset=asset, limit=limit)
+        return self._get("materializations", asset=asset, limit=limit, cursor=cursor)
 
     def checks(
         self, selection: str = "*", *, history: bool = False, failed: bool = False, limit: int = 50
@@ -108,9 +108,13 @@ class Client:
         """A page of what a run logged."""
         return self._get(f"runs/{quote(run_id, safe='')}/logs", level=level, limit=limit, cursor=cursor)
 
-    def backfills(self, *, limit: int = 50) -> dict[str, Any]:
+    def artifacts(self, run_id: str, *, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
+        """A page of what a run made."""
+        return self._get(f"runs/{quote(run_id, safe='')}/artifacts", limit=limit, cursor=cursor)
+
+    def backfills(self, *, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """The newest backfills."""
-        return self._get("backfills", limit=limit)
+        return self._get("backfills", limit=limit, cursor=cursor)
 
     def backfill(self, backfill_id: str) -> dict[str, Any]:
         """One backfill."""
@@ -120,9 +124,9 @@ class Client:
         """Limits and rates, as they stand."""
         return self._get("limits")
 
-    def work_requests(self, *, open_only: bool = False, limit: int = 50) -> dict[str, Any]:
+    def work_requests(self, *, open_only: bool = False, limit: int = 50, cursor: str | None = None) -> dict[str, Any]:
         """What was asked to be started, the newest first."""
-        return self._get("requests", open=open_only, limit=limit)
+        return self._get("requests", open=open_only, limit=limit, cursor=cursor)
 
     def request(self, request_id: str) -> dict[str, Any]:
         """One request for work."""
@@ -141,6 +145,23 @@ class Client:
     def backfill_ask(self, backfill_id: str, what: str) -> dict[str, Any]:
         """Ask of a backfill to pause, resume, cancel or retry."""
         return self._call("POST", f"backfills/{quote(backfill_id, safe='')}/{quote(what, safe='')}")
+
+    def materialize(self, selection: str, **given: Any) -> dict[str, Any]:
+        """Ask that assets be brought up to date: the request. Takes partition, only and parallel."""
+        return self._call("POST", "materializations", {"selection": selection, **given})
+
+    def start(self, flow: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for a run of a flow, by its name or as FILE:NAME: the request, whose id the run gets."""
+        return self._call("POST", "runs", {"flow": flow, "parameters": dict(parameters or {})})
+
+    def resume_run(self, run_id: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for the next attempt of a run that ended early: the request."""
+        return self._call("POST", f"runs/{quote(run_id, safe='')}/resume", {"parameters": dict(parameters or {})})
+
+    def retry_run(self, run_id: str, task: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask that part of a run be done again, from a task on: the request."""
+        body = {"from": task, "parameters": dict(parameters or {})}
+        return self._call("POST", f"runs/{quote(run_id, safe='')}/retry", body)
 
     def cancel_run(self, run_id: str) -> dict[str, Any]:
         """Ask the process of a run to stop."""

@@ -28,6 +28,8 @@ PATIENCE = 10.0
 """Seconds in which a body must have come."""
 OPEN = frozenset({("GET", "/api/health"), ("GET", "/api/ready"), ("POST", "/api/session")})
 """What anybody may ask: whether the server is well, and for a session, with a token; the pages, too (pages.py)."""
+ADMIN = frozenset({"/api/audit"})
+"""What a token of the scope admin may ask alone."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = (
@@ -119,7 +121,7 @@ class Guard:
             if len(given) != 1 or not hmac.compare_digest(given[0].encode(), session.csrf.encode()):
                 hint = f"send the csrf text of GET /api/session as {CSRF}"
                 raise _Refused(403, "csrf", "a change from a browser needs the text of its session", hint=hint)
-        needed: Scope = "run" if changes and path != "/api/session" else "read"
+        needed: Scope = "admin" if path in ADMIN else "run" if changes and path != "/api/session" else "read"
         if not token.allows(needed):
             raise _Refused(403, "scope", f"this needs a token of the scope {needed}: yours is of {token.scope}")
         return Identity(name=token.name, scope=token.scope, session=session)

@@ -35,7 +35,7 @@ class _Collector:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        figures = self._service.reader.figures()
+        figures = self._service.figures()
         yield from _runs(figures)
         yield from _tasks(figures)
         yield from self._assets()
@@ -51,7 +51,7 @@ class _Collector:
         late = Gauge(
             "headwater_asset_late", "1 while an asset is late, else 0; of assets with a policy.", labels=["asset"]
         )
-        for name, standing in self._service.board.verdicts(now).items():
+        for name, standing in self._service.board.verdicts().items():
             if standing.verdict == "none":
                 continue
             late.add_metric([name], float(standing.verdict == "late"))

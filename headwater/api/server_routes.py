@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 import headwater
 from headwater.api import models
 from headwater.api.browsers import COOKIE, SECONDS
-from headwater.api.parameters import Asker, The
+from headwater.api.cursors import cut, moment_and_id
+from headwater.api.parameters import PAGE, Asker, Cursor, Limit, The
 from headwater.api.problems import ApiError
 from headwater.api.stream import LISTENERS
 
@@ -57,6 +58,13 @@ def login(body: models.Login, request: Request, response: Response) -> models.Se
 def logout(response: Response) -> None:
     """End a browser session."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+@router.get("/audit")
+def audit(the: The, limit: Limit = PAGE, cursor: Cursor = None) -> models.Audit:
+    """Who asked for what to be started or stopped, the newest first. It needs a token of the scope admin."""
+    found = the.reader.audit(limit=limit + 1, before=moment_and_id(cursor))
+    return models.Audit.model_validate(cut(found, "changes", limit, "at", "id"))
 
 
 @router.get("/limits")

@@ -6,25 +6,29 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from headwater import clock, ids
+from headwater import clock
+from headwater.api import requests
 from headwater.api.board import Board
+from headwater.api.finding import Finder
+from headwater.api.kept import Kept
 from headwater.api.problems import ApiError
 from headwater.api.stream import Hub
 from headwater.core import in_use, runtime
-from headwater.core.events import WorkAsked
 from headwater.errors import HeadwaterError
 from headwater.lineage import asking
-from headwater.lineage.backfills import backfill_record
 
 if TYPE_CHECKING:
+    from headwater.api.commands import What
     from headwater.lineage.openlineage.exporter import Exporter
     from headwater.lineage.reader import Reader
     from headwater.project import ServingProject
 
 _log = logging.getLogger("headwater.server")
+_JUDGED = 0.2
+"""Seconds between two looks at whether what takes long has to be judged again."""
 _DELIVERED = 1.0
 """Seconds between two looks at what catalogs have not got yet."""
 _TURN = 0.5
@@ -44,6 +48,8 @@ class Service:
         self.project = project
         self.hub = Hub()
         self.board = Board(project.projection, project.catalog)
+        self._figures = Kept[dict[str, Any]]()
+        self.finder = Finder(project.projection)
         self._runs_work = runs_work
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -61,6 +67,7 @@ class Service:
         self._over.clear()
         self.project.projection.follow(self.hub.publish)
         self._spawn("headwater-exporter", self._deliver)
+        self._spawn("headwater-board", self._judge)
         if self._runs_work:
             from headwater.api.work import Worker
 
@@ -92,6 +99,10 @@ class Service:
         """Limits and rates, as they stand."""
         return in_use.limits(self.project.locks, self.project.limits, self.project.home.path)
 
+    def figures(self) -> dict[str, Any]:
+        """How many runs and task runs there were, and how long they took: see `Reader.figures`."""
+        return self._figures.get(self.project.projection.version, self.reader.figures, patient=True)
+
     def destinations(self) -> list[dict[str, Any]]:
         """How each configured catalog is doing."""
         found = []
@@ -110,14 +121,9 @@ class Service:
             )
         return found
 
-    def ask(self, what: Literal["backfill", "resume", "retry"], arguments: dict[str, Any], asked_by: str) -> str:
-        """Ask for work to be started: durable when this returns. The request's id."""
-        if what != "backfill":
-            arguments = {"backfill": backfill_record(self.project.projection, arguments["backfill"]).backfill_id}
-        request_id = ids.new_id()
-        self.project.journal.append(WorkAsked(request_id=request_id, what=what, arguments=arguments, asked_by=asked_by))
-        self.project.projection.refresh()
-        return request_id
+    def ask(self, what: What, arguments: Mapping[str, Any], asked_by: str) -> dict[str, Any]:
+        """Ask for work to be started: durable when this returns. The request."""
+        return self.request(requests.ask(self.project, what, arguments, asked_by))
 
     def stop_backfill(self, backfill_id: str, what: asking.Stop, asked_by: str) -> dict[str, Any]:
         """Ask a backfill to pause or to be cancelled."""
@@ -146,6 +152,16 @@ class Service:
         thread = threading.Thread(target=do, args=(self._over,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _judge(self, over: threading.Event) -> None:
+        while not over.wait(_JUDGED):
+            try:
+                self.board.renew()
+                self._figures.renew()
+            except HeadwaterError as error:
+                _log.warning("the board can't be brought up to date now: %s", error)
+            except Exception:  # noqa: BLE001 - it must go on: what failed now may work again in a moment
+                _log.exception("the board can't be brought up to date now")
 
     def _deliver(self, over: threading.Event) -> None:
         told: dict[str, str] = {}

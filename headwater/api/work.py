@@ -1,7 +1,8 @@
 """Starting what was asked for: a worker follows the journal and starts each request as a process of its own.
 
 The processes are ordinary commands (`headwater backfill …`) that load the users' code; neither the server nor the worker does. They
-survive the worker. A request is claimed by its lock, so that any number of workers may look for work.
+survive the worker. A request is claimed by its lock, so that any number of workers may look for work; the process that is
+started holds that lock, too, so that nobody starts a second one while it lives, whatever becomes of the worker.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
+from headwater.api import commands
 from headwater.core.events import WorkAsked, WorkEnded, WorkTaken
 from headwater.core.journal.following import Follower
 from headwater.core.journal.reader import Position
-from headwater.errors import HeadwaterError, UnknownNameError
+from headwater.core.states import TERMINAL
+from headwater.errors import HeadwaterError
 
 if TYPE_CHECKING:
     from headwater.core.journal.carrier import HeldLock
@@ -30,6 +33,10 @@ EVERY = 0.3
 """Seconds between two looks for requests, and for the ends of what was started."""
 _WHOLE = 15.0
 """Seconds between two looks at all requests that are open: whether another worker has left one behind."""
+EXIT_REFUSED = 3
+_LOCK = "work:"
+_TAKES = 3
+"""So often a request is taken whose process ends each time before it has recorded anything."""
 _SHOWN = 500
 _log = logging.getLogger("headwater.worker")
 
@@ -37,15 +44,18 @@ _log = logging.getLogger("headwater.worker")
 @dataclass(frozen=True, slots=True)
 class _Started:
     process: subprocess.Popen[bytes]
-    lock: HeldLock
+    claim: int
+    """The descriptor of the request's lock, which the process holds as well."""
     output: Path
 
 
 class Worker:
-    """Takes requests and starts them. `where` are options for each command that say where assets are defined."""
+    """Takes requests and starts them; `files` and `modules` say where assets and flows are defined, as the settings do."""
 
-    def __init__(self, project: Project, where: Sequence[str] = ()) -> None:
-        self._project, self._where = project, tuple(where)
+    def __init__(self, project: Project, files: Sequence[Path] = (), modules: Sequence[str] = ()) -> None:
+        self._project = project
+        self._files = frozenset(file.resolve() for file in files)
+        self._where = (*(f"--file={file}" for file in files), *(f"--module={module}" for module in modules))
         self._started: dict[str, _Started] = {}
         self._follower: Follower | None = None
         self._look_at = 0
@@ -61,6 +71,8 @@ class Worker:
                 if told != str(error):
                     _log.warning("no work can be taken now: %s", error)
                 told = str(error)
+            except Exception:  # noqa: BLE001 - it must go on: what failed now may work again in a moment
+                _log.exception("no work can be taken now")
             if over.wait(EVERY):
                 self._let_go()
                 return
@@ -91,100 +103,103 @@ class Worker:
         return True
 
     def _consider(self, request_id: str) -> None:
-        lock = self._project.locks.try_hold(f"work:{request_id}")
+        lock = self._project.locks.try_hold(f"{_LOCK}{request_id}")
         if lock is None:
             return
-        try:
+        with lock:
             # Looked at again now that nobody else can take it.
             self._project.projection.refresh(wait=5)
             request = self._project.reader.work_requests(request_id)["requests"][0]
-            if request["state"] == "asked" or (request["state"] == "running" and self._is_lost(request)):
-                self._started[request_id] = self._start(request, lock)
-        finally:
-            if request_id not in self._started:
-                lock.release()
+            if request["state"] == "running" and not self._is_lost(request):
+                return
+            if request["state"] in ("asked", "running"):
+                refused = self._refused(request)
+                if refused is not None:
+                    self._end(request_id, EXIT_REFUSED, refused)
+                else:
+                    self._started[request_id] = self._start(request, lock)
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:
-        """Whether it has to be started again: its process is gone, and had not even recorded what it was to do."""
-        if request["host"] != os.uname().nodename or _is_alive(request["pid"]):
+        """Whether one that was taken has to be started again: nobody holds its lock, so its process is gone, or never was."""
+        if request["host"] != os.uname().nodename:
             return False
-        try:
-            state = self._project.reader.backfill(request["arguments"].get("backfill", request["id"]))["state"]
-        except UnknownNameError:
-            return True
-        # It ended while no worker was there to see it.
-        code = 0 if state == "completed" else 1
-        message = None if code == 0 else f"it ended while no worker was there; the backfill is {state}"
-        self._project.journal.append(WorkEnded(request_id=request["id"], exit_code=code, message=message))
+        subject = commands.subject(request["what"], request["id"], request["arguments"])
+        began = self._project.reader.began_since(subject, request["id"])
+        if began is None:
+            if request["takes"] < _TAKES:
+                return True
+            self._end(request["id"], 1, "each time that it was started its process ended before it recorded anything")
+        elif began in TERMINAL:
+            # It ended while no worker was there to see it.
+            code = 0 if began == "Completed" else 1
+            self._end(request["id"], code, None if code == 0 else f"it ended as {began} while no worker was there")
         return False
+
+    def _refused(self, request: Mapping[str, Any]) -> str | None:
+        """Why it must not be started: a flow that never ran here is loaded only where this worker was told of its file."""
+        if request["what"] != "run":
+            return None
+        target = request["arguments"]["target"]
+        file, _, name = target.partition(":")
+        known = {(one["file"], one["name"]) for one in self._project.reader.known_flows()}
+        if (file, name) in known or (self._project.root / file).resolve() in self._files:
+            return None
+        return f"error: no run of {target} is known, and this worker was not told of {file}: headwater worker -f {file}"
 
     def _start(self, request: Mapping[str, Any], lock: HeldLock) -> _Started:
         folder = self._project.home.path / "work"
         folder.mkdir(mode=0o700, exist_ok=True)
         output = folder / f"{request['id']}.log"
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Before it is there: a worker that dies between the two leaves one that is started again, for nothing holds its lock.
+        self._project.journal.append(WorkTaken(request_id=request["id"], pid=os.getpid(), host=os.uname().nodename))
+        made_new = commands.makes_new(request["what"])
+        opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # From here on the lock is held by whoever of the two lives: nobody starts it again while its process is there.
+        claim = lock.detach()
         try:
             process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
-                [sys.executable, "-m", "headwater", *command(request["what"], request["arguments"], self._where)],
+                [sys.executable, "-m", "headwater", *self._command(request)],
                 cwd=self._project.root,
-                env={**os.environ, "HEADWATER_REQUEST": request["id"]},
+                env={**os.environ, **({"HEADWATER_REQUEST": request["id"]} if made_new else {})},
                 stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=descriptor,
+                stdout=opened,
+                stderr=opened,
                 start_new_session=True,  # Ctrl-C is meant for us
+                pass_fds=(claim,),
             )
+        except BaseException:
+            os.close(claim)
+            raise
         finally:
-            os.close(descriptor)
-        self._project.journal.append(WorkTaken(request_id=request["id"], pid=process.pid, host=os.uname().nodename))
+            os.close(opened)
         _log.info("started %s %s as process %d", request["what"], request["id"], process.pid)
-        return _Started(process, lock, output)
+        return _Started(process, claim, output)
+
+    def _command(self, request: Mapping[str, Any]) -> list[str]:
+        return commands.command(request["what"], request["arguments"], self._where)
 
     def _settle_ended(self) -> None:
         for request_id, started in list(self._started.items()):
             code = started.process.poll()
             if code is None:
                 continue
-            message = None if code == 0 else _last_words(started.output)
-            self._project.journal.append(WorkEnded(request_id=request_id, exit_code=code, message=message))
-            started.lock.release()
+            self._end(request_id, code, None if code == 0 else _last_words(started.output))
             del self._started[request_id]
+            os.close(started.claim)
             if code == 0:
                 started.output.unlink(missing_ok=True)
+            lock = self._project.locks.try_hold(f"{_LOCK}{request_id}")
+            if lock is not None:
+                lock.release()  # which removes its file
+
+    def _end(self, request_id: str, code: int, message: str | None) -> None:
+        self._project.journal.append(WorkEnded(request_id=request_id, exit_code=code, message=message))
 
     def _let_go(self) -> None:
         for started in self._started.values():
             started.process.returncode = 0  # it goes on: nobody waits for it any more
-            started.lock.release()
+            os.close(started.claim)
         self._started.clear()
-
-
-def command(what: str, arguments: Mapping[str, Any], where: Sequence[str] = ()) -> list[str]:
-    """The command line of a request, without the program. What begins with a dash stays what it is.
-
-    >>> command("backfill", {"selection": "-rf", "from": "2026-01-01", "to": "2026-01-31", "upstream": True})
-    ['backfill', '--from=2026-01-01', '--to=2026-01-31', '--upstream', '--', '-rf']
-    >>> command("resume", {"backfill": "0198a2"})
-    ['backfill', 'resume', '0198a2']
-    """
-    if what in ("resume", "retry"):
-        return ["backfill", what, *where, arguments["backfill"]]
-    if what != "backfill":
-        raise UnknownNameError.of("kind of work", what, ("backfill", "resume", "retry"))
-    names = ("from", "to", "partition", "parallel", "order", "max_failures")
-    options = [f"--{name.replace('_', '-')}={arguments[name]}" for name in names if name in arguments]
-    options += [f"--only={one}" for one in arguments.get("only", ())]
-    options += [f"--{name}" for name in ("upstream", "downstream") if arguments.get(name)]
-    return ["backfill", *options, *where, "--", arguments["selection"]]
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _last_words(output: Path) -> str | None:

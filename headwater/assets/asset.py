@@ -118,6 +118,13 @@ class Asset:
     def __repr__(self) -> str:
         return f"Asset({self.name!r}, at={self.at!r})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the asset with what is directly around it, and how fresh that is."""
+        from headwater.core import runtime
+
+        picture: str = runtime.current().picture(self.name)
+        return picture
+
     def window(self, first: int, last: int, *, at_least: int | None = None, needs: Needs | None = None) -> AssetInput:
         """This asset as an input that reads a window of partitions around the one that is made, both ends included.
 

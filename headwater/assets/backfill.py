@@ -1,27 +1,22 @@
-"""Backfill plans: which partitions of which assets to make, in which order, and why. A plan is a value.
+"""Planning backfills: what is asked for, and which partitions of which assets that means. A plan is a value.
 
 The same plan is shown by a dry run, kept in the journal, and carried out (`Progress` says what may run next).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any, Literal, TypeAlias, cast, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
+from headwater.assets.backfill_plan import BackfillPlan, Order, PlanStep, Vanished, keys_then, plan_from_json
 from headwater.assets.causes import spread
 from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.divided import Divided
 from headwater.assets.facts import Facts
 from headwater.assets.mappings import infer_mapping
-from headwater.assets.partitions import (
-    UNPARTITIONED,
-    PartitionsDefinition,
-    PartitionSet,
-    partitioning,
-    partitions_from_json,
-)
+from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.progress import Blocked, Progress
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
@@ -42,7 +37,6 @@ __all__ = [
 ]
 
 Only: TypeAlias = Literal["missing", "failed", "stale"]
-Order: TypeAlias = Literal["oldest", "newest"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,162 +60,6 @@ class BackfillRequest:
         for given, known in ((self.only, get_args(Only)), ({self.order}, get_args(Order))):
             for word in sorted(given - set(known)):
                 raise UsageError(f"'{word}' is not known", where="backfill", hint=f"one of: {', '.join(known)}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStep:
-    """The partitions of one asset that a plan makes, and why they are in it."""
-
-    asset: str
-    partitions: PartitionSet
-    reason: Reason
-    usual: float | None = None
-    """Seconds that one partition usually takes; None when it was never made."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vanished:
-    """What a plan was to make, and what is not defined any more."""
-
-    asset: str
-    keys: tuple[str | None, ...]
-    reason: str
-
-    @property
-    def units(self) -> tuple[tuple[str, str | None], ...]:
-        """The asset with each key."""
-        return tuple((self.asset, key) for key in self.keys)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BackfillPlan:
-    """What a backfill will make: steps in topological order, each asset once."""
-
-    steps: tuple[PlanStep, ...] = ()
-    vanished: tuple[Vanished, ...] = ()
-    """What has vanished from the definitions since the plan was made."""
-    order: Order = "oldest"
-    as_of: int | None = None
-    """The moment (microseconds since the epoch) up to which open-ended partitions reach in it."""
-
-    @property
-    def total(self) -> int:
-        """The number of units, that is (asset, partition) pairs."""
-        return sum(len(step.partitions) for step in self.steps) + sum(len(one.keys) for one in self.vanished)
-
-    @property
-    def seconds(self) -> float | None:
-        """Seconds that all of it will take, one after the other, if it goes as usual; None when a step was never made before."""
-        usual = [(step.usual, len(step.partitions)) for step in self.steps]
-        return sum(one * count for one, count in usual if one is not None) if all(one for one, _ in usual) else None
-
-    def estimated(self, usual: Mapping[str, float]) -> BackfillPlan:
-        """This plan, with the seconds that a partition of each asset usually takes."""
-        return replace(self, steps=tuple(replace(step, usual=usual.get(step.asset)) for step in self.steps))
-
-    def only(self, units: Collection[tuple[str, str | None]]) -> BackfillPlan:
-        """What of this plan is about these (asset, partition key); others, and what is no partition any more, are left out."""
-        keys: dict[str, list[str | None]] = {}
-        for asset, key in units:
-            keys.setdefault(asset, []).append(key)
-        steps = []
-        for step in self.steps:
-            divided = step.partitions.definition
-            wanted = step.partitions & divided.set_of(
-                [key for key in keys.get(step.asset, ()) if key in step.partitions]
-            )
-            if wanted:
-                steps.append(replace(step, partitions=wanted))
-        gone = [replace(one, keys=tuple(key for key in one.keys if (one.asset, key) in units)) for one in self.vanished]
-        return replace(self, steps=tuple(steps), vanished=tuple(one for one in gone if one.keys))
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as JSON, partitions as pairs of first and last key; `plan_from_json` reads it back."""
-        return {
-            "order": self.order,
-            "as_of": self.as_of,
-            "total": self.total,
-            "steps": [
-                {
-                    "asset": step.asset,
-                    "divided": step.partitions.definition.to_json(),
-                    "partitions": step.partitions.to_json(),
-                    "reason": step.reason.to_json(),
-                }
-                for step in self.steps
-            ],
-        }
-
-
-def plan_from_json(value: Mapping[str, Any], definitions: Mapping[str, AssetDefinition]) -> BackfillPlan:
-    """The plan that `BackfillPlan.to_json` wrote, with what has vanished from the definitions since set aside."""
-    steps, vanished = [], []
-    for step in value["steps"]:
-        name = step["asset"]
-        if name not in definitions:
-            keys = tuple(keys_then(step))
-            vanished.append(Vanished(asset=name, keys=keys, reason=f"the asset '{name}' is not defined any more"))
-            continue
-        divided = partitioning(definitions[name])
-        partitions, gone = _partitions_now(step, divided)
-        if gone:
-            reason = f"'{name}' has no such partition any more ({divided.describe()})"
-            vanished.append(Vanished(asset=name, keys=gone, reason=reason))
-        if partitions:
-            steps.append(PlanStep(asset=name, partitions=partitions, reason=_reason_from_json(step["reason"])))
-    order = cast("Order", value.get("order", "oldest"))
-    return BackfillPlan(steps=tuple(steps), vanished=tuple(vanished), order=order, as_of=value.get("as_of"))
-
-
-def _partitions_now(
-    step: Mapping[str, Any], divided: PartitionsDefinition
-) -> tuple[PartitionSet, tuple[str | None, ...]]:
-    """The partitions of a step that there still are, and the keys of the others."""
-    if divided.fixed and step.get("divided") in (None, divided.to_json()):
-        # As it was: nothing is enumerated.
-        return divided.set_from_json(step["partitions"]), ()
-    there: list[str | None] = []
-    gone: list[str | None] = []
-    for key in keys_then(step):
-        (there if _has(divided, key) else gone).append(key)
-    return divided.set_of(there), tuple(gone)
-
-
-def _has(divided: PartitionsDefinition, key: str | None) -> bool:
-    try:
-        number = divided.ordinal(key)
-    except PartitionError:
-        return False
-    low, high = divided.bounds
-    return low <= number < high
-
-
-def keys_then(step: Mapping[str, Any], most: int | None = None) -> Iterable[str | None]:
-    """The keys of a step of a plan's JSON, as they were when it was made; none when there are more than `most`."""
-    divided = step.get("divided")
-    if most is not None and divided is not None and divided["type"] not in ("dynamic", "product"):
-        found = partitions_from_json(divided).set_from_json(step["partitions"])
-        return found.keys() if len(found) <= most else ()
-    return _keys_of(divided, step["partitions"])
-
-
-def _keys_of(divided: Mapping[str, Any] | None, partitions: Iterable[Any]) -> Iterable[str | None]:
-    kind = None if divided is None else divided["type"]
-    if divided is not None and kind == "dynamic":
-        # Each key by itself: the list may have lost it.
-        return [first for first, _ in partitions]
-    if divided is not None and kind == "product":
-        sides = [(name, one, partitions_from_json(one)) for name, one in divided["dimensions"]]
-        return [
-            ",".join(f"{name}={of.write(key)}" for (name, _, of), key in zip(sides, keys, strict=True))
-            for box in partitions
-            for keys in product(*(_keys_of(one, box[name]) for name, one, _ in sides))
-        ]
-    return partitions_from_json(divided).set_from_json(partitions).keys()
-
-
-def _reason_from_json(value: Mapping[str, Any]) -> Reason:
-    return Reason(value["kind"], value["text"], tuple(_reason_from_json(one) for one in value["because"]))
 
 
 def plan(facts: Facts, request: BackfillRequest, as_of: int) -> BackfillPlan:
@@ -253,6 +91,7 @@ class _Planner:
         self._stale: Mapping[str, Staleness] = {}
         self._planned: dict[str, PartitionSet] = {}
         self._made: dict[str, PartitionSet] = {}
+        self._ways: dict[PartitionsDefinition, Divided] = {}
 
     def plan(self) -> BackfillPlan:
         asked = {name: self._asked(name) for name in self._request.targets}
@@ -354,8 +193,11 @@ class _Planner:
 
     def _seen_to_read(self, name: str, divided: PartitionsDefinition) -> PartitionSet:
         """The partitions in place that were made, in whatever way, of what is planned."""
-        known = {asset: frozenset(one.keys()) for asset, one in self._planned.items() if one and asset != name}
-        made = self._facts.of(name).made if known else {}
+        made = self._facts.of(name).made
+        if not made:
+            return divided.empty()
+        planned = [(asset, one) for asset, one in self._planned.items() if one and asset != name]
+        known = {asset: self._way(one.definition).keys(one) for asset, one in planned}
         hits = [
             key
             for key, one in made.items()
@@ -408,13 +250,13 @@ class _Planner:
         return self._made[name]
 
     def _known(self, divided: PartitionsDefinition, keys: Iterable[str | None]) -> PartitionSet:
-        numbers = []
-        for key in keys:
-            try:
-                numbers.append(divided.ordinal(key))
-            except PartitionError:
-                continue  # it was made under an earlier definition, which had this partition
-        return divided.clip((number, number + 1) for number in numbers)
+        """The partitions of these keys; what was made under an earlier definition may be none any more."""
+        return self._way(divided).set_of(tuple(keys))
+
+    def _way(self, divided: PartitionsDefinition) -> Divided:
+        if divided not in self._ways:
+            self._ways[divided] = Divided(divided, self._as_of)
+        return self._ways[divided]
 
 
 def _topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:

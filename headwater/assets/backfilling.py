@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias, get_args
 from headwater import clock, failpoints, ids
 from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan
+from headwater.assets.backfill_calls import Unit
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.driving import Driver, Outcome, Told, Unit, Watcher, made_by
+from headwater.assets.driving import Driver, Outcome, Told, Watcher, made_by
 from headwater.assets.events import BackfillRequested
 from headwater.assets.facts import Facts
 from headwater.assets.runtime import AssetRuntime

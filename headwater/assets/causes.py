@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
+from headwater.assets.divided import Divided
 from headwater.assets.facts import NONE
 from headwater.assets.partitions import PartitionSet
 from headwater.types import Reason
 
 CauseKind: TypeAlias = Literal["never_made", "code_changed", "input_updated", "upstream_stale"]
+Examples: TypeAlias = Mapping[str | None, str | None]
+"""By partition: a partition of an input."""
+Seen: TypeAlias = Mapping[str, Examples]
+"""The same by input asset."""
 
 
 class Cause(NamedTuple):
@@ -21,11 +26,24 @@ class Cause(NamedTuple):
     kind: CauseKind
     partitions: PartitionSet
     asset: str | None = None
-    examples: Mapping[str | None, str | None] = NONE
+    examples: Examples = NONE
 
     def reason(self) -> Reason:
         """The cause in a sentence, with the number of partitions and where they lie."""
         return Reason(self.kind, _GROUPED[self.kind].format(asset=self.asset, where=spread(self.partitions)))
+
+
+def add_causes(
+    causes: list[Cause], kind: CauseKind, seen: Seen, where: Mapping[str, PartitionSet], divided: Divided
+) -> None:
+    """Add a cause for each input, of what was seen of it and of where else it counts."""
+    for asset in sorted({*seen, *where}) if where else sorted(seen) if len(seen) > 1 else seen:
+        examples = seen.get(asset, NONE)
+        partitions = divided.set_of(tuple(examples))
+        if asset in where and where[asset].shape != partitions.shape:
+            partitions = partitions | where[asset]
+        if partitions:
+            causes.append(Cause(kind, partitions, asset, examples))
 
 
 def spread(partitions: PartitionSet) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 
 from headwater.assets.cron import CronCalendar, calendar_of
-from headwater.assets.partition_sets import shown
+from headwater.assets.partition import shown
 from headwater.assets.time_partitions import TimePartitions
 from headwater.errors import DefinitionError
 

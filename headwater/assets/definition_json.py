@@ -105,6 +105,8 @@ def definition_from_json(value: dict[str, Any]) -> AssetDefinition:
 def _shared(read: Callable[[dict[str, Any]], T], value: dict[str, Any]) -> T:
     """What `read` makes of a JSON object of plain values; the same object for the same values, as thousands of assets
     have the same partitions, policies and mappings."""
+    if any(isinstance(one, (list, dict)) for one in value.values()):
+        return read(value)  # the keys of a list, the dimensions of a product: nothing that can be looked up by
     found: T = _read(read, tuple(value.items()))
     return found
 

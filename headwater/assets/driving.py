@@ -9,11 +9,13 @@ import logging
 import queue
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from headwater import clock, failpoints
 from headwater.assets import registry
+from headwater.assets.backfill_calls import Call, Unit, is_gone, most_of, runner_of
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import (
     BackfillAsked,
@@ -35,12 +37,7 @@ from headwater.errors import Cancelled, HeadwaterError, PartitionsFailed, Refuse
 
 if TYPE_CHECKING:
     from headwater.assets.backfilling import Request
-    from headwater.assets.materialize import Materialization
     from headwater.core.futures import TaskFuture
-    from headwater.core.runners.runner import Runner
-
-Unit: TypeAlias = tuple[str, str | None]
-"""An asset's name and a partition's key."""
 
 
 class Told(NamedTuple):
@@ -68,17 +65,6 @@ class Outcome:
     stopped_by: str | None = None
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
-    """One call of a function, and the units that it gives their outcome."""
-
-    producer: Materialization[..., Any]
-    partitions: tuple[Partition, ...]
-    units: list[Unit] = field(default_factory=list)
-    ended: bool = False
-    error: BaseException | None = None
-
-
 class Driver:
     """One attempt at a backfill: as many calls as may run at a time, until nothing is left."""
 
@@ -93,11 +79,11 @@ class Driver:
     ) -> None:
         self._run, self._request, self._attempt, self._watch = run, request, attempt, watch
         self._done = done
-        self._progress = Progress(request.plan, definitions, done=done, ranges=_ranges(request))
-        self._several: dict[tuple[Any, str | None], _Call] = {}
+        self._progress = Progress(request.plan, definitions, done=done, ranges=most_of(request))
+        self._several: dict[tuple[Any, str | None], Call] = {}
         """Calls that make several assets, by function and partition: the units of all of them are settled by the one."""
-        self._ended: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        """Calls that have ended; None when something else is to be looked at."""
+        self._news: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        """What is to be done here because of what has happened elsewhere; None when something is only to be looked at."""
         self._running = 0
         self._errors: list[tuple[str, HeadwaterError]] = []
         self._stopping = False
@@ -117,7 +103,7 @@ class Driver:
                 run_id=request.backfill_id,
                 attempt=self._attempt,
             ) as context:
-                self._context, context.run.runner = context, _runner(request)
+                self._context, context.run.runner = context, runner_of(request)
                 for asset, key in published:
                     self._settle(asset, key, "completed", "it was published before its process died")
                 for gone in request.plan.vanished:
@@ -163,7 +149,7 @@ class Driver:
         _log.warning("%s asked to %s this backfill", asked.asked_by or "somebody", asked.what)
         if asked.what == "cancel" and self._context is not None:
             self._context.cancelled.set()
-        self._ended.put(None)
+        self._news.put(None)
 
     def _stopped_in_time(self) -> None:
         """Raise Cancelled when it was stopped before its end, with the journal saying so first."""
@@ -203,14 +189,13 @@ class Driver:
             self._one(*found)
 
     def _await(self, seconds: float, context: RunContext) -> None:
-        """Settle the next call that ends. In slices, as every wait of the main thread: see `clock.in_slices`."""
+        """Take the next news. In slices, as every wait of the main thread: see `clock.in_slices`."""
         try:
-            call = self._ended.get(timeout=seconds)
+            news = self._news.get(timeout=seconds)
         except queue.Empty:
-            call = None
-        if call is not None:
-            self._running -= 1
-            self._settle_call(call)
+            news = None
+        if news is not None:
+            news()
         if context.cancelled.is_set():
             raise Cancelled("the backfill was cancelled")
 
@@ -219,21 +204,17 @@ class Driver:
         context.cancelled.set()
         until = clock.now_us() + int(PATIENCE * 1_000_000)
         while self._running and clock.now_us() < until and not context.run.root.impatient:
-            try:
-                call = self._ended.get(timeout=clock.SLICE)
-            except queue.Empty:
-                continue
-            if call is not None:
-                self._running -= 1
-                with suppress(Cancelled):
-                    self._settle_call(call)
+            with suppress(queue.Empty, Cancelled):
+                news = self._news.get(timeout=clock.SLICE)
+                if news is not None:
+                    news()
 
     def _one(self, asset: str, partitions: tuple[Partition, ...]) -> None:
         producer = registry.current().producers.get(asset)
         if producer is None:
             self._skip([(asset, one.key) for one in partitions], "nothing produces it any more")
             return
-        gone = [one for one in partitions if _is_gone(one)]
+        gone = [one for one in partitions if is_gone(one)]
         if gone:
             self._skip([(asset, one.key) for one in gone], "it is no partition any more")
             partitions = tuple(one for one in partitions if one not in gone)
@@ -241,7 +222,7 @@ class Driver:
             return
         units: list[Unit] = [(asset, one.key) for one in partitions]
         if len(producer.assets) == 1:
-            self._launch(_Call(producer, partitions, units))
+            self._launch(Call(producer, partitions, units))
             return
         # A function that makes several assets runs once for all of them.
         left = []
@@ -254,11 +235,11 @@ class Driver:
             else:
                 known.units.append((asset, one.key))
         if left:
-            call = _Call(producer, tuple(left), [(asset, one.key) for one in left])
+            call = Call(producer, tuple(left), [(asset, one.key) for one in left])
             self._several.update({(producer, one.key): call for one in left})
             self._launch(call)
 
-    def _launch(self, call: _Call) -> None:
+    def _launch(self, call: Call) -> None:
         launched = [
             BackfillPartitionLaunched(
                 backfill_id=self._request.backfill_id, attempt=self._attempt, asset=asset, partition=key
@@ -269,9 +250,10 @@ class Driver:
         failpoints.reach("backfill.launched")
         if self._watch is not None:
             self._tell()
-        task = _bound(call)
+        here = self._request.runs_here and not call.producer.is_async
+        task = call.bound(self._teller(call, here=here))
         self._running += 1
-        if self._request.runs_here and not task.is_async:
+        if here:
             # As submitting to the inline runner, without a future.
             try:
                 task()
@@ -280,25 +262,37 @@ class Driver:
             except BaseException:
                 self._running -= 1
                 raise
-            self._running -= 1
             self._settle_call(call)
             return
         future = task.submit()
 
         def ended(one: TaskFuture[Any]) -> None:
             call.error = one.error
-            self._ended.put(call)
+            self._news.put(partial(self._settle_call, call))
 
         # What becomes of it is looked at in `_settle_call`.
         future.looked_at = True
         future.add_done_callback(ended)
 
-    def _settle_call(self, call: _Call) -> None:
-        failpoints.reach("backfill.made")
-        call.ended = True
-        self._settle_units(call, call.units)
+    def _teller(self, call: Call, *, here: bool) -> Callable[[str | None], None] | None:
+        """What a call for several partitions tells of each that it has published; of a worker it is known at the end."""
+        if not call.producer.wants_partitions or self._request.runner == "processes":
+            return None
+        settle = partial(self._settle_made, call)
+        return settle if here else lambda key: self._news.put(partial(settle, key))
 
-    def _settle_units(self, call: _Call, units: Sequence[Unit]) -> None:
+    def _settle_made(self, call: Call, key: str | None) -> None:
+        for unit in [unit for unit in call.units if unit[1] == key]:
+            call.settled.add(unit)
+            self._settle(*unit, "completed", None)
+
+    def _settle_call(self, call: Call) -> None:
+        failpoints.reach("backfill.made")
+        self._running -= 1
+        call.ended = True
+        self._settle_units(call, [unit for unit in call.units if unit not in call.settled])
+
+    def _settle_units(self, call: Call, units: Sequence[Unit]) -> None:
         failure = call.error
         if failure is None:
             for asset, key in units:
@@ -366,40 +360,3 @@ def made_by(facts: Facts, units: Iterable[Unit], run_id: str) -> set[Unit]:
         for asset, key in units
         if (made := facts.of(asset).made.get(key)) is not None and made.run_id == run_id
     }
-
-
-def _bound(call: _Call) -> Materialization[..., Any]:
-    if call.producer.wants_partitions:
-        divided = call.partitions[0].definition
-        parts = None if divided is None else divided.set_of([one.key for one in call.partitions])
-        return call.producer.replace(hands_out=False, partitions=parts)
-    [one] = call.partitions
-    return call.producer.replace(hands_out=False, partition=None if one.key is None else one)
-
-
-def _is_gone(partition: Partition) -> bool:
-    """Whether a key of a list that shrinks as the program runs is not in it any more."""
-    divided = partition.definition
-    return divided is not None and not divided.fixed and partition not in divided.all()
-
-
-def _ranges(request: Request) -> dict[str, int | None]:
-    """How many partitions a call takes at most, of the assets whose function takes several."""
-    producers, found = registry.current().producers, {}
-    for step in request.plan.steps:
-        producer = producers.get(step.asset)
-        if producer is not None and producer.wants_partitions:
-            found[step.asset] = request.batch or producer.batch
-    return found
-
-
-def _runner(request: Request) -> Runner:
-    from headwater.core.runners.runner import InlineRunner, ThreadRunner
-
-    if request.runs_here:
-        return InlineRunner()
-    if request.runner == "processes":
-        from headwater.core.runners.processes import ProcessRunner
-
-        return ProcessRunner(max_workers=request.parallel)
-    return ThreadRunner(max_workers=request.parallel)

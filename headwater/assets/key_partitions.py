@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.assets.intervals import Interval, Intervals
 from headwater.assets.key_text import check_key, dimensions_in, escaped, unescaped
-from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.partition import Partition, shown
+from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.errors import DefinitionError, HeadwaterError, PartitionError
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
@@ -19,6 +19,9 @@ from headwater.errors import DefinitionError, PartitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Self, Unpack
+
+    from headwater.core.options import OptionValues
 
 
 P = ParamSpec("P")
@@ -46,6 +49,8 @@ class Materialization(Task[P, R]):
     """Whether the function is a generator of partitions with their data."""
     hands_out: bool = True
     """Whether a call gives back what it made; without it only its outcome counts, as in a backfill."""
+    tell: Callable[[str | None], None] | None = None
+    """What a call for several partitions tells of each key that it has published, at that moment."""
 
     @property
     def wants_partition(self) -> bool:
@@ -89,6 +94,25 @@ class Materialization(Task[P, R]):
                 hint="declare a parameter `partitions` and yield (partition, data) pairs, or call it for each partition",
             )
         return self.replace(partition=definition.partition(partition))
+
+    def with_options(
+        self, *, assets: Asset | str | Sequence[Asset | str] | None = None, **options: Unpack[OptionValues]
+    ) -> Self:
+        """The same materialization with some options changed; this one stays as it is.
+
+        `assets` are made instead of those that the decorator names, chosen at run time: as many, divided like them. Nothing is
+        declared by that: the graph keeps what the decorator says. Raises DefinitionError for a wrong value, UnknownNameError
+        for a wrong name.
+
+        >>> from headwater import materialize
+        >>> @materialize("memory://sales")
+        ... def count():
+        ...     return [{"n": 1}]
+        >>> count.with_options(assets="memory://sales_of_berlin").assets
+        (Asset('sales_of_berlin', at='memory://sales_of_berlin'),)
+        """
+        found = super().with_options(**options) if options else self
+        return found if assets is None else found.replace(assets=_instead(self, assets))
 
     def code_in(self, root: Path) -> tuple[str, Mapping[str, str]]:
         """Its version, and the fingerprints that this is made of: of its function, what that calls, and its constants."""
@@ -200,6 +224,25 @@ def materialize(
         return task
 
     return decorate
+
+
+def _instead(task: Materialization[Any, Any], given: Asset | str | Sequence[Asset | str]) -> tuple[Asset, ...]:
+    """The assets that a call makes instead of those of its decorator. Raises DefinitionError."""
+    found = tuple([as_asset(one) for one in ([given] if isinstance(given, (Asset, str)) else given)])
+    if len(found) != len(task.assets):
+        raise DefinitionError(
+            f"'{task.name}' makes {len(task.assets)} asset{'s' * (len(task.assets) > 1)}, and {len(found)} were given instead",
+            where=place_of(task.fn),
+            hint="give as many, in the order of the decorator",
+        )
+    for declared, other in zip(task.assets, found, strict=True):
+        if declared.partitions != other.partitions:
+            raise DefinitionError(
+                f"the asset '{other.name}' is partitioned differently from '{declared.name}', which it stands for",
+                where=place_of(task.fn),
+                hint=f'give it the same partitions: Asset("{other.name}", …, partitions={declared.name}.partitions)',
+            )
+    return found
 
 
 def _checked(version: str, fn: Callable[..., Any]) -> str:

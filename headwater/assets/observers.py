@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from headwater import clock
 from headwater.assets import registry
 from headwater.assets.asset import Asset
+from headwater.assets.partitions import Partition
 from headwater.assets.protocols import SqlQuery
 from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
 
@@ -40,8 +42,8 @@ class Observation:
 class Observer(Protocol):
     """What is ready-made: looks at the place of an asset."""
 
-    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
-        """What is there now. Raises LocationError when there is nothing."""
+    def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
+        """What is there now, of an asset with partitions of one of them. Raises LocationError when there is nothing."""
         ...
 
 
@@ -49,13 +51,13 @@ class Observer(Protocol):
 class _FileTimes:
     pattern: str | None
 
-    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+    def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
         if self.pattern is None:
             target = run.definitions.target(asset)
-            found = run.materializer(target.asset).load(target, None, "path")
+            found = run.materializer(target.asset).load(target, _only(partition), "path")
             places = [Path(one) for one in (found if isinstance(found, tuple) else (found,))]
         else:
-            places = sorted(run.root.glob(self.pattern))
+            places = sorted(run.root.glob(self._pattern(asset, partition)))
         times = [one.stat().st_mtime_ns for one in places if one.is_file()]
         if not times:
             where = self.pattern or asset.at
@@ -64,16 +66,27 @@ class _FileTimes:
         through = datetime.fromtimestamp(last // 1_000_000_000, UTC)
         return Observation(data_through=through, version=f"{len(times)} files, {last}" if self.pattern else None)
 
+    def _pattern(self, asset: Asset, partition: Partition | None) -> str:
+        if self.pattern is None or partition is None:
+            return self.pattern or ""
+        if _PARTITION not in self.pattern:
+            raise _not_of_one(
+                asset, f'write file_times("landing/{_PARTITION}/*.csv"), or file_times() for its own files'
+            )
+        return self.pattern.replace(_PARTITION, glob.escape(str(partition.key)))
+
 
 @dataclass(frozen=True, slots=True)
 class _Sql:
     query: str
 
-    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+    def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
         target = run.definitions.target(asset)
         inputs = {}
         if "{asset}" in self.query:
-            inputs["asset"] = run.materializer(target.asset).load(target, None, "sql")
+            inputs["asset"] = run.materializer(target.asset).load(target, _only(partition), "sql")
+        elif partition is not None:
+            raise _not_of_one(asset, "ask {asset}, which is then the rows of one partition")
         # As a number: a time with a zone would come as an object of yet another library.
         what = "typeof(data_through) AS kind, epoch_us(data_through) AS at_us"
         text = f"SELECT {what} FROM ({self.query}) AS observed(data_through)"  # noqa: S608 - the query is the user's own
@@ -96,24 +109,38 @@ class _Sql:
 class _ColumnMax:
     column: str
 
-    def look(self, run: AssetRuntime, asset: Asset) -> Observation:
+    def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
         import polars as pl
 
         target = run.definitions.target(asset)
-        frame = run.materializer(target.asset).load(target, None, "lazy")
+        frame = run.materializer(target.asset).load(target, _only(partition), "lazy")
         try:
             row = frame.select(through=pl.col(self.column).max(), rows=pl.len()).collect().row(0, named=True)
         except pl.exceptions.ColumnNotFoundError as error:
-            raise LocationError(
+            raise MaterializationError(
                 f"'{asset.name}' has no column {self.column!r}", where=asset.at, hint="name a column of the source"
             ) from error
         return Observation(data_through=_observation(asset, row["through"]).data_through, rows=row["rows"])
 
 
+_PARTITION = "{partition}"
+
+
+def _only(partition: Partition | None) -> tuple[Partition, ...] | None:
+    return None if partition is None else (partition,)
+
+
+def _not_of_one(asset: Asset, hint: str) -> DefinitionError:
+    return DefinitionError(
+        f"the asset '{asset.name}' has partitions, of which its observer tells the same, whichever it is", hint=hint
+    )
+
+
 def file_times(pattern: str | None = None) -> Observer:
     """An observer: the data reaches to when its newest file was written.
 
-    It looks at the asset's own files, or at those that a pattern names from the project's root ("landing/*.csv").
+    It looks at the asset's own files, or at those that a pattern names from the project's root ("landing/*.csv"); of an
+    asset with partitions, at those of each of them ("landing/{partition}/*.csv").
 
     >>> from headwater import Asset
     >>> orders = Asset("observed_files", at="csv://landing/orders.csv", observe=file_times())
@@ -122,7 +149,8 @@ def file_times(pattern: str | None = None) -> Observer:
 
 
 def sql_observer(query: str) -> Observer:
-    """An observer: the data reaches to what a query gives, a single time or date. `{asset}` stands for the asset's rows.
+    """An observer: the data reaches to what a query gives, a single time or date. `{asset}` stands for the asset's rows:
+    of an asset with partitions, for those of each of them.
 
     >>> from headwater import Asset
     >>> latest = sql_observer("select max(ts) from {asset} where state = 'done'")
@@ -132,7 +160,7 @@ def sql_observer(query: str) -> Observer:
 
 
 def column_max(column: str) -> Observer:
-    """An observer: the data reaches to the greatest value of a column, which is read lazily.
+    """An observer: the data reaches to the greatest value of a column, which is read lazily; partition by partition.
 
     >>> from headwater import Asset
     >>> rates = Asset("observed_rates", at="parquet://lake/rates.parquet", observe=column_max("day"))
@@ -190,12 +218,7 @@ def observer_of(asset: Asset) -> Any:
 def seen_by(found: Any, run: AssetRuntime, asset: Asset) -> dict[str | None, Observation]:
     """What an observer sees now, by partition. Raises ReturnTypeError for an answer that says nothing, and what it raises."""
     if isinstance(found, Observer):
-        if asset.partitions is not None:
-            raise DefinitionError(
-                f"the asset '{asset.name}' has partitions, of which its observer can't tell",
-                hint="give it a function that returns a mapping of them: {key: how far it reaches}",
-            )
-        return {None: found.look(run, asset)}
+        return {None: found.look(run, asset, None)} if asset.partitions is None else _each(found, run, asset)
     answer = found()
     if asset.partitions is None:
         return {None: _observation(asset, answer)}
@@ -205,6 +228,20 @@ def seen_by(found: Any, run: AssetRuntime, asset: Asset) -> dict[str | None, Obs
             hint="return a mapping of these: {key: how far it reaches}",
         )
     return {asset.partitions.partition(key).key: _observation(asset, one) for key, one in answer.items()}
+
+
+def _each(found: Observer, run: AssetRuntime, asset: Asset) -> dict[str | None, Observation]:
+    """What a ready-made observer sees of each partition that there is something of. Raises LocationError for none."""
+    seen: dict[str | None, Observation] = {}
+    nothing = None
+    for part in asset.partitions.all(clock.now_us()) if asset.partitions is not None else ():
+        try:
+            seen[part.key] = found.look(run, asset, part)
+        except LocationError as error:
+            nothing = error
+    if not seen and nothing is not None:
+        raise nothing
+    return seen
 
 
 def _observation(asset: Asset, answer: object) -> Observation:

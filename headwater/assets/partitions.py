@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.calendar_partitions import DailyPartitions, HourlyPartitions, MonthlyPartitions, WeeklyPartitions
 from headwater.assets.cron_partitions import CronPartitions
 from headwater.assets.key_partitions import DynamicPartitions, KeyPartitions, StaticPartitions
-from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.partition import Partition, shown
+from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.assets.product_partitions import ProductPartitions, boxes_of, dimensions
 from headwater.assets.product_sets import ProductSet
 from headwater.assets.time_partitions import TimePartitions

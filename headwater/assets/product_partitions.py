@@ -12,7 +12,8 @@ from headwater.assets import intervals as ranges
 from headwater.assets.boxes import Shape
 from headwater.assets.intervals import Interval, Intervals
 from headwater.assets.key_text import split
-from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.partition import Partition, shown
+from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.assets.product_sets import ProductSet, Sides
 from headwater.assets.time_partitions import TimePartitions
 from headwater.assets.unpartitioned import Unpartitioned

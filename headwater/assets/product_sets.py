@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from headwater.assets import boxes
 from headwater.assets.boxes import Shape
 from headwater.assets.intervals import Interval, Intervals
-from headwater.assets.partition_sets import Partition, PartitionSet
+from headwater.assets.partition import Partition
+from headwater.assets.partition_sets import PartitionSet
 from headwater.errors import PartitionError
 
 if TYPE_CHECKING:

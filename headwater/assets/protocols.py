@@ -155,6 +155,26 @@ class PlanLineage:
     unknown: tuple[UnknownColumn, ...]
 
 
+class StatementLineage(Protocol):
+    """Follows what the statements of a connection make of its tables."""
+
+    def table_of(self, statement: str) -> str | None:
+        """The table or view that a statement makes or changes, as it is written; None of any other statement."""
+        ...
+
+    def executed(self, statement: str, columns: Sequence[ColumnSchema] = ()) -> None:
+        """A statement was executed, which left the table that it is about with these columns."""
+        ...
+
+    def lose(self, what: str) -> None:
+        """Something happened to the connection that can't be followed."""
+        ...
+
+    def of_query(self, query: str) -> PlanLineage:
+        """The lineage of a query on the connection, as its tables are now."""
+        ...
+
+
 class ColumnLineage(Protocol):
     """Reads column lineage off plans and queries. Never guesses: what it does not understand is unknown."""
 
@@ -170,6 +190,10 @@ class ColumnLineage(Protocol):
         self, text: str, tables: Mapping[str, tuple[Hashable, Sequence[ColumnSchema]]], *, dialect: str
     ) -> PlanLineage:
         """The lineage of a query over these tables (name in the query: source key, and schema)."""
+        ...
+
+    def script(self, tables: Mapping[str, tuple[Hashable, Sequence[ColumnSchema]]]) -> StatementLineage:
+        """Follows the statements of a connection that was given these tables."""
         ...
 
     def buffers(self, frame: Any) -> Mapping[str, int]:

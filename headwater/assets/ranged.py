@@ -170,6 +170,8 @@ class _Making:
             raise
         else:
             self._made[partition.key] = outputs
+            if self._task.tell is not None:
+                self._task.tell(partition.key)
 
     def _which(self, pair: Any) -> tuple[Partition, Any]:
         if not isinstance(pair, tuple) or len(pair) != 2:

@@ -15,7 +15,7 @@ from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
-from headwater.assets.protocols import RELATION_TABLE, Form, SqlRelation, Target
+from headwater.assets.protocols import RELATION_TABLE, Form, Target
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
@@ -39,14 +39,12 @@ class BoundInput:
     partitions: tuple[Partition, ...] | None
     sources: Sources
 
-    def relation(self, runtime: AssetRuntime) -> SqlRelation:
-        """The input as a SELECT."""
+    def relation(self, runtime: AssetRuntime) -> Any:
+        """The input as a SELECT (`SqlRelation`); what is kept in memory as the frame that it is."""
         target = runtime.definitions.target(self.asset)
         if self.partitions == ():
             return empty_relation(runtime, target)
-        relation = runtime.materializer(target.asset).load(target, self.partitions, "sql")
-        assert isinstance(relation, SqlRelation)
-        return relation
+        return runtime.materializer(target.asset).load(target, self.partitions, "sql")
 
 
 def bind(
@@ -178,14 +176,16 @@ def remember(
         if made and leaves and all(leaf.paths for leaf in leaves):
             tracker.add_scan(value, sources)
     elif kind == "eager":
-        buffers = runtime.columns.buffers(value)
-        if buffers and (shared or tracker.knows_other(buffers, sources)):
-            import polars as pl
-
-            column = min((value[name] for name in buffers), key=lambda series: series.estimated_size())
-            value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
+        # One at a time: two threads that remember the same columns would each find that nobody else has them.
+        with tracker.remembering:
             buffers = runtime.columns.buffers(value)
-        tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
+            if buffers and (shared or tracker.knows_other(buffers, sources)):
+                import polars as pl
+
+                column = min((value[name] for name in buffers), key=lambda series: series.estimated_size())
+                value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
+                buffers = runtime.columns.buffers(value)
+            tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
     elif kind == "relation":
         columns = tuple(
             ColumnSchema(name=name, type=str(of)) for name, of in zip(value.columns, value.types, strict=True)

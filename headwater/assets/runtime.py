@@ -69,6 +69,10 @@ class AssetRuntime(Runtime, Protocol):
         """A table in another form; raises ReturnTypeError when it is none."""
         ...
 
+    def connect(self, inputs: Mapping[str, Any]) -> Any:
+        """A database in memory that holds these inputs, each a `SqlRelation` or a frame, under their names."""
+        ...
+
     def failing(self, query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, list[tuple[Any, ...]]]:
         """How many rows a query gives, which is executed inside an engine, and these columns of the first of them.
 

@@ -6,16 +6,14 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from itertools import islice
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from headwater.assets.causes import Cause, CauseKind, spread
+from headwater.assets.causes import Cause, Examples, Seen, add_causes
 from headwater.assets.components import components
-from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.divided import Divided
+from headwater.assets.divisions import Divisions
 from headwater.assets.facts import (
     NONE,
     NOTHING_MADE,
@@ -28,17 +26,10 @@ from headwater.assets.facts import (
     Pairs,
     outlines,
 )
-from headwater.assets.intervals import Intervals
-from headwater.assets.mappings import PartitionMapping
-from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning
+from headwater.assets.partitions import PartitionSet
+from headwater.assets.stale_reasons import DEPTH, StaleReasons
 from headwater.assets.uncollected import uncollected
-from headwater.core.code_changes import code_changes
-from headwater.errors import DefinitionError
 from headwater.types import Reason
-
-_DEPTH = 12
-_LOOKED_AT = 100
-"""Partitions of which what differs in their code is told together."""
 
 
 class Staleness(NamedTuple):
@@ -51,8 +42,8 @@ class Staleness(NamedTuple):
     stale: PartitionSet
     missing: PartitionSet
     causes: tuple[Cause, ...]
-    among: _Judged
-    """The judgement that this is a part of."""
+    words: StaleReasons
+    """What tells the reasons of all that was judged with it."""
 
     @property
     def is_stale(self) -> bool:
@@ -62,7 +53,7 @@ class Staleness(NamedTuple):
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The causes as sentences, one for each kind and input."""
-        return tuple(self.among.grouped(self.name, cause) for cause in self.causes)
+        return tuple(self.words.grouped(self.name, cause) for cause in self.causes)
 
     @property
     def reason(self) -> Reason:
@@ -73,7 +64,7 @@ class Staleness(NamedTuple):
 
     def why(self, partition: str | None = None) -> Reason:
         """Why one partition is stale or not, as a tree up to where it begins; a PartitionError for an unknown key."""
-        return self.among.why(self.name, self.stale.definition.ordinal(partition), _DEPTH)
+        return self.words.why(self.name, self.stale.definition.ordinal(partition), DEPTH)
 
 
 def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
@@ -100,27 +91,26 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
 class _Judged:
     """The work on one set of facts: first a glance at every asset, then a closer look at what may be stale, upstream first.
 
-    Most assets are up to date, so nothing is made for an asset before there is something to say of it.
+    Most assets are up to date, so nothing is made for an asset before there is something to say of it; and most of what is
+    stale is so for what is upstream of it, in the same way as many others: those are judged by the first of them.
     """
 
     def __init__(self, facts: Facts, as_of: int) -> None:
-        self.facts, self.as_of = facts, as_of
+        self.facts = facts
         self.found: dict[str, Staleness] = {}
-        self._ways: dict[PartitionsDefinition | None, Divided] = {}
-        self._known_ways: dict[int, Divided] = {}
-        """The same by identity: most assets share theirs, and to compare them takes longer than all else."""
+        self._divisions = Divisions(facts.definitions, as_of)
+        self._words = StaleReasons(facts, self._divisions, self.found)
         self._outlines = outlines(facts.assets)
-        self._windows: dict[tuple[PartitionMapping, Divided, Divided], dict[str | None, Intervals]] = {}
-        self._below: dict[tuple[PartitionMapping, Divided, _Shape, Divided, _Shape], PartitionSet] = {}
-        self._behind: dict[str, PartitionSet] = {}
-        """The partitions that are in place and stale, of each asset that has such."""
-        self._behind_keys: dict[str, frozenset[str | None]] = {}
+        self._behind: dict[str, _Behind] = {}
+        """What is in place and stale, of each asset that has such."""
+        self._behinds: dict[tuple[Divided, tuple[object, ...]], _Behind] = {}
         self._own: dict[str, _Own] = {}
         """What was found of an asset itself, of those that were looked at closer."""
         self._pending: set[str] = set()
         """The assets that may be stale and have not been judged."""
-        self._not_read: dict[tuple[PartitionMapping, Divided, int, int, Divided, int], Pairs] = {}
-        self._stale_reads: dict[tuple[int, frozenset[str | None]], tuple[Pairs, _Examples]] = {}
+        self._are_news: dict[tuple[int, ...], bool] = {}
+        self._alike: dict[tuple[int, ...], _Like | None] = {}
+        self._stale_reads: dict[tuple[int, int], Examples] = {}
 
     def judge_all(self) -> None:
         """Judge every asset."""
@@ -134,13 +124,11 @@ class _Judged:
             self.facts.assets.look_closer(reads.union(doubtful))
         for name in doubtful:
             self._own[name] = self._look_closer(name, definitions[name], self._outlines[name])
-        pending = self._pending = self._downstream_of(
-            [name for name, own in self._own.items() if own.causes or own.updated]
-        )
-        for name in [name for name in definitions if name in pending]:
-            if name not in pending:
+        self._pending = self._downstream_of([name for name, own in self._own.items() if own.causes or own.updated])
+        for name in [name for name in definitions if name in self._pending]:
+            if name not in self._pending:
                 continue
-            if not self._unjudged(name):
+            if self._is_ready(name):
                 self._judge(name)
                 continue
             for group in components([name], self._unjudged):
@@ -151,37 +139,53 @@ class _Judged:
 
     def _glance(self) -> list[str]:
         """Find what was never made, and the assets that may be stale by themselves."""
-        found, known, doubtful = self.found, self._outlines, []
-        never: dict[tuple[int, _Keys], tuple[PartitionSet, tuple[Cause, ...]]] = {}
+        found, known, words = self.found, self._outlines, self._words
+        never: dict[tuple[int, int], tuple[PartitionSet, tuple[Cause, ...]]] = {}
+        doubtful = []
         for name, definition in self.facts.definitions.items():
-            divided = self._way(definition)
-            code = definition.code_version
+            code, partitions = definition.code_version, definition.partitions
             if code is None and definition.is_source:
-                found[name] = Staleness(name, divided.none, divided.none, (), self)
+                none = self._divisions.of(definition).none
+                found[name] = Staleness(name, none, none, (), words)
                 continue
             there = known.get(name, NOTHING_MADE)
-            lacking = never.get((id(divided), there.keys))
+            # By identity, here and below: what many assets share is long, and nothing of it goes before this does.
+            lacking = never.get((id(partitions), id(there.keys)))
             if lacking is None:
-                missing = divided.without(there.keys)
+                missing = self._divisions.of(definition).without(there.keys)
                 lacking = missing, (Cause("never_made", missing),) if missing else ()
-                never[id(divided), there.keys] = lacking
-            found[name] = Staleness(name, lacking[0], lacking[0], lacking[1], self)
-            if not there.keys:
-                continue
-            if not there.settled or there.mixed or (there.code is not None and there.code != code):
+                never[id(partitions), id(there.keys)] = lacking
+            found[name] = Staleness(name, lacking[0], lacking[0], lacking[1], words)
+            if there.keys and (
+                not there.settled
+                or there.mixed
+                or (there.code is not None and there.code != code)
+                or self._has_news(name, definition, there)
+            ):
                 doubtful.append(name)
-                continue
-            oldest = there.oldest
-            for used in definition.inputs:
-                above = known.get(used.asset)
-                if above is not None and oldest < above.newest and self._news(used, name, divided, there):
-                    doubtful.append(name)
-                    break
         return doubtful
+
+    def _has_news(self, name: str, definition: AssetDefinition, there: Outline) -> bool:
+        """Whether something that an asset would read now, and has not read, may have come since it was made."""
+        known, definitions, oldest = self._outlines, self.facts.definitions, there.oldest
+        for used in definition.inputs:
+            source = used.asset
+            above = known.get(source)
+            if above is None or oldest >= above.newest or source == name or source not in definitions:
+                continue
+            ways = id(used.mapping), id(definition.partitions), id(definitions[source].partitions)
+            place = (*ways, id(there.keys), id(there.reads.get(source)), id(above.keys))
+            news = self._are_news.get(place)
+            if news is None:
+                news = bool(self._news(used, name, self._divisions.of(definition), there))
+                self._are_news[place] = news
+            if news:
+                return True
+        return False
 
     def _look_closer(self, name: str, definition: AssetDefinition, there: Outline) -> _Own:
         """What is to be said of an asset that some of its versions are in place of, apart from what is upstream."""
-        divided, causes = self._way(definition), []
+        divided, causes = self._divisions.of(definition), []
         current = (None, definition.code_version)
         if there.mixed or there.code not in current:
             made = self.facts.of(name).made
@@ -204,8 +208,11 @@ class _Judged:
             there = self._outlines.get(name)
             if there is None or definition.is_source:
                 continue
-            for source in {*there.reads, *[used.asset for used in definition.inputs]}:
+            for source in there.reads:
                 readers.setdefault(source, []).append(name)
+            for used in definition.inputs:
+                if used.asset not in there.reads:
+                    readers.setdefault(used.asset, []).append(name)
         work = list(found)
         for name in work:
             for reader in readers.get(name, ()):
@@ -213,6 +220,13 @@ class _Judged:
                     found.add(reader)
                     work.append(reader)
         return found
+
+    def _is_ready(self, name: str) -> bool:
+        """Whether everything that an asset reads has been judged."""
+        pending = self._pending
+        if not pending.isdisjoint(self._outlines[name].reads):
+            return not self._unjudged(name)
+        return all(used.asset not in pending or used.asset == name for used in self.facts.definitions[name].inputs)
 
     def _unjudged(self, name: str) -> list[str]:
         """The assets that an asset reads, as it is defined and as it was made, and that have to be judged before it."""
@@ -225,20 +239,54 @@ class _Judged:
         """Judge an asset that may be stale, everything that it reads having been judged."""
         self._pending.discard(name)
         definition, there = self.facts.definitions[name], self._outlines[name]
-        divided = self._way(definition)
+        place = None if name in self._own else self._place(definition, there)
+        if place is None:
+            self._judge_alone(name, definition, there)
+        elif place not in self._alike:
+            self._alike[place] = self._judge_alone(name, definition, there)
+        elif (like := self._alike[place]) is not None:
+            named = sorted([(definition.inputs[at].asset, where, examples) for at, where, examples in like.upstream])
+            causes = [Cause("upstream_stale", where, asset, examples) for asset, where, examples in named]
+            _, _, missing, never, words = self.found[name]
+            self.found[name] = Staleness(name, like.stale, missing, (*never, *causes), words)
+            self._behind[name] = like.behind
+
+    def _place(self, definition: AssetDefinition, there: Outline) -> tuple[int, ...] | None:
+        """What decides how stale an asset is for what is upstream of it, when it read what it is defined to read."""
+        behind, reads, definitions = self._behind, there.reads, self.facts.definitions
+        if len(reads) != len(definition.inputs):
+            return None
+        place = [id(definition.partitions), id(there.keys)]
+        for at, used in enumerate(definition.inputs):
+            source = used.asset
+            if source not in reads or source == definition.name:
+                return None
+            if source in behind:
+                partitions = definitions[source].partitions
+                place += (at, id(reads[source]), id(used.mapping), id(behind[source]), id(partitions))
+        return tuple(place)
+
+    def _judge_alone(self, name: str, definition: AssetDefinition, there: Outline) -> _Like | None:
+        """Judge an asset by itself; what was found, for those that are like it."""
+        divided = self._divisions.of(definition)
         own = self._own.get(name) or _Own((), NONE, there.reads)
         causes = [*own.causes]
         if own.updated:
-            _add_causes(causes, "input_updated", own.updated, {}, divided)
+            add_causes(causes, "input_updated", own.updated, {}, divided)
         self._of_upstream(name, definition, divided, there, own.reads, causes)
         if not causes:
-            return
-        stale, (_, _, missing, never, _) = self._held_behind(name, definition, divided, there, causes), self.found[name]
-        self.found[name] = Staleness(name, missing | stale if missing else stale, missing, (*never, *causes), self)
+            return None
+        behind = self._held_behind(name, definition, divided, there, causes)
+        _, _, missing, never, words = self.found[name]
+        stale = missing | behind.partitions if missing else behind.partitions
+        self.found[name] = Staleness(name, stale, missing, (*never, *causes), words)
+        at = {used.asset: number for number, used in enumerate(definition.inputs)}
+        upstream = [(at[one.asset], one.partitions, one.examples) for one in causes if one.asset in at]
+        return _Like(behind, stale, tuple(upstream))
 
     def _held_behind(
         self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
-    ) -> PartitionSet:
+    ) -> _Behind:
         """The partitions that are in place and stale, noted for what reads them; with a cause for what they are for
         each other."""
         behind = causes[0].partitions
@@ -246,21 +294,13 @@ class _Judged:
             if cause.partitions is not behind:
                 behind = behind | cause.partitions
         own = [used for used in definition.inputs if used.asset == name]
-        if own and (further := self._along_itself(own, behind, divided.set_of(there.keys))):
+        if own and (further := self._divisions.along_itself(own, behind, divided.set_of(there.keys))):
             causes.append(Cause("upstream_stale", further, name))
             behind = behind | further
-        self._behind[name] = behind
-        self._behind_keys[name] = divided.keys(behind)
-        return behind
-
-    def _way(self, definition: AssetDefinition) -> Divided:
-        partitions = definition.partitions
-        found = self._known_ways.get(id(partitions))
+        found = self._behinds.get((divided, behind.shape))
         if found is None:
-            found = self._ways.get(partitions)
-            if found is None:
-                found = self._ways[partitions] = Divided(partitioning(definition), self.as_of)
-            self._known_ways[id(partitions)] = found
+            found = self._behinds[divided, behind.shape] = _Behind(behind, divided.keys(behind))
+        self._behind[name] = found
         return found
 
     def _of_upstream(
@@ -274,19 +314,19 @@ class _Judged:
     ) -> None:
         """Add what follows from what an asset has read, and would read now, being stale."""
         behind = self._behind
-        upstream: dict[str, _Examples] = {}
+        upstream: dict[str, Examples] = {}
         for source, pairs in reads.items():
-            if source in behind and source != name and (hits := self._read_stale(pairs, self._behind_keys[source])):
+            if source in behind and source != name and (hits := self._read_stale(pairs, behind[source])):
                 upstream[source] = hits
         where: dict[str, PartitionSet] = {}
         for used in definition.inputs:
             source = used.asset
             # Mostly everything in place has read what is stale, and it can't get worse.
             if source in behind and source != name and len(upstream.get(source, ())) < len(there.keys):
-                hit = self._downstream(used, divided, divided.set_of(there.keys))
+                hit = self._divisions.downstream(used, behind[source].partitions, divided, divided.set_of(there.keys))
                 where[source] = where[source] | hit if source in where else hit
         if upstream or where:
-            _add_causes(causes, "upstream_stale", upstream, where, divided)
+            add_causes(causes, "upstream_stale", upstream, where, divided)
 
     def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
         """What was read and is another version now, and all else that was read."""
@@ -310,14 +350,14 @@ class _Judged:
                     others.setdefault(asset, []).append((key, partition))
         return updated, {asset: tuple(pairs) for asset, pairs in others.items()}
 
-    def _read_stale(self, pairs: Pairs, stale: frozenset[str | None]) -> _Examples:
+    def _read_stale(self, pairs: Pairs, behind: _Behind) -> Examples:
         """The partitions that read a stale one of an input, each with that."""
-        # By identity: assets of the same partitions share what they read, and it is long.
-        found = self._stale_reads.get((id(pairs), stale))
+        # By identity: assets of the same partitions share what they read, and it is long. Both live as long as this does.
+        found = self._stale_reads.get((id(pairs), id(behind)))
         if found is None:
-            hits = {key: part for key, part in pairs if part in stale}
-            found = self._stale_reads[id(pairs), stale] = pairs, hits
-        return found[1]
+            stale = behind.keys
+            found = self._stale_reads[id(pairs), id(behind)] = {key: part for key, part in pairs if part in stale}
+        return found
 
     def _news(self, used: InputDefinition, name: str, divided: Divided, there: Outline) -> Pairs:
         """Each partition with each one of the input that lies in its window and was not read, where some came since."""
@@ -328,7 +368,7 @@ class _Judged:
         # With one partition each, what read the one in place has read all that is there.
         if there.settled and len(there.keys) == len(above.keys) == 1 and source in there.reads:
             return ()
-        return self._unread(used, divided, there.keys, there.reads.get(source, ()), above.keys)
+        return self._divisions.unread(used, divided, there.keys, there.reads.get(source, ()), above.keys)
 
     def _come_since(
         self, used: InputDefinition, name: str, divided: Divided, there: Outline
@@ -341,151 +381,30 @@ class _Judged:
         made, source = self.facts.of(name).made, self.facts.of(used.asset).made
         return [(key, part) for key, part in unread if source[part].at > made[key].started]
 
-    def _unread(self, used: InputDefinition, divided: Divided, keys: _Keys, read: Pairs, there: _Keys) -> Pairs:
-        """Each partition with each one of the input that is there, lies in its window, and was not read by it."""
-        above = self._way(self.facts.definitions[used.asset])
-        # By identity: outlines of assets of the same partitions share these, and they are long.
-        place = (used.mapping, divided, id(keys), id(read), above, id(there))
-        found = self._not_read.get(place)
-        if found is None:
-            every = frozenset(there)
-            by_key: dict[str | None, set[str | None]] = {key: set() for key in keys}
-            for key, part in read:
-                by_key[key].add(part)
-            found = self._not_read[place] = tuple(
-                (key, part)
-                for key, parts in by_key.items()
-                if not every <= parts  # it read all that is there
-                for low, high in self._window(used, divided, above, key)
-                for part in map(above.name, range(low, high))
-                if part in every and part not in parts
-            )
-        return found
-
-    def _window(self, used: InputDefinition, divided: Divided, above: Divided, key: str | None) -> Intervals:
-        """The partitions of an input that one partition reads."""
-        windows = self._windows.setdefault((used.mapping, divided, above), {})
-        if key not in windows:
-            here = divided.set_of((key,))
-            windows[key] = self._upstream(used, here, above.definition).intervals if here else ()
-        return windows[key]
-
-    def _along_itself(self, own: list[InputDefinition], stale: PartitionSet, there: PartitionSet) -> PartitionSet:
-        """The partitions that read stale ones of the same asset, and those that read them, and so on."""
-        reached = frontier = stale
-        for used in own:
-            frontier = reached
-            while frontier:
-                frontier = (self._mapped(used, frontier, there) & there) - reached
-                reached |= frontier
-        return reached - stale
-
-    def _upstream(self, used: InputDefinition, of: PartitionSet, above: PartitionsDefinition) -> PartitionSet:
-        try:
-            return used.mapping.upstream(of, above, as_of=self.as_of)
-        except DefinitionError:
-            return above.empty()  # the input has been divided anew since this was defined
-
-    def _downstream(self, used: InputDefinition, below: Divided, there: PartitionSet) -> PartitionSet:
-        """Those of the partitions in place that read what is stale of an input."""
-        behind = self._behind[used.asset]
-        above = self._way(self.facts.definitions[used.asset])
-        place = (used.mapping, above, behind.shape, below, there.shape)
-        found = self._below.get(place)
-        if found is None:
-            found = self._below[place] = self._mapped(used, behind, there) & there
-        return found
-
-    def _mapped(self, used: InputDefinition, of: PartitionSet, there: PartitionSet) -> PartitionSet:
-        """The partitions that read these ones, as far as there are any in place: some are made before they end."""
-        last = there.last.end_us if there else None
-        as_of = self.as_of if last is None else max(self.as_of, last)
-        try:
-            return used.mapping.downstream(of, there.definition, as_of=as_of)
-        except DefinitionError:
-            return there.definition.empty()
-
-    def grouped(self, name: str, cause: Cause) -> Reason:
-        """A cause in a sentence; of changed code with what differs, for the first versions that were made by other code."""
-        reason = cause.reason()
-        if cause.kind != "code_changed":
-            return reason
-        made = self.facts.of(name).made
-        versions = dict.fromkeys(made[key].code_version for key in islice(cause.partitions.keys(), _LOOKED_AT))
-        every = (one for version in versions for one in self._code_changes(name, version))
-        return replace(reason, because=tuple(dict.fromkeys(every)))
-
-    def _code_changes(self, name: str, version: str | None) -> tuple[Reason, ...]:
-        """What differs in the code since a version of it."""
-        definition = self.facts.definitions[name]
-        before = None if version is None else self.facts.earlier_code(name, version)
-        return code_changes(before, version, definition.code, definition.code_version)
-
-    def why(self, name: str, number: int, depth: int) -> Reason:
-        """Why a partition is stale or not."""
-        found = self.found[name]
-        here = found.stale.definition.clip([(number, number + 1)])
-        subject = label(name, found.stale.definition.key(number))
-        if here & found.missing:
-            return Reason("never_made", f"{subject} was never made", tuple(self._lacking(name, here)))
-        because = tuple(self._because(name, cause, number, depth) for cause in found.causes if here & cause.partitions)
-        if because:
-            return Reason("stale", f"{subject} is stale", because)
-        if self.facts.definitions[name].is_source:
-            return Reason("up_to_date", f"{subject} is a source: nothing here makes it")
-        return Reason("up_to_date", f"{subject} is up to date")
-
-    def _lacking(self, name: str, here: PartitionSet) -> Iterator[Reason]:
-        for used in self.facts.definitions[name].inputs:
-            behind = self.found.get(used.asset)
-            if behind is not None and used.asset != name:
-                lacking = self._upstream(used, here, behind.missing.definition) & behind.missing
-                if lacking:
-                    yield Reason("input_missing", f"its input {used.asset} was never made{spread(lacking)}")
-
-    def _because(self, name: str, cause: Cause, number: int, depth: int) -> Reason:
-        if cause.kind == "code_changed":
-            made = self.facts.of(name).made[cause.partitions.definition.key(number)]
-            text = f"its code changed since it was made{_producer(self.facts.definitions[name])}"
-            return Reason(cause.kind, text, self._code_changes(name, made.code_version))
-        asset = cause.asset or name
-        example = cause.examples.get(cause.partitions.definition.key(number))
-        if cause.kind == "input_updated":
-            return Reason(cause.kind, f"its input {label(asset, example)} changed since it was made")
-        above = self._stale_above(name, asset, number, example)
-        text = f"its input {asset} is stale itself"
-        if above is None or depth == 0:
-            return Reason(cause.kind, text)
-        return Reason(cause.kind, text, (self.why(asset, above, depth - 1),))
-
-    def _stale_above(self, name: str, asset: str, number: int, example: str | None) -> int | None:
-        """The number of a stale partition of the input that this partition reads."""
-        found = self.found[asset]
-        here = self.found[name].stale.definition.clip([(number, number + 1)])
-        for used in self.facts.definitions[name].inputs:
-            if used.asset == asset:
-                reads = self._upstream(used, here, found.stale.definition) & (found.stale - found.missing)
-                others = reads - here if asset == name else reads
-                if others:
-                    return others.definition.ordinal(others.first.key)
-        return self._way(self.facts.definitions[asset]).number(example)
-
 
 class _Own(NamedTuple):
     """What is to be said of an asset whatever is upstream of it: that its code has changed; what it has read, or would
     read now, and is another version; and what else it has read."""
 
     causes: tuple[Cause, ...]
-    updated: _Seen
+    updated: Seen
     reads: Mapping[str, Pairs]
 
 
-_Examples: TypeAlias = Mapping[str | None, str | None]
-"""By partition: a partition of an input."""
-_Seen: TypeAlias = Mapping[str, _Examples]
-"""The same by input asset."""
-_Keys: TypeAlias = tuple[str | None, ...]
-_Shape: TypeAlias = tuple[object, ...]
+class _Behind(NamedTuple):
+    """Partitions that are in place and stale, with their keys; the same value for all that have the same."""
+
+    partitions: PartitionSet
+    keys: frozenset[str | None]
+
+
+class _Like(NamedTuple):
+    """How stale an asset is for what is upstream of it: what is behind, all that is to be made, and what of which input (by its
+    number) it is for."""
+
+    behind: _Behind
+    stale: PartitionSet
+    upstream: tuple[tuple[int, PartitionSet, Examples], ...]
 
 
 def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
@@ -502,20 +421,3 @@ def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int)
     return (
         seen is not None and seen.version is not None and used.version not in (None, seen.version) and seen.at > started
     )
-
-
-def _add_causes(
-    causes: list[Cause], kind: CauseKind, seen: _Seen, where: Mapping[str, PartitionSet], divided: Divided
-) -> None:
-    """Add a cause for each input, of what was seen of it and of where else it counts."""
-    for asset in sorted({*seen, *where}) if where else sorted(seen) if len(seen) > 1 else seen:
-        examples = seen.get(asset, NONE)
-        partitions = divided.set_of(tuple(examples))
-        if asset in where and where[asset].shape != partitions.shape:
-            partitions = partitions | where[asset]
-        if partitions:
-            causes.append(Cause(kind, partitions, asset, examples))
-
-
-def _producer(definition: AssetDefinition) -> str:
-    return f" ({definition.producer})" if definition.producer else ""

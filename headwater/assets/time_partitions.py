@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from headwater import clock
 from headwater.assets.intervals import Interval
-from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.partition import Partition, shown
+from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.errors import DefinitionError
 
 DAY = 24 * 60
@@ -261,8 +262,8 @@ class TimePartitions(PartitionsDefinition):
             moment = datetime.fromisoformat(key + "0001-01-01"[len(key) :])
         except ValueError:
             return None
-        found = self._starting(moment)
-        return found if found is not None and self.key(found) == key else None
+        # Another way to write the same moment is no key.
+        return self._starting(moment) if moment.isoformat()[: self.width] == key else None
 
     def _starting(self, moment: datetime) -> int | None:
         """The number of the partition whose key shows this local time, if there is one."""

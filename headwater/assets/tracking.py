@@ -14,10 +14,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.protocols import Leaf
+
+if TYPE_CHECKING:
+    from headwater.assets.connections import Followed
 
 Sources: TypeAlias = tuple[InputVersion, ...]
 
@@ -68,10 +71,13 @@ class Tracker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.remembering = threading.Lock()
+        """Held by who looks whether a frame is known and adds it then."""
         self._values: dict[int, _Entry] = {}
         self._held: OrderedDict[int, Any] = OrderedDict()
         self._paths: dict[tuple[str, ...], Sources] = {}
         self._tables: dict[str, tuple[Sources, tuple[ColumnSchema, ...]]] = {}
+        self._connections: weakref.WeakKeyDictionary[Any, Followed] = weakref.WeakKeyDictionary()
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
         self._frames_size = 0
         self._scans: OrderedDict[tuple[_Version, ...], Any] = OrderedDict()
@@ -104,6 +110,23 @@ class Tracker:
     def table(self, name: str) -> tuple[Sources, tuple[ColumnSchema, ...]] | None:
         """The sources and columns of a table behind a relation, or None when nobody knows it."""
         return self._tables.get(name)
+
+    def add_connection(self, raw: Any, followed: Followed) -> None:
+        """Remember what is known of a DuckDB connection, for as long as it or a relation on it lives."""
+        self._connections[raw] = followed
+
+    def connection_of(self, relation: Any) -> tuple[Any, Followed] | None:
+        """The connection of a relation, if it was added, and what is known of it."""
+        for raw, followed in list(self._connections.items()):
+            try:
+                raw.sql("SELECT 1 AS headwater_probe").cross(relation)
+            except Exception as error:
+                # DuckDB refuses to combine relations of different connections, and of one that is closed.
+                if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
+                    raise
+            else:
+                return raw, followed
+        return None
 
     def add_frame(self, frame: Any, addresses: Mapping[str, int], sources: Sources, *, size: int) -> None:
         """Remember the columns of a frame in memory (by address), so that lazy frames made of it are known by their leaf.

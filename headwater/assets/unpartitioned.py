@@ -8,7 +8,8 @@ from datetime import date, datetime
 from typing import Any
 
 from headwater.assets.intervals import Interval
-from headwater.assets.partition_sets import Partition, PartitionsDefinition, PartitionSet, shown
+from headwater.assets.partition import Partition, shown
+from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 
 
 @dataclass(frozen=True, slots=True)

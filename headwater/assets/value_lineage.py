@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from headwater.assets import reading
 from headwater.assets.asset import Asset, AssetInput
-from headwater.assets.events import ColumnEdge, ColumnSchema, UnknownColumn
+from headwater.assets.events import ColumnEdge, ColumnSchema, InputVersion, UnknownColumn
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import mapping_of
 from headwater.assets.partitions import UNPARTITIONED, Partition
@@ -116,45 +117,67 @@ def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) 
 
 
 def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partition | None) -> ValueLineage:
-    inputs: dict[str, Any] = {}
-    tables: dict[str, tuple[Any, tuple[ColumnSchema, ...]]] = {}
-    sources: list[Any] = []
-    unknown: list[str] = []
-    for name, given in query.inputs.items():
-        bound = _bound(run, given, partition)
-        if bound is not None:
-            inputs[name] = bound.relation(run)
-            sources.extend(as_value(bound.sources, "sql"))
-            tables[name] = (_asset_dataset(run, bound.asset), _schema(run, bound))
-            continue
-        known = tracker.of(given)
-        inputs[name] = given
-        if known is None:
-            if isinstance(given, SqlRelation) or frame_form(given) is None:
-                raise DefinitionError(
-                    f"the input '{name}' of the query is a {type(given).__name__}",
-                    where=query.text[:80],
-                    hint="give an Asset, an input of the function, or a frame",
-                )
-            unknown.append(f"the query reads '{name}', a {type(given).__name__} of unknown origin")
-        else:
-            sources.extend(as_value(known, "sql"))
-            tables[name] = (_dataset(known), frame_schema(given))
+    given = query_inputs(run, tracker, query.inputs, partition, where=query.text[:80])
     text = query.text.format_map({name: _quoted(name) for name in query.inputs})
-    plan = run.columns.of_sql(text, tables, dialect="duckdb")
+    plan = run.columns.of_sql(text, given.tables, dialect="duckdb")
     return ValueLineage(
-        value=SqlQuery(text=query.text, inputs=inputs),
-        sources=tuple(dict.fromkeys(sources)),
-        unknown_inputs=tuple(unknown),
+        value=SqlQuery(text=query.text, inputs=given.inputs),
+        sources=given.sources,
+        unknown_inputs=given.unknown,
         edges=_edges(plan),
         unknown_columns=plan.unknown,
         sql=text,
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryInputs:
+    """The inputs of queries by their names: as an engine takes them, with the versions behind them, and what is unknown."""
+
+    inputs: dict[str, Any]
+    tables: dict[str, tuple[Dataset | None, tuple[ColumnSchema, ...]]]
+    sources: Sources
+    unknown: tuple[str, ...]
+
+
+def query_inputs(
+    run: AssetRuntime, tracker: Tracker, given: Mapping[str, Any], partition: Partition | None, *, where: str
+) -> QueryInputs:
+    """Bind the inputs of queries: assets, inputs of the function, frames. Raises DefinitionError, InputMissing."""
+    inputs: dict[str, Any] = {}
+    tables: dict[str, tuple[Dataset | None, tuple[ColumnSchema, ...]]] = {}
+    sources: list[Any] = []
+    unknown: list[str] = []
+    for name, value in given.items():
+        bound = _bound(run, value, partition)
+        if bound is not None:
+            inputs[name] = bound.relation(run)
+            sources.extend(as_value(bound.sources, "sql"))
+            tables[name] = (_asset_dataset(run, bound.asset), _schema(run, bound))
+            continue
+        known = tracker.of(value)
+        inputs[name] = value
+        if known is None:
+            if isinstance(value, SqlRelation) or frame_form(value) is None:
+                raise DefinitionError(
+                    f"the input '{name}' of the query is a {type(value).__name__}",
+                    where=where,
+                    hint="give an Asset, an input of the function, or a frame",
+                )
+            unknown.append(f"the query reads '{name}', a {type(value).__name__} of unknown origin")
+        else:
+            sources.extend(as_value(known, "sql"))
+            tables[name] = (_dataset(known), frame_schema(value))
+    return QueryInputs(inputs=inputs, tables=tables, sources=tuple(dict.fromkeys(sources)), unknown=tuple(unknown))
+
+
 def _of_relation(run: AssetRuntime, tracker: Tracker, relation: Any) -> ValueLineage:
     """A DuckDB relation says by which query it was made; tables that were handed out are known by their names."""
     text = relation.sql_query()
+    given = tracker.connection_of(relation)
+    if given is not None:
+        raw, followed = given
+        return _read_by(relation, followed.lineage(raw, text), followed.sources)
     tables: dict[str, tuple[Any, tuple[ColumnSchema, ...]]] = {}
     sources: list[Any] = []
     for name in reading.relation_tables(text):
@@ -162,7 +185,10 @@ def _of_relation(run: AssetRuntime, tracker: Tracker, relation: Any) -> ValueLin
         sources.extend(as_value(known, "plan"))
         if (dataset := _dataset(known)) is not None:
             tables[name] = (dataset, columns)
-    plan = run.columns.of_sql(text, tables, dialect="duckdb")
+    return _read_by(relation, run.columns.of_sql(text, tables, dialect="duckdb"), sources)
+
+
+def _read_by(relation: Any, plan: PlanLineage, sources: Iterable[InputVersion]) -> ValueLineage:
     unread = None in plan.sources
     return ValueLineage(
         value=relation,

@@ -97,6 +97,12 @@ COMMANDS: dict[str, Command] = {
             "status --verdict late --as-of 2014-01-01",
         ),
     ),
+    "assets": Command(
+        group="Look",
+        place="assets:assets",
+        help="What is defined: places, partitions, inputs, owners, code.",
+        examples=("assets", "assets delays", "assets owner:team:ops --json"),
+    ),
     "freshness": Command(
         group="Look",
         place="board:freshness",

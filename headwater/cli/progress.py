@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headwater import clock
 from headwater.assets.backfilling import Told
 from headwater.cli.output import duration, say
+from headwater.cli.terminal import cut, one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 
 Watch = Callable[[Told], None]
 _EVERY_US = 5_000_000
-_SHOWN = 20
-"""So many assets are shown: those that are not done come first."""
+_AROUND = 6
+"""The lines that are not of one asset: the header, all of them, the rate; and what the command says around it."""
 _BAR = 24
+_BESIDE = 44
+"""The columns beside names and bars: the counts."""
 
 
 @contextmanager
@@ -74,12 +77,12 @@ def _board(total: int) -> Iterator[Watch]:
     from rich.console import Console
     from rich.live import Live
 
-    pace, last = Pace(total), Told({}, {})
+    pace, last, console = Pace(total), Told({}, {}), Console(stderr=True)
 
     def shown() -> Any:
-        return board(last, total, pace) if last.counts else ""
+        return board(last, total, pace, *console.size) if last.counts else ""
 
-    with Live(get_renderable=shown, console=Console(stderr=True), refresh_per_second=4) as live:
+    with Live(get_renderable=shown, console=console, refresh_per_second=4) as live:
 
         def tell(told: Told) -> None:
             nonlocal last
@@ -89,8 +92,10 @@ def _board(total: int) -> Iterator[Watch]:
         live.refresh()
 
 
-def board(told: Told, total: int, pace: Pace) -> Table:
-    """The board: a line for each asset, and one for all of them with the rate and an estimate."""
+def board(told: Told, total: int, pace: Pace, columns: int, lines: int) -> Table:
+    """The board in so many columns and lines: a line for each asset, those that are not done first, and one for all of
+    them, with the rate and an estimate.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -98,20 +103,28 @@ def board(told: Told, total: int, pace: Pace) -> Table:
     for name in ("asset", "", "done", "running", "failed", "blocked"):
         found.add_column(name, justify="left" if name in ("asset", "") else "right", no_wrap=True)
     open_first = sorted(told.assets.items(), key=lambda one: _ended(one[1]) == one[1]["requested"])
-    rows = [*open_first[:_SHOWN], ("all", told.counts)] if len(told.assets) > 1 else open_first
+    most = max(1, lines - _AROUND)
+    rows = [*open_first[:most], ("all", told.counts)] if len(told.assets) > 1 else open_first
+    bar = max(4, min(_BAR, (columns - _BESIDE) // 2))
     for name, counts in rows:
         ended, wanted = _ended(counts), counts["requested"]
-        bad = counts["failed"] + counts["blocked"]
-        filled = ended * _BAR // max(wanted, 1)
-        bar = Text("━" * filled, style="red" if bad else "green") + Text("━" * (_BAR - filled), style="dim")
+        filled = ended * bar // max(wanted, 1)
+        colour = "red" if counts["failed"] + counts["blocked"] else "green"
         numbers = [f"{counts[one]:,}" if counts[one] else "" for one in ("running", "failed", "blocked")]
-        found.add_row(name, bar, f"{ended:,}/{wanted:,}", *numbers)
-    if len(open_first) > _SHOWN and len(told.assets) > 1:
-        found.caption = f"and {len(open_first) - _SHOWN} more assets"
+        found.add_row(
+            Text(cut(one_line(name), max(columns - _BESIDE - bar, 8))),
+            Text("━" * filled, style=colour) + Text("━" * (bar - filled), style="dim"),
+            f"{ended:,}/{wanted:,}",
+            *numbers,
+        )
     rate, left = pace.of(told.counts)
+    more = len(open_first) - most
+    said = [f"and {more} more assets"] if more > 0 and len(told.assets) > 1 else []
     if rate:
         estimate = "" if left is None else f", about {duration(left)} left"
-        found.add_row("", f"{rate:.1f} a second{estimate}")
+        said.append(f"{rate:.1f} a second{estimate}")
+    if said:
+        found.caption, found.caption_justify = "; ".join(said), "left"
     return found
 
 

@@ -80,9 +80,9 @@ def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
     before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         emit({"pid": os.getpid()}, common.json, lambda: "Headwater waits for work")
-        files = [f"--file={file.absolute()}" for file in where.file]
+        files = [file.absolute() for file in where.file]
         with _logging_to_standard_error():
-            Worker(project, [*files, *(f"--module={module}" for module in where.module)]).work(over)
+            Worker(project, files, where.module).work(over)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

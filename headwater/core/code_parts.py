@@ -2,7 +2,8 @@
 
 What counts by its name: functions of the project that are called, and all that they call; constants; what a function holds of
 the functions around it, and as defaults; decorators of the project; and of its classes the methods and constants whose names
-occur. What is reached in other ways (values that change, imports inside a function, packages that are installed) is not seen.
+occur. Of a module that a function imports inside of itself the whole text counts. What is reached in other ways (values that
+change, packages that are installed) is not seen.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from pathlib import Path, PosixPath
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from headwater.core.code_imports import imported, imports_within
 from headwater.core.code_names import chains, names
 from headwater.core.definition import Definition
 from headwater.core.hashing import Unhashable, fingerprint
 from headwater.core.literals import literal_of
-from headwater.core.source import hash_of, source_of
+from headwater.core.source import hash_of, literal_defaults, source_of
 
 _CONSTANTS = frozenset(
     {
@@ -130,11 +132,16 @@ class _Walk:
         if not own.keys().isdisjoint(names(code)):
             for chain in chains(code):
                 self._resolve(chain, own)
+        if imports_within(code):
+            for module, found in imported(code, own, self._root).items():
+                if module not in self._without:
+                    self._keep(f"module {module}", found)
         for name, value in _around(fn):
             self.add(f"variable '{name}'", value, own, name)
         if fn.__defaults__ or fn.__kwdefaults__:
+            spelled = literal_defaults(fn)
             for name, value in _defaults(fn):
-                if type(value) in _SPELLED:
+                if spelled and type(value) in _SPELLED:
                     continue  # its source says it
                 self.add(f"default of '{name}'", value, own, name)
 

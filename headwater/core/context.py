@@ -78,7 +78,7 @@ class Cancellation:
             if asked._flag:
                 return True
             asked = asked._parent
-        return clock.wait(self._event, seconds) or self._flag
+        return clock.wait(_Look(self), seconds)
 
     def subscribe(self, key: object, callback: Callable[[], object]) -> None:
         """Call this once when it is asked to stop; at once when it has been already."""
@@ -97,6 +97,25 @@ class Cancellation:
         """Hear no more of the outer run: this one is over."""
         if self._parent is not None:
             self._parent.unsubscribe(self)
+
+
+class _Look:
+    """What waits for a cancellation looks at, between its slices too: what a signal raised may have been swallowed.
+
+    Python drops what is raised in a destructor, and a signal may come into one; the mark that it left stays.
+    """
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: Cancellation) -> None:
+        self._of = of
+
+    @interruptible
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._of._event.wait(timeout) or self._of.is_set()
+
+    def is_set(self) -> bool:
+        return self._of.is_set()
 
 
 class RootRun:

@@ -273,10 +273,10 @@ class RunsPruned(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkAsked(Body):
-    """Somebody asked, through the server, that work be started: a `headwater worker` does. `what` is backfill, resume or retry.
+    """Somebody asked, through the server, that work be started: a `headwater worker` does.
 
-    `arguments` are those of that command; what it starts has the request's id, where it gets one. `asked_by` is the name
-    of the token that it was asked with.
+    `what` is backfill, resume, retry, materialize, run, runs.resume or runs.retry, `arguments` are those of that command; what
+    it starts has the request's id, where it gets one. `asked_by` is the name of the token that it was asked with.
     """
 
     kind: ClassVar[str] = "work.asked"
@@ -290,7 +290,10 @@ class WorkAsked(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTaken(Body):
-    """A worker started what was asked for, as a process of its own."""
+    """A worker is about to start what was asked for, as a process of its own; `pid` and `host` are the worker's.
+
+    That process holds the lock `work:` and the request's id as long as it lives.
+    """
 
     kind: ClassVar[str] = "work.taken"
     durable: ClassVar[bool] = True

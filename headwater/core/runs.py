@@ -46,7 +46,7 @@ def new_run(
     """A run that has not begun. Raises RunRefused where code is only loaded for its definitions."""
     if runtime.is_defining():
         raise RunRefused(f"'{name}' was called while code is loaded for its definitions only")
-    run_id = run_id or ids.new_id()
+    run_id = run_id or (ids.asked_id() if parent is None else ids.new_id())
     root = None if parent is None else parent.run.root
     root = root or RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
     run = Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)

@@ -51,6 +51,17 @@ def parsed(text: str) -> ast.Module:
         return ast.parse(text)
 
 
+def tree_hash(tree: ast.Module) -> str:
+    """The hash of a module's whole text, without comments, docstrings and formatting.
+
+    >>> tree_hash(parsed("x = 1  # one")) == tree_hash(parsed("x=1"))
+    True
+    """
+    found: list[str] = []
+    _write(tree, found.append)
+    return _digest(" ".join(found))
+
+
 def hash_of(fn: FunctionType) -> str:
     """The hash of a function's own source: not of one that it is wrapped around."""
     return _hash_once(fn.__code__, fn)[0]
@@ -81,6 +92,19 @@ def _hash(fn: Any) -> tuple[str, int]:
 def _function(fn: Any) -> Any:
     inner = fn if getattr(fn, "__wrapped__", None) is None else inspect.unwrap(fn)
     return getattr(inner, "__func__", inner)
+
+
+def literal_defaults(fn: FunctionType) -> bool:
+    """Whether the source of a function spells the value of each default out; True too when there is no source."""
+    found = _definition(fn)
+    if found is None:
+        return True
+    given = found[0].args
+    return all(_is_spelled(one) for one in (*given.defaults, *given.kw_defaults) if one is not None)
+
+
+def _is_spelled(node: ast.expr) -> bool:
+    return (isinstance(node, ast.UnaryOp) and _is_spelled(node.operand)) or isinstance(node, ast.Constant)
 
 
 def _definition(fn: Any) -> tuple[ast.FunctionDef | ast.AsyncFunctionDef, int] | None:
@@ -183,7 +207,7 @@ def _write(node: ast.AST, write: Callable[[str], None]) -> None:
     write(")")
 
 
-_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
 _SILENT = frozenset({"ctx", "kind", "type_comment"})
 """What the text around it says already, or what changes nothing: load or store, the u of u"text", comments."""
 _SHAPES: dict[type[ast.AST], tuple[str, tuple[str, ...], Callable[[ast.AST], tuple[Any, ...]]]] = {}
@@ -202,8 +226,8 @@ def _getter(names: tuple[str, ...]) -> Callable[[ast.AST], tuple[Any, ...]]:
     return lambda node: tuple(getattr(node, name) for name in names)
 
 
-def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
-    first = node.body[0]
+def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module) -> None:
+    first = node.body[0] if node.body else None
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         node.body = node.body[1:] or [ast.Pass()]
 

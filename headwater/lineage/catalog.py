@@ -54,6 +54,14 @@ class ProjectionCatalog:
                 earlier_code=self._earlier_code(names),
             )
 
+    def definitions(self) -> dict[str, AssetDefinition]:
+        """The definitions that `facts()` has, without all that is known beside them. Raises ProjectionError."""
+        with self._projection.session() as session, uncollected():
+            known = self._definitions(session)
+            names = known.all()
+            renamed = known.renamed(names)
+            return {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
+
     def staleness(self, as_of: int) -> dict[str, Staleness]:
         """The staleness of every asset, as `assets.staleness` tells it of `facts()`, out of hardly more than outlines.
 

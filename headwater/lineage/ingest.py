@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from headwater import failpoints
 from headwater.core.globs import literal_glob
@@ -18,9 +20,14 @@ from headwater.ids import new_id
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.reader import Batch, Position
+
+    Found: TypeAlias = tuple[str | None, int, int, UUID, UUID]
+    """A kind that was read: how many events and ids, and between which two ids."""
 
 _log = logging.getLogger(__name__)
 
@@ -166,8 +173,11 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     if until is not None:
         seqs = [position.seq for position in until.values()]
         connection.execute(own["trim"], {"writers": list(until), "seqs": seqs})
-    connection.execute(own["range"])
-    for (kind,) in connection.execute(own["kinds"]).fetchall():
+    found = connection.execute(own["kinds"]).fetchall()
+    if any(events > ids for _, events, ids, *_ in found):
+        connection.execute(own["once"])
+    _leave_out_known(connection, found)
+    for kind, *_ in found:
         if kind is None:
             _log.warning("a line of the journal is no event and was left out")
         elif kind in kinds:
@@ -178,3 +188,26 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     connection.execute(own["positions"])
     if chunk.absorbed:
         connection.execute(own["absorbed"], {"absorbed": chunk.absorbed})
+
+
+def _leave_out_known(connection: DuckDBPyConnection, found: Collection[Found]) -> None:
+    """Take away what the tables have already. Ids grow with time: of a large table little is read."""
+    ours = [row for row in found if row[0] in statements("ingest.sql")]
+    if not ours:
+        return
+    tables = sorted({_table(str(kind)) for kind, *_ in ours})
+    between = {"first": min(row[3] for row in ours), "last": max(row[4] for row in ours)}
+    known = " UNION ALL ".join(
+        f"SELECT id FROM {table} WHERE id BETWEEN $first AND $last"  # noqa: S608 - names out of our own statements
+        for table in tables
+    )
+    if connection.execute(f"{known} LIMIT 1", between).fetchone() is not None:
+        connection.execute(f"DELETE FROM staged WHERE id IN ({known})", between)  # noqa: S608 - as above
+
+
+@functools.cache
+def _table(kind: str) -> str:
+    """The first of our tables that the events of a kind go into."""
+    into = re.search(r"INSERT INTO (facts\.\w+) ", statements("ingest.sql")[kind])
+    assert into is not None, kind
+    return into[1]

@@ -117,7 +117,9 @@ def _uncross(columns: list[list[_Key]], links: Sequence[tuple[_Key, _Key]]) -> N
             weight = {}
             for key in columns[rank]:
                 beside = [place[one] for one in joined.get(key, ()) if (rank_of[one] < rank) == forth]
-                weight[key] = sum(beside) / len(beside) if beside else place[key]
+                # What is joined to nothing stands below the rest.
+                alone = place[key] if key in joined else float("inf")
+                weight[key] = sum(beside) / len(beside) if beside else alone
             columns[rank].sort(key=lambda key: (weight[key], key))
             place.update({key: float(at) for at, key in enumerate(columns[rank])})
 

@@ -225,10 +225,11 @@ class Projection:
     def _connected(self) -> Iterator[tuple[DuckDBPyConnection, Path]]:
         connection, path = self._caught_up()
         try:
+            store.keep_log(connection)
             yield connection, path
         finally:
             failpoints.reach("projection.close")
-            connection.close()
+            store.close(connection, path)
             if path != self._own.database:
                 store.remove(path)
 

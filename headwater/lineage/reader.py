@@ -11,7 +11,9 @@ from headwater.errors import UnknownNameError
 from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.projection import Projection
+from headwater.lineage.run_lists import Wanted, newest_runs, worked_out_between
 from headwater.lineage.session import Session
+from headwater.lineage.shown import Shown
 from headwater.lineage.statements import statements
 
 BUCKETS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
@@ -35,32 +37,52 @@ class Reader:
         limit: int = 50,
         flow: str | None = None,
         state: str | None = None,
+        parent: str | None = None,
+        text: str = "",
         before: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
         """The newest runs, `{"runs": [{id, flow, state, started, ended, duration, tasks: {state: count}, error?, pruned?}]}`.
 
-        `pruned` is the moment before which detail of the run may have expired; its `tasks` stay as they were. `before` are
-        the start and the id of the last run of the page before. Raises UnknownNameError for a flow that never ran.
+        `pruned` is the moment before which detail of the run may have expired; its `tasks` stay as they were. `parent` is the
+        whole id of the run that they are within, `text` a part of the flow's name or the beginning of the id, `before` the
+        start and the id of the last run of the page before. Raises UnknownNameError for a flow that never ran.
         """
+        wanted = Wanted(flow=flow, state=state, parent=parent, text=text)
         with self.projection.session() as session:
-            found = _runs(session, limit=limit, flow=flow, state=state, before=before)
-            if flow is not None and not found and not (state or before):
-                raise UnknownNameError.of("flow", flow, {row["flow"] for row in _runs(session, limit=_LOOKED_AT)})
-            return {"runs": found}
+            found = _runs(session, wanted, limit=limit, before=before)
+            if flow is not None and not found and not (state or before or parent or text):
+                known = newest_runs(session, Wanted(), limit=_LOOKED_AT)
+                raise UnknownNameError.of("flow", flow, {row["flow"] for row in known})
+            return Shown(runs=found)
 
     def run(self, run_id: str) -> dict[str, Any]:
         """One run in the shape of `runs`, by its id or a beginning that no other has. Raises UnknownNameError."""
         with self.projection.session() as session:
             return _run(session, run_id)
 
-    def task_runs(self, run_id: str, *, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
+    def run_details(self, run_id: str) -> dict[str, Any]:
+        """One run with how it was called, by whom, and its attempts with their errors: `lineage.run_details`.
+
+        Raises UnknownNameError.
+        """
+        from headwater.lineage.run_details import run_details
+
+        with self.projection.session() as session:
+            found = _run(session, run_id)
+            return {**found, **run_details(session, found["id"])}
+
+    def task_runs(
+        self, run_id: str, *, state: str | None = None, text: str = "", limit: int | None = None, offset: int = 0
+    ) -> dict[str, Any]:
         """The task runs of a run, oldest first: `{"run", "task_runs": [{id, task, state, tries, …}], pruned?}`.
 
-        `pruned` is the moment before which task runs may have expired. Raises UnknownNameError.
+        `text` is a part of the task's name, `pruned` the moment before which task runs may have expired.
+        Raises UnknownNameError.
         """
         with self.projection.session() as session:
             run_id = _run(session, run_id)["id"]
-            rows = session.dicts(statements("runs.sql")["task_runs"], {"run": run_id, "limit": limit, "offset": offset})
+            wanted = {"run": run_id, "state": state, "text": text, "limit": limit, "offset": offset}
+            rows = session.dicts(statements("runs.sql")["task_runs"], wanted)
             return {"run": run_id, "task_runs": [_timed(row) for row in rows], **_pruned(session, run_id, "task_runs")}
 
     def logs(self, run_id: str, *, level: int = 0, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
@@ -74,16 +96,28 @@ class Reader:
             rows = session.dicts(statements("runs.sql")["logs"], wanted)
             return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
 
-    def materializations(self, asset: str, *, limit: int = 100) -> dict[str, Any]:
-        """What was tried to make an asset, newest first, whatever came of it. Raises UnknownNameError."""
+    def materializations(
+        self, asset: str, *, limit: int = 100, before: tuple[str, str] | None = None
+    ) -> dict[str, Any]:
+        """What was tried to make an asset, newest first, whatever came of it. Raises UnknownNameError.
+
+        `before` are the moment and the id of the last one of the page before.
+        """
+        since, last = before or (None, None)
         with self.projection.session() as session:
             namespace, dataset = Names(session).dataset(asset)
-            parameters = {"namespace": namespace, "dataset": dataset, "limit": limit}
+            parameters = {"namespace": namespace, "dataset": dataset, "limit": limit, "since": since, "last": last}
             rows = session.dicts(statements("runs.sql")["materializations"], parameters)
             return {"asset": asset, "materializations": [_plain(row) for row in rows]}
 
     def checks(
-        self, assets: Iterable[str] | None = None, *, history: bool = False, failed: bool = False, limit: int = 50
+        self,
+        assets: Iterable[str] | None = None,
+        *,
+        history: bool = False,
+        failed: bool = False,
+        limit: int = 50,
+        offset: int = 0,
     ) -> dict[str, Any]:
         """What checks said: `{"checks": [{asset, name, kind, passed, severity, blocking, message, metrics, at, …}]}`.
 
@@ -92,7 +126,7 @@ class Reader:
         `assets` are names; all when None. `failed` leaves out what passed.
         """
         names = None if assets is None else list(assets)
-        wanted = {"names": names or [], "everything": names is None, "failed": failed, "limit": limit}
+        wanted = {"names": names or [], "everything": names is None, "failed": failed, "limit": limit, "offset": offset}
         with self.projection.session() as session:
             sql = statements("runs.sql")["check_history" if history else "checks"]
             return {"checks": [{**_plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}
@@ -108,10 +142,13 @@ class Reader:
             rows = session.dicts(statements("runs.sql")["freshness_history"], wanted)
             return {"changes": [_plain(row) for row in rows]}
 
-    def backfills(self, *, limit: int = 50) -> dict[str, Any]:
-        """The newest backfills: `{"backfills": […]}`, each in the shape of `backfill`."""
+    def backfills(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
+        """The newest backfills: `{"backfills": […]}`, each in the shape of `backfill`.
+
+        `before` are the moment and the id of the last one of the page before.
+        """
         with self.projection.session() as session:
-            return {"backfills": _backfills(session, None, limit)}
+            return Shown(backfills=_backfills(session, None, limit, before))
 
     def backfill(self, backfill_id: str) -> dict[str, Any]:
         """`{id, state, assets, range, partitions: {requested, completed, failed, running, skipped, blocked, cancelled}}`.
@@ -128,16 +165,57 @@ class Reader:
             return {**found[0], "outcomes": [_plain(row) for row in rows]}
 
     def work_requests(
-        self, request_id: str | None = None, *, open_only: bool = False, limit: int = 50
+        self,
+        request_id: str | None = None,
+        *,
+        open_only: bool = False,
+        limit: int = 50,
+        before: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
         """What was asked to be started through the server, newest first: `{"requests": [{id, what, state, arguments, …}]}`.
 
-        `state` is asked, running, done or failed; `open_only` leaves out what has ended.
+        `state` is asked, running, done or failed; `open_only` leaves out what has ended. `before` are the moment and the id of
+        the last one of the page before.
         """
-        wanted = {"wanted": request_id, "open": open_only, "limit": limit}
+        since, last = before or (None, None)
+        wanted = {"wanted": request_id, "open": open_only, "limit": limit, "since": since, "last": last}
         with self.projection.session() as session:
             rows = session.dicts(statements("runs.sql")["work_requests"], wanted)
         return {"requests": [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]}
+
+    def audit(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
+        """Who asked for what to be started or stopped, newest first: `{"changes": [{id, at, by, what, subject}]}`.
+
+        `before` are the moment and the id of the last one of the page before.
+        """
+        since, last = before or (None, None)
+        with self.projection.session() as session:
+            rows = session.dicts(statements("runs.sql")["audit"], {"limit": limit, "since": since, "last": last})
+        return {"changes": [_plain(row) for row in rows]}
+
+    def began_since(self, run_id: str, request_id: str) -> str | None:
+        """The state of the newest attempt of a run that began after a request had been made; None when none did."""
+        with self.projection.session() as session:
+            rows = session.rows(statements("runs.sql")["began_since"], {"run": run_id, "request": request_id})
+        return rows[0][0] if rows else None
+
+    def known_flows(self, flow: str | None = None) -> list[dict[str, Any]]:
+        """`[{flow, file, name, lost}]`: the flows that ran by themselves, where they stood, their parameters that are not kept."""
+        with self.projection.session() as session:
+            return session.dicts(statements("runs.sql")["known_flows"], {"flow": flow})
+
+    def artifacts(self, run_id: str, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
+        """What a run made, newest first: `{"run", "artifacts": [{id, kind, name, partition, version, state, message, rows, …}]}`.
+
+        `kind` is materialization, check or result (one that can be restored). `before` are the moment and the id of the last
+        one of the page before. Raises UnknownNameError.
+        """
+        since, last = before or (None, None)
+        with self.projection.session() as session:
+            run_id = _run(session, run_id)["id"]
+            wanted = {"run": run_id, "limit": limit, "since": since, "last": last}
+            rows = session.dicts(statements("runs.sql")["artifacts"], wanted)
+        return {"run": run_id, "artifacts": [{k: v for k, v in _plain(row).items() if k != "time"} for row in rows]}
 
     def figures(self) -> dict[str, Any]:
         """`{runs: [{flow, state, count, seconds, buckets}], running: [{flow, count}], tasks: [{state, count, seconds}]}`.
@@ -237,24 +315,19 @@ class Reader:
 
 
 def _runs(
-    session: Session,
-    *,
-    limit: int,
-    flow: str | None = None,
-    run: str | None = None,
-    state: str | None = None,
-    before: tuple[str, str] | None = None,
+    session: Session, wanted: Wanted, *, limit: int, before: tuple[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    started, last = before or (None, None)
-    wanted = {"flow": flow, "run": run, "limit": limit, "state": state, "started": started, "last": last}
-    rows = session.dicts(statements("runs.sql")["runs"], wanted)
+    rows = newest_runs(session, wanted, limit=limit, before=before)
     found = [{**_timed(row), "tasks": {}} for row in rows]
+    if not found:
+        return []
     by_attempt = {(row["id"], row["attempt"]): row for row in found}
-    counts = session.rows(statements("runs.sql")["task_counts"], {"runs": [row["id"] for row in found]})
+    about = worked_out_between(row["id"] for row in found)
+    counts = session.rows(statements("runs.sql")["task_counts"], about)
     for run_id, attempt, state, count in counts:
         if (run_id, attempt) in by_attempt:
             by_attempt[run_id, attempt]["tasks"][state] = count
-    pruned = session.rows(statements("runs.sql")["pruned"], {"runs": [row["id"] for row in found]})
+    pruned = session.rows(statements("runs.sql")["pruned"], {"runs": about["runs"]})
     for run_id, attempt, tasks, expired in pruned:
         row = by_attempt.get((run_id, attempt))
         if row is not None:
@@ -275,9 +348,9 @@ def _pruned(session: Session, run_id: str, what: str) -> dict[str, str]:
 
 
 def _run(session: Session, run_id: str) -> dict[str, Any]:
-    found = _runs(session, limit=2, run=run_id)
+    found = _runs(session, Wanted(run=run_id), limit=2)
     if not found:
-        raise UnknownNameError.of("run", run_id, [row["id"] for row in _runs(session, limit=50)])
+        raise UnknownNameError.of("run", run_id, [row["id"] for row in newest_runs(session, Wanted(), limit=50)])
     if len(found) > 1:
         raise UnknownNameError(
             f"several runs begin with '{run_id}'", hint="give more of the id: headwater runs lists them"
@@ -285,8 +358,12 @@ def _run(session: Session, run_id: str) -> dict[str, Any]:
     return found[0]
 
 
-def _backfills(session: Session, wanted: str | None, limit: int) -> list[dict[str, Any]]:
-    rows = session.dicts(statements("runs.sql")["backfills"], {"wanted": wanted, "limit": limit})
+def _backfills(
+    session: Session, wanted: str | None, limit: int, before: tuple[str, str] | None = None
+) -> list[dict[str, Any]]:
+    since, last = before or (None, None)
+    asked = {"wanted": wanted, "limit": limit, "since": since, "last": last}
+    rows = session.dicts(statements("runs.sql")["backfills"], asked)
     counted = ("requested", "completed", "failed", "running", "skipped", "blocked", "cancelled")
     for row in rows:
         row["partitions"] = {name: row.pop(name) for name in counted}

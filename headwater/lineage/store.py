@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,12 @@ from headwater.lineage.statements import script
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_log = logging.getLogger(__name__)
+
 APPLICATION = "headwater"
+
+LOG_BYTES = 1 << 20
+"""A write-ahead log up to this size stays beside the file: to replay it takes a fraction of what it takes to put it in."""
 
 # What the operating system refuses is no damage: renaming the file aside would help nobody.
 _SYSTEM = ("permission denied", "no space left", "read-only file system", "too many open files", "disk quota")
@@ -52,6 +58,8 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
         "temp_directory": str(temp / "duckdb"),
     }
     new = not path.exists()
+    if new:
+        _wal(path).unlink(missing_ok=True)  # of a file that was deleted: this one knows nothing of it
     try:
         connection = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
@@ -78,6 +86,27 @@ def finding(error: BaseException, path: Path) -> Exception:
             hint="free space or mend the permissions; nothing is lost, the journal has it all",
         )
     return Damaged(text.splitlines()[0] if text else type(error).__name__)
+
+
+def keep_log(connection: DuckDBPyConnection) -> None:
+    """Let closing not put the write-ahead log into the file: `close` does, when it is time."""
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+
+
+def close(connection: DuckDBPyConnection, path: Path) -> None:
+    """Close what `keep_log` was asked of, and put the write-ahead log into the file if it has grown long."""
+    import duckdb
+
+    try:
+        if _wal(path).stat().st_size > LOG_BYTES:
+            connection.rollback()
+            connection.execute("CHECKPOINT")
+    except FileNotFoundError:
+        pass
+    except duckdb.Error:  # a full disk, say; nothing is lost, and the next one tries again
+        _log.debug("the projection's log could not be put into its file", exc_info=True)
+    finally:
+        connection.close()
 
 
 def confine(connection: DuckDBPyConnection) -> None:
@@ -162,6 +191,8 @@ def _create(connection: DuckDBPyConnection) -> None:
     connection.execute("INSERT INTO state.format VALUES ($1, $2)", [APPLICATION, fingerprint()])
     failpoints.reach("projection.schema")
     connection.execute("COMMIT")
+    # Views take longer to replay from the log than to read from the file.
+    connection.execute("CHECKPOINT")
 
 
 def _state_rank() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets.forms import form_of, frame_form
-from headwater.assets.protocols import Form, SqlRelation
+from headwater.assets.protocols import Form, SqlQuery, SqlRelation
 from headwater.errors import MaterializationError, ReturnTypeError
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ def _of_python(value: object) -> pl.DataFrame:
 
     rows = isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and _all_mappings(value)
     columns = isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and _all_columns(value)
+    if isinstance(value, SqlQuery):
+        hint = "give the asset a duckdb:// location, or return a relation: sql_connection(…).sql(…)"
+        raise ReturnTypeError("what sql(…) gives can only be stored as a table of DuckDB", hint=hint)
     if not rows and not columns:
         raise ReturnTypeError(f"a value of type {_type_name(value)} can't be stored", hint=f"return {ACCEPTED}")
     try:

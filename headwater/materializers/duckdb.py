@@ -149,7 +149,7 @@ class DuckDBMaterializer:
         columns = None
         if place.file.exists():
             with reading(place.file) as opened:
-                columns = opened.columns(place)
+                columns = opened.columns(place, views=True)
         if columns is None:
             message = f"there is no table {place.name} for '{target.asset.name}'"
             raise LocationError(message, where=str(place.file), hint="materialize it first")
@@ -164,12 +164,21 @@ class DuckDBMaterializer:
         return _relation(place.file, select) if form == "relation" else source.load(form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
-        """The version that the table holds; read again only when the file has changed."""
+        """The version that the table holds, or a hash of its rows when somebody else made it (or it is a view).
+
+        Read again only when the file has changed.
+        """
         place = place_of(target)
         if files.file_state(place.file) is None:
             return None
         versions = self._versions.get(place.file, lambda: _read(place.file), beside=(_log(place.file),))
-        return versions.of(place, files.key_of(partition))
+        found = versions.of(place, files.key_of(partition))
+        if found is not None or target.partitioned:
+            return found
+        if place.name not in versions.foreign:
+            with reading(place.file) as opened:
+                versions.foreign[place.name] = opened.content_version(place)
+        return versions.foreign[place.name]
 
     def discard(self, target: Target, version: str) -> None:
         """Remove what was staged, or half of it, if it is still there."""
@@ -406,6 +415,30 @@ def failing(query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, l
     frames = _frames(query)
     with TemporaryDirectory(prefix="headwater-") as folder, _given(query, frames, Path(folder)) as connection:
         return failing_rows(connection, query, columns, limit)
+
+
+def connect(inputs: Mapping[str, Any]) -> Connection:
+    """A database in memory with these inputs under their names: files are read when they are asked, the rest is copied.
+
+    >>> connect({"numbers": SqlRelation(select="SELECT 7 AS n")}).sql("SELECT n FROM numbers").fetchall()
+    [(7,)]
+    """
+    connection = memory()
+    # A Python variable that happens to be called like a table would be read in its place.
+    connection.execute("SET python_enable_replacements = false")
+    for name, given in inputs.items():
+        if not isinstance(given, SqlRelation):
+            register(connection, own := _new_name(), as_eager(given))
+            connection.execute(f"CREATE TABLE {identifier(name)} AS SELECT * FROM {own}")  # noqa: S608 (quoted)
+            connection.unregister(own)
+        elif given.database is None:
+            connection.execute(f"CREATE VIEW {identifier(name)} AS {given.select}")
+        else:
+            with shared([given.database]):
+                _attach(connection, given.database, "db")
+                connection.execute(f"CREATE TABLE {identifier(name)} AS {in_database(given.select, 'db')}")
+                connection.execute("DETACH db")
+    return connection
 
 
 def _frames(query: SqlQuery) -> dict[str, pl.DataFrame]:

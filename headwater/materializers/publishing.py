@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,12 +49,14 @@ class Opened:
         """The full name of the table of versions as SQL."""
         return f"{identifier(self.name)}.main.{identifier(VERSIONS_TABLE)}"
 
-    def columns(self, place: Place) -> dict[str, str] | None:
-        """The columns of a table with their types; None when there is no such table."""
-        named = {"database": self.name, "schema": place.schema.lower(), "table": place.table.lower()}
+    def columns(self, place: Place, *, views: bool = False) -> dict[str, str] | None:
+        """The columns of a table, or also of a view, with their types; None when there is none."""
+        named = {"database": self.name, "schema": place.schema.lower(), "table": place.table.lower(), "views": views}
         found = self.connection.execute(
             """SELECT 1 FROM duckdb_tables() WHERE database_name = $database
-            AND lower(schema_name) = $schema AND lower(table_name) = $table""",
+            AND lower(schema_name) = $schema AND lower(table_name) = $table
+            UNION ALL SELECT 1 FROM duckdb_views() WHERE $views AND database_name = $database
+            AND lower(schema_name) = $schema AND lower(view_name) = $table""",
             named,
         ).fetchone()
         if found is None:
@@ -61,12 +64,24 @@ class Opened:
         described = self.connection.execute(f"DESCRIBE {self.table(place)}").fetchall()
         return {str(row[0]): str(row[1]) for row in described}
 
+    def content_version(self, place: Place) -> str | None:
+        """A version for a table or view that somebody else made, the same for the same rows; None when there is none."""
+        columns = self.columns(place, views=True)
+        if columns is None:
+            return None
+        # A sum, because the order of rows says nothing, and rows that come twice do.
+        query = f"SELECT count(*), sum(CAST(hash(t) AS HUGEINT)) FROM {self.table(place)} AS t"  # noqa: S608 (quoted)
+        count, total = self.connection.execute(query).fetchone()
+        return hashlib.blake2b(repr((columns, count, str(total))).encode(), digest_size=16).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Versions:
     """The versions that a database file holds, by table and partition key; tables in lower case, as DuckDB knows them."""
 
     known: Mapping[tuple[str, str | None], str]
+    foreign: dict[str, str | None] = field(default_factory=dict)
+    """Those of tables and views that somebody else made, each worked out when it is first asked for."""
 
     def of(self, place: Place, key: str | None) -> str | None:
         """The version of a partition of a table."""

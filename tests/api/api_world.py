@@ -84,11 +84,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Server]:
-    """A `headwater serve` on a free port."""
+def serving(folder: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
+    """A `headwater serve` on a port: a free one, unless one is asked for."""
     with (folder / "serve.log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "headwater", "serve", "--port", "0", "--json", *arguments],
+            [sys.executable, "-m", "headwater", "serve", "--port", str(port), "--json", *arguments],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -140,6 +140,9 @@ def test_a_token_allows_its_scope_and_no_more(guarded: tuple[TestClient, FastAPI
     asked = client.post("/api/backfills", json={"selection": "sales"}, headers=bearer(place, "run"))
     assert asked.status_code == 202
     assert asked.json()["asked_by"] == "a runer"
+    assert client.get("/api/audit", headers=bearer(place, "run")).json()["type"] == "urn:headwater:error:scope"
+    (told,) = client.get("/api/audit?limit=1", headers=bearer(place, "admin")).json()["changes"]
+    assert (told["by"], told["what"], told["subject"]) == ("a runer", "work: backfill", asked.json()["id"])
 
 
 def test_a_browser_session_needs_its_text_for_each_change(guarded: tuple[TestClient, FastAPI], place: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,19 +18,21 @@ from api_world import bearer, served, until
 from fastapi.testclient import TestClient
 
 from headwater import settings
-from headwater.api import work
+from headwater.api import commands, work
 from headwater.assets.events import BackfillRequested
 from headwater.cli import app as command_line
 from headwater.core import runtime
-from headwater.core.events import WorkTaken
+from headwater.core.events import RunStarted, WorkTaken
+from headwater.core.journal.home import Home
+from headwater.core.journal.reader import Reader
 from headwater.project import Project
 
 
 @contextmanager
-def working(shop: Path) -> Iterator[Project]:
+def working(shop: Path, *files: Path) -> Iterator[Project]:
     """A worker in a thread; what it started has ended when this does."""
     project, over = Project(settings.load(shop)), threading.Event()
-    worker = work.Worker(project)
+    worker = work.Worker(project, files)
     thread = threading.Thread(target=worker.work, args=(over,))
     with runtime.use(project):
         thread.start()
@@ -85,7 +88,7 @@ def test_what_failed_in_a_backfill_is_tried_again(shop: Path, capsys: pytest.Cap
 
 
 def test_a_request_is_taken_once_however_many_look(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "command", lambda what, arguments, where: ["--version"])
+    monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
     with served(shop, insecure=True) as (client, _):
         ids = [client.post("/api/backfills", json={"selection": "sales"}).json()["id"] for _ in range(2)]
         with working(shop), working(shop):
@@ -100,23 +103,171 @@ def test_a_request_is_taken_once_however_many_look(shop: Path, monkeypatch: pyte
         assert len(taken) == 2
 
 
-def test_what_a_dead_worker_took_and_did_not_start_is_started_by_another(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
+DYING = """
+import os, signal, subprocess, sys, threading
+from headwater import settings
+from headwater.api import work
+from headwater.core import runtime
+from headwater.project import Project
+
+class Dying(subprocess.Popen):
+    def __init__(self, *given, **named):
+        if sys.argv[1] == "after":
+            super().__init__(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+work.subprocess.Popen = Dying
+project = Project(settings.load())
+with runtime.use(project):
+    work.Worker(project).work(threading.Event())
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_that_dies_as_it_starts_something_starts_it_once(
+    shop: Path, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "command", lambda what, arguments, where: ["--version"])
+    monkeypatch.setattr(work, "_WHOLE", 0.2)  # it looks at what others have left behind more often
+    with served(shop, insecure=True) as (client, _):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()
+        dying = subprocess.run([sys.executable, "-c", DYING, when], cwd=shop, timeout=60, check=False)
+        assert dying.returncode == -signal.SIGKILL
+        # What the dead one had started lives on, and nobody starts it again: neither at once nor when it has ended.
+        with working(shop):
+            done = ended(client, asked["id"])
+        assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 2 if when == "before" else 1)
+        assert client.get(f"/api/backfills/{asked['id']}").json()["partitions"]["completed"] == 1
+        assert [one["attempt"] for one in client.get(f"/api/runs/{asked['id']}").json()["attempts"]] == [1]
+        assert kinds(shop).count("backfill.requested") == 2  # the one of its past, and this one
+
+
+def kinds(shop: Path) -> list[str]:
+    """The kinds of the events in a journal."""
+    return [event.kind for event in Reader(Home.open(shop / ".headwater", create=False)).events()]
+
+
+def test_what_never_gets_to_record_anything_is_given_up(shop: Path) -> None:
     with served(shop, insecure=True) as (client, app):
         asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()
-        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", ""], os.environ)
-        os.waitpid(pid, 0)
-        app.state.service.project.journal.append(WorkTaken(request_id=asked["id"], pid=pid, host=os.uname().nodename))
+        taken = WorkTaken(request_id=asked["id"], pid=1, host=os.uname().nodename)
+        app.state.service.project.journal.append(taken, taken, taken)
+        with working(shop):
+            done = ended(client, asked["id"])
+        assert (done["state"], done["takes"]) == ("failed", 3)
+        assert "recorded anything" in done["message"]
+
+
+FLOWS = """\
+from headwater import flow, task
+
+@task
+def half(x: int) -> float:
+    if x % 2:
+        raise ValueError(f"{x} is odd")
+    return x / 2
+
+@task
+def told(x: int) -> int:
+    print("told", x)
+    return x
+
+@flow(name="the half")
+def halves(x: int, name: str = "") -> float:
+    return half(told(x))
+"""
+
+
+def test_flows_are_started_resumed_and_their_mistakes_reach_who_asked(shop: Path) -> None:
+    (shop / "halves.py").write_text(FLOWS)
+    with served(shop) as (client, _):
+        client.headers.update(bearer(shop, "run"))
+        never = client.post("/api/runs", json={"flow": "halves.py:halves", "parameters": {"x": 4}}).json()
+        with working(shop):
+            refused = ended(client, never["id"])
+        assert (refused["state"], refused["exit_code"]) == ("failed", 3)
+        assert "headwater worker -f halves.py" in refused["message"]
+
+        first = client.post("/api/runs", json={"flow": "halves.py:halves", "parameters": {"x": 3, "name": "7"}})
+        assert (first.status_code, first.json()["state"], first.json()["asked_by"]) == (202, "asked", "a runer")
+        with working(shop, shop / "halves.py"):
+            failed = ended(client, first.json()["id"])
+            wrong = client.post("/api/runs", json={"flow": "the half", "parameters": {"x": "no number"}}).json()
+            again = client.post("/api/runs", json={"flow": "the half", "parameters": {"x": 8}}).json()
+            missing, fine = ended(client, wrong["id"]), ended(client, again["id"])
+            resumed = client.post(f"/api/runs/{failed['id']}/resume", json={"parameters": {"x": 6}}).json()
+            assert ended(client, resumed["id"])["state"] == "done"
+            retried = client.post(f"/api/runs/{failed['id']}/retry", json={"from": "half"}).json()
+            assert ended(client, retried["id"])["state"] == "done"
+        assert "3 is odd" in failed["message"]
+        assert (missing["exit_code"], "x" in missing["message"]) == (2, True)
+        assert fine["state"] == "done"
+        run = client.get(f"/api/runs/{failed['id']}").json()
+        assert [one["state"] for one in run["attempts"]] == ["Completed", "Completed", "Failed"]
+        assert run["attempts"][2]["error"]["type"] == "ValueError"
+        assert "is odd" in run["attempts"][2]["error"]["traceback"]
+        assert (run["asked_by"], run["source"]["file"], run["parameters"]) == (
+            "a runer",
+            "halves.py",
+            {"x": 6, "name": "7"},
+        )
+        odd = client.get("/api/runs", params={"flow": "the half", "state": "Completed"}).json()["runs"]
+        assert {one["id"] for one in odd} == {failed["id"], fine["id"]}
+
+
+WRONG: list[tuple[str, dict[str, Any], int]] = [
+    ("runs", {"flow": "nothing"}, 404),
+    ("runs", {"flow": "../x.py:f"}, 400),
+    ("runs", {"flow": "/etc/x.py:f"}, 400),
+    ("runs", {"flow": "x.py:f()"}, 400),
+    ("runs", {"flow": "x.py:f", "parameters": {"a=b": 1}}, 400),
+    ("runs", {"flow": "x.py:f", "parameters": 3}, 422),
+    ("runs/0198a2/resume", {}, 404),
+    ("runs/0198a2/retry", {}, 422),
+    ("materializations", {"selection": "nothing"}, 404),
+    ("materializations", {"selection": "sales", "parallel": 0}, 422),
+]
+
+
+def test_what_can_not_be_started_is_refused_at_once(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app):
+        for path, body, status in WRONG:
+            assert client.post(f"/api/{path}", json=body).status_code == status, (path, body)
+        run = RunStarted(
+            run_id="0199", flow="f", root_run_id="0199", root_flow="f", project="shop", parameters={}, lost=("key",)
+        )
+        app.state.service.project.journal.append(run)
+        until(lambda: client.get("/api/runs/0199").status_code == 200)
+        asked = client.post("/api/runs", json={"flow": "f", "parameters": {"key": "hunter2"}})
+        assert asked.status_code == 400
+        assert client.post("/api/runs/0199/resume").status_code == 400  # it has not ended
+        assert "hunter2" not in "".join(map(str, Reader(Home.open(shop / ".headwater", create=False)).events()))
+
+
+def test_assets_are_brought_up_to_date(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, _):
+        body = {"selection": "sales", "partition": "2024-01-06..2024-01-07"}
+        asked = client.post("/api/materializations", json=body).json()
         with working(shop):
             assert ended(client, asked["id"])["state"] == "done"
-        (request,) = client.get("/api/requests").json()["requests"]
-        assert request["pid"] != pid
+        run = client.get(f"/api/runs/{asked['id']}").json()
+        assert (run["type"], run["state"]) == ("materialize", "Completed")
+        made = client.get(f"/api/runs/{asked['id']}/artifacts").json()["artifacts"]
+        assert {(one["kind"], one["name"], one["partition"], one["state"]) for one in made} == {
+            (kind, name, f"2024-01-0{day}", state)
+            for kind, name, state in (
+                ("materialization", "sales", "published"),
+                ("check", "sales: some_sales", "passed"),
+            )
+            for day in (6, 7)
+        }
+        page = client.get("/api/materializations", params={"asset": "sales", "limit": 1}).json()
+        rest = client.get("/api/materializations", params={"asset": "sales", "cursor": page["next"]}).json()
+        every = [one["partition"] for one in page["materializations"] + rest["materializations"]]
+        assert (every, rest["next"]) == (["2024-01-07", "2024-01-06"], None)
 
 
 def test_a_server_may_start_work_itself(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "command", lambda what, arguments, where: ["--version"])
+    monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
     with served(shop, insecure=True, runs_work=True) as (client, _):
         asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-08"}).json()
         assert ended(client, asked["id"])["state"] == "done"

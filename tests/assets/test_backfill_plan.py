@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 from asset_worlds import DAYS, World, keys, keys_of, us
@@ -9,9 +10,11 @@ from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
 from headwater.assets.mappings import WindowMapping
 from headwater.assets.partitions import (
     DailyPartitions,
+    HourlyPartitions,
     MonthlyPartitions,
     ProductPartitions,
     StaticPartitions,
+    TimePartitions,
     partitioning,
 )
 from headwater.assets.staleness import staleness
@@ -182,6 +185,20 @@ def test_open_ended_partitions_reach_to_as_of():
     )
     found = plan(world.facts(), BackfillRequest(targets=("counts",), upstream=True), us("2013-01-04T12:00"))
     assert [str(step.partitions) for step in found.steps] == ["2013-01-01..2013-01-03"] * 2
+
+
+@pytest.mark.parametrize("only", [(), ("missing",), ("stale",), ("stale", "failed", "missing")])
+def test_a_million_partitions_that_were_never_made_are_planned_without_being_named(only, monkeypatch):
+    hours = HourlyPartitions("1990-01-01T00", "2012-10-27T00")
+    world = World().asset("first", partitions=hours)
+    for above, name in pairwise(["first", "second", "third", "fourth", "last"]):
+        world.asset(name, above, partitions=hours)
+    facts, named = world.facts(), []
+    key = TimePartitions.key
+    monkeypatch.setattr(TimePartitions, "key", lambda self, number: named.append(number) or key(self, number))
+    found = plan(facts, BackfillRequest(targets=("last",), upstream=True, only=frozenset(only)), NOW)
+    assert (len(found.steps), found.total) == (5, 1_000_200)
+    assert len(named) < 100
 
 
 @pytest.mark.parametrize(

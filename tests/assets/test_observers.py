@@ -83,8 +83,12 @@ def test_partitions_are_told_by_a_mapping(here):
     observer(days)(lambda: NOON)
     with pytest.raises(ReturnTypeError, match="has partitions"):
         observe(days)
-    observer(days)(file_times())
-    with pytest.raises(DefinitionError, match="its observer can't tell"):
+    for same in (file_times("landing/*.csv"), sql_observer("select now()")):
+        observer(days)(same)
+        with pytest.raises(DefinitionError, match="tells the same, whichever it is"):
+            observe(days)
+    observer(days)(column_max("at"))
+    with pytest.raises(LocationError):
         observe(days)
 
 
@@ -116,7 +120,7 @@ def test_a_query_and_a_column(here, tmp_path):
     found = observe(again)
     assert (from_us(found.data_through), found.rows) == (datetime(2013, 1, 6, tzinfo=UTC), 2)
     wrong = Asset("events", at="parquet://events.parquet", observe=column_max("when"))
-    with pytest.raises(LocationError, match="no column 'when'"):
+    with pytest.raises(MaterializationError, match="no column 'when'"):
         observe(wrong)
 
 
@@ -152,3 +156,26 @@ def test_a_late_source_is_late_by_its_policy(here):
     feed = Asset("feed", at="memory://feed", freshness=Freshness("26h"), observe=lambda: NOON)
     observe(feed)
     assert runtime.current().catalog.verdicts(int(NOON.timestamp() * 1e6))["feed"].verdict == "fresh"
+
+
+def test_a_ready_made_observer_looks_at_each_partition_that_is_there(here, tmp_path):
+    days = DailyPartitions("2013-01-01", "2013-01-05")
+    for day, hour in (("2013-01-01", 23), ("2013-01-03", 7)):
+        (tmp_path / "landing" / day).mkdir(parents=True)
+        (tmp_path / "landing" / day / "part.csv").write_text("n\n1\n")
+        (tmp_path / "lake").mkdir(exist_ok=True)
+        at = datetime.fromisoformat(day).replace(hour=hour, tzinfo=UTC)
+        pl.DataFrame({"at": [at]}).write_parquet(tmp_path / "lake" / f"{day}.parquet")
+    os.utime(tmp_path / "landing" / "2013-01-03" / "part.csv", (1_357_200_000, 1_357_200_000))
+    seven, late = datetime(2013, 1, 3, 7, tzinfo=UTC), datetime(2013, 1, 1, 23, tzinfo=UTC)
+    for looks in (column_max("at"), sql_observer('select max("at") from {asset}')):
+        observe(Asset("found", at="parquet://lake", partitions=days, observe=looks))
+        seen = here.catalog.facts().of("found").observed
+        assert {key: from_us(one.data_through) for key, one in seen.items()} == {
+            "2013-01-01": late,
+            "2013-01-03": seven,
+        }
+    observe(Asset("landed", at="memory://landed", partitions=days, observe=file_times("landing/{partition}/*.csv")))
+    landed = here.catalog.facts().of("landed").observed
+    assert set(landed) == {"2013-01-01", "2013-01-03"}
+    assert landed["2013-01-03"].data_through == 1_357_200_000_000_000

@@ -1,5 +1,6 @@
 """One call for several partitions: each is published and settled by itself, and fails by itself."""
 
+import threading
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import pytest
 from headwater import Asset, DailyPartitions, Partition, PartitionSet, check, clock, flow, materialize
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillRequest, plan
+from headwater.core.journal.reader import Reader
 from headwater.errors import DefinitionError, PartitionError, PartitionsFailed, ReturnTypeError
 from headwater.testing.sandbox import Sandbox, sandbox
 
@@ -26,11 +28,13 @@ def day(partition: Partition, **more: Any) -> pl.DataFrame:
     return pl.DataFrame({"day": [partition.key], "n": [partition.date.day], **more})
 
 
-def backfill(headwater: Sandbox, *targets: str, **how: Any) -> backfilling.Outcome:
+def backfill(
+    headwater: Sandbox, *targets: str, watch: backfilling.Watcher | None = None, **how: Any
+) -> backfilling.Outcome:
     facts = headwater.project.catalog.facts()
     planned = plan(facts, BackfillRequest(targets=targets), clock.now_us())
     request = backfilling.request(headwater.project, planned, name="all", targets=targets, **how)
-    return backfilling.carry_out(headwater.project, request, facts.definitions)
+    return backfilling.carry_out(headwater.project, request, facts.definitions, watch=watch)
 
 
 def outcomes(headwater: Sandbox, found: backfilling.Outcome) -> dict[tuple[str, str], tuple[str, str | None]]:
@@ -74,6 +78,32 @@ def test_a_generator_publishes_as_it_goes_and_its_inputs_are_read_for_the_whole_
     ingest.at("2024-01-04")()
     stale = headwater.project.catalog.staleness(as_of=clock.now_us())["sums"].stale
     assert str(stale) == "2024-01-04..2024-01-05"
+
+
+@pytest.mark.parametrize("parallel", [1, 2])
+def test_each_partition_of_a_call_has_its_outcome_as_soon_as_it_is_published(headwater: Sandbox, parallel: int) -> None:
+    raw, told, known = Asset("raw", at="memory://raw", partitions=DAYS), [0], threading.Condition()
+
+    def watch(one: backfilling.Told) -> None:
+        with known:
+            told.append(one.counts["completed"])
+            known.notify_all()
+
+    @materialize(raw, retries=1)
+    def ingest(partitions: PartitionSet) -> Iterator[tuple[Partition, pl.DataFrame]]:
+        for partition in partitions:
+            before = partition.date.day - 1
+            with known:
+                assert known.wait_for(lambda: told[-1] == before, 30), (before, told)  # noqa: B023 (asked at once)
+            yield partition, day(partition)
+            if partition.date.day == 5:
+                raise OSError("the first try ends here")
+
+    found = backfill(headwater, "raw", parallel=parallel, watch=watch)
+    assert (found.state, told[-1]) == ("completed", 10)
+    ended = [one.body for one in Reader(headwater.project.home).events() if one.kind == "backfill.partition_ended"]
+    assert [one["partition"] for one in ended] == KEYS
+    assert {one["state"] for one in ended} == {"completed"}
 
 
 def test_what_is_wrong_with_one_partition_is_its_own_matter(headwater: Sandbox) -> None:

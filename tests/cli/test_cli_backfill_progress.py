@@ -63,7 +63,7 @@ def test_the_board_has_a_line_for_each_asset_with_rate_and_estimate() -> None:
         clock.sleep(10)
         told = Told(counts(200, 95, 2, 5), {"raw": counts(100, 90, 1, 5), "sums": counts(100, 5, 1)})
         console = Console(file=io.StringIO(), width=100)
-        console.print(board(told, 200, pace))
+        console.print(board(told, 200, pace, 100, 30))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     lines = [line.split() for line in text.splitlines()]
     assert [line[0] for line in lines[1:4]] == ["raw", "sums", "all"]

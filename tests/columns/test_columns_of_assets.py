@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import duckdb
@@ -10,6 +13,9 @@ import polars as pl
 import pytest
 
 from headwater import Asset, flow, materialize, sql
+from headwater.assets.events import InputVersion
+from headwater.assets.reading import remember
+from headwater.assets.tracking import Sources, Tracker
 from headwater.project import Project
 from headwater.testing import project
 
@@ -200,3 +206,46 @@ def test_a_query_over_an_input_in_any_form(shop: Project, form: str) -> None:
         ("twice", "orders", "amount", "TRANSFORMATION"),
     }
     assert not unknown(shop, "made")
+
+
+def test_tables_and_views_of_somebody_else_are_inputs_of_a_version_of_their_own(shop: Project) -> None:
+    def elsewhere(statement: str) -> None:
+        with duckdb.connect(str(shop.root / "theirs.duckdb")) as connection:
+            connection.execute(statement)
+
+    elsewhere("CREATE SCHEMA raw; CREATE TABLE raw.paid AS SELECT range AS id, 5 AS amount FROM range(3)")
+    elsewhere("CREATE VIEW large AS SELECT id, amount * 2 AS twice FROM raw.paid; CREATE TABLE other AS SELECT 1 AS n")
+    paid, large = (
+        Asset(name, at=f"duckdb://theirs.duckdb/{at}") for name, at in (("paid", "raw.paid"), ("large", "main.large"))
+    )
+
+    @materialize("duckdb://ours.duckdb/main.both", inputs={"rows": paid, "more": large})
+    def both(rows: Asset, more: pl.LazyFrame) -> Any:
+        return sql("SELECT id, amount, twice FROM {rows} JOIN {more} USING (id)", rows=rows, more=more)
+
+    both()
+    assert {("twice", "large", "twice", "IDENTITY"), ("amount", "paid", "amount", "IDENTITY")} <= edges(shop, "both")
+    target = shop.definitions.target(large)
+    before = shop.materializer(target.asset).version(target, None)
+    elsewhere("INSERT INTO other VALUES (2)")
+    assert shop.materializer(target.asset).version(target, None) == before
+    elsewhere("UPDATE raw.paid SET amount = 6 WHERE id = 1")
+    assert shop.materializer(target.asset).version(target, None) != before
+
+
+def test_two_threads_that_hand_on_the_same_rows_are_told_apart(shop: Project) -> None:
+    both = Barrier(2)
+
+    class Meeting(Tracker):
+        def knows_other(self, addresses: Mapping[str, int], sources: Sources) -> bool:
+            found = super().knows_other(addresses, sources)
+            with suppress(BrokenBarrierError):
+                both.wait(timeout=0.2)
+            return found
+
+    tracker, rows = Meeting(), pl.DataFrame({"id": [1, 2, 3]})
+    versions = [(InputVersion(asset=name, namespace="file", dataset=f"/{name}"),) for name in ("left", "right")]
+    with ThreadPoolExecutor(2) as pool:
+        frames = list(pool.map(lambda one: remember(shop, tracker, rows.clone(), one), versions))
+    found = [tracker.of_leaf(leaf) for frame in frames for leaf in shop.columns.leaves(frame.lazy())]
+    assert found == versions

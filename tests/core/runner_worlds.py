@@ -45,14 +45,18 @@ def wait_until(true: object, what: str = "it happens") -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process lives: one that is dead and not yet reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
+    """Whether a process lives: one that is dead and not yet reaped does not, once its last thread has closed its files."""
+    if Path("/proc/self").exists():
+        return any(map(_runs, Path(f"/proc/{pid}/task").glob("*/stat")))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True
+
+
+def _runs(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False

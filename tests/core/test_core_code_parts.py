@@ -245,3 +245,49 @@ def looked_up(code: CodeType) -> set[tuple[str, ...]]:
         begins = one.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
         chain = (one.argval,) if begins else ()
     return found.union(*(looked_up(one) for one in code.co_consts if isinstance(one, CodeType)))
+
+
+LAZY = """
+LIMIT = 3
+
+def load(most=LIMIT, least=-1):
+    from store.rules import keep
+    return keep(most)
+
+def early():
+    import json
+    return json
+"""
+
+
+def lazy(folder: Path, **changes: str) -> dict[str, str]:
+    """The parts of a function that imports as it runs, with the text of some modules changed."""
+    texts = {"lazy.py": LAZY, "store/__init__.py": "", "store/rules.py": RULES, "store/rates.py": "RATE = 2\n"}
+    (folder / "store").mkdir(exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(changes.get(Path(name).stem, text))
+    return code_parts(fresh(folder, "lazy").load, folder)
+
+
+RULES = "from .rates import RATE\n\ndef keep(most):\n    return most * RATE\n"
+
+
+def test_what_a_function_imports_as_it_runs_counts(folder: Path) -> None:
+    before = lazy(folder)
+    assert set(before) == {
+        "code",
+        "default of 'most'",
+        "default of 'least'",
+        "module store",
+        "module store.rules",
+        "module store.rates",
+    }
+    assert lazy(folder, rules='"""Rules."""\n' + RULES.replace("most * RATE", "(most  *  RATE)  # so much")) == before
+    changed = lazy(folder, rules=RULES.replace("*", "+"))
+    assert {name for name in before if before[name] != changed[name]} == {"module store.rules"}
+    further = lazy(folder, rates="RATE = 3\n")
+    assert {name for name in before if before[name] != further[name]} == {"module store.rates"}
+    limit = lazy(folder, lazy=LAZY.replace("LIMIT = 3", "LIMIT = 4"))
+    assert {name for name in before if before[name] != limit[name]} == {"default of 'most'"}
+    assert set(code_parts(fresh(folder, "lazy").early, folder)) == {"code"}
+    assert lazy(folder, rules="def keep(:")["module store.rules"].startswith("unreadable")

@@ -25,6 +25,10 @@ def asides(home: Home) -> list[str]:
     return [path.name for path in home.path.glob("headwater.duckdb.damaged-*")]
 
 
+def log_of(home: Home) -> Path:
+    return home.database.with_name("headwater.duckdb.wal")
+
+
 @pytest.fixture
 def filled(home: Home) -> Projection:
     write(home, story())
@@ -44,6 +48,40 @@ def test_every_damaged_block_is_either_found_or_without_effect(home: Home, fille
         assert _content_or_error(home) in (before, None)
         assert content_of(Projection(home)) == before
         home.database.write_bytes(good)
+
+
+def test_every_damage_of_the_log_beside_it_is_found_or_without_effect(home: Home, filled: Projection) -> None:
+    before, file, good = content_of(filled), home.database.read_bytes(), log_of(home).read_bytes()
+    for offset in range(10, len(good), len(good) // 3):
+        data = bytearray(good)
+        data[offset] ^= 0xFF
+        for harmed in (bytes(data), good[:offset]):
+            home.database.write_bytes(file)
+            log_of(home).write_bytes(harmed)
+            assert content_of(Projection(home)) == before
+
+
+def test_a_short_log_stays_beside_the_file_and_a_long_one_goes_into_it(
+    home: Home, filled: Projection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = home.database.read_bytes()
+    write(home, [made("z", None, "v1")])
+    assert filled.refresh()
+    assert home.database.read_bytes() == file
+    assert 0 < log_of(home).stat().st_size <= store.LOG_BYTES
+    monkeypatch.setattr(store, "LOG_BYTES", 0)
+    before = content_of(filled)
+    assert home.database.read_bytes() != file
+    assert not log_of(home).exists()
+    assert content_of(filled) == before
+
+
+def test_the_log_of_a_deleted_file_is_of_no_account(home: Home, filled: Projection) -> None:
+    before = content_of(filled)
+    assert log_of(home).exists()
+    home.database.unlink()
+    assert content_of(filled) == before
+    assert asides(home) == []
 
 
 def _content_or_error(home: Home) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pytest
 
 from headwater.project import Project
 from headwater.testing import project
@@ -100,6 +101,7 @@ def kill_after(folder: Path, more: int, delay: float, *arguments: str) -> None:
     assert child.returncode == -signal.SIGKILL
 
 
+@pytest.mark.timeout(1_800)
 def test_a_backfill_that_is_killed_again_and_again(tmp_path: Path, stress: bool) -> None:
     days, kills = (365, 20) if stress else (24, 2)
     seed = random.SystemRandom().randrange(2**32)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any
 from unittest.mock import patch
 
+import duckdb
 import polars as pl
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -29,6 +31,7 @@ from headwater.assets.events import (
     MaterializationEnded,
 )
 from headwater.core.journal.memory import MemoryCarrier
+from headwater.lineage import store
 from headwater.lineage.backfills import backfill_record
 from headwater.testing import project
 
@@ -64,6 +67,40 @@ class Heard(logging.Handler):
             self.trap.heard.set()
 
 
+class InMemory:
+    """A projection that stays open in memory: opening a file, some sixty times a program, takes longer than all else.
+
+    Those who look still take turns, by the projection's lock, and each sees what was written until then.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._connect, self._kept = store.connect, None
+        stack.callback(self._end)
+        for name, replaced in (("connect", self.connect), ("close", self.close), ("confine", self.confine)):
+            stack.enter_context(patch.object(store, name, replaced))
+
+    def connect(self, path: Path, *, temp: Path) -> duckdb.DuckDBPyConnection:
+        if self._kept is None:
+            self._kept = self._connect(Path(":memory:"), temp=temp)
+            # For a few hundred rows, waking more threads costs more than the work.
+            self._kept.execute("SET threads = 1")
+        return self._kept
+
+    @staticmethod
+    def close(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        # A look that has ended; a change has committed, and has nothing to take back.
+        with suppress(duckdb.TransactionException):
+            connection.rollback()
+
+    @staticmethod
+    def confine(connection: duckdb.DuckDBPyConnection) -> None:
+        """What is asked here is our own; and it could not be undone for the next look."""
+
+    def _end(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+
 class Backfills(RuleBasedStateMachine):
     """A project with three assets, and people who ask for its partitions."""
 
@@ -71,6 +108,7 @@ class Backfills(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         self.journal = MemoryCarrier()
+        InMemory(self.stack)
         self.project = self.stack.enter_context(project(carrier=self.journal, in_memory=True))
         self.stack.enter_context(patch.object(listening, "EVERY", 0.001))
         self.trap = Trap()

@@ -1,13 +1,21 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import { App } from "@/app/App";
 import { Problem } from "@/lib/api";
+import { applyTheme, chosenTheme } from "@/lib/theme";
 import "@/app/tokens.css";
 import "@/kit/kit.css";
 
 const client = new QueryClient({
+  queryCache: new QueryCache({
+    onError: (error, query) => {
+      // The session has ended: whoever looks is asked for a token again.
+      const over = error instanceof Problem && error.status === 401 && query.queryKey[0] !== "session";
+      if (over) void client.invalidateQueries({ queryKey: ["session"] });
+    },
+  }),
   defaultOptions: {
     queries: {
       // Live updates say when something is new; asking again by the clock is for verdicts alone, which change with time.
@@ -18,6 +26,8 @@ const client = new QueryClient({
     },
   },
 });
+
+applyTheme(chosenTheme());
 
 const root = document.getElementById("root");
 if (root)

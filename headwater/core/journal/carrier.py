@@ -75,6 +75,10 @@ class HeldLock(AbstractContextManager["HeldLock"], Protocol):
         """Say who holds it and what for, to whoever looks (`seen`)."""
         ...
 
+    def detach(self) -> int:
+        """The descriptor that holds it, for another process to hold it as well. Raises JournalError where there is none."""
+        ...
+
     def release(self) -> None:
         """Free it; nothing happens if it is not held any more."""
         ...

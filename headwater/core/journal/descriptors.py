@@ -67,6 +67,12 @@ def close_descriptor(descriptor: int) -> None:
         os.close(descriptor)
 
 
+def give_away(descriptor: int) -> None:
+    """Know no more of a descriptor: whoever asked for that closes it."""
+    with _guard:
+        _open.discard(descriptor)
+
+
 def try_lock(descriptor: int, operation: int = fcntl.LOCK_EX) -> bool:
     """Take the lock of an open descriptor if it is free."""
     try:

@@ -68,6 +68,15 @@ class Lock:
             finally:
                 descriptors.close_descriptor(descriptor)
 
+    def detach(self) -> int:
+        """Its descriptor, which is the caller's from now on to close: the lock is held while any process has it open.
+
+        So a process that is started with it holds the lock as well, whoever else dies. Its file stays when it is free.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        descriptors.give_away(descriptor)
+        return descriptor
+
     def forget(self) -> None:
         """In a forked child: the lock is the parent's."""
         self._descriptor = -1

@@ -182,6 +182,12 @@ class MemoryLock:
         """Say who holds it and what for, to whoever looks."""
         self._grip.told = text
 
+    def detach(self) -> int:
+        """Raises JournalError: no other process can hold what is in the memory of this one."""
+        raise JournalError(
+            f"the lock '{self.name}' is in memory", hint="work is started where the journal lies in files"
+        )
+
     def release(self) -> None:
         """Free it; nothing happens if it is not held any more."""
         with self._shared.changed:

@@ -150,7 +150,7 @@ class Workers:
                 order = self._orders.popleft()
                 worker: _Worker | None = self._idle.pop() if self._idle else None
                 if worker is not None:
-                    worker.order = order
+                    worker.order = worker.sending = order
                 else:
                     self._starting += 1
             if worker is None:
@@ -168,24 +168,26 @@ class Workers:
             self._starting -= 1
             if worker is not None:
                 self._workers.add(worker)
-                worker.order = order
+                worker.order = worker.sending = order
                 if self._closed:
                     worker.kill()
                 worker.begin()
         return worker
 
-    def takes_back(self, worker: _Worker, order: _Order) -> bool:
-        """Whether a worker that is dead has not been found to have lost what it was given."""
+    def sent(self, worker: _Worker, order: _Order, *, delivered: bool) -> None:
+        """A worker was given something, or was dead before it got it: then another one gets it."""
         with self._lock:
-            lost = worker.order is not order
-            worker.order = None
-        return not lost
-
-    def refused(self, order: _Order) -> None:
-        """A worker was dead before it got what it was given: another one gets it."""
-        with self._lock:
-            self._orders.appendleft(order)
-        self._go_on()
+            if worker.sending is order:
+                worker.sending = None
+            is_at_it = worker.order is order
+            if is_at_it and (worker.death is not None or not delivered):
+                worker.order = None
+            if not delivered:
+                self._orders.appendleft(order)
+        if not delivered:
+            self._go_on()
+        elif is_at_it and worker.death is not None:
+            order.handle.set_exception(worker.death)
 
     def done(self, worker: _Worker, data: bytes) -> None:
         """A worker has finished what it was at."""
@@ -198,18 +200,22 @@ class Workers:
 
     def gone(self, worker: _Worker) -> None:
         """A worker has hung up: it is dead, or about to be."""
-        with self._lock:
-            self._workers.discard(worker)
-            if worker in self._idle:
-                self._idle.remove(worker)
-            order, worker.order = worker.order, None
         try:
             code = self.nursery.reap(worker.pid)
         except WorkerDied:
             code = -signal.SIGKILL  # with what started it
+        death = WorkerDied(f"its worker, process {worker.pid}, {_how(code)}")
+        order = None
+        with self._lock:
+            self._workers.discard(worker)
+            if worker in self._idle:
+                self._idle.remove(worker)
+            worker.death = death
+            if worker.order is not worker.sending:  # else whoever sends it finds out whether it arrived
+                order, worker.order = worker.order, None
         worker.wire.close()
         if order is not None:
-            order.handle.set_exception(WorkerDied(f"its worker, process {worker.pid}, {_how(code)}"))
+            order.handle.set_exception(death)
         self._go_on()
 
 
@@ -220,6 +226,9 @@ class _Worker:
         self.pid = pid
         self.wire = Wire(end)  # type: ignore[arg-type]
         self.order: _Order | None = None
+        self.sending: _Order | None = None
+        """An order that is still on its way to it."""
+        self.death: WorkerDied | None = None
         self._workers = workers
         self._alive = threading.Lock()
         self._gone = False
@@ -232,8 +241,9 @@ class _Worker:
         try:
             self.wire.send(Kind.RUN, order.payload, order.number)
         except OSError:
-            if self._workers.takes_back(self, order):
-                self._workers.refused(order)
+            self._workers.sent(self, order, delivered=False)
+        else:
+            self._workers.sent(self, order, delivered=True)
 
     def stop(self, order: _Order) -> None:
         try:

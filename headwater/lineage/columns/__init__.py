@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from headwater.assets.events import ColumnSchema
-from headwater.assets.protocols import Leaf, PlanLineage
+from headwater.assets.protocols import Leaf, PlanLineage, StatementLineage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +59,18 @@ class Columns:
         from headwater.lineage.columns.queries import of_sql
 
         return of_sql(text, tables, dialect=dialect)
+
+    def script(self, tables: Mapping[str, tuple[Hashable, Sequence[ColumnSchema]]]) -> StatementLineage:
+        """Follows the statements of a DuckDB connection that was given these tables.
+
+        >>> script = Columns().script({"o": ("orders", (ColumnSchema(name="amount", type="DOUBLE"),))})
+        >>> script.executed("CREATE VIEW paid AS SELECT amount FROM o", (ColumnSchema(name="amount", type="DOUBLE"),))
+        >>> [(edge.column, edge.source, edge.source_column) for edge in script.of_query("SELECT amount AS a FROM paid").edges]
+        [('a', 'orders', 'amount')]
+        """
+        from headwater.lineage.columns.script import Script
+
+        return Script(tables)
 
     def buffers(self, frame: pl.DataFrame) -> Mapping[str, int]:
         """The columns of a polars.DataFrame by the memory they lie in, to know it again as a leaf.

@@ -63,7 +63,7 @@ class KnownTables:
         """Rename the known tables of a query, in place; the name that it used becomes the alias."""
         written: set[tuple[str, str]] = set()
         for table in _real_tables(tree):
-            place = self._given.get(_dotted(table).lower()) or self._given.get(table.name.lower())
+            place = self._given.get(_dotted(table).lower()) or self._given.get(_plain(table))
             if place is None:
                 continue
             if table.db:
@@ -101,6 +101,16 @@ class KnownTables:
 
 def _dotted(table: exp.Table) -> str:
     return ".".join(part.name for part in table.parts)
+
+
+_DEFAULTS = frozenset({"", "main", "public", "dbo"})
+"""Schemas in which engines look for names without one: DuckDB, PostgreSQL, SQL Server."""
+
+
+def _plain(table: exp.Table) -> str:
+    """The name alone, of a table in a schema where such names are looked up; the same name elsewhere is another table."""
+    here = table.db.lower() in _DEFAULTS and table.catalog.lower() in ("", "memory", "temp")
+    return table.name.lower() if here else ""
 
 
 def _real_tables(tree: exp.Expr) -> list[exp.Table]:

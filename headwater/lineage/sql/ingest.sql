@@ -1,7 +1,6 @@
--- How events become rows. `staged` holds the events that were just read, each once; a section runs when there are events
--- of its kind. An event whose id is in the table already is left out: any repetition gives the same tables. Only ids between
--- the first and the last staged one are asked for: they grow with time, so of a large table little is read.
--- json_transform gives NULL for what does not fit its type: one odd body can't stop the projection.
+-- How events become rows. `staged` holds the events that were just read, each once, without those that the tables have already
+-- (by the first table of their kind's section): any repetition gives the same tables. A section runs when there are events of
+-- its kind. json_transform gives NULL for what does not fit its type: one odd body can't stop the projection.
 
 -- name: run.started
 INSERT INTO facts.run_started BY NAME
@@ -12,7 +11,7 @@ SELECT id, time, unnest(json_transform(body, '{
     "lost": ["VARCHAR"],
     "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
     "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
-FROM staged WHERE kind = 'run.started' AND id NOT IN (SELECT id FROM facts.run_started WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'run.started';
 
 -- name: run.ended
 INSERT INTO facts.run_ended BY NAME
@@ -21,31 +20,31 @@ SELECT id, time, unnest(json_transform(body, '{
     "started": "BIGINT", "parent_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR",
     "root_flow": "VARCHAR", "project": "VARCHAR",
     "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
-FROM staged WHERE kind = 'run.ended' AND id NOT IN (SELECT id FROM facts.run_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'run.ended';
 
 -- name: run.cancel_requested
 INSERT INTO facts.cancel_requested BY NAME
 SELECT id, time, unnest(json_transform(body, '{"run_id": "VARCHAR", "attempt": "INTEGER", "asked_by": "VARCHAR"}'))
-FROM staged WHERE kind = 'run.cancel_requested' AND id NOT IN (SELECT id FROM facts.cancel_requested WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'run.cancel_requested';
 
 -- name: run.state
 INSERT INTO facts.run_state BY NAME
 SELECT id, time, unnest(json_transform(body, '{"run_id": "VARCHAR", "attempt": "INTEGER", "state": "VARCHAR", "limit": "VARCHAR"}'))
-FROM staged WHERE kind = 'run.state' AND id NOT IN (SELECT id FROM facts.run_state WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'run.state';
 
 -- name: task.started
 INSERT INTO facts.task_started BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR",
     "parent_task_run_id": "VARCHAR", "tags": ["VARCHAR"]}'))
-FROM staged WHERE kind = 'task.started' AND id NOT IN (SELECT id FROM facts.task_started WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'task.started';
 
 -- name: task.state
 INSERT INTO facts.task_state BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "state": "VARCHAR", "tries": "INTEGER",
     "delay": "DOUBLE", "error": {"type": "VARCHAR", "message": "VARCHAR", "traceback": "VARCHAR"}}'))
-FROM staged WHERE kind = 'task.state' AND id NOT IN (SELECT id FROM facts.task_state WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'task.state';
 
 -- name: task.ended
 INSERT INTO facts.task_ended BY NAME
@@ -56,7 +55,7 @@ SELECT id, time, unnest(json_transform(body, '{
     "identity": "VARCHAR", "result": {"encoding": "VARCHAR", "data": "VARCHAR", "file": "VARCHAR", "size": "BIGINT",
     "hash": "VARCHAR"}, "unkept": "VARCHAR", "code": "VARCHAR", "sources": "JSON",
     "reused": {"attempt": "INTEGER", "task_run_id": "VARCHAR"}}'))
-FROM staged WHERE kind = 'task.ended' AND id NOT IN (SELECT id FROM facts.task_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'task.ended';
 
 -- name: task.cache
 INSERT INTO facts.task_cache BY NAME
@@ -64,21 +63,21 @@ SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "verdict": "VARCHAR",
     "because": "VARCHAR", "text": "VARCHAR", "policy": "VARCHAR", "key": "VARCHAR", "parts": "JSON",
     "origin": "VARCHAR", "origin_run_id": "VARCHAR", "kept_at": "BIGINT"}'))
-FROM staged WHERE kind = 'task.cache' AND id NOT IN (SELECT id FROM facts.task_cache WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'task.cache';
 
 -- name: task.kept
 INSERT INTO facts.task_kept BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "task_run_id": "VARCHAR", "run_id": "VARCHAR", "attempt": "INTEGER", "task": "VARCHAR", "key": "VARCHAR",
     "refused": "VARCHAR", "expires": "BIGINT", "encoding": "VARCHAR", "size": "BIGINT", "file": "VARCHAR"}'))
-FROM staged WHERE kind = 'task.kept' AND id NOT IN (SELECT id FROM facts.task_kept WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'task.kept';
 
 -- name: log.written
 INSERT INTO facts.logs BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "run_id": "VARCHAR", "attempt": "INTEGER", "task_run_id": "VARCHAR", "level": "INTEGER", "logger": "VARCHAR",
     "message": "VARCHAR"}'))
-FROM staged WHERE kind = 'log.written' AND id NOT IN (SELECT id FROM facts.logs WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'log.written';
 
 -- name: runs.pruned
 INSERT INTO facts.pruned BY NAME
@@ -90,7 +89,7 @@ FROM (
             "before": "BIGINT",
             "runs": [{"run_id": "VARCHAR", "attempt": "INTEGER", "tasks": "MAP(VARCHAR, BIGINT)", "logs": "BIGINT"}]
         }') AS b
-        FROM staged WHERE kind = 'runs.pruned' AND id NOT IN (SELECT id FROM facts.pruned WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+        FROM staged WHERE kind = 'runs.pruned'
     )
 );
 
@@ -101,7 +100,7 @@ FROM (
     SELECT id, time, json_transform(body, '{
         "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
         "hash": "VARCHAR", "project": "VARCHAR", "definition": "JSON"}') AS b
-    FROM staged WHERE kind = 'asset.defined' AND id NOT IN (SELECT id FROM facts.definitions WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    FROM staged WHERE kind = 'asset.defined'
 );
 INSERT INTO state.pending
 SELECT DISTINCT body ->> '$.asset.namespace', body ->> '$.asset.dataset', true FROM staged WHERE kind = 'asset.defined';
@@ -109,7 +108,8 @@ SELECT DISTINCT body ->> '$.asset.namespace', body ->> '$.asset.dataset', true F
 -- name: materialization.ended
 -- What was read before the function was called stands in `started`; the evidence, once there is some, says all of it.
 CREATE OR REPLACE TEMP TABLE ended AS
-SELECT id, time, b, b.started AS s, b.evidence AS e, coalesce(b.state = 'published', false) AS published
+SELECT id, time, b.materialization_id, b.state, b.started_at, b.error, b.started AS s, b.evidence AS e,
+       coalesce(b.state = 'published', false) AS published
 FROM (
     SELECT id, time, json_transform(body, '{
         "materialization_id": "VARCHAR", "state": "VARCHAR", "started_at": "BIGINT",
@@ -137,16 +137,16 @@ FROM (
             "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR",
                         "severity": "VARCHAR", "kind": "VARCHAR", "metrics": "JSON", "description": "VARCHAR"}],
             "code_version": "VARCHAR", "sql": "VARCHAR"}}') AS b
-    FROM staged WHERE kind = 'materialization.ended' AND id NOT IN (SELECT id FROM facts.outcomes WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    FROM staged WHERE kind = 'materialization.ended'
 );
 INSERT INTO facts.outcomes BY NAME
 SELECT
-    id, time, b.materialization_id, b.state, b.started_at, s.run_id, s.attempt, s.task_run_id, s.flow, s.task,
+    id, time, materialization_id, state, started_at, s.run_id, s.attempt, s.task_run_id, s.flow, s.task,
     s.root_run_id, s.root_flow, s.project,
     s.asset.name AS asset, s.asset.uri AS uri, s.asset.kind AS kind, s.asset.namespace AS namespace,
     s.asset.dataset AS dataset, s.partition, s.partition_start, s.partition_end,
     e.version, e.replaces, e.rows, e.bytes, e.columns, e.time_min, e.time_max, e.unknown_inputs, e.code_version, e.sql,
-    b.error, s.source, s.owners, s.tags, s.description
+    error, s.source, s.owners, s.tags, s.description
 FROM ended;
 INSERT INTO facts.inputs BY NAME
 SELECT
@@ -190,7 +190,7 @@ FROM (
         "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
         "partition": "VARCHAR", "version": "VARCHAR", "data_through": "BIGINT", "rows": "BIGINT", "bytes": "BIGINT",
         "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
-    FROM staged WHERE kind = 'asset.observed' AND id NOT IN (SELECT id FROM facts.observations WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    FROM staged WHERE kind = 'asset.observed'
 );
 
 -- name: freshness.judged
@@ -202,7 +202,7 @@ FROM (
         "project": "VARCHAR", "asset": {"name": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
         "verdict": "VARCHAR", "before": "VARCHAR", "at": "BIGINT", "clock": "VARCHAR", "stands": "BIGINT",
         "next_change": "BIGINT", "seen": "BIGINT"}') AS b
-    FROM staged WHERE kind = 'freshness.judged' AND id NOT IN (SELECT id FROM facts.verdicts WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+    FROM staged WHERE kind = 'freshness.judged'
 );
 
 -- name: asset.checked
@@ -222,7 +222,7 @@ FROM (
             "checks": [{"name": "VARCHAR", "passed": "BOOLEAN", "blocking": "BOOLEAN", "message": "VARCHAR",
                         "severity": "VARCHAR", "kind": "VARCHAR", "metrics": "JSON", "description": "VARCHAR"}]
         }') AS b
-        FROM staged WHERE kind = 'asset.checked' AND id NOT IN (SELECT id FROM facts.checks WHERE id BETWEEN getvariable('first') AND getvariable('last'))
+        FROM staged WHERE kind = 'asset.checked'
     )
 );
 
@@ -231,59 +231,59 @@ INSERT INTO facts.backfill_requested BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "name": "VARCHAR", "targets": ["VARCHAR"], "range": "VARCHAR", "options": "JSON",
     "plan": "JSON", "requested": "BIGINT", "origin": "JSON"}'))
-FROM staged WHERE kind = 'backfill.requested' AND id NOT IN (SELECT id FROM facts.backfill_requested WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'backfill.requested';
 
 -- name: backfill.partition_launched
 INSERT INTO facts.backfill_launched BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.partition_launched' AND id NOT IN (SELECT id FROM facts.backfill_launched WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'backfill.partition_launched';
 
 -- name: backfill.partition_ended
 INSERT INTO facts.backfill_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "asset": "VARCHAR", "partition": "VARCHAR", "state": "VARCHAR",
     "reason": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.partition_ended' AND id NOT IN (SELECT id FROM facts.backfill_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'backfill.partition_ended';
 
 -- name: partitions.added
 INSERT INTO facts.dynamic_keys BY NAME
 SELECT id, time, b.name, unnest(range(len(b.keys))) AS place, unnest(b.keys) AS key, true AS here
 FROM (SELECT id, time, json_transform(body, '{"name": "VARCHAR", "keys": ["VARCHAR"]}') AS b
-    FROM staged WHERE kind = 'partitions.added' AND id NOT IN (SELECT id FROM facts.dynamic_keys WHERE id BETWEEN getvariable('first') AND getvariable('last')));
+    FROM staged WHERE kind = 'partitions.added');
 
 -- name: partitions.removed
 INSERT INTO facts.dynamic_keys BY NAME
 SELECT id, time, b.name, unnest(range(len(b.keys))) AS place, unnest(b.keys) AS key, false AS here
 FROM (SELECT id, time, json_transform(body, '{"name": "VARCHAR", "keys": ["VARCHAR"]}') AS b
-    FROM staged WHERE kind = 'partitions.removed' AND id NOT IN (SELECT id FROM facts.dynamic_keys WHERE id BETWEEN getvariable('first') AND getvariable('last')));
+    FROM staged WHERE kind = 'partitions.removed');
 
 -- name: backfill.asked
 INSERT INTO facts.backfill_asked BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "what": "VARCHAR", "asked_by": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.asked' AND id NOT IN (SELECT id FROM facts.backfill_asked WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'backfill.asked';
 
 -- name: backfill.stopped
 INSERT INTO facts.backfill_stopped BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "backfill_id": "VARCHAR", "attempt": "INTEGER", "what": "VARCHAR", "asked_by": "VARCHAR"}'))
-FROM staged WHERE kind = 'backfill.stopped' AND id NOT IN (SELECT id FROM facts.backfill_stopped WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'backfill.stopped';
 
 -- name: work.asked
 INSERT INTO facts.work_asked BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "request_id": "VARCHAR", "what": "VARCHAR", "arguments": "JSON", "asked_by": "VARCHAR"}'))
-FROM staged WHERE kind = 'work.asked' AND id NOT IN (SELECT id FROM facts.work_asked WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'work.asked';
 
 -- name: work.taken
 INSERT INTO facts.work_taken BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR"}'))
-FROM staged WHERE kind = 'work.taken' AND id NOT IN (SELECT id FROM facts.work_taken WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'work.taken';
 
 -- name: work.ended
 INSERT INTO facts.work_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "request_id": "VARCHAR", "exit_code": "INTEGER", "message": "VARCHAR"}'))
-FROM staged WHERE kind = 'work.ended' AND id NOT IN (SELECT id FROM facts.work_ended WHERE id BETWEEN getvariable('first') AND getvariable('last'));
+FROM staged WHERE kind = 'work.ended';

@@ -1,21 +1,56 @@
 -- What the reader asks about runs, their tasks, their logs, materializations and backfills.
 
--- name: runs
--- The newest runs, each with its newest attempt.
-FROM (
-    SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
-    FROM runs
+-- name: newest_runs
+-- The ids of the newest runs among those that are asked for, and when they started; what is not so in the end (their states) is
+-- left out afterwards. The view would be worked out for all runs: this takes a hundredth of that.
+-- Earlier attempts of the same runs are among them.
+WITH started AS (
+    SELECT run_id AS id, time AS started FROM facts.run_started
     WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
-    QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1
+        AND ($parent IS NULL OR parent_run_id = $parent)
+        AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
+        AND ($since IS NULL OR time < $since OR (time = $since AND run_id < $last))
+        AND $state IS NULL
+    ORDER BY time DESC, run_id DESC
+    LIMIT $limit
+),
+ended AS (
+    SELECT run_id AS id, started FROM facts.run_ended
+    WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
+        AND ($parent IS NULL OR parent_run_id = $parent)
+        AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
+        AND ($since IS NULL OR started < $since OR (started = $since AND run_id < $last))
+        AND ($state IS NULL OR state = $state)
+    ORDER BY started DESC, run_id DESC
+    LIMIT $limit
 )
-WHERE ($state IS NULL OR state = $state)
-    AND ($last IS NULL OR started < $started::TIMESTAMP OR (started = $started::TIMESTAMP AND id < $last))
-ORDER BY started DESC, id DESC
-LIMIT $limit;
+SELECT id, min(started) AS started FROM (FROM started UNION ALL FROM ended)
+GROUP BY id ORDER BY started DESC, id DESC LIMIT $limit;
+
+-- name: open_runs
+-- The same of those that have not ended: hardly any, so that all of them are found first.
+WITH open AS (
+    SELECT run_id, attempt FROM facts.run_started EXCEPT SELECT run_id, attempt FROM facts.run_ended
+)
+SELECT run_id AS id, max(time) AS started FROM facts.run_started AS s
+WHERE (run_id, attempt) IN (FROM open) AND $state IS NOT NULL
+    AND ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
+    AND ($parent IS NULL OR parent_run_id = $parent)
+    AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
+    AND ($since IS NULL OR time < $since OR (time = $since AND run_id < $last))
+GROUP BY run_id ORDER BY started DESC, run_id DESC LIMIT $limit;
+
+-- name: runs
+-- These runs, each with its newest attempt. Between the first and the last of the ids, which say when a run began, few others lie.
+SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
+FROM runs
+WHERE run_id BETWEEN $least AND $most AND list_contains($runs::VARCHAR[], run_id)
+QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1;
 
 -- name: task_counts
 -- A plain filter on the run's id, not a join: it reaches below the view's GROUP BY.
-SELECT run_id, attempt, state, count(*) FROM task_runs WHERE list_contains($runs::VARCHAR[], run_id)
+SELECT run_id, attempt, state, count(*) FROM task_runs
+WHERE run_id BETWEEN $least AND $most AND list_contains($runs::VARCHAR[], run_id)
 GROUP BY ALL ORDER BY ALL;
 
 -- name: pruned
@@ -28,7 +63,8 @@ SELECT max(task_runs_before) AS task_runs, max(logs_before) AS logs FROM pruned_
 
 -- name: task_runs
 SELECT task_run_id AS id, task, state, tries, started, ended, attempt, parent_task_run_id AS parent, error
-FROM task_runs WHERE run_id = $run
+FROM task_runs
+WHERE run_id = $run AND ($state IS NULL OR state = $state) AND ($text = '' OR contains(lower(task), lower($text)))
 ORDER BY started, task_run_id
 LIMIT $limit OFFSET $offset;
 
@@ -40,10 +76,12 @@ LIMIT $limit OFFSET $offset;
 
 -- name: materializations
 SELECT asset, partition, state, version, replaces, run_id AS run, make_timestamp(time) AS "at", rows, bytes, code_version,
-       error.message AS error
+       error.message AS error, CAST(id AS VARCHAR) AS id
 FROM facts.outcomes
 WHERE namespace = $namespace AND dataset = $dataset
-ORDER BY time DESC, id DESC
+    AND ($since IS NULL OR make_timestamp(time) < $since::TIMESTAMP
+         OR (make_timestamp(time) = $since::TIMESTAMP AND CAST(id AS VARCHAR) < $last))
+ORDER BY time DESC, CAST(id AS VARCHAR) DESC
 LIMIT $limit;
 
 -- name: checks
@@ -61,7 +99,7 @@ WINDOW one AS (PARTITION BY namespace, dataset, name)
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset, name ORDER BY newest AND NOT passed DESC, "at" DESC) = 1
     AND (failing > 0 OR NOT $failed)
 ORDER BY failing > 0 DESC, asset, name
-LIMIT $limit;
+LIMIT $limit OFFSET $offset;
 
 -- name: check_history
 SELECT asset, partition, version, name, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
@@ -69,7 +107,7 @@ SELECT asset, partition, version, name, passed, severity, blocking, kind, messag
 FROM checks
 WHERE ($everything OR list_contains($names::VARCHAR[], asset)) AND (NOT $failed OR NOT passed)
 ORDER BY "at" DESC, asset, partition DESC, name
-LIMIT $limit;
+LIMIT $limit OFFSET $offset;
 
 -- name: usual_seconds
 -- The median of the seconds that the last fifty versions of each asset took, from its intent to its outcome.
@@ -84,7 +122,8 @@ GROUP BY asset;
 SELECT backfill_id AS id, state, targets AS assets, range, name, "at", ended, attempt, requested, completed,
        failed, running, skipped, blocked, cancelled
 FROM backfills
-WHERE $wanted IS NULL OR backfill_id = $wanted OR name = $wanted
+WHERE ($wanted IS NULL OR backfill_id = $wanted OR name = $wanted)
+    AND ($last IS NULL OR backfills."at" < $since::TIMESTAMP OR (backfills."at" = $since::TIMESTAMP AND backfill_id < $last))
 ORDER BY backfills."at" DESC, backfill_id DESC
 LIMIT $limit;
 
@@ -116,9 +155,10 @@ ORDER BY time DESC;
 
 -- name: work_requests
 SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, "at", taken, ended, exit_code, message,
-       pid, host
+       pid, host, coalesce(takes, 0) AS takes
 FROM work_requests
 WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
+    AND ($last IS NULL OR work_requests."at" < $since::TIMESTAMP OR (work_requests."at" = $since::TIMESTAMP AND id < $last))
 ORDER BY work_requests."at" DESC, id DESC
 LIMIT $limit;
 
@@ -145,4 +185,74 @@ GROUP BY state ORDER BY state;
 SELECT asset, verdict, before, "at", clock, stands, found FROM freshness_history
 WHERE $everything OR asset IN (SELECT unnest($names::VARCHAR[]))
 ORDER BY "at" DESC, found DESC, asset
+LIMIT $limit;
+
+-- name: run_called
+-- How a run was called the last time, who asked for it, and how many runs are within it.
+SELECT CAST(parameters AS VARCHAR) AS parameters, project, root_run_id AS root, root_flow, parent_flow,
+       parent_task_run_id AS parent_task_run, source,
+       (SELECT arg_min(asked_by, time) FROM facts.work_asked WHERE request_id = $run) AS asked_by,
+       (SELECT arg_max(asked_by, time) FROM facts.cancel_requested WHERE run_id = $run) AS cancelled_by,
+       (SELECT count(DISTINCT run_id) FROM facts.run_started WHERE parent_run_id = $run) AS children
+FROM facts.run_started WHERE run_id = $run
+ORDER BY attempt DESC, time DESC
+LIMIT 1;
+
+-- name: run_attempts
+-- Among several ends of an attempt the precedence of states decides, as it does in the view.
+SELECT r.attempt, r.state, r.started, r.ended, e.error
+FROM (FROM runs WHERE run_id = $run) AS r
+LEFT JOIN (
+    SELECT attempt, error FROM facts.run_ended WHERE run_id = $run
+    QUALIFY row_number() OVER (PARTITION BY attempt ORDER BY state_rank(state), time, id) = 1
+) AS e ON e.attempt = r.attempt
+ORDER BY r.attempt DESC
+LIMIT $limit;
+
+-- name: began_since
+-- The state of the newest attempt of a run that began after a request had been made; nothing when none did.
+SELECT state FROM runs
+WHERE run_id = $run AND started >= (SELECT make_timestamp(min(time)) FROM facts.work_asked WHERE request_id = $request)
+ORDER BY attempt DESC
+LIMIT 1;
+
+-- name: known_flows
+-- The flows that ran by themselves, each as it stood the last time, and which of its parameters are never kept.
+SELECT flow, arg_max(source, time).file AS file, arg_max(source, time).name AS name, arg_max(lost, time) AS lost
+FROM facts.run_started
+WHERE type = 'flow' AND parent_run_id IS NULL AND ($flow IS NULL OR flow = $flow)
+GROUP BY flow ORDER BY flow;
+
+-- name: artifacts
+-- What the attempts of a run made: partitions of assets, what checks said about them, results that can be restored.
+SELECT *, make_timestamp(time) AS "at" FROM (
+    SELECT CAST(id AS VARCHAR) AS id, 'materialization' AS kind, time, asset AS name, partition, version, state,
+           error.message AS message, rows, bytes, attempt, task_run_id AS task_run
+    FROM facts.outcomes WHERE run_id = $run
+    UNION ALL
+    SELECT CAST(id AS VARCHAR) || '-' || name, 'check', time, asset || ': ' || name, partition, version,
+           CASE WHEN passed THEN 'passed' ELSE 'failed' END, message, NULL, NULL, NULL, NULL
+    FROM facts.checks WHERE run_id = $run
+    UNION ALL
+    SELECT CAST(id AS VARCHAR), 'result', time, task, NULL, NULL, 'kept', result.encoding, NULL, result.size, attempt, task_run_id
+    FROM facts.task_ended WHERE run_id = $run AND result IS NOT NULL
+)
+WHERE $since IS NULL OR make_timestamp(time) < $since::TIMESTAMP OR (make_timestamp(time) = $since::TIMESTAMP AND id < $last)
+ORDER BY time DESC, id DESC
+LIMIT $limit;
+
+-- name: audit
+-- Who asked through the server, or with a command, that something be started or stopped.
+SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", asked_by AS "by", what, subject FROM (
+    SELECT id, time, asked_by, 'work: ' || what AS what, request_id AS subject FROM facts.work_asked
+    UNION ALL
+    SELECT id, time, asked_by, 'run: cancel', run_id FROM facts.cancel_requested
+    UNION ALL
+    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id FROM facts.backfill_asked
+    UNION ALL
+    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id FROM facts.backfill_stopped WHERE asked_by IS NOT NULL
+)
+WHERE $since IS NULL OR make_timestamp(time) < $since::TIMESTAMP
+    OR (make_timestamp(time) = $since::TIMESTAMP AND CAST(id AS VARCHAR) < $last)
+ORDER BY time DESC, CAST(id AS VARCHAR) DESC
 LIMIT $limit;

@@ -1,9 +1,9 @@
 -- What ingestion does around the statements of each kind (ingest.sql).
 
 -- name: stage
--- The lines of the file, each event once. `b` stays JSON: each kind takes it apart in its own way.
+-- The lines of the file. `b` stays JSON: each kind takes it apart in its own way.
 CREATE OR REPLACE TEMP TABLE staged AS
-SELECT DISTINCT ON (id)
+SELECT
     coalesce(TRY_CAST(id AS UUID), CAST(md5(id) AS UUID)) AS id, w AS writer, n AS seq, t AS time,
     CASE WHEN id IS NOT NULL THEN k END AS kind, b AS body
 FROM read_json(
@@ -13,11 +13,12 @@ FROM read_json(
 );
 
 -- name: kinds
-SELECT DISTINCT kind FROM staged;
+-- The kinds that are there, how many events and ids each has, and between which two ids they lie.
+SELECT kind, count(*), count(DISTINCT id), min(id), max(id) FROM staged GROUP BY kind;
 
--- name: range
-SET VARIABLE first = (SELECT min(id) FROM staged);
-SET VARIABLE last = (SELECT max(id) FROM staged);
+-- name: once
+-- Of events that were read twice one stays.
+CREATE OR REPLACE TEMP TABLE staged AS SELECT DISTINCT ON (id) * FROM staged;
 
 -- name: trim
 -- Leaves out what lies past these positions: a projection that is to be compared with another reads as far, no further.

@@ -350,13 +350,15 @@ FROM told;
 -- One row a request to start work: asked, until a worker has taken it, then running, done or failed. One that was taken
 -- twice (its worker died at once) counts once.
 CREATE VIEW work_requests AS
-SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host,
+SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
        make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
        CASE WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
             WHEN t.request_id IS NOT NULL THEN 'running' ELSE 'asked' END AS state
 FROM facts.work_asked AS a
-LEFT JOIN (SELECT * FROM facts.work_taken QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS t
-    USING (request_id)
+LEFT JOIN (
+    SELECT *, count(*) OVER (PARTITION BY request_id) AS takes FROM facts.work_taken
+    QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1
+) AS t USING (request_id)
 LEFT JOIN (SELECT * FROM facts.work_ended QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS e
     USING (request_id)
 QUALIFY row_number() OVER (PARTITION BY a.request_id ORDER BY a.time, a.id) = 1;

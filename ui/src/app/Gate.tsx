@@ -19,8 +19,9 @@ export function Gate({ children }: { children: ReactNode }): JSX.Element {
     retry: false,
     staleTime: Number.POSITIVE_INFINITY,
   });
-  if (session.data) return <SessionContext value={session.data}>{children}</SessionContext>;
+  // Also when it has ended while the page was open.
   if (session.error instanceof Problem && session.error.status === 401) return <Login />;
+  if (session.data) return <SessionContext value={session.data}>{children}</SessionContext>;
   if (session.isError) return <Failure error={session.error} again={() => void session.refetch()} />;
   return <Loading />;
 }
@@ -44,8 +45,9 @@ function Login(): JSX.Element {
       <form className="card" onSubmit={(event) => void enter(event)}>
         <h1>Headwater</h1>
         <p className="dim">
-          This server asks for a token. <code>headwater token create</code> makes one.
+          This server asks for a token. <code>headwater token create --scope read --name me</code> makes one.
         </p>
+        <input type="text" autoComplete="username" value="token" readOnly hidden />
         <label>
           Token
           <input

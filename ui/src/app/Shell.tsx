@@ -1,24 +1,44 @@
-/** What surrounds every page: the navigation, the search, the theme, and whether live updates come. */
+/** What surrounds every page: the navigation, the search, who looks, and whether live updates come. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { type JSX, type ReactNode, useEffect, useState } from "react";
-import { NavLink } from "react-router";
+import { type JSX, lazy, type ReactNode, Suspense, useCallback, useEffect, useState } from "react";
+import { NavLink, useLocation } from "react-router";
+import { Account } from "@/app/Account";
+import { Boundary } from "@/app/Boundary";
 import { links } from "@/app/links";
+import { Icon, type IconName } from "@/kit/Icon";
 import { type Connection, listen } from "@/lib/live";
 import "@/app/shell.css";
 
-const PAGES: readonly (readonly [string, string])[] = [
-  [links.board(), "Assets"],
-  [links.lineage(), "Lineage"],
-  [links.runs(), "Runs"],
-  [links.backfills(), "Backfills"],
-  [links.checks(), "Checks"],
+const Search = lazy(() => import("@/pages/search/Search"));
+
+interface Page {
+  to: string;
+  name: string;
+  icon: IconName;
+  /** Other addresses that belong to it. */
+  also?: readonly string[];
+}
+
+/** Approvals will stand behind the checks once there are any. */
+const PAGES: readonly Page[] = [
+  { to: links.board(), name: "Assets", icon: "asset", also: ["/asset", "/partitions"] },
+  { to: links.lineage(), name: "Lineage", icon: "lineage" },
+  { to: links.runs(), name: "Runs", icon: "run" },
+  { to: links.backfills(), name: "Backfills", icon: "backfill" },
+  { to: links.checks(), name: "Checks", icon: "check" },
 ];
+
+const WORDS: Record<Connection, string> = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
 
 export function Shell({ children }: { children: ReactNode }): JSX.Element {
   const client = useQueryClient();
+  const { pathname } = useLocation();
   const [connection, setConnection] = useState<Connection>("connecting");
+  const [searching, setSearching] = useState(false);
+  const closeSearch = useCallback(() => setSearching(false), []);
   useEffect(() => listen(client, setConnection), [client]);
+  useSearchKeys(setSearching);
   return (
     <div className="shell">
       <a className="skip" href="#page">
@@ -26,22 +46,58 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
       </a>
       <header className="shell-bar">
         <NavLink to={links.board()} className="shell-name">
-          <img src="/favicon.svg" alt="" width="20" height="20" /> Headwater
+          <img src="/favicon.svg" alt="" width="20" height="20" /> <span>Headwater</span>
         </NavLink>
         <nav aria-label="Pages">
-          {PAGES.map(([to, name]) => (
-            <NavLink key={to} to={to} end={to === "/"}>
-              {name}
+          {PAGES.map((page) => (
+            <NavLink
+              key={page.to}
+              to={page.to}
+              end={page.to === "/"}
+              className={({ isActive }) => (isActive || page.also?.includes(pathname) ? "active" : "")}
+            >
+              <Icon name={page.icon} />
+              <span>{page.name}</span>
             </NavLink>
           ))}
         </nav>
-        <span className="shell-live" data-connection={connection} role="status">
-          {connection === "lost" ? "Reconnecting…" : connection === "live" ? "Live" : "Connecting…"}
+        <button type="button" className="shell-search" onClick={() => setSearching(true)}>
+          <Icon name="search" size={14} />
+          <span className="shell-search-words">Search</span>
+          <kbd className="kbd">{/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
+        </button>
+        <span className="shell-live" data-connection={connection} role="status" title={WORDS[connection]}>
+          <span>{WORDS[connection]}</span>
         </span>
+        <Account />
       </header>
       <main id="page" tabIndex={-1}>
-        {children}
+        <Boundary of={pathname}>{children}</Boundary>
       </main>
+      {searching ? (
+        <Suspense fallback={null}>
+          <Search close={closeSearch} />
+        </Suspense>
+      ) : null}
     </div>
   );
+}
+
+/** ⌘K or Ctrl-K anywhere, and `/` where nothing is being typed. */
+function useSearchKeys(set: (open: boolean | ((before: boolean) => boolean)) => void): void {
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      const at = event.target as HTMLElement | null;
+      const typing = at?.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(at?.tagName ?? "");
+      if ((event.metaKey || event.ctrlKey) && !event.altKey && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        set((before) => !before);
+      } else if (event.key === "/" && !typing && !event.metaKey && !event.ctrlKey) {
+        event.preventDefault();
+        set(true);
+      }
+    };
+    window.addEventListener("keydown", press);
+    return () => window.removeEventListener("keydown", press);
+  }, [set]);
 }

@@ -14,6 +14,7 @@ const TONES: Record<string, Tone> = {
   completed: "fresh",
   cached: "fresh",
   materialized: "fresh",
+  published: "fresh",
   passed: "fresh",
   done: "fresh",
   running: "running",

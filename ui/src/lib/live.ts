@@ -12,7 +12,17 @@ export interface Change {
 const TOUCHED: Record<Change["kind"], readonly string[]> = {
   run: ["runs", "run"],
   log: ["logs"],
-  asset: ["assets", "asset", "summary", "explain", "partitions", "materializations", "checks", "graph"],
+  asset: [
+    "assets",
+    "asset",
+    "summary",
+    "explain",
+    "partitions",
+    "materializations",
+    "checks",
+    "graph",
+    "search",
+  ],
   backfill: ["backfills", "backfill"],
   request: ["requests", "request", "backfills"],
   partitions: ["partitions", "asset"],

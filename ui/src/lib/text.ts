@@ -1,6 +1,7 @@
 /** Numbers and spans as people read them. Pure: the same text for the same value. */
 
 const STEPS: readonly (readonly [number, string])[] = [
+  [31_536_000, "y"],
   [86_400, "d"],
   [3_600, "h"],
   [60, "min"],
@@ -48,4 +49,15 @@ export function bytes(value: number): string {
     unit += 1;
   }
   return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}
+
+/** The asset of a step of a witness: `flights@2013-01-05` → `flights`. */
+export function assetOf(step: string): string {
+  const at = step.lastIndexOf("@");
+  return at > 0 ? step.slice(0, at) : step;
+}
+
+/** A name as it stands in a selection: always in quotes, so that any name can be meant. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }

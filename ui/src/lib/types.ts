@@ -42,14 +42,30 @@ export interface AssetRow {
   complete_through: string | null;
   freshness: Freshness;
   stale: { is_stale: boolean; partitions: number; reasons: Reason[] };
+  description: string | null;
+  code: { file: string; line: number; name: string } | null;
+  checks: string[];
+  failed_checks: {
+    name: string;
+    partition: string | null;
+    severity: string;
+    message: string | null;
+    at: string;
+  }[];
+  /** The newest attempts that were refused or failed; `kept`: what was there before is still in place. */
+  refused: {
+    partition: string | null;
+    state: string;
+    message: string | null;
+    at: string;
+    kept: boolean;
+  }[];
 }
 
 export interface AssetOne extends AssetRow {
-  description: string | null;
   inputs: { asset: string; parameter: string; mapping: string }[];
   partitioned: string | null;
   producer: string | null;
-  checks: string[];
 }
 
 export interface Page {
@@ -142,4 +158,22 @@ export interface Session {
   name: string;
   scope: "read" | "run" | "admin";
   csrf: string | null;
+}
+
+/** How many assets stand how (GET /api/assets/overview, /api/assets/groups). */
+export interface Standing {
+  assets: number;
+  verdicts: Record<Verdict, number>;
+  stale: number;
+  failed: number;
+}
+
+export interface Overview extends Standing {
+  as_of: string;
+  groupings: string[];
+}
+
+export interface AssetGroup extends Standing {
+  group: string | null;
+  selection: string;
 }

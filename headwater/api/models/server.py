@@ -1,0 +1,76 @@
+"""The shapes of answers about the server itself, and of logging in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
+
+from headwater.api.models.base import RUN, TIME, Answer, Asked, Page, example
+from headwater.api.tokens import Scope
+
+
+class Limits(Answer):
+    """Limits with who holds their slots, and rates with how much of them is used."""
+
+    limits: list[dict[str, Any]]
+    rates: list[dict[str, Any]]
+
+
+class Destination(Answer):
+    """How a catalog is doing: events delivered, waiting, and refused for good."""
+
+    destination: str
+    delivered: int
+    pending: int
+    dead: int
+    at: str | None = None
+    error: str | None = None
+    next_try: str | None = None
+
+
+class Destinations(Answer):
+    """All that are configured."""
+
+    destinations: list[Destination]
+
+
+class Health(Answer):
+    """Whether the server is well: `failing` names what is not."""
+
+    model_config = example(status="ok", version="0.1.0", failing=[])
+    status: Literal["ok", "failing"]
+    version: str
+    failing: list[str] = []
+
+
+class Session(Answer):
+    """Who is asking, and what it may. `csrf` is what a browser's session sends along with each change."""
+
+    model_config = example(name="ci", scope="run", csrf=None)
+    name: str
+    scope: Scope
+    csrf: str | None = None
+
+
+class Login(Asked):
+    """A token, for a browser session."""
+
+    token: Annotated[str, StringConstraints(max_length=200)]
+
+
+class AuditRow(Answer):
+    """Somebody asked for something: the name of a token, or a user at a machine; `subject` is a request, a run or a backfill."""
+
+    model_config = example(id=RUN, at=TIME, by="ci", what="work: backfill", subject=RUN)
+    id: str
+    at: str
+    by: str | None = None
+    what: str
+    subject: str
+
+
+class Audit(Page):
+    """The newest first."""
+
+    changes: list[AuditRow]

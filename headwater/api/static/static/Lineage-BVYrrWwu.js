@@ -1,1 +1,0 @@
-import{n as e,t}from"./index-BC8C6QE-.js";var n=e();function r(){return(0,n.jsx)(t,{title:`Lineage`})}export{r as default};

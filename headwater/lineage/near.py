@@ -1,0 +1,255 @@
+"""What is near an asset: so many steps up and down, no more than can be drawn, with a count of what lies beyond.
+
+A graph may hold a million edges and a source may have thousands of readers. The walk ends where enough is found, and asks for
+no more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headwater.lineage.drawing import Names, Walk, draw
+from headwater.lineage.graph import LineageGraph
+from headwater.lineage.names import Dataset, dataset_ids, split_column_id
+from headwater.lineage.outlined import are_pending
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
+
+_SIDES = (("target", "source"), ("source", "target"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearEdge:
+    """That one asset is made of another; `origin` is "declared", "observed" or "reported"."""
+
+    source: str
+    target: str
+    origin: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearColumnEdge:
+    """That a column, or the asset `target` as a whole, is made of a column; `type` and `subtype` are OpenLineage's."""
+
+    source: str
+    source_column: str
+    target: str
+    target_column: str | None
+    type: str
+    subtype: str
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Near:
+    """Assets by name with their datasets, and what joins them. `more` counts what each has above and below that is not there;
+    `truncated` says that the walk ended early."""
+
+    root: str | None
+    datasets: Mapping[str, Dataset]
+    edges: tuple[NearEdge, ...] = ()
+    more: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    truncated: bool = False
+
+
+def near(
+    session: Session, root: str, *, up: int, down: int, further: Iterable[tuple[str, str]] = (), limit: int = 400
+) -> Near:
+    """The assets around one, at most so many steps `up` and `down`; and one step more ("up" or "down") from each of `further`.
+
+    Raises UnknownNameError.
+    """
+    dataset, column = root_of(session, root)
+    (start,) = _places(session, [dataset])
+    walk = _Walk(session, {start: None}, limit)
+    for sides, depth in zip(_SIDES, (up, down), strict=True):
+        border = [start]
+        while border and depth > 0 and not walk.truncated:
+            border, depth = walk.step(sides, border), depth - 1
+    for name, direction in further:
+        (place,) = _places(session, [root_of(session, name)[0]])
+        if place in walk.found and not walk.truncated:
+            walk.step(_SIDES[direction == "down"], [place])
+    parts = split_column_id(root) if column is not None else None
+    return _between(walk, {start: dataset}, dataset, called={dataset: root if parts is None else parts[0]})
+
+
+def among(session: Session, names: Mapping[Dataset, str], root: Dataset | None = None) -> Near:
+    """These datasets, and what joins them."""
+    at = dict(zip(_places(session, names), names, strict=True))
+    walk = _Walk(session, dict.fromkeys(at), len(at))
+    return _between(walk, at, root, names)
+
+
+def traced(session: Session, column: str, *, up: int, down: int) -> tuple[LineageGraph, LineageGraph]:
+    """What a column is made of, and what is made of it, at most so many steps off. Raises UnknownNameError."""
+    above = draw(session, column, Walk(up=up > 0, down=False, depth=max(up, 1)), columns=True)
+    return above, draw(session, column, Walk(up=False, down=down > 0, depth=max(down, 1)), columns=True)
+
+
+def column_edges(session: Session, found: Near, limit: int) -> list[NearColumnEdge]:
+    """What joins the columns of these assets."""
+    names = {dataset: name for name, dataset in found.datasets.items()}
+    places = _keys(_places(session, found.datasets.values()))
+    if not places:
+        return []
+    edges = _edges(session, "column_edges", "source_place", places)
+    rows = session.dicts(statements("near.sql")["columns_within"].format(edges=edges, keys=places), {"limit": limit})
+    return [
+        NearColumnEdge(
+            source=names[row["source_namespace"], row["source_dataset"]],
+            source_column=row["source_column"],
+            target=names[row["target_namespace"], row["target_dataset"]],
+            target_column=row["target_column"],
+            type=row["type"],
+            subtype=row["subtype"],
+            runs=row["runs"],
+        )
+        for row in rows
+        if (row["source_namespace"], row["source_dataset"]) in names
+        and (row["target_namespace"], row["target_dataset"]) in names
+    ]
+
+
+def columns_of(session: Session, found: Near) -> dict[str, list[tuple[str, str | None]]]:
+    """The columns of these assets with their types, in the order of the table."""
+    names = {dataset: name for name, dataset in found.datasets.items()}
+    given = {"namespaces": [one[0] for one in names], "datasets": [one[1] for one in names], "everything": False}
+    columns: dict[str, list[tuple[str, str | None]]] = {}
+    for namespace, dataset, column, kind in session.rows(statements("lineage.sql")["schemas"], given):
+        columns.setdefault(names[namespace, dataset], []).append((column, kind))
+    return columns
+
+
+def unknown_of(session: Session, found: Near) -> dict[str, dict[str | None, str]]:
+    """Why the origin of columns of these assets can't be told, by column (None: of all of them)."""
+    names = {dataset: name for name, dataset in found.datasets.items()}
+    reasons: dict[str, dict[str | None, str]] = {}
+    given = {"namespaces": [one[0] for one in names], "datasets": [one[1] for one in names]}
+    for namespace, dataset, column, reason in session.rows(statements("near.sql")["unknown_of"], given):
+        reasons.setdefault(names[namespace, dataset], {})[column] = reason
+    return reasons
+
+
+def joined(session: Session, groups: Mapping[Dataset, str]) -> Iterator[tuple[str, str, int]]:
+    """How many edges lead from each group of datasets to each other one."""
+    given = {
+        "namespaces": [one[0] for one in groups],
+        "datasets": [one[1] for one in groups],
+        "groups": list(groups.values()),
+    }
+    yield from session.rows(
+        statements("near.sql")["joined"].format(
+            edges="FROM state.dataset_edges" if not are_pending(session) else "FROM dataset_edges"
+        ),
+        given,
+    )
+
+
+def root_of(session: Session, text: str) -> tuple[Dataset, str | None]:
+    """The dataset, and the column, that a text means. Raises UnknownNameError."""
+    parts = split_column_id(text)
+    for statement in ("dataset_of", "dataset_read_as"):
+        for name, column in ((text, None), *([parts] if parts is not None else [])):
+            rows = session.rows(statements("lineage.sql")[statement], {"name": name})
+            if rows:
+                return (rows[0][0], rows[0][1]), column
+    # It is not there: who tells knows all names.
+    return Names(session).root(text)
+
+
+class _Walk:
+    """What a walk has found, in the order in which it did, and whether there was more."""
+
+    def __init__(self, session: Session, found: dict[int, None], limit: int) -> None:
+        self.session, self.found, self.limit, self.truncated = session, found, limit, False
+
+    def step(self, sides: tuple[str, str], border: Collection[int]) -> list[int]:
+        """What is one step on from these places and was not found before, as much as there is room for."""
+        here, there = sides
+        edges = _edges(self.session, "edges", here, _keys(border))
+        rows = self.session.rows(statements("near.sql")["beside"].format(there=there, edges=edges))
+        new = sorted({row[0] for row in rows} - self.found.keys())
+        taken = new[: max(self.limit - len(self.found), 0)]
+        self.truncated = self.truncated or len(taken) < len(new)
+        self.found.update(dict.fromkeys(taken))
+        return taken
+
+
+def _between(
+    walk: _Walk,
+    at: dict[int, Dataset],
+    root: Dataset | None,
+    names: Mapping[Dataset, str] | None = None,
+    *,
+    called: Mapping[Dataset, str] | None = None,
+) -> Near:
+    session, keys = walk.session, _keys(walk.found)
+    if not keys:
+        return Near(root=None, datasets={})
+    edges = {here: _edges(session, "edges", here, keys) for here, _ in _SIDES}
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    for row in session.dicts(statements("near.sql")["within"].format(edges=edges["source"], keys=keys)):
+        ends = row["source_place"], row["target_place"]
+        # What was declared and observed is one edge, and observed.
+        if ends not in rows or rows[ends]["origin"] == "declared":
+            rows[ends] = row
+    for row in rows.values():
+        for side in ("source", "target"):
+            at.setdefault(row[f"{side}_place"], (row[f"{side}_namespace"], row[f"{side}_dataset"]))
+    if names is None:
+        names = _names(session, {**dict.fromkeys(at.values(), ""), **(called or {})}, rows.values())
+    ids = dataset_ids(at.values(), names, root)
+    beyond = [_beyond(session, edges[here], here, there, keys) for here, there in _SIDES]
+    return Near(
+        root=None if root is None else ids[root],
+        datasets={ids[dataset]: dataset for dataset in at.values()},
+        edges=tuple(
+            NearEdge(source=ids[at[source]], target=ids[at[target]], origin=row["origin"], runs=row["runs"])
+            for (source, target), row in sorted(rows.items())
+            if source != target
+        ),
+        more={ids[dataset]: (beyond[0].get(place, 0), beyond[1].get(place, 0)) for place, dataset in at.items()},
+        truncated=walk.truncated,
+    )
+
+
+def _beyond(session: Session, edges: str, here: str, there: str, keys: str) -> dict[int, int]:
+    """How many are joined to each of these places on the other side that are not among them."""
+    return dict(session.rows(statements("near.sql")["beyond"].format(edges=edges, here=here, there=there, keys=keys)))
+
+
+def _places(session: Session, datasets: Iterable[Dataset]) -> list[int]:
+    given = list(datasets)
+    named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
+    return [row[0] for row in session.rows(statements("near.sql")["places"], named)]
+
+
+def _keys(places: Iterable[int]) -> str:
+    # Written into the statement, for an index is used for constants only; they are numbers.
+    return ", ".join(str(int(place)) for place in places)
+
+
+def _edges(session: Session, name: str, here: str, keys: str) -> str:
+    """The statement that finds edges at places, to stand inside another one: of what is worked out if nothing is pending."""
+    sql = statements("lineage.sql")
+    if are_pending(session):
+        found = sql[name]
+    else:
+        found = sql.get(f"settled_{name}") or sql[name].replace("FROM dataset_", "FROM state.dataset_")
+    return found.rstrip(";").format(here=here, keys=keys)
+
+
+def _names(session: Session, called: Mapping[Dataset, str], rows: Iterable[Mapping[str, Any]]) -> dict[Dataset, str]:
+    """What datasets are called: by their newest definitions, or else in passing."""
+    found = {one: name or one[1] for one, name in called.items()}
+    for row in rows:
+        for side in ("source", "target"):
+            found[row[f"{side}_namespace"], row[f"{side}_dataset"]] = row[side]
+    given = {"namespaces": [one[0] for one in found], "datasets": [one[1] for one in found]}
+    for name, namespace, dataset in session.rows(statements("lineage.sql")["names_of"], given):
+        found[namespace, dataset] = name
+    return found

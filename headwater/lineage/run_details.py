@@ -1,0 +1,42 @@
+"""What is known of one run beyond its row in a list: how it was called, by whom, its attempts with their errors, what it made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
+
+ATTEMPTS = 100
+"""So many attempts are told, the newest ones."""
+
+
+def run_details(session: Session, run_id: str) -> dict[str, Any]:
+    """`{parameters, project, root, parent_task_run, source, asked_by, cancelled_by, children, attempts}` of a whole id.
+
+    `parameters` are as JSON holds them, without secrets. `attempts` are `{attempt, state, started, ended, duration, error}`, the
+    newest first, their errors `{type, message, traceback}`. `asked_by` is who asked the server for it, `cancelled_by` who
+    asked it to stop; `children` counts the runs within it.
+    """
+    sql = statements("runs.sql")
+    called = session.dicts(sql["run_called"], {"run": run_id})
+    attempts = session.dicts(sql["run_attempts"], {"run": run_id, "limit": ATTEMPTS})
+    found = called[0] if called else {}
+    return {
+        **{name: value for name, value in found.items() if name != "parameters"},
+        "parameters": json.loads(found.get("parameters") or "{}"),
+        "attempts": [_attempt(row) for row in attempts],
+    }
+
+
+def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
+    started, ended = row["started"], row["ended"]
+    duration = (ended - started).total_seconds() if started is not None and ended is not None else None
+    return {**{name: _plain(value) for name, value in row.items()}, "duration": duration}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat(timespec="microseconds") + "Z" if isinstance(value, datetime) else value

@@ -1,0 +1,76 @@
+"""Lists of runs, page by page: which runs are on a page is found first, and only these are worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from headwater import clock
+from headwater.core.states import TERMINAL
+from headwater.lineage.session import Session
+from headwater.lineage.statements import statements
+
+_MOST = 20_000
+"""So many runs are worked out at a time, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which runs: of a flow, whose id begins so, in a state, within a run; `text` is a part of the flow or begins the id."""
+
+    flow: str | None = None
+    run: str | None = None
+    state: str | None = None
+    parent: str | None = None
+    text: str = ""
+
+
+def newest_runs(
+    session: Session, wanted: Wanted, *, limit: int, before: tuple[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The newest of these runs, each with its newest attempt; `before` are the start and the id of the page before's last."""
+    given = {
+        "flow": wanted.flow,
+        "run": wanted.run,
+        "parent": wanted.parent,
+        "text": wanted.text,
+        "state": wanted.state,
+    }
+    end = None if before is None else (datetime.fromisoformat(before[0]).replace(tzinfo=None), before[1])
+    since, last = (None, None) if before is None else (clock.to_us(datetime.fromisoformat(before[0])), before[1])
+    known: dict[str, dict[str, Any]] = {}
+    ask = limit
+    is_open = wanted.state is not None and wanted.state not in TERMINAL
+    sql = statements("runs.sql")["open_runs" if is_open else "newest_runs"]
+    while True:
+        found = session.rows(sql, {**given, "since": since, "last": last, "limit": ask})
+        known.update(_worked_out(session, [run_id for run_id, _ in found if run_id not in known]))
+        rows = [row for row in known.values() if _is_meant(row, wanted, end)]
+        rows.sort(key=lambda row: (row["started"], row["id"]), reverse=True)
+        if len(found) < ask:
+            return rows[:limit]
+        # What has not been found began no later than the last that was.
+        reached = clock.from_us(found[-1][1]).replace(tzinfo=None)
+        if sum(row["started"] >= reached for row in rows) >= limit:
+            return rows[:limit]
+        since, last, ask = found[-1][1], found[-1][0], min(2 * ask, _MOST)
+
+
+def worked_out_between(runs: Iterable[str]) -> dict[str, Any]:
+    """The parameters of a statement about these runs."""
+    ids = list(runs)
+    return {"runs": ids, "least": min(ids, default=""), "most": max(ids, default="")}
+
+
+def _worked_out(session: Session, ids: list[str]) -> dict[str, dict[str, Any]]:
+    if not ids:
+        return {}
+    return {row["id"]: row for row in session.dicts(statements("runs.sql")["runs"], worked_out_between(ids))}
+
+
+def _is_meant(row: dict[str, Any], wanted: Wanted, end: tuple[datetime, str] | None) -> bool:
+    if row["started"] is None or (wanted.state is not None and row["state"] != wanted.state):
+        return False
+    return end is None or (row["started"], row["id"]) < end

@@ -1,0 +1,55 @@
+-- What the web pages ask beside the reader's questions: what can be searched for, and an asset's history with its durations.
+
+-- name: searched_assets
+-- Every asset that has a name now, the retired ones left out.
+SELECT DISTINCT name, kind FROM assets WHERE definition->>'retired' IS DISTINCT FROM 'true';
+
+-- name: searched_columns
+-- Each column's name once, with the assets that have it: of each its newest version, or else its newest observation.
+WITH seen AS (
+    SELECT l.asset, l.namespace, l.dataset, l.id, l.time
+    FROM (SELECT asset, namespace, dataset, id, made_at AS time FROM state.latest WHERE id IS NOT NULL) AS l
+    QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
+),
+newest AS (
+    SELECT s.asset, o.columns FROM seen AS s JOIN facts.outcomes AS o ON o.id = s.id WHERE len(o.columns) > 0
+    UNION ALL
+    SELECT asset, columns FROM (
+        SELECT asset, namespace, dataset, columns FROM facts.observations WHERE len(columns) > 0
+        QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
+    ) AS o ANTI JOIN seen USING (namespace, dataset)
+)
+SELECT "column", list(DISTINCT asset ORDER BY asset)
+FROM (SELECT asset, unnest(columns).name AS "column" FROM newest)
+GROUP BY "column";
+
+-- name: found_runs
+-- The newest starts of runs whose id begins so, or whose flow's name holds the text.
+SELECT run_id, flow FROM facts.run_started
+WHERE starts_with(run_id, $text) OR contains(lower(flow), $text)
+ORDER BY time DESC LIMIT $limit;
+
+-- name: states_of_runs
+SELECT run_id, state, epoch_us(started) FROM runs WHERE list_contains($runs::VARCHAR[], run_id)
+QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1;
+
+-- name: history
+-- What was tried to make a dataset, the newest first, from its intent to its outcome.
+SELECT CAST(id AS VARCHAR) AS id, partition, state, version, run_id AS run, time, rows, bytes,
+       greatest(0, (time - started_at) / 1e6) AS seconds, error.type AS error_type, error.message AS error, flow, code_version
+FROM facts.outcomes
+WHERE namespace = $namespace AND dataset = $dataset AND ($state IS NULL OR state = $state)
+    AND ($partition IS NULL OR partition = $partition)
+    AND ($time IS NULL OR time < $time OR (time = $time AND CAST(id AS VARCHAR) < $last))
+ORDER BY time DESC, CAST(id AS VARCHAR) DESC
+LIMIT $limit;
+
+-- name: failed_datasets
+-- Datasets of which the newest attempt at some partition did not publish.
+SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state NOT IN ('published', 'skipped');
+
+-- name: check_answers
+-- What one check said, the newest first.
+SELECT partition, version, passed, severity, message, run_id AS run, epoch_us("at") AS time, published, CAST(metrics AS VARCHAR) AS metrics
+FROM checks WHERE asset = $asset AND name = $name
+ORDER BY "at" DESC, partition DESC LIMIT $limit;

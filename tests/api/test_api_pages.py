@@ -1,0 +1,115 @@
+"""What the web pages ask: the search, the head of the board, an asset's columns and history, the answers of a check."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_world import served
+from fastapi.testclient import TestClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headwater.api.finding import NameIndex
+
+
+@pytest.fixture
+def reader(looked_at: Path) -> Iterator[TestClient]:
+    with served(looked_at, insecure=True) as (client, _):
+        yield client
+
+
+def test_search_finds_assets_columns_and_runs(reader: TestClient) -> None:
+    run = reader.get("/api/runs").json()["runs"][0]
+    found = reader.get("/api/search", params={"q": "SAL"}).json()
+    assert [one["name"] for one in found["assets"]] == ["sales"]
+    assert run["id"] in [one["id"] for one in found["runs"]]  # its flow is called "backfill sales"
+    found = reader.get("/api/search", params={"q": "amount"}).json()
+    assert (found["assets"], found["columns"]) == ([], [{"id": "sales.amount", "asset": "sales", "column": "amount"}])
+    assert [one["id"] for one in reader.get("/api/search", params={"q": "sal.am"}).json()["columns"]] == [
+        "sales.amount"
+    ]
+    (found,) = reader.get("/api/search", params={"q": run["id"]}).json()["runs"]
+    assert {key: found[key] for key in ("flow", "state", "started")} == {
+        key: run[key] for key in ("flow", "state", "started")
+    }
+    nothing = {"assets": [], "columns": [], "runs": []}
+    assert reader.get("/api/search", params={"q": " "}).json() == nothing
+    assert reader.get("/api/search", params={"q": "zzzz"}).json() == nothing
+
+
+@given(st.lists(st.text(min_size=1, max_size=6), max_size=12), st.text(max_size=3), st.integers(1, 5))
+@settings(max_examples=40)
+def test_an_index_finds_what_holds_the_text_the_best_first(names: list[str], text: str, limit: int) -> None:
+    found = NameIndex(names).find(text, limit)
+
+    def rank(name: str) -> int | None:
+        folded, wanted = (one.casefold().replace("\0", " ") for one in (name, text))
+        return 0 if folded == wanted else 1 if folded.startswith(wanted) else 2 if wanted in folded else None
+
+    holding = [name for name in set(names) if rank(name) is not None] if text else []
+    assert len(found) == len(set(found)) == min(limit, len(holding))
+    assert set(found) <= set(holding)
+    ranks = [rank(name) for name in found]
+    assert ranks == sorted(rank(name) for name in holding)[:limit]
+
+
+def test_the_overview_counts_what_is_meant(reader: TestClient) -> None:
+    found = reader.get("/api/assets/overview").json()
+    assert (found["assets"], found["stale"], found["failed"]) == (1, 1, 0)
+    assert found["verdicts"] == {"late": 1, "unknown": 0, "warn": 0, "fresh": 0, "none": 0}
+    assert found["groupings"] == ["owner", "kind", "tag:tier"]
+    assert reader.get("/api/assets/overview", params={"q": "zz"}).json()["assets"] == 0
+    at = reader.get("/api/assets/overview", params={"as_of": "2024-01-06T01:00:00Z"}).json()
+    assert at["verdicts"]["fresh"] == 1
+    assert reader.get("/api/assets/overview", params={"selection": "no such"}).status_code in (400, 404)
+
+
+def test_a_group_comes_with_the_selection_that_means_it(reader: TestClient) -> None:
+    for by, group in (
+        ("owner", "team:ops"),
+        ("kind", "parquet"),
+        ("tag:tier", "gold"),
+        ("tag:none", None),
+        ("group", None),
+    ):
+        (found,) = reader.get("/api/assets/groups", params={"by": by}).json()["groups"]
+        assert (found["group"], found["assets"], found["verdicts"]["late"]) == (group, 1, 1), by
+        page = reader.get("/api/assets", params={"selection": found["selection"]}).json()
+        assert [one["name"] for one in page["assets"]] == ["sales"], found["selection"]
+    refused = reader.get("/api/assets/groups", params={"by": "colour"})
+    assert (refused.status_code, refused.json()["hint"]) == (400, "group by owner, kind, group or tag:KEY")
+
+
+def test_an_asset_tells_its_columns_and_its_policy(reader: TestClient) -> None:
+    found = reader.get("/api/assets/detail", params={"name": "sales"}).json()
+    assert [(one["name"], one["type"]) for one in found["columns"]][1:] == [("shop", "Int64"), ("amount", "Float64")]
+    assert (found["policy"], found["max_lag"], found["consumers"]) == ("limit 26h", 93_600.0, [])
+    assert all(one["unknown"] for one in found["columns"])  # an eager frame does not tell how it was made
+    assert reader.get("/api/assets/detail", params={"name": "sale"}).status_code == 404
+
+
+def test_history_comes_in_pages_with_durations(reader: TestClient) -> None:
+    rows, cursor = [], None
+    while True:
+        given = {"name": "sales", "limit": "2", **({"cursor": cursor} if cursor else {})}
+        page = reader.get("/api/assets/history", params=given).json()
+        rows += page["attempts"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert {one["partition"] for one in rows} == {f"2024-01-0{day}" for day in range(1, 6)}
+    assert len(rows) == 5
+    assert all(one["state"] == "published" and one["rows"] == 2 and one["seconds"] > 0 for one in rows)
+    assert [one["at"] for one in rows] == sorted((one["at"] for one in rows), reverse=True)
+    only = {"name": "sales", "partition": "2024-01-03"}
+    assert [one["partition"] for one in reader.get("/api/assets/history", params=only).json()["attempts"]] == [
+        "2024-01-03"
+    ]
+    assert reader.get("/api/assets/history", params={"name": "sales", "state": "failed"}).json()["attempts"] == []
+    assert reader.get("/api/assets/history", params={"name": "sales", "cursor": "WyJhIiwgMl0"}).json()["attempts"] == []
+
+
+def test_a_check_tells_its_answers(reader: TestClient) -> None:
+    found = reader.get("/api/checks/answers", params={"asset": "sales", "name": "some_sales", "limit": 3}).json()
+    assert len(found["answers"]) == 3
+    assert all(one["passed"] for one in found["answers"])

@@ -1,0 +1,109 @@
+"""What is near an asset, asked of a projection: the same as a walk over the whole graph, and no more than there is room for."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+from lineage_world import defined, made, started, write
+
+from headwater.core.journal.home import Home
+from headwater.errors import UnknownNameError
+from headwater.lineage.catalog import ProjectionCatalog
+from headwater.lineage.near import Near, among, column_edges, columns_of, joined, near, root_of, traced, unknown_of
+from headwater.lineage.projection import Projection
+from headwater.lineage.reader import Reader
+from headwater.lineage.shown import Shown
+from headwater.lineage.shown import asset as shown_asset
+
+
+def pairs(found: Near) -> set[tuple[str, str, str]]:
+    return {(edge.source, edge.target, edge.origin) for edge in found.edges}
+
+
+@pytest.fixture
+def fan(home: Home, projection: Projection) -> Projection:
+    """raw → clean → report, thirty readers of clean, and a report that is declared and was never made."""
+    bodies = [started(), defined("clean", ["raw"]), defined("planned", ["clean"])]
+    bodies += [made("clean", None, "v1", [("raw", None, None)], columns={"day": [("raw", "day")]})]
+    bodies += [made("report", None, "v2", [("clean", None, "v1")], columns={"day": [("clean", "day")]})]
+    bodies += [made(f"r{n:02}", None, f"w{n}", [("clean", None, "v1")]) for n in range(30)]
+    write(home, bodies)
+    return projection
+
+
+def test_so_many_steps_and_what_lies_beyond(fan: Projection) -> None:
+    with fan.session(outlined=True) as session:
+        found = near(session, "report", up=1, down=2)
+        assert (found.root, set(found.datasets), found.truncated) == ("report", {"report", "clean"}, False)
+        assert found.more == {"report": (0, 0), "clean": (1, 31)}
+        further = near(session, "report", up=1, down=0, further=[("clean", "up"), ("nothing-shown", "up")][:1])
+        assert pairs(further) == {("raw", "clean", "observed"), ("clean", "report", "observed")}
+        assert near(session, "planned", up=1, down=0).edges[0].origin == "declared"
+        assert near(session, "raw", up=3, down=0).datasets.keys() == {"raw"}
+
+
+def test_no_more_than_there_is_room_for(fan: Projection) -> None:
+    with fan.session(outlined=True) as session:
+        found = near(session, "clean", up=1, down=1, limit=10)
+        assert (len(found.datasets), found.truncated) == (10, True)
+        assert found.more["clean"] == (0, 32 - 8)
+        assert near(session, "clean", up=1, down=1, limit=10) == found
+
+
+def test_columns_their_edges_and_what_is_unknown(fan: Projection) -> None:
+    with fan.session(outlined=True) as session:
+        found = near(session, "report", up=2, down=0)
+        assert columns_of(session, found)["clean"] == [("day", "Int64")]
+        edges = {
+            (one.source, one.source_column, one.target, one.target_column) for one in column_edges(session, found, 50)
+        }
+        assert edges == {("raw", "day", "clean", "day"), ("clean", "day", "report", "day")}
+        assert len(column_edges(session, found, 1)) == 1
+        assert unknown_of(session, found) == {}
+        above, below = traced(session, "clean.day", up=1, down=1)
+        assert {node.id for node in (*above.nodes, *below.nodes)} == {"raw.day", "clean.day", "report.day"}
+
+
+def test_groups_and_selections(fan: Projection) -> None:
+    with fan.session(outlined=True) as session:
+        found = near(session, "clean", up=1, down=1)
+        groups = {dataset: name[0] for name, dataset in found.datasets.items()}
+        # raw, report and the thirty are one group here.
+        assert set(joined(session, groups)) == {("r", "c", 1), ("c", "r", 31), ("c", "p", 1)}
+        names = {found.datasets[name]: name for name in ("raw", "clean")}
+        assert pairs(among(session, names)) == {("raw", "clean", "observed")}
+        assert among(session, {}).datasets == {}
+
+
+def test_what_is_not_there(fan: Projection) -> None:
+    with fan.session(outlined=True) as session:
+        assert root_of(session, "clean.day")[1] == "day"
+        with pytest.raises(UnknownNameError, match="no asset 'claen'"):
+            near(session, "claen", up=1, down=1)
+
+
+def test_a_notebook_shows_runs_and_backfills_as_pictures(fan: Projection) -> None:
+    runs = Reader(fan).runs()
+    assert runs == {"runs": runs["runs"]}
+    shown = ElementTree.fromstring(runs._repr_html_())
+    assert "daily" in "".join(shown.itertext())
+    row = {
+        "state": "failed",
+        "assets": ["a<b>"],
+        "range": None,
+        "partitions": {"requested": 4, "completed": 1, "failed": 3},
+    }
+    texts = "".join(ElementTree.fromstring(Shown(backfills=[row])._repr_html_()).itertext())
+    assert "a<b>" in texts
+    assert "1 of 4" in texts
+    assert "no backfills yet" in Shown(backfills=[])._repr_html_()
+
+
+def test_a_notebook_shows_an_asset_with_what_is_around_it(fan: Projection) -> None:
+    picture = shown_asset(Reader(fan), ProjectionCatalog(fan), "report")
+    texts = ["".join(one.itertext()) for one in ElementTree.fromstring(picture).iter()]
+    assert {"report", "clean"} <= set(texts)
+    assert any("no policy" in one for one in texts)
+    alone = shown_asset(Reader(fan), ProjectionCatalog(fan), "nothing")
+    assert "no policy · not defined" in "".join(ElementTree.fromstring(alone).itertext())

@@ -1,0 +1,153 @@
+"""The pages over the flights example, as somebody uses them who wants to know why a table is late, and who mends it."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from ui_world import Viewer, settled
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+PAGES = (
+    "/",
+    "/?group=owner",
+    "/asset?name=route_risk",
+    "/asset?name=daily_delays",
+    "/partitions?asset=flights",
+    "/lineage",
+    "/lineage?root=carrier_scorecard.avg_delay&columns=true",
+    "/runs",
+    "/backfills",
+    "/checks",
+)
+
+
+def test_why_is_it_late_and_who_holds_it_back(viewer: Viewer) -> None:
+    page = settled(viewer.go("/"))
+    viewer.keep("board")
+    board = page.get_by_role("table", name="Assets")
+    expect(board.get_by_role("row").filter(has_text="route_risk")).to_contain_text("late", ignore_case=True)
+    page.get_by_role("textbox", name="Filter assets").fill("route_risk")
+    expect(board.get_by_role("row")).to_have_count(2)  # the head is one
+    board.get_by_role("link", name="route_risk").click()
+    expect(page).to_have_url(re.compile(r"/asset\?name=route_risk"))
+    settled(page)
+    expect(page.get_by_role("heading", name="route_risk")).to_be_visible()
+    way = page.get_by_role("navigation", name="The path to what holds it back")
+    expect(way).to_contain_text("flights@2013-01-07")
+    viewer.keep("asset")
+    way.get_by_role("link", name="flights@2013-01-07").click()
+    expect(page.get_by_role("heading", name="flights", exact=True)).to_be_visible()
+    page.get_by_role("complementary", name="About it").get_by_role("link", name="flights_csv").click()
+    expect(page.get_by_role("heading", name="flights_csv")).to_be_visible()
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("heading", name="route_risk")).to_be_visible()
+
+
+def test_where_a_column_comes_from(viewer: Viewer) -> None:
+    page = settled(viewer.go("/lineage?root=carrier_scorecard.avg_delay&columns=true&up=4"))
+    panel = page.get_by_role("complementary", name=re.compile("carrier_scorecard.avg_delay"))
+    expect(panel).to_contain_text("daily_delays.dep_delay")
+    viewer.keep("lineage")
+    panel.get_by_text("daily_delays.dep_delay").click()
+    panel = page.get_by_role("complementary", name=re.compile("daily_delays.dep_delay"))
+    panel.get_by_text("flights.dep_delay").click()
+    panel = page.get_by_role("complementary", name=re.compile("flights.dep_delay"))
+    expect(panel).to_contain_text("flights_csv.dep_delay")
+
+
+def test_a_week_is_dragged_over_and_made(viewer: Viewer) -> None:
+    page = settled(viewer.go("/partitions?asset=weather"))
+    first = page.get_by_role("button", name=re.compile("2013-01-08"))
+    last = page.get_by_role("button", name=re.compile("2013-01-14"))
+    expect(first).to_have_attribute("data-state", "missing")
+    box, end = first.bounding_box(), last.bounding_box()
+    assert box is not None
+    assert end is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 5, end["y"] + 5, steps=8)
+    page.mouse.up()
+    side = page.get_by_role("complementary", name="What is chosen")
+    expect(side).to_contain_text("2013-01-08..2013-01-14")
+    expect(side).to_contain_text("7")
+    side.get_by_role("button", name="Backfill 7 partitions").click()
+    expect(side.get_by_text(re.compile("completed", re.IGNORECASE)).first).to_be_visible(timeout=60_000)
+    viewer.keep("partitions")
+    expect(page.get_by_role("button", name=re.compile("2013-01-14"))).to_have_attribute("data-state", "made")
+    side.get_by_role("link", name="Open the backfill").click()
+    expect(page).to_have_url(re.compile("/backfills/"))
+    settled(page)
+    viewer.keep("backfill")
+    page = settled(viewer.go("/backfills"))
+    expect(page.get_by_role("list", name="Backfills")).to_contain_text("weather")
+
+
+def test_what_a_failed_run_said(viewer: Viewer) -> None:
+    page = settled(viewer.go("/runs"))
+    page.get_by_role("combobox", name="State").select_option(label="Failed")
+    page.get_by_role("list", name="Runs").get_by_role("link", name="nightly_import").click()
+    settled(page)
+    failed = page.get_by_role("region", name="What failed")
+    expect(failed).to_contain_text("no answer from JFK")
+    viewer.keep("run")
+    failed.get_by_role("button", name="Its log").first.click()
+    expect(page.get_by_role("log")).to_contain_text("the tower of 2013-01-15 does not answer")
+    page.get_by_label("Search the log").fill("nothing says this")
+    expect(page.get_by_text("Nothing in the log like that")).to_be_visible()
+
+
+def test_the_keyboard_finds_assets_columns_and_runs(viewer: Viewer) -> None:
+    page = settled(viewer.go("/"))
+    options = page.get_by_role("dialog", name="Search").get_by_role("option")
+
+    def search(key: str, text: str) -> None:
+        page.keyboard.press(key)
+        expect(page.get_by_role("combobox", name=re.compile("Search"))).to_be_focused()
+        page.keyboard.insert_text(text)
+
+    search("Control+k", "avg_del")
+    expect(options.first).to_contain_text("avg_delay")
+    viewer.keep("search")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/lineage.*avg_delay"))
+    search("Control+k", "nightly")
+    options.filter(has_text="nightly_import").first.click()
+    expect(page).to_have_url(re.compile("/runs"))
+    search("/", "route_risk")
+    expect(options.first).to_contain_text("route_risk")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/asset\?name=route_risk"))
+    search("Control+k", "x")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Search")).to_be_hidden()
+
+
+def test_a_wrong_selection_is_told_where_it_stands(viewer: Viewer) -> None:
+    page = settled(viewer.go("/?selection=" + "tag:"))
+    expect(page.get_by_text(re.compile("tag")).first).to_be_visible()
+    assert viewer.complaints
+    assert all("400" in one for one in viewer.complaints)
+    viewer.complaints.clear()  # the browser itself tells of an answer of 400
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(viewer: Viewer, scheme: str) -> None:
+    viewer.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    found = {}
+    for path in PAGES:
+        settled(viewer.go(path))
+        found[path] = viewer.serious()
+        assert viewer.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+        if path == "/" and scheme == "dark":
+            viewer.keep("board-dark")
+    assert {path: what for path, what in found.items() if what} == {}
+
+
+def test_pages_fit_a_phone(phone: Viewer) -> None:
+    for path in PAGES:
+        page = settled(phone.go(path))
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
+        if path == "/":
+            phone.keep("phone")

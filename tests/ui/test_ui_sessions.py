@@ -1,0 +1,77 @@
+"""Who gets in, and what a page does while its server is away."""
+
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from api_world import serving, tokens_of
+from playwright.sync_api import Browser, expect
+from ui_world import Viewer, viewing
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+MEANWHILE = """
+from headwater import flow
+
+@flow
+def while_nobody_looked():
+    pass
+
+while_nobody_looked()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def watching(browser: Browser, url: str) -> Iterator[Viewer]:
+    return viewing(browser, url, width=1280, height=800)
+
+
+def test_a_token_lets_one_in_and_reading_changes_nothing(browser: Browser, flights: Path) -> None:
+    token, _ = tokens_of(flights).create("reader", "read")
+    with serving(flights) as server:
+        for viewer in watching(browser, server.url):
+            page = viewer.go("/asset?name=weather")
+            page.get_by_label("Token").fill("hw_000000000000_" + "a" * 43)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("alert")).to_contain_text("no valid token")
+            viewer.complaints.clear()  # the browser itself tells of answers of 401
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Log in").click()
+            # One is where one wanted to be.
+            expect(page.get_by_role("heading", name="weather")).to_be_visible()
+            page = viewer.go("/partitions?asset=weather")
+            page.get_by_role("button", name=re.compile("2013-01-20")).click()
+            expect(page.get_by_role("button", name=re.compile("^Backfill"))).to_be_disabled()
+            viewer.go("/")
+            page.get_by_role("button", name="Account and theme").click()
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_label("Token")).to_be_visible()
+            viewer.complaints.clear()
+
+
+def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
+    port = free_port()
+    with serving(flights, "--insecure-local", port=port) as server:
+        watch = watching(browser, server.url)
+        viewer = next(watch)
+        page = viewer.go("/runs")
+        live = page.locator(".shell-live")
+        expect(live).to_have_attribute("data-connection", "live")
+    expect(live).to_have_attribute("data-connection", "lost")
+    subprocess.run([sys.executable, "-c", MEANWHILE], cwd=flights, check=True)
+    with serving(flights, "--insecure-local", port=port):
+        expect(live).to_have_attribute("data-connection", "live", timeout=30_000)
+        expect(page.get_by_role("link", name="while_nobody_looked").first).to_be_visible()
+        viewer.complaints.clear()  # what the browser says of a server that was away
+        for _ in watch:
+            pass

@@ -1,0 +1,96 @@
+/** How far a backfill is, in a line: its state, a bar, done of all, the pace, and when it will have ended. */
+
+import { useQuery } from "@tanstack/react-query";
+import type { JSX } from "react";
+import { Link } from "react-router";
+import { links } from "@/app/links";
+import { Failure } from "@/kit/Notice";
+import { type Share, Shares } from "@/kit/Shares";
+import { State } from "@/kit/State";
+import { get } from "@/lib/api";
+import { count, span } from "@/lib/text";
+import type { Backfill, WorkRequest } from "@/lib/types";
+import type { Picture } from "@/pages/backfills/types";
+
+export const OPEN = new Set(["running", "resuming", "pausing", "cancelling", "asked"]);
+
+/** A backfill's parts as shares of a bar. */
+export function shares(partitions: Backfill["partitions"]): Share[] {
+  const { requested, completed, failed, running, skipped, blocked } = partitions;
+  const rest = Math.max(0, requested - completed - failed - running - skipped - blocked);
+  return [
+    ["done", completed + skipped, "fresh"],
+    ["failed", failed, "late"],
+    ["blocked", blocked, "warn"],
+    ["running", running, "running"],
+    ["waiting", rest, "none"],
+  ];
+}
+
+/** Nobody but a worker starts what is asked for. */
+export function Waiting({ request }: { request: WorkRequest }): JSX.Element | null {
+  if (request.state === "failed")
+    return (
+      <p className="waiting" role="alert" data-tone="late">
+        It could not be carried out. {request.message}
+      </p>
+    );
+  if (request.state !== "asked") return null;
+  return (
+    <p className="waiting" role="status" data-tone="warn">
+      Nobody has taken it yet. Start <code>headwater worker</code>, or the server as{" "}
+      <code>headwater serve --run</code>.
+    </p>
+  );
+}
+
+export function usePicture(id: string) {
+  return useQuery({
+    queryKey: ["backfill", id],
+    queryFn: ({ signal }) => get<Picture>(`/api/backfills/${encodeURIComponent(id)}/picture`, {}, signal),
+    refetchInterval: (query) => (OPEN.has(query.state.data?.state ?? "") ? 2_000 : false),
+  });
+}
+
+/** Progress in place: of a request that nobody may have taken yet, too. */
+export function Progress({ id }: { id: string }): JSX.Element {
+  const picture = usePicture(id);
+  if (picture.isError) return <Failure error={picture.error} again={() => void picture.refetch()} />;
+  if (!picture.data) return <p className="dim">Asking…</p>;
+  const { backfill, request, state } = picture.data;
+  if (!backfill)
+    return (
+      <div className="progress">
+        <div className="progress-line">
+          <State state={state} />
+          <Link to={links.backfill(id)}>Open the backfill</Link>
+        </div>
+        {request ? <Waiting request={request} /> : null}
+      </div>
+    );
+  const { requested, completed, skipped, failed } = backfill.partitions;
+  return (
+    <div className="progress" aria-live="polite">
+      <div className="progress-line">
+        <State state={state} />
+        <span className="num">
+          {count(completed + skipped)} / {count(requested)}
+        </span>
+        {failed > 0 ? <span className="progress-failed">{count(failed)} failed</span> : null}
+        <span className="dim progress-pace">{paceOf(picture.data)}</span>
+        <Link to={links.backfill(id)}>Open the backfill</Link>
+      </div>
+      <Shares of={shares(backfill.partitions)} />
+    </div>
+  );
+}
+
+/** `3.2/s, 4 min left`. */
+export function paceOf(picture: Picture): string {
+  if (!picture.rate || !OPEN.has(picture.state)) return "";
+  const rate =
+    picture.rate >= 1
+      ? `${Number(picture.rate.toFixed(1))}/s`
+      : `${Number((picture.rate * 60).toFixed(1))}/min`;
+  return picture.left === null ? rate : `${rate}, ${span(picture.left)} left`;
+}
