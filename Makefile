@@ -74,6 +74,11 @@ $(UI): ui/package-lock.json
 	@cd ui && npm ci --silent --no-audit --no-fund
 	@touch $@
 
+.PHONY: screenshots
+screenshots: setup ui browser ## take the pictures of the web pages in docs/pages/
+	@echo "== screenshots: tests/ui, with HEADWATER_SCREENSHOTS=1"
+	@HEADWATER_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 tests/ui
+
 # End-to-end tests drive a real browser. As root (a container, a CI machine) it is installed; nobody's own machine is changed.
 .PHONY: browser
 browser:

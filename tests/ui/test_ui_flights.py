@@ -23,7 +23,7 @@ PAGES = (
 
 
 def test_why_is_it_late_and_who_holds_it_back(viewer: Viewer) -> None:
-    page = settled(viewer.go("/"))
+    page = settled(viewer.go("/?as_of=2013-01-09T00:00:00Z"))
     viewer.keep("board")
     board = page.get_by_role("table", name="Assets")
     expect(board.get_by_role("row").filter(has_text="route_risk")).to_contain_text("late", ignore_case=True)

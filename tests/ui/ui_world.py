@@ -106,7 +106,7 @@ class Viewer:
         if os.environ.get("HEADWATER_SCREENSHOTS") == "1":
             PICTURES.mkdir(exist_ok=True)
             self.page.wait_for_timeout(300)
-            self.page.screenshot(path=PICTURES / f"{name}.png")
+            (PICTURES / f"{name}.png").write_bytes(self.page.screenshot())
 
     def serious(self) -> list[str]:
         """What axe finds on the page that is serious or critical."""
