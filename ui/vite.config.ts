@@ -19,5 +19,5 @@ export default defineConfig({
   },
   // For `npm run dev`: the pages from here, the answers from a server that runs (headwater serve --insecure-local).
   server: { proxy: { "/api": "http://127.0.0.1:8421" } },
-  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"] },
+  test: { include: ["src/**/*.test.{ts,tsx}"] },
 });

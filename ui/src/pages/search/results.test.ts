@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { grouped, recent, remember } from "@/pages/search/results";
 
 const found = {
@@ -8,7 +8,13 @@ const found = {
 };
 
 describe("what the search shows", () => {
-  beforeEach(() => localStorage.clear());
+  beforeEach(() => {
+    const kept = new Map<string, string>();
+    vi.stubGlobal("localStorage", {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => kept.set(key, value),
+    });
+  });
 
   it("comes in groups that lead somewhere; empty ones are left out", () => {
     const groups = grouped(found, "la");
