@@ -82,7 +82,7 @@ screenshots: setup ui browser ## take the pictures of the web pages in docs/page
 # End-to-end tests drive a real browser. As root (a container, a CI machine) it is installed; nobody's own machine is changed.
 .PHONY: browser
 browser:
-	@if command -v chromium chromium-browser google-chrome >/dev/null 2>&1; then :; \
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 		echo "== setup: chromium, for the end-to-end tests"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-inter >/dev/null; \
