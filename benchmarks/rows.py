@@ -311,9 +311,10 @@ ROWS: tuple[Row, ...] = (
             ),
         ),
         note=(
-            "Headwater's figure is from opening the projection to the judgement on every asset; the command is `headwater status "
-            "--count`, which judges freshness as well. Dagster's records are fetched at once, as its web server does; its assets "
-            "were made without inputs and have no partitions, which is less to judge. Prefect knows no staleness."
+            "Headwater's figure is from opening the projection to the judgement on every asset, in a process that has asked before "
+            "and keeps what it has read as long as nothing comes; the first question is told apart. The command is `headwater "
+            "status --count`, which judges freshness as well. Dagster's records are fetched at once, as its web server does; its "
+            "assets were made without inputs and have no partitions, which is less to judge. Prefect knows no staleness."
         ),
     ),
     Row(

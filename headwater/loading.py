@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
+from headwater.assets.uncollected import uncollected
 from headwater.core import runtime
 from headwater.core.tracebacks import users_line
 from headwater.errors import HeadwaterError, RunRefused, UsageError
@@ -25,7 +26,7 @@ def load_modules(names: Iterable[str], root: Path) -> None:
     _on_path(root)
     for name in names:
         try:
-            with runtime.defining():
+            with runtime.defining(), uncollected():
                 importlib.import_module(name)
         except RunRefused:
             raise UsageError(
@@ -63,7 +64,8 @@ def load_file(path: Path, root: Path) -> ModuleType:
         where = str(path) if error.lineno is None else f"{path}:{error.lineno}"
         hint = f"python -m py_compile {path.name} shows the place"
         raise UsageError(f"{path.name} is not valid Python: {error.msg}", where=where, hint=hint) from error
-    _execute(tree, module, path)
+    with uncollected():
+        _execute(tree, module, path)
     return module
 
 

@@ -381,6 +381,20 @@ class ServingProject(Project):
 
         return ProjectionCatalog(self.projection)
 
+    def trace_exporters(self) -> list[Exporter]:
+        """The one that sends traces, where OpenTelemetry is configured. Raises SettingsError."""
+        from headwater.integrations.opentelemetry.configured import collector
+
+        destination = collector()
+        if destination is None:
+            return []
+        from headwater.integrations.opentelemetry.origins import Origins
+        from headwater.integrations.opentelemetry.spans import KINDS, Spans
+        from headwater.lineage.openlineage.exporter import Exporter
+
+        tell = Spans(Origins(self.projection)).tell
+        return [Exporter(self.home, self.carrier, destination, tell=tell, kinds=KINDS)]
+
     def close(self) -> None:
         """End this process's writing and looking."""
         super().close()

@@ -1,5 +1,7 @@
 """Defining a graph of `count` assets and loading it: the module's import, and the graph in order with its definitions."""
 
+from pathlib import Path
+
 import big_graph
 from common import Stopwatch, main, say
 
@@ -9,13 +11,14 @@ def headwater(count):
     import headwater  # noqa: F401
     from headwater.assets.selection import topological
     from headwater.core import runtime
+    from headwater.loading import load_modules
     from headwater.project import Project
 
     big_graph.write(count, "headwater")
     run = Project.open()
     runtime.set_current(run)
     with Stopwatch() as importing:
-        big_graph.load()
+        load_modules(["big_graph_assets"], Path.cwd())
     with Stopwatch() as building:
         definitions = run.definitions.all()
         order = topological(definitions)

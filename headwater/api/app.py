@@ -76,6 +76,7 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.service, app.state.tokens, app.state.browsers = service, tokens, browsers
+    app.state.access = service.access
     app.state.graphs = Graphs(service)
     for routes in (
         asset_routes,
@@ -92,7 +93,9 @@ def create_app(
     app.include_router(server_routes.plain)
     app.include_router(pages.router())
     problems.install(app)
-    app.add_middleware(Guard, hosts=(*LOOPBACK, *hosts), tokens=tokens, browsers=browsers)
+    app.add_middleware(
+        Guard, hosts=(*LOOPBACK, *hosts), tokens=tokens, browsers=browsers, refused=service.access.refuse
+    )
     _describe(app)
     return app
 

@@ -16,6 +16,7 @@ from headwater.api.parameters import PAGE, AsOf, Cursor, Limit, Name, The, Wante
 from headwater.api.service import Service
 from headwater.errors import UnknownNameError
 from headwater.lineage.names import split_column_id
+from headwater.lineage.near import Near, unknown_of
 from headwater.lineage.statements import statements
 
 router = APIRouter(prefix="/api", tags=["assets"])
@@ -292,8 +293,8 @@ def _columns(the: Service, name: str, place: tuple[str, str], tags: dict[str, li
     with the.project.projection.session() as session:
         wanted = {"namespaces": [place[0]], "datasets": [place[1]], "everything": False}
         types = {column: kind for _, _, column, kind in session.rows(statements("lineage.sql")["schemas"], wanted)}
+        unknown = unknown_of(session, Near(root=None, datasets={name: place})).get(name, {})
     graph = the.reader.lineage(name, down=False, depth=1, columns=True)
-    unknown = {one["column"]: one["reason"] for one in the.reader.unknown_columns(name)}
     about = {node["id"]: node for node in graph["nodes"]}
     sources: dict[str | None, list[dict[str, Any]]] = {}
     for edge in graph["edges"]:

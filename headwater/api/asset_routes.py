@@ -31,7 +31,7 @@ Paged = Annotated[PageOf, Depends(page_of)]
 @router.get("/assets")
 def assets(page: Paged) -> models.AssetPage:
     """The board: assets with their partitions, clocks, freshness and staleness, the worst first."""
-    found = board.status(page.facts, page.names, page.as_of)
+    found = board.status(page.facts, page.names, page.as_of, page.judged)
     return models.AssetPage.model_validate({**found, "total": page.total, "next": page.next})
 
 
@@ -50,14 +50,14 @@ def one_asset(the: The, name: Name, as_of: AsOf = None) -> models.AssetOne:
 @router.get("/freshness")
 def freshness(page: Paged) -> models.FreshnessPage:
     """The verdicts alone, each with its witness: the path to what holds the asset back."""
-    found = board.freshness(page.facts, page.names, page.as_of)
+    found = board.freshness(page.facts, page.names, page.as_of, page.judged)
     return models.FreshnessPage.model_validate({**found, "total": page.total, "next": page.next})
 
 
 @router.get("/staleness")
 def staleness(page: Paged) -> models.StalePage:
     """What has to be made again, and why."""
-    found = board.status(page.facts, page.names, page.as_of)
+    found = board.status(page.facts, page.names, page.as_of, page.judged)
     rows = [{"name": row["name"], "stale": row["stale"]} for row in found["assets"]]
     return models.StalePage.model_validate(
         {"as_of": found["as_of"], "assets": rows, "total": page.total, "next": page.next}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headwater import clock
-from headwater.api.cursors import decoded, encoded_cursor, offset
+from headwater.api.cursors import encoded_cursor, offset, rank_and_name
 from headwater.api.kept import Kept, Shelf
 from headwater.api.problems import ApiError
+from headwater.api.whole import Whole, divisions, reaching
 from headwater.assets import board
 from headwater.assets.facts import Facts
 from headwater.assets.partitions import partitioning
@@ -23,12 +25,13 @@ from headwater.lineage.statements import statements
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
     from headwater.assets.freshness import Standing
+    from headwater.assets.partitions import PartitionsDefinition
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.live import LiveProjection
 
 T = TypeVar("T")
 _PAGES = 64
-"""Pages whose facts are kept."""
+"""Pages whose facts are kept, and counts."""
 LARGE = 2_000
 """Assets: where there are more, answers may be a little behind what has come, rather than let everybody wait."""
 _NOW = 1_000_000
@@ -48,10 +51,14 @@ class Filter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageOf:
-    """The names on a page, the facts that they are judged by, how many there are in all, and where the next one begins."""
+    """The names on a page, the facts that they are judged by, how many there are in all, and where the next one begins.
+
+    `judged` is what was judged before already, of very many assets.
+    """
 
     names: tuple[str, ...]
     facts: Facts
+    judged: board.Judged | None = None
     total: int
     next: str | None
     as_of: int
@@ -65,6 +72,8 @@ class Board:
         self._kept = Shelf()
         self._is_large = False
         self._pages: dict[tuple[str, ...], Kept[Facts]] = {}
+        self._counted: dict[Hashable, tuple[tuple[object, ...], dict[str, Any]]] = {}
+        self._order: tuple[Mapping[str, Standing] | None, Sequence[tuple[int, str]]] = (None, ())
         self._lock = threading.Lock()
 
     def renew(self) -> None:
@@ -74,6 +83,14 @@ class Board:
             pages = list(self._pages.values())
         for page in pages:
             page.renew()
+
+    def warm(self) -> None:
+        """Make what takes long before anybody asks for it."""
+        self.definitions()
+        if self._is_large:
+            self._whole()
+            self.verdicts()
+            self.failed()
 
     def facts(self) -> Facts:
         """All facts."""
@@ -91,17 +108,22 @@ class Board:
         """A page of assets, the worst first. Raises UsageError, UnknownNameError."""
         at = clock.now_us() if as_of is None else as_of
         verdicts = self.verdicts(as_of)
-        names = [name for name in self._selected(wanted, as_of) if name in verdicts]
-        order = {name: (WORST_FIRST.index(verdicts[name].verdict), name) for name in names}
-        names.sort(key=order.__getitem__)
-        after = decoded(cursor, 2)
-        rest = names if after is None else [name for name in names if list(order[name]) > after]
-        shown = tuple(rest[:limit])
-        last = encoded_cursor(*order[shown[-1]]) if len(rest) > limit else None
-        facts = self._facts_of(shown)
-        # The facts may be newer than what the page was chosen by.
-        shown = tuple(name for name in shown if name in facts.definitions)
-        return PageOf(names=shown, facts=facts, total=len(names), next=last, as_of=at)
+        meant, order = set(self._selected(wanted, as_of)), self._worst_first(verdicts)
+        names = [name for _, name in order if name in meant]
+        after = rank_and_name(cursor)
+        start = 0 if after is None else bisect_right(names, after, key=lambda name: [_rank(verdicts[name]), name])
+        shown = tuple(names[start : start + limit])
+        last = encoded_cursor(_rank(verdicts[shown[-1]]), shown[-1]) if len(names) > start + limit else None
+        facts, judged = self.seen(shown, as_of)
+        return PageOf(
+            # The facts may be newer than what the page was chosen by.
+            names=tuple(name for name in shown if name in facts.definitions),
+            facts=facts,
+            judged=judged,
+            total=len(names),
+            next=last,
+            as_of=at,
+        )
 
     def summary(self, wanted: Filter) -> dict[str, Any]:
         """How many assets have each verdict, and how many are stale."""
@@ -120,7 +142,23 @@ class Board:
 
     def staleness(self, as_of: int | None = None) -> Mapping[str, Staleness]:
         """Whether each asset is stale, now or at a moment."""
-        return self._judged("stale", self._catalog.staleness, as_of)
+        if not self._is_large:
+            return self._judged("stale", self._catalog.staleness, as_of)
+        whole, at = self._whole(), clock.now_us() if as_of is None else as_of
+        divided = self._divisions()
+        there = reaching(divided, at)
+        if abs(clock.now_us() - at) <= _NOW or there == reaching(divided, whole.as_of):
+            return whole.stale
+        return self._kept.get("stale at", (id(whole), there), lambda: staleness(whole.facts, at))
+
+    def seen(self, names: Sequence[str], as_of: int | None) -> tuple[Facts, board.Judged | None]:
+        """The facts that these assets are judged by, and what was judged of them before already, where assets are many."""
+        self.definitions()
+        if not self._is_large:
+            return self._facts_of(tuple(names)), None
+        whole, stale = self._whole(), self.staleness(as_of)
+        known = [name for name in names if name in whole.facts.definitions]
+        return whole.facts, whole.judged(known, clock.now_us() if as_of is None else as_of, stale)
 
     def failed(self) -> frozenset[str]:
         """The assets of which the newest attempt at some partition did not publish."""
@@ -146,14 +184,14 @@ class Board:
 
     def one(self, name: str, as_of: int | None) -> dict[str, Any]:
         """An asset with its definition. Raises UnknownNameError."""
-        facts, at = self.about(name), clock.now_us() if as_of is None else as_of
+        (facts, judged), at = self.known(name, as_of), clock.now_us() if as_of is None else as_of
         definition = facts.definitions[name]
         inputs = [
             {"asset": one.asset, "parameter": one.parameter, "mapping": one.mapping.describe()}
             for one in definition.inputs
         ]
         return {
-            **board.status(facts, [name], at)["assets"][0],
+            **board.status(facts, [name], at, judged)["assets"][0],
             "description": definition.description,
             "inputs": inputs,
             "partitioned": None if definition.partitions is None else definition.partitions.describe(),
@@ -164,13 +202,14 @@ class Board:
         """Why an asset, or one of its partitions, is as it is. Raises UnknownNameError, PartitionError."""
         known = self.definitions()
         name, _, key = (subject, "", "") if subject in known else subject.partition("@")
-        return board.explain(self.about(name), name, key or None, clock.now_us() if as_of is None else as_of)
+        facts, judged = self.known(name, as_of)
+        return board.explain(facts, name, key or None, clock.now_us() if as_of is None else as_of, judged)
 
     def partitions(self, name: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
         """The partitions of an asset, in their order. Raises UnknownNameError."""
-        facts, at, start = self.about(name), clock.now_us(), offset(cursor)
+        (facts, judged), at, start = self.known(name), clock.now_us(), offset(cursor)
         every = partitioning(facts.definitions[name]).all(at)
-        stale = staleness(facts, at).get(name)
+        stale = (judged.stale if judged else staleness(facts, at)).get(name)
         known = facts.of(name)
         rows = []
         for key in islice(every.keys(), start, start + limit):
@@ -191,11 +230,28 @@ class Board:
         return {"asset": name, "total": len(every), "partitions": rows, "next": more}
 
     def about(self, name: str) -> Facts:
-        """The facts of an asset and of all that is upstream of it. Raises UnknownNameError."""
+        """The facts of an asset and of all that is upstream of it, at least. Raises UnknownNameError."""
+        return self.known(name)[0]
+
+    def known(self, name: str, as_of: int | None = None) -> tuple[Facts, board.Judged | None]:
+        """The same with what was judged before already: see `seen`. Raises UnknownNameError."""
         definitions = self.definitions()
         if name not in definitions:
             raise UnknownNameError.of("asset", name, definitions)
-        return self._facts_of((name,))
+        facts, judged = self.seen((name,), as_of)
+        # One that has only just come is not among what was judged before.
+        return (facts, judged) if name in facts.definitions else (self._facts_of((name,)), None)
+
+    def _whole(self) -> Whole:
+        def made() -> Whole:
+            return Whole(self._catalog.facts(), clock.now_us())
+
+        key = self._projection.version, reaching(self._divisions(), clock.now_us())
+        return self._kept.get("whole", key, made, patient=True)
+
+    def _divisions(self) -> frozenset[PartitionsDefinition]:
+        version = self._projection.version
+        return self._kept.get("divisions", version, lambda: divisions(self.definitions()), patient=self._is_large)
 
     def _facts_of(self, names: tuple[str, ...]) -> Facts:
         """The facts of these assets and of all that is upstream of them; those that were asked for last are kept."""
@@ -211,6 +267,27 @@ class Board:
             return self._catalog.facts(refs) if refs else Facts()
 
         return kept.get(self._projection.version, found, patient=self._is_large)
+
+    def counted(self, what: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """An answer that follows from how all assets stand now, kept as long as they do."""
+        stands = self.definitions(), self.verdicts(), self.staleness(), self.failed()
+        with self._lock:
+            before, answer = self._counted.pop(what, ((), {}))
+        if len(before) != len(stands) or any(one is not other for one, other in zip(before, stands, strict=True)):
+            answer = make()
+        with self._lock:
+            self._counted[what] = stands, answer
+            while len(self._counted) > _PAGES:
+                del self._counted[next(iter(self._counted))]
+        return answer
+
+    def _worst_first(self, verdicts: Mapping[str, Standing]) -> Sequence[tuple[int, str]]:
+        """All names in the order of the board: of very many they are not put in order for each page."""
+        of, order = self._order
+        if of is not verdicts:
+            order = sorted((_rank(one), name) for name, one in verdicts.items())
+            self._order = verdicts, order
+        return order
 
     def _selected(self, wanted: Filter, as_of: int | None) -> Sequence[str]:
         definitions = self.definitions()
@@ -248,6 +325,10 @@ class Board:
         # What is so changes with time as well: it is judged again each second.
         key = (version, now // 1_000_000)
         return self._kept.get(what, key, lambda: judge(clock.now_us()), patient=self._is_large)
+
+
+def _rank(standing: Standing) -> int:
+    return WORST_FIRST.index(standing.verdict)
 
 
 def _may_be_empty(selection: str) -> bool:

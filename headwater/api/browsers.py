@@ -28,6 +28,11 @@ class BrowserSession:
     cookie: str
     csrf: str
 
+    @property
+    def token_id(self) -> str:
+        """The id of the token that it was begun with."""
+        return self.cookie.partition(".")[0]
+
 
 class Browsers:
     """Begins sessions, and knows them again. A session ends with its time, its token, or the key of the home."""

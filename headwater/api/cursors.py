@@ -46,6 +46,14 @@ def offset(cursor: str | None) -> int:
     return start
 
 
+def rank_and_name(cursor: str | None) -> list[Any] | None:
+    """Where a page of the board ends: the rank of the verdict and the name of its last asset. Raises ApiError."""
+    found = decoded(cursor, 2)
+    if found is not None and (type(found[0]) is not int or type(found[1]) is not str):
+        raise _foreign()
+    return found
+
+
 def moment_and_id(cursor: str | None) -> tuple[str, str] | None:
     """Where a page of a list by time ends: the moment and the id of its last row. Raises ApiError."""
     found = decoded(cursor, 2)

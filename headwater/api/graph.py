@@ -13,6 +13,7 @@ from headwater.api.board import WORST_FIRST
 from headwater.api.grouping import Grouping, by_what, group_of
 from headwater.lineage import shown
 from headwater.lineage.cards import Card, CardColumn, Line, Picture, picture
+from headwater.lineage.drawing import root_of
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.names import Dataset, column_id, split_column_id
 from headwater.lineage.near import (
@@ -24,7 +25,6 @@ from headwater.lineage.near import (
     columns_of,
     joined,
     near,
-    root_of,
     traced,
     unknown_of,
 )

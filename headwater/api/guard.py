@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
@@ -56,10 +56,21 @@ class _Refused(Exception):
 
 
 class Guard:
-    """The middleware. Without `tokens` everybody who reaches it may do everything: for a server on loopback only."""
+    """The middleware. Without `tokens` everybody who reaches it may do everything: for a server on loopback only.
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], tokens: Tokens | None, browsers: Browsers | None) -> None:
-        self._app, self._tokens, self._browsers = app, tokens, browsers
+    `refused` is told the address of who came with a token that is none.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Iterable[str],
+        tokens: Tokens | None,
+        browsers: Browsers | None,
+        refused: Callable[[str], None] = lambda source: None,
+    ) -> None:
+        self._app, self._tokens, self._browsers, self._heard_refused = app, tokens, browsers, refused
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
@@ -86,6 +97,8 @@ class Guard:
             scope.setdefault("state", {})["identity"] = self._identity(scope["method"], scope["path"], headers)
             receive = await _received(scope["method"], headers, receive)
         except _Refused as refused:
+            if refused.document["status"] == 401 and headers.all("authorization"):
+                self._heard_refused((scope.get("client") or ("unknown",))[0])
             await _refuse(hardened, refused.document)
             return
         await self._app(scope, receive, hardened)

@@ -48,6 +48,12 @@ class _Meant:
 
 def overview(the: Service, wanted: Filter, as_of: int | None) -> dict[str, Any]:
     """Counts of the assets that are meant, and by what they can be grouped. Raises UsageError, UnknownNameError."""
+    if as_of is not None:
+        return _overview(the, wanted, as_of)
+    return the.board.counted(("overview", wanted), lambda: _overview(the, wanted, None))
+
+
+def _overview(the: Service, wanted: Filter, as_of: int | None) -> dict[str, Any]:
     meant = _meant(the, wanted, as_of)
     return {
         "as_of": clock.rfc3339(meant.at),
@@ -61,6 +67,12 @@ def groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[str
 
     `by` is owner, kind, group or tag:KEY. Raises UsageError, UnknownNameError.
     """
+    if as_of is not None:
+        return _groups(the, wanted, by, as_of)
+    return the.board.counted(("groups", by, wanted), lambda: _groups(the, wanted, by, None))
+
+
+def _groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[str, Any]:
     meant = _meant(the, wanted, as_of)
     members: dict[str | None, list[str]] = {}
     for name in meant.names:

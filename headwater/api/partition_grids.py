@@ -58,8 +58,8 @@ class Grids:
         with _lock:
             found = _kept.get(key)
         if found is None:
-            facts = self._service.board.about(asset)
-            judged = staleness(facts, now).get(asset)
+            facts, before = self._service.board.known(asset)
+            judged = (before.stale if before else staleness(facts, now)).get(asset)
             with projection.session() as session:
                 running = [one for (one,) in session.rows(statements("run_pages.sql")["running"], {"asset": asset})]
             divided = partitioning(facts.definitions[asset])

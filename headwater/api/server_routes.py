@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 import headwater
 from headwater.api import models
+from headwater.api.access import AccessLog
 from headwater.api.browsers import COOKIE, SECONDS
 from headwater.api.cursors import cut, moment_and_id
 from headwater.api.parameters import PAGE, Asker, Cursor, Limit, The
@@ -45,9 +46,12 @@ def login(body: models.Login, request: Request, response: Response) -> models.Se
     if tokens is None or browsers is None:
         raise ApiError(409, "insecure", "this server asks for no tokens", hint="it runs with --insecure-local")
     token = tokens.of(body.token.strip())
+    access: AccessLog = request.app.state.access
     if token is None:
+        access.refuse(request.client.host if request.client else "unknown")
         raise ApiError(401, "unauthorized", "that is no valid token", hint="headwater token create makes one")
     begun = browsers.begin(token)
+    access.note("session.began", token.id, token.name)
     response.set_cookie(
         COOKIE, begun.cookie, max_age=SECONDS, httponly=True, samesite="strict", secure=request.url.scheme == "https"
     )
@@ -55,14 +59,17 @@ def login(body: models.Login, request: Request, response: Response) -> models.Se
 
 
 @router.delete("/session", status_code=204)
-def logout(response: Response) -> None:
+def logout(who: Asker, request: Request, response: Response) -> None:
     """End a browser session."""
+    if who.session is not None:
+        access: AccessLog = request.app.state.access
+        access.note("session.ended", who.session.token_id, who.name)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
 @router.get("/audit")
 def audit(the: The, limit: Limit = PAGE, cursor: Cursor = None) -> models.Audit:
-    """Who asked for what to be started or stopped, the newest first. It needs a token of the scope admin."""
+    """Who asked for what to be started or stopped, who was let in and who was refused, the newest first: for the scope admin."""
     found = the.reader.audit(limit=limit + 1, before=moment_and_id(cursor))
     return models.Audit.model_validate(cut(found, "changes", limit, "at", "id"))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.api import requests
+from headwater.api.access import AccessLog
 from headwater.api.board import Board
 from headwater.api.finding import Finder
 from headwater.api.kept import Kept
@@ -47,11 +48,13 @@ class Service:
     def __init__(self, project: ServingProject, *, runs_work: bool = False) -> None:
         self.project = project
         self.hub = Hub()
+        self.access = AccessLog(project)
         self.board = Board(project.projection, project.catalog)
         self._figures = Kept[dict[str, Any]]()
         self.finder = Finder(project.projection)
         self._runs_work = runs_work
         self._over = threading.Event()
+        self._is_warm = False
         self._threads: list[threading.Thread] = []
         self._writable: tuple[int, str | None] = (0, None)
         self._lag: tuple[int, list[dict[str, Any]]] = (0, [])
@@ -79,6 +82,7 @@ class Service:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        self.access.flush(all_of_them=True)
         self.project.close()
 
     def failing(self) -> list[str]:
@@ -92,8 +96,8 @@ class Service:
         return found
 
     def is_ready(self) -> bool:
-        """Whether everything that the journal held when the server began has been read."""
-        return self.project.projection.looked is not None
+        """Whether everything that the journal held when the server began has been read, and what takes long is worked out."""
+        return self._is_warm
 
     def limits(self) -> dict[str, Any]:
         """Limits and rates, as they stand."""
@@ -155,7 +159,11 @@ class Service:
 
     def _judge(self, over: threading.Event) -> None:
         while not over.wait(_JUDGED):
+            self.access.flush()
             try:
+                if not self._is_warm and self.project.projection.looked is not None:
+                    self.board.warm()
+                    self._is_warm = True
                 self.board.renew()
                 self._figures.renew()
             except HeadwaterError as error:
@@ -166,19 +174,25 @@ class Service:
     def _deliver(self, over: threading.Event) -> None:
         told: dict[str, str] = {}
         exporters: list[Exporter] = []
+        # Variables stay as they are while a process lives, and what tells traces keeps in mind what it has heard.
+        traces = self._configured("OpenTelemetry", self.project.trace_exporters, [])
         read_at, wait = 0, 0.0
         while not over.wait(wait):
             wait, now = _DELIVERED, clock.now_us()
             if now >= read_at:
                 read_at = now + int(_CONFIGURED * 1e6)
-                try:
-                    exporters = self.project.exporters()
-                except HeadwaterError as error:
-                    _log.warning("OpenLineage: %s", error)
-            for exporter in exporters:
+                exporters = self._configured("OpenLineage", self.project.exporters, exporters)
+            for exporter in (*exporters, *traces):
                 if over.is_set():
                     return
                 self._serve(exporter, told)
+
+    def _configured(self, what: str, find: Callable[[], list[Exporter]], before: list[Exporter]) -> list[Exporter]:
+        try:
+            return find()
+        except HeadwaterError as error:
+            _log.warning("%s: %s", what, error)
+            return before
 
     def _serve(self, exporter: Exporter, told: dict[str, str]) -> None:
         name = str(exporter.destination)
@@ -187,10 +201,10 @@ class Service:
             told.pop(name, None)
         except HeadwaterError as error:
             if told.get(name) != error.message:
-                _log.warning("OpenLineage: %s: %s", name, error)
+                _log.warning("%s: %s", name, error)
             told[name] = error.message
         except Exception:  # noqa: BLE001 - whatever a transport raises: it is tried again
-            _log.exception("OpenLineage: %s", name)
+            _log.exception("%s", name)
 
     def _write_trouble(self, now: int) -> str | None:
         """Why nothing can be written; None when it can. Tried by writing, for a full disk looks writable."""

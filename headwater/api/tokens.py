@@ -8,12 +8,13 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from headwater import clock
+from headwater.core.events import AccessRecorded
 from headwater.core.journal.carrier import LockTable
 from headwater.core.journal.home import Home, sync_folder
 from headwater.errors import HomeError, UnknownNameError, UsageError
@@ -49,15 +50,23 @@ class Token:
 
 
 class Tokens:
-    """The tokens of a home. Changes of the file are seen at once, whichever process makes them."""
+    """The tokens of a home. Changes of the file are seen at once, whichever process makes them.
 
-    def __init__(self, home: Home, locks: LockTable) -> None:
+    `record` gets what is to be journaled of each change.
+    """
+
+    def __init__(
+        self, home: Home, locks: LockTable, *, record: Callable[[AccessRecorded], object] = lambda found: None
+    ) -> None:
+        self._record = record
         self._home = home
         self._path = home.path / "tokens.json"
         self._locks = locks
         self._known: tuple[object, tuple[Token, ...]] = (None, ())
 
-    def create(self, name: str, scope: Scope, *, expires: int | None = None) -> tuple[str, Token]:
+    def create(
+        self, name: str, scope: Scope, *, expires: int | None = None, by: str | None = None
+    ) -> tuple[str, Token]:
         """A new token, and what is kept of it: the token itself can't be asked for again. Raises UsageError."""
         if not name.strip() or len(name) > 100 or not name.isprintable():
             raise UsageError(
@@ -68,7 +77,10 @@ class Tokens:
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         made = Token(id=token_id, name=name, scope=scope, hash=_hash(secret), created=clock.now_us(), expires=expires)
         with self._locks.hold(_LOCK):
-            self._write((*self.all(), made))
+            known = self.all()
+            # Recorded first: there is never a token that nobody knows of.
+            self._record(AccessRecorded(what="token.created", subject=token_id, by=by))
+            self._write((*known, made))
         return f"hw_{token_id}_{secret}", made
 
     def all(self) -> tuple[Token, ...]:
@@ -88,7 +100,7 @@ class Tokens:
                 raise _unreadable(self._path, error) from error
         return self._known[1]
 
-    def revoke(self, token: str) -> Token:
+    def revoke(self, token: str, *, by: str | None = None) -> Token:
         """Revoke a token, by its id or its name; whoever uses it is refused from now on. Raises UnknownNameError."""
         with self._locks.hold(_LOCK):
             found = [one for one in self.all() if token in (one.id, one.name) and one.revoked is None]
@@ -99,6 +111,7 @@ class Tokens:
                 raise UsageError(f"several tokens are named '{token}'", hint="give the id: headwater token list")
             gone = replace(found[0], revoked=clock.now_us())
             self._write(tuple(gone if one.id == gone.id else one for one in self.all()))
+            self._record(AccessRecorded(what="token.revoked", subject=gone.id, by=by))
         return gone
 
     def of(self, text: str) -> Token | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition
@@ -23,10 +23,20 @@ _MANY = 100_000
 _WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
 
 
-def status(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
-    """What `status --json` prints: each asset with its partitions, clocks, freshness and staleness, the worst first."""
+class Judged(NamedTuple):
+    """The verdicts on assets and their staleness, of those that are asked for at least."""
+
+    verdicts: Mapping[str, FreshnessVerdict]
+    stale: Mapping[str, Staleness]
+
+
+def status(facts: Facts, names: Iterable[str], as_of: int, judged: Judged | None = None) -> dict[str, Any]:
+    """What `status --json` prints: each asset with its partitions, clocks, freshness and staleness, the worst first.
+
+    What was `judged` before of the same facts is not judged again, here and below.
+    """
     with uncollected():
-        verdicts, stale = board(facts, as_of), staleness(facts, as_of)
+        verdicts, stale = judged or Judged(board(facts, as_of), staleness(facts, as_of))
         rows = [
             {**_head(facts, name, as_of), **freshness_row(verdicts[name]), "stale": _stale(stale.get(name))}
             for name in _sorted(names, verdicts)
@@ -63,10 +73,10 @@ def _group(name: str | None, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any
     }
 
 
-def freshness(facts: Facts, names: Iterable[str], as_of: int) -> dict[str, Any]:
+def freshness(facts: Facts, names: Iterable[str], as_of: int, judged: Judged | None = None) -> dict[str, Any]:
     """What `freshness --json` prints: the same objects without the rest."""
     with uncollected():
-        verdicts = board(facts, as_of)
+        verdicts = judged.verdicts if judged else board(facts, as_of)
         rows = [{"name": name, **freshness_row(verdicts[name])} for name in _sorted(names, verdicts)]
     return {"as_of": clock.rfc3339(as_of), "assets": rows}
 
@@ -90,7 +100,7 @@ def freshness_row(verdict: FreshnessVerdict) -> dict[str, Any]:
     }
 
 
-def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, Any]:
+def explain(facts: Facts, name: str, key: str | None, as_of: int, judged: Judged | None = None) -> dict[str, Any]:
     """What `explain --json` prints of an asset, or of one of its partitions: the verdicts with the reasons behind them.
 
     Raises UnknownNameError for an unknown asset, PartitionError for a key that is none.
@@ -98,7 +108,7 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
     definition = facts.definitions.get(name)
     if definition is None:
         raise UnknownNameError.of("asset", name, facts.definitions)
-    found = staleness(facts, as_of).get(name)
+    found = (judged.stale if judged else staleness(facts, as_of)).get(name)
     if key is not None:
         partition = _partition(definition, key)
         because = (
@@ -110,7 +120,7 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int) -> dict[str, A
         state = "stale" if found is not None and partition.key in found.stale else "up to date"
         text = f"{name}@{partition.key} is {state}"
         return _explained(f"{name}@{partition.key}", state, Reason("partition", text, because))
-    verdict = board(facts, as_of)[name]
+    verdict = (judged.verdicts if judged else board(facts, as_of))[name]
     state = "stale" if found is not None and found.is_stale else "up to date"
     parts = [verdict.reason, *_attempted(facts, name, None), *_checked(facts, name, None)]
     if found is not None and not definition.is_source:

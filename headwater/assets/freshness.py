@@ -22,6 +22,7 @@ __all__ = [
     "Freshness",
     "FreshnessClock",
     "FreshnessVerdict",
+    "Judge",
     "Standing",
     "Verdict",
     "board",
@@ -118,9 +119,19 @@ def board(facts: Facts, as_of: int) -> dict[str, FreshnessVerdict]:
     >>> verdict.verdict, verdict.clock, verdict.reason.text
     ('unknown', 'data_through', 'clicks was never made')
     """
-    reach, measured = Reach(facts), _by_data(facts)
-    names = sorted(facts.definitions.keys() | facts.assets.keys())
-    return {name: _verdict(facts, name, reach.asset(name), name in measured, as_of) for name in names}
+    judge = Judge(facts)
+    return {name: judge.verdict(name, as_of) for name in sorted(facts.definitions.keys() | facts.assets.keys())}
+
+
+class Judge:
+    """Tells the verdicts on assets of the same facts, at any moment: how far their data reaches is worked out once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts, self._reach, self._measured = facts, Reach(facts), _by_data(facts)
+
+    def verdict(self, name: str, as_of: int) -> FreshnessVerdict:
+        """The verdict on an asset at a moment, in microseconds since the epoch."""
+        return _verdict(self._facts, name, self._reach.asset(name), name in self._measured, as_of)
 
 
 def _by_data(facts: Facts) -> set[str]:

@@ -29,6 +29,8 @@ class Registry:
     """By the name of the asset that they are for; None is all."""
     made_elsewhere: set[str] = field(default_factory=set)
     _modules: dict[str, str] = field(default_factory=dict)
+    changes: int = 0
+    """How often something was added: the same number says that all of it is as it was."""
     _places: dict[str, str] = field(default_factory=dict)
     """Which asset is at a place, by the text of its URI."""
 
@@ -50,6 +52,7 @@ class Registry:
             )
         if known is not None:
             del self._places[known.at]
+        self.changes += 1
         self.assets[asset.name] = asset
         self._places[asset.at] = asset.name
         self._modules[asset.name] = module
@@ -63,6 +66,7 @@ class Registry:
                 where=f"{known.fn.__module__} and {module}",
                 hint="an asset is made by one function; let the other one make an asset of its own",
             )
+        self.changes += 1
         self.producers[asset.name] = producer
 
     def add_check(self, asset: Asset, check: Check) -> None:
@@ -73,10 +77,12 @@ class Registry:
         if any(one.name == check.name for one in asset.checks):
             hint = 'give one of them another name: name="…"'
             raise DefinitionError(f"the asset '{asset.name}' has two checks named {check.name!r}", hint=hint)
+        self.changes += 1
         self.checks.setdefault(asset.name, {})[check.name] = check
 
     def take_over(self, asset: Asset, checks: Mapping[str, Check], *, is_made: bool) -> None:
         """Know of an asset that another process has defined; it stands for whatever was known by its name or at its place."""
+        self.changes += 1
         self.assets[asset.name] = asset
         self._places[asset.at] = asset.name
         self._modules[asset.name] = "__main__"
@@ -91,6 +97,7 @@ class Registry:
 
     def update(self, other: Registry) -> None:
         """Take over everything that is defined in another registry."""
+        self.changes += 1
         self.assets.update(other.assets)
         self.producers.update(other.producers)
         self.checks.update({name: dict(checks) for name, checks in other.checks.items()})

@@ -13,6 +13,7 @@ from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.events import AssetDefined, AssetRef, BackfillAsked
 from headwater.assets.location import asset_ref
 from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, SqlQuery, Target
+from headwater.assets.uncollected import uncollected
 from headwater.core import runtime as core_runtime
 from headwater.core.runtime import Runtime
 from headwater.errors import DefinitionError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from headwater.assets.dynamic_keys import DynamicKeys
     from headwater.assets.inputs import InputSpec
     from headwater.assets.materialize import Materialization
+    from headwater.assets.registry import Registry
     from headwater.core.journal.carrier import LockTable
 
 
@@ -108,6 +110,7 @@ class Definitions:
         self._events: dict[str, tuple[AssetDefinition, AssetDefined]] = {}
         self._adopted: dict[str, tuple[Asset, AssetDefinition]] = {}
         self._hashes: dict[str, str] = {}
+        self._all: tuple[Registry, tuple[int, ...], dict[str, AssetDefinition]] | None = None
         self._lock = threading.Lock()
 
     def ref(self, asset: Asset) -> AssetRef:
@@ -166,7 +169,13 @@ class Definitions:
 
     def all(self) -> dict[str, AssetDefinition]:
         """Every asset that is defined in this process, by name."""
-        return {name: self.of(asset) for name, asset in list(registry.current().assets.items())}
+        current, known = registry.current(), self._all
+        state = current.changes, len(current.assets), len(current.producers), len(self._adopted)
+        if known is None or known[0] is not current or known[1] != state:
+            with uncollected():
+                found = {name: self.of(asset) for name, asset in list(current.assets.items())}
+            known = self._all = current, state, found
+        return dict(known[2])
 
     def new(self, assets: Iterable[Asset]) -> tuple[AssetDefined, ...]:
         """The events that journal the definitions of these assets, of those that this process has not journaled yet."""
@@ -201,6 +210,7 @@ class Definitions:
         """Take the definition of an asset from the process that sent it here, and knows what makes it."""
         if self.of(asset) != definition:
             self._adopted[asset.name] = asset, definition
+            self._all = None
         self._events[asset.name] = self.of(asset), event
 
     def is_news(self, event: AssetDefined) -> bool:
@@ -223,7 +233,7 @@ class Definitions:
             time_column=asset.time_column,
             freshness=asset.freshness,
             owners=tuple(asset.owners),
-            tags=dict(asset.tags),
+            tags=dict(asset.tags) if asset.tags else {},
             static=asset.static,
             description=asset.description or (_first_line(producer.fn.__doc__) if producer is not None else None),
             group=asset.group,
@@ -233,8 +243,10 @@ class Definitions:
             producer=producer.fn.__qualname__ if producer is not None else None,
             checks=tuple([check.name for check in checks]) if checks else (),
             check_columns={check.name: check.columns for check in checks if check.columns} if checks else {},
-            column_tags={column: tuple(tags) for column, tags in asset.column_tags.items()},
-            masks={column: tuple(tags) for column, tags in asset.masks.items()},
+            column_tags={column: tuple(tags) for column, tags in asset.column_tags.items()}
+            if asset.column_tags
+            else {},
+            masks={column: tuple(tags) for column, tags in asset.masks.items()} if asset.masks else {},
         )
         return definition if producer is None else definition.of_code(producer, self._root)
 

@@ -6,7 +6,10 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import repeat
+from operator import attrgetter
 from typing import NamedTuple
 
 from headwater.assets.causes import Cause, Examples, Seen, add_causes
@@ -108,6 +111,8 @@ class _Judged:
         """What was found of an asset itself, of those that were looked at closer."""
         self._pending: set[str] = set()
         """The assets that may be stale and have not been judged."""
+        self._kinds: dict[str, _Kind] = {}
+        """Of each asset what it has in common with those like it."""
         self._are_news: dict[tuple[int, ...], bool] = {}
         self._alike: dict[tuple[int, ...], _Like | None] = {}
         self._stale_reads: dict[tuple[int, int], Examples] = {}
@@ -139,46 +144,53 @@ class _Judged:
 
     def _glance(self) -> list[str]:
         """Find what was never made, and the assets that may be stale by themselves."""
-        found, known, words = self.found, self._outlines, self._words
-        never: dict[tuple[int, int], tuple[PartitionSet, tuple[Cause, ...]]] = {}
-        doubtful = []
+        known, kinds = self._outlines, self._kinds
+        by_place: dict[tuple[int, int, bool], _Kind] = {}
+        made = []
         for name, definition in self.facts.definitions.items():
-            code, partitions = definition.code_version, definition.partitions
-            if code is None and definition.is_source:
-                none = self._divisions.of(definition).none
-                found[name] = Staleness(name, none, none, (), words)
-                continue
-            there = known.get(name, NOTHING_MADE)
+            there, is_source = known.get(name, NOTHING_MADE), definition.is_source
             # By identity, here and below: what many assets share is long, and nothing of it goes before this does.
-            lacking = never.get((id(partitions), id(there.keys)))
-            if lacking is None:
-                missing = self._divisions.of(definition).without(there.keys)
-                lacking = missing, (Cause("never_made", missing),) if missing else ()
-                never[id(partitions), id(there.keys)] = lacking
-            found[name] = Staleness(name, lacking[0], lacking[0], lacking[1], words)
-            if there.keys and (
-                not there.settled
-                or there.mixed
-                or (there.code is not None and there.code != code)
-                or self._has_news(name, definition, there)
-            ):
-                doubtful.append(name)
-        return doubtful
+            place = id(definition.partitions), id(there.keys), is_source
+            kind = by_place.get(place)
+            if kind is None:
+                kind = by_place[place] = self._kind(definition, there, is_source)
+            kinds[name] = kind
+            if kind.is_made:
+                made.append((name, definition, there, kind))
+        missing, never = [kind.missing for kind in kinds.values()], [kind.never for kind in kinds.values()]
+        # So many are made in less than half the time that they take one by one.
+        said = zip(kinds, missing, missing, never, repeat(self._words), strict=False)
+        self.found.update(zip(kinds, map(tuple.__new__, repeat(Staleness), said), strict=False))
+        return [
+            name
+            for name, definition, there, kind in made
+            if not there.settled
+            or there.mixed
+            or (there.code is not None and there.code != definition.code_version)
+            or (definition.inputs and self._has_news(name, definition, there, kind))
+        ]
 
-    def _has_news(self, name: str, definition: AssetDefinition, there: Outline) -> bool:
+    def _kind(self, definition: AssetDefinition, there: Outline, is_source: bool) -> _Kind:
+        divided = self._divisions.of(definition)
+        missing = divided.none if is_source else divided.without(there.keys)
+        never = (Cause("never_made", missing),) if missing else ()
+        return _Kind(missing, never, bool(there.keys) and not is_source)
+
+    def _has_news(self, name: str, definition: AssetDefinition, there: Outline, kind: _Kind) -> bool:
         """Whether something that an asset would read now, and has not read, may have come since it was made."""
-        known, definitions, oldest = self._outlines, self.facts.definitions, there.oldest
+        kinds, are_news, read = self._kinds, self._are_news, there.reads.get
         for used in definition.inputs:
             source = used.asset
-            above = known.get(source)
-            if above is None or oldest >= above.newest or source == name or source not in definitions:
+            place = id(used.mapping), id(kind), id(kinds.get(source)), id(read(source))
+            news = are_news.get(place)
+            # First what is known of all that are like it: nearly always it is that nothing has come.
+            if news is False:
                 continue
-            ways = id(used.mapping), id(definition.partitions), id(definitions[source].partitions)
-            place = (*ways, id(there.keys), id(there.reads.get(source)), id(above.keys))
-            news = self._are_news.get(place)
+            above = self._outlines.get(source)
+            if above is None or there.oldest >= above.newest or source == name or source not in self.facts.definitions:
+                continue
             if news is None:
-                news = bool(self._news(used, name, self._divisions.of(definition), there))
-                self._are_news[place] = news
+                news = are_news[place] = bool(self._news(used, name, self._divisions.of(definition), there))
             if news:
                 return True
         return False
@@ -203,16 +215,16 @@ class _Judged:
         found = set(roots)
         if not found:
             return found
-        readers: dict[str, list[str]] = {}
+        readers: defaultdict[str, list[str]] = defaultdict(list)
         for name, definition in self.facts.definitions.items():
             there = self._outlines.get(name)
             if there is None or definition.is_source:
                 continue
             for source in there.reads:
-                readers.setdefault(source, []).append(name)
+                readers[source].append(name)
             for used in definition.inputs:
                 if used.asset not in there.reads:
-                    readers.setdefault(used.asset, []).append(name)
+                    readers[used.asset].append(name)
         work = list(found)
         for name in work:
             for reader in readers.get(name, ()):
@@ -224,9 +236,10 @@ class _Judged:
     def _is_ready(self, name: str) -> bool:
         """Whether everything that an asset reads has been judged."""
         pending = self._pending
-        if not pending.isdisjoint(self._outlines[name].reads):
-            return not self._unjudged(name)
-        return all(used.asset not in pending or used.asset == name for used in self.facts.definitions[name].inputs)
+        inputs = [used.asset for used in self.facts.definitions[name].inputs]
+        return (pending.isdisjoint(self._outlines[name].reads) and pending.isdisjoint(inputs)) or not self._unjudged(
+            name
+        )
 
     def _unjudged(self, name: str) -> list[str]:
         """The assets that an asset reads, as it is defined and as it was made, and that have to be judged before it."""
@@ -245,25 +258,29 @@ class _Judged:
         elif place not in self._alike:
             self._alike[place] = self._judge_alone(name, definition, there)
         elif (like := self._alike[place]) is not None:
-            named = sorted([(definition.inputs[at].asset, where, examples) for at, where, examples in like.upstream])
-            causes = [Cause("upstream_stale", where, asset, examples) for asset, where, examples in named]
+            inputs = definition.inputs
+            causes = [
+                Cause("upstream_stale", where, inputs[at].asset, examples) for at, where, examples in like.upstream
+            ]
+            if len(causes) > 1:
+                causes.sort(key=_of_input)
             _, _, missing, never, words = self.found[name]
             self.found[name] = Staleness(name, like.stale, missing, (*never, *causes), words)
             self._behind[name] = like.behind
 
     def _place(self, definition: AssetDefinition, there: Outline) -> tuple[int, ...] | None:
         """What decides how stale an asset is for what is upstream of it, when it read what it is defined to read."""
-        behind, reads, definitions = self._behind, there.reads, self.facts.definitions
-        if len(reads) != len(definition.inputs):
+        behind, reads, kinds = self._behind, there.reads, self._kinds
+        if len(reads) != len(definition.inputs) or definition.name in reads:
             return None
-        place = [id(definition.partitions), id(there.keys)]
+        place = [id(kinds[definition.name])]
         for at, used in enumerate(definition.inputs):
             source = used.asset
-            if source not in reads or source == definition.name:
+            if source not in reads:
                 return None
-            if source in behind:
-                partitions = definitions[source].partitions
-                place += (at, id(reads[source]), id(used.mapping), id(behind[source]), id(partitions))
+            stale = behind.get(source)
+            if stale is not None:
+                place += (at, id(reads[source]), id(used.mapping), id(stale), id(kinds[source]))
         return tuple(place)
 
     def _judge_alone(self, name: str, definition: AssetDefinition, there: Outline) -> _Like | None:
@@ -382,6 +399,15 @@ class _Judged:
         return [(key, part) for key, part in unread if source[part].at > made[key].started]
 
 
+class _Kind(NamedTuple):
+    """What was never made of an asset, as a cause, too, and whether something here made what is in place: one value for all that
+    are divided alike and have the very same in place."""
+
+    missing: PartitionSet
+    never: tuple[Cause, ...]
+    is_made: bool
+
+
 class _Own(NamedTuple):
     """What is to be said of an asset whatever is upstream of it: that its code has changed; what it has read, or would
     read now, and is another version; and what else it has read."""
@@ -405,6 +431,9 @@ class _Like(NamedTuple):
     behind: _Behind
     stale: PartitionSet
     upstream: tuple[tuple[int, PartitionSet, Examples], ...]
+
+
+_of_input = attrgetter("asset")
 
 
 def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:

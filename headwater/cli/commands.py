@@ -162,6 +162,12 @@ COMMANDS: dict[str, Command] = {
         help="Limits, who holds their slots, and how many wait.",
         examples=("limits", "limits --json"),
     ),
+    "audit": Command(
+        group="Look",
+        place="audit:audit",
+        help="Who asked for what, who was let in, and who was refused.",
+        examples=("audit", "audit --limit 10 --json"),
+    ),
     "serve": Command(
         group="Serve",
         place="serving:serve",

@@ -41,7 +41,7 @@ def create(
     until = None
     if expires is not None:
         until = clock.now_us() + parse_duration(expires, where="--expires") // timedelta(microseconds=1)
-    text, made = _tokens(writes=True).create(name or who(), scope, expires=until)
+    text, made = _tokens(writes=True).create(name or who(), scope, expires=until, by=who())
     emit({"token": text, **_row(made)}, common.json, lambda: text)
     say(f"a token named {made.name} of the scope {scope}: keep it, it is not shown again")
     return 0
@@ -62,7 +62,7 @@ def revoke(token: str, /, *, common: Common = COMMON) -> int:
     token
         Its id or its name, as `headwater token list` shows them.
     """
-    gone = _tokens(writes=True).revoke(token)
+    gone = _tokens(writes=True).revoke(token, by=who())
     emit(_row(gone), common.json, lambda: f"revoked {gone.name} ({gone.id})")
     return 0
 
@@ -71,7 +71,7 @@ def _tokens(*, writes: bool = False) -> Tokens:
     from headwater.api.tokens import Tokens
 
     project = open_project(None, writes=writes)
-    return Tokens(project.home, project.locks)
+    return Tokens(project.home, project.locks, record=lambda found: project.journal.append(found))
 
 
 def _row(one: Token) -> dict[str, Any]:

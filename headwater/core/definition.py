@@ -134,7 +134,7 @@ class Definition(Generic[P, R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, without those that are not passed. Raises TypeError when they don't fit."""
-        return dict(self.signature.bind_partial(*args, **kwargs).arguments)
+        return dict(self.signature.bind_partial(*args, **kwargs).arguments) if args or kwargs else {}
 
     def unbind(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments again, of what `bind` gave."""

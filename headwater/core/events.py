@@ -315,6 +315,23 @@ class WorkEnded(Body):
     message: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRecorded(Body):
+    """Somebody was given access, lost it, used it to log in or out, or was refused.
+
+    `what` is token.created, token.revoked, session.began, session.ended or refused; `subject` the token's id, for a refusal the
+    address that it came from. `by` is who did it, or the token's name; `count` says how many refusals it stands for.
+    """
+
+    kind: ClassVar[str] = "access.recorded"
+    durable: ClassVar[bool] = True
+
+    what: str
+    subject: str
+    by: str | None = None
+    count: int = 1
+
+
 KINDS: dict[str, type[Body]] = {
     body.kind: body
     for body in (
@@ -334,5 +351,6 @@ KINDS: dict[str, type[Body]] = {
         WorkAsked,
         WorkTaken,
         WorkEnded,
+        AccessRecorded,
     )
 }

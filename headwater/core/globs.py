@@ -9,4 +9,6 @@ def literal_glob(path: str) -> str:
     >>> literal_glob("/lake/a[1]*.parquet")
     '/lake/a[[]1][*].parquet'
     """
+    if "*" not in path and "?" not in path and "[" not in path:
+        return path
     return "".join(f"[{char}]" if char in "*?[" else char for char in path)

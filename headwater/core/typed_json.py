@@ -9,6 +9,7 @@ import base64
 import math
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from pathlib import Path, PosixPath, PurePosixPath
@@ -50,6 +51,10 @@ def encode(value: object, limit: int | None, hint: Any = None) -> Encoded | Refu
     """A value as JSON that keeps types, checked by reading it back; or why that can't be."""
     from headwater.core.encodings import JSON, Encoded, Refused
 
+    with suppress(_NotPlain):
+        data = orjson.dumps(_Plain(_MOST if limit is None else limit).node(value, 0))
+        if limit is None or len(data) <= limit:
+            return Encoded(JSON, data)
     writer = _Writer(limit, Shapes(hint))
     try:
         data = orjson.dumps(writer.node(value, 0))
@@ -68,6 +73,47 @@ def encode(value: object, limit: int | None, hint: Any = None) -> Encoded | Refu
 def decode(data: bytes, hint: Any = None) -> Any:
     """The value of what `encode` gave. Raises ResultError, or whatever a wrong value leads to."""
     return _Reader(Shapes(hint)).node(orjson.loads(data))
+
+
+class _NotPlain(Exception):
+    """A value needs more than `_Plain` knows."""
+
+
+class _Plain:
+    """Turns lists, and dicts by name, of what is the same in JSON into what `_Writer` makes of them, in a tenth of its time.
+
+    What has been so written needs no reading back: it can only come back equal.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def node(self, value: Any, depth: int) -> Any:
+        """A value as JSON. Raises _NotPlain."""
+        kind = type(value)
+        self._left -= 1
+        if self._left < 0:
+            raise _NotPlain
+        if value is None or kind is bool:
+            return value
+        if kind is str and value.isascii():
+            self._left -= len(value)
+            return value
+        if (kind is int and -_INT64 <= value < _INT64) or (kind is float and math.isfinite(value)):
+            return value
+        if depth >= DEEPEST:
+            raise _NotPlain
+        if kind is list:
+            return [self.node(one, depth + 1) for one in value]
+        if kind is dict:
+            return {"d": [[self._name(key), self.node(one, depth + 1)] for key, one in value.items()]}
+        raise _NotPlain
+
+    def _name(self, key: object) -> str:
+        if type(key) is not str or not key.isascii():
+            raise _NotPlain
+        self._left -= 1 + len(key)
+        return key
 
 
 class _Writer:

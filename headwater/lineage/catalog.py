@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from headwater.assets.checks.history import PastVersion
 from headwater.assets.definition_json import definition_from_json
@@ -22,6 +22,9 @@ from headwater.lineage.statements import statements
 from headwater.lineage.verdict_history import is_open, judged, news
 from headwater.lineage.verdicts import verdicts
 
+_MANY = 20_000
+"""Outlines of more assets are not kept in memory between two questions."""
+
 
 class ProjectionCatalog:
     """Facts out of the projection; implements `assets.protocols.Catalog`.
@@ -33,6 +36,7 @@ class ProjectionCatalog:
         self._projection = projection
         self._loaded = loaded
         self._decoded: dict[str, AssetDefinition] = {}
+        self._kept: _Kept | None = None
 
     def facts(self, assets: Iterable[AssetRef] | None = None) -> Facts:
         """The facts of these assets and of everything upstream of them; of all when None. Raises ProjectionError."""
@@ -68,14 +72,26 @@ class ProjectionCatalog:
         `as_of` is in microseconds since the epoch. Raises ProjectionError.
         """
         with self._projection.session(outlined=True) as session, uncollected():
-            if are_pending(session):
-                return staleness(self.facts(), as_of)
+            facts = None if are_pending(session) else self._outlined(session)
+            return staleness(self.facts() if facts is None else facts, as_of)
+
+    def _outlined(self, session: Session) -> Facts | None:
+        """All definitions with outlines, kept as long as nothing comes; None when an asset was renamed."""
+        loaded, (read,) = self._loaded(), session.rows(statements("catalog.sql")["read_so_far"])
+        kept = self._kept
+        if kept is None or kept.read != read or kept.loaded != loaded:
+            self._kept = kept = None
             known = self._definitions(session)
             names = known.all()
             if known.renamed(names):
-                return staleness(self.facts(), as_of)
+                return None
             definitions = {name: known.of[dataset] for dataset, name in names.items()}
-            return staleness(Facts(definitions=definitions, assets=OutlinesFirst(session, names)), as_of)
+            kept = _Kept(read, dict(loaded), names, definitions, OutlinesFirst(session, names))
+        else:
+            kept = kept._replace(first=OutlinesFirst(session, kept.names, kept.first))
+        if len(kept.names) <= _MANY:
+            self._kept = kept
+        return Facts(definitions=kept.definitions, assets=kept.first)
 
     def retired(self) -> frozenset[str]:
         """The names of the assets that are retired, or have another name now. Raises ProjectionError."""
@@ -177,6 +193,16 @@ class ProjectionCatalog:
         if key not in self._decoded:
             self._decoded[key] = definition_from_json(value)
         return self._decoded[key]
+
+
+class _Kept(NamedTuple):
+    """What was put together for one question, and is the same for the next one, if no more was read and the same is loaded."""
+
+    read: tuple[object, ...]
+    loaded: Mapping[str, AssetDefinition]
+    names: Mapping[Dataset, str]
+    definitions: Mapping[str, AssetDefinition]
+    first: OutlinesFirst
 
 
 class _Definitions:

@@ -16,7 +16,7 @@ TABLES = (
     "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
     "facts.observations", "facts.verdicts", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended",
     "facts.backfill_asked", "facts.backfill_stopped",
-    "facts.work_asked", "facts.work_taken", "facts.work_ended", "state.latest",
+    "facts.work_asked", "facts.work_taken", "facts.work_ended", "facts.access", "state.latest",
 )  # fmt: skip
 """The tables whose content follows from the events alone; positions depend on how far was read."""
 

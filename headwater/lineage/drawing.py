@@ -62,11 +62,12 @@ class Names:
 
 def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> LineageGraph:
     """The graph around an asset or a column, or of everything. Raises UnknownNameError."""
-    sql = _Sql(session)
-    root, column = (None, None) if text is None else _root(session, sql, text)
-    edges = [] if column is not None else _asset_rows(session, sql, root, walk)
+    sql = Sql(session)
+    root, column = (None, None) if text is None else root_of(session, text)
+    called = _called(text, column)
+    edges = [] if column is not None else _asset_rows(session, sql, root, called, walk)
     column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
-    names = Names(session).of if root is None else _names(session, root, edges + column_edges)
+    names = Names(session).of if root is None else _names(session, sql, {root: called}, edges + column_edges)
     types = _types(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
         known = {row[2] for row in types if (row[0], row[1]) == root}
@@ -76,6 +77,18 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> Li
             raise UnknownNameError.of("column", column, known, where=f"the asset '{names.get(root, root[1])}'")
     rows = _Rows(names=names, edges=edges, column_edges=column_edges, types=types)
     return _Drawing(rows, root, column).graph()
+
+
+def root_of(session: Session, text: str) -> tuple[Dataset, str | None]:
+    """What is meant: an asset that is defined or was made, a column of one, or what was only read. Raises UnknownNameError."""
+    sql, parts = Sql(session), split_column_id(text)
+    for statement in ("dataset_of", "dataset_read_as"):
+        for name, column in ((text, None), *([parts] if parts is not None else [])):
+            rows = session.rows(sql[statement], {"name": name})
+            if rows:
+                return (rows[0][0], rows[0][1]), column
+    # It is not there: who tells knows all names.
+    return Names(session).root(text)
 
 
 def snapshot(
@@ -119,7 +132,7 @@ def _declared(session: Session, moment: int, observed: set[tuple[Dataset, Datase
     return list({(_source(row), _target(row)): row for row in found}.values())
 
 
-class _Sql:
+class Sql:
     """The statements, which read what is worked out on demand where that is up to date: it takes no look at runs."""
 
     def __init__(self, session: Session) -> None:
@@ -146,44 +159,33 @@ def _types(session: Session, of: Iterable[Dataset] | None) -> list[tuple[Any, ..
     return session.rows(statements("lineage.sql")["schemas"], {**named, "everything": of is None})
 
 
-def _root(session: Session, sql: _Sql, text: str) -> tuple[Dataset, str | None]:
-    """What is meant: an asset that is defined or was made, a column of one, or what was only read."""
-
-    def dataset(statement: str, name: str) -> Dataset | None:
-        rows = session.rows(sql[statement], {"name": name})
-        return (rows[0][0], rows[0][1]) if rows else None
-
-    parts = split_column_id(text)
-    for statement in ("dataset_of", "dataset_read_as"):
-        found = dataset(statement, text)
-        if found is not None:
-            return found, None
-        found = dataset(statement, parts[0]) if parts is not None else None
-        if found is not None and parts is not None:
-            return found, parts[1]
-    # It is not there: who tells knows all names.
-    return Names(session).root(text)
+def _called(text: str | None, column: str | None) -> str:
+    """The name of the asset in what was asked for."""
+    parts = None if text is None or column is None else split_column_id(text)
+    return parts[0] if parts is not None else text or ""
 
 
-def _names(session: Session, root: Dataset, rows: Iterable[dict[str, Any]]) -> dict[Dataset, str]:
+def _names(
+    session: Session, sql: Sql, root: Mapping[Dataset, str], rows: Iterable[dict[str, Any]]
+) -> dict[Dataset, str]:
     found: dict[Dataset, str] = {}
     for row in rows:
         found[_source(row)], found[_target(row)] = row["source"], row["target"]
-    there = list(found | {root: ""})
-    given = {"namespaces": [one[0] for one in there], "datasets": [one[1] for one in there]}
-    for name, namespace, dataset in session.rows(statements("lineage.sql")["names_of"], given):
+    # What was only made stands at no edge: it is called what it was asked for by.
+    found = {**root, **found}
+    given = {"namespaces": [one[0] for one in found], "datasets": [one[1] for one in found]}
+    for name, namespace, dataset in session.rows(sql["names_of"], given):
         found[namespace, dataset] = name
-    if root not in found:
-        found[root] = Names(session).of.get(root, root[1])
     return found
 
 
-def _asset_rows(session: Session, sql: _Sql, root: Dataset | None, walk: Walk) -> list[dict[str, Any]]:
+def _asset_rows(session: Session, sql: Sql, root: Dataset | None, called: str, walk: Walk) -> list[dict[str, Any]]:
     """The edges that lead to the root, and those that lead away from it, at most `depth` steps off."""
     if root is None:
         return session.dicts(sql["all_edges"])
     ((place, _),) = session.rows(sql["place"], {"namespace": root[0], "dataset": root[1], "column": None})
     found: dict[tuple[int, int], dict[str, Any]] = {}
+    ends = {place: (*root, called)}
     for here, there, wanted in (("target", "source", walk.up), ("source", "target", walk.down)):
         if not wanted:
             continue
@@ -193,13 +195,17 @@ def _asset_rows(session: Session, sql: _Sql, root: Dataset | None, walk: Walk) -
             border = {row[0] for row in session.rows(sql.at("step", here, there, border))} - seen
             left -= 1
         for row in session.dicts(sql.at("edges", here, there, seen)) if seen else ():
+            ends.setdefault(row[f"{there}_place"], (row["namespace"], row["dataset"], row["name"]))
             # Observed ones come first: what was declared, too, is one and the same edge.
             found.setdefault((row["source_place"], row["target_place"]), row)
+    for places, row in found.items():
+        for side, end in zip(("source", "target"), places, strict=True):
+            row[f"{side}_namespace"], row[f"{side}_dataset"], row[side] = ends[end]
     return _ordered(found.values())
 
 
 def _column_rows(
-    session: Session, sql: _Sql, root: Dataset | None, column: str | None, walk: Walk
+    session: Session, sql: Sql, root: Dataset | None, column: str | None, walk: Walk
 ) -> list[dict[str, Any]]:
     """The same for columns.
 

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.lineage.drawing import Names, Walk, draw
+from headwater.lineage.drawing import Sql, Walk, draw, root_of
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.names import Dataset, dataset_ids, split_column_id
-from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
@@ -74,7 +73,9 @@ def near(
         if place in walk.found and not walk.truncated:
             walk.step(_SIDES[direction == "down"], [place])
     parts = split_column_id(root) if column is not None else None
-    return _between(walk, {start: dataset}, dataset, called={dataset: root if parts is None else parts[0]})
+    at, names = _named(walk)
+    # What was only made stands at no edge: it is called what it was asked for by.
+    return _between(walk, {start: dataset} | at, dataset, {dataset: root if parts is None else parts[0]} | names)
 
 
 def among(session: Session, names: Mapping[Dataset, str], root: Dataset | None = None) -> Near:
@@ -93,11 +94,13 @@ def traced(session: Session, column: str, *, up: int, down: int) -> tuple[Lineag
 def column_edges(session: Session, found: Near, limit: int) -> list[NearColumnEdge]:
     """What joins the columns of these assets."""
     names = {dataset: name for name, dataset in found.datasets.items()}
-    places = _keys(_places(session, found.datasets.values()))
+    places = _places(session, found.datasets.values())
     if not places:
         return []
-    edges = _edges(session, "column_edges", "source_place", places)
-    rows = session.dicts(statements("near.sql")["columns_within"].format(edges=edges, keys=places), {"limit": limit})
+    edges = Sql(session).at("column_edges", "source_place", "target", places).rstrip(";")
+    rows = session.dicts(
+        statements("near.sql")["columns_within"].format(edges=edges), {"places": places, "limit": limit}
+    )
     return [
         NearColumnEdge(
             source=names[row["source_namespace"], row["source_dataset"]],
@@ -141,24 +144,7 @@ def joined(session: Session, groups: Mapping[Dataset, str]) -> Iterator[tuple[st
         "datasets": [one[1] for one in groups],
         "groups": list(groups.values()),
     }
-    yield from session.rows(
-        statements("near.sql")["joined"].format(
-            edges="FROM state.dataset_edges" if not are_pending(session) else "FROM dataset_edges"
-        ),
-        given,
-    )
-
-
-def root_of(session: Session, text: str) -> tuple[Dataset, str | None]:
-    """The dataset, and the column, that a text means. Raises UnknownNameError."""
-    parts = split_column_id(text)
-    for statement in ("dataset_of", "dataset_read_as"):
-        for name, column in ((text, None), *([parts] if parts is not None else [])):
-            rows = session.rows(statements("lineage.sql")[statement], {"name": name})
-            if rows:
-                return (rows[0][0], rows[0][1]), column
-    # It is not there: who tells knows all names.
-    return Names(session).root(text)
+    yield from session.rows(Sql(session)["joined"], given)
 
 
 class _Walk:
@@ -166,12 +152,29 @@ class _Walk:
 
     def __init__(self, session: Session, found: dict[int, None], limit: int) -> None:
         self.session, self.found, self.limit, self.truncated = session, found, limit, False
+        self.sql = Sql(session)
+
+    def edges(self) -> dict[tuple[int, int], tuple[str, int]]:
+        """The edges between what was found, each with its origin and its number of runs."""
+        rows: dict[tuple[int, int], tuple[str, int]] = {}
+        for source, target, origin, runs in self._ask("within"):
+            # What was declared and observed is one edge, and observed.
+            if source != target and ((source, target) not in rows or rows[source, target][0] == "declared"):
+                rows[source, target] = origin, runs
+        return rows
+
+    def beyond(self, here: str, there: str) -> dict[int, int]:
+        """How many are joined to each place on the other side that were not found."""
+        return dict(self._ask("beyond", here=here, there=there))
+
+    def _ask(self, name: str, **sides: str) -> list[tuple[Any, ...]]:
+        statement = statements("near.sql")[name].format(pairs=self.sql["pairs"].rstrip(";"), **sides)
+        return self.session.rows(statement, {"places": list(self.found)})
 
     def step(self, sides: tuple[str, str], border: Collection[int]) -> list[int]:
         """What is one step on from these places and was not found before, as much as there is room for."""
         here, there = sides
-        edges = _edges(self.session, "edges", here, _keys(border))
-        rows = self.session.rows(statements("near.sql")["beside"].format(there=there, edges=edges))
+        rows = self.session.rows(self.sql.at("step", here, there, border)) if border else []
         new = sorted({row[0] for row in rows} - self.found.keys())
         taken = new[: max(self.limit - len(self.found), 0)]
         self.truncated = self.truncated or len(taken) < len(new)
@@ -179,47 +182,21 @@ class _Walk:
         return taken
 
 
-def _between(
-    walk: _Walk,
-    at: dict[int, Dataset],
-    root: Dataset | None,
-    names: Mapping[Dataset, str] | None = None,
-    *,
-    called: Mapping[Dataset, str] | None = None,
-) -> Near:
-    session, keys = walk.session, _keys(walk.found)
-    if not keys:
+def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: Mapping[Dataset, str]) -> Near:
+    if not walk.found:
         return Near(root=None, datasets={})
-    edges = {here: _edges(session, "edges", here, keys) for here, _ in _SIDES}
-    rows: dict[tuple[int, int], dict[str, Any]] = {}
-    for row in session.dicts(statements("near.sql")["within"].format(edges=edges["source"], keys=keys)):
-        ends = row["source_place"], row["target_place"]
-        # What was declared and observed is one edge, and observed.
-        if ends not in rows or rows[ends]["origin"] == "declared":
-            rows[ends] = row
-    for row in rows.values():
-        for side in ("source", "target"):
-            at.setdefault(row[f"{side}_place"], (row[f"{side}_namespace"], row[f"{side}_dataset"]))
-    if names is None:
-        names = _names(session, {**dict.fromkeys(at.values(), ""), **(called or {})}, rows.values())
     ids = dataset_ids(at.values(), names, root)
-    beyond = [_beyond(session, edges[here], here, there, keys) for here, there in _SIDES]
+    above, below = (walk.beyond(*sides) for sides in _SIDES)
     return Near(
         root=None if root is None else ids[root],
         datasets={ids[dataset]: dataset for dataset in at.values()},
         edges=tuple(
-            NearEdge(source=ids[at[source]], target=ids[at[target]], origin=row["origin"], runs=row["runs"])
-            for (source, target), row in sorted(rows.items())
-            if source != target
+            NearEdge(source=ids[at[source]], target=ids[at[target]], origin=origin, runs=runs)
+            for (source, target), (origin, runs) in sorted(walk.edges().items())
         ),
-        more={ids[dataset]: (beyond[0].get(place, 0), beyond[1].get(place, 0)) for place, dataset in at.items()},
+        more={ids[dataset]: (above.get(place, 0), below.get(place, 0)) for place, dataset in at.items()},
         truncated=walk.truncated,
     )
-
-
-def _beyond(session: Session, edges: str, here: str, there: str, keys: str) -> dict[int, int]:
-    """How many are joined to each of these places on the other side that are not among them."""
-    return dict(session.rows(statements("near.sql")["beyond"].format(edges=edges, here=here, there=there, keys=keys)))
 
 
 def _places(session: Session, datasets: Iterable[Dataset]) -> list[int]:
@@ -228,28 +205,13 @@ def _places(session: Session, datasets: Iterable[Dataset]) -> list[int]:
     return [row[0] for row in session.rows(statements("near.sql")["places"], named)]
 
 
-def _keys(places: Iterable[int]) -> str:
-    # Written into the statement, for an index is used for constants only; they are numbers.
-    return ", ".join(str(int(place)) for place in places)
-
-
-def _edges(session: Session, name: str, here: str, keys: str) -> str:
-    """The statement that finds edges at places, to stand inside another one: of what is worked out if nothing is pending."""
-    sql = statements("lineage.sql")
-    if are_pending(session):
-        found = sql[name]
-    else:
-        found = sql.get(f"settled_{name}") or sql[name].replace("FROM dataset_", "FROM state.dataset_")
-    return found.rstrip(";").format(here=here, keys=keys)
-
-
-def _names(session: Session, called: Mapping[Dataset, str], rows: Iterable[Mapping[str, Any]]) -> dict[Dataset, str]:
-    """What datasets are called: by their newest definitions, or else in passing."""
-    found = {one: name or one[1] for one, name in called.items()}
-    for row in rows:
-        for side in ("source", "target"):
-            found[row[f"{side}_namespace"], row[f"{side}_dataset"]] = row[side]
-    given = {"namespaces": [one[0] for one in found], "datasets": [one[1] for one in found]}
-    for name, namespace, dataset in session.rows(statements("lineage.sql")["names_of"], given):
-        found[namespace, dataset] = name
-    return found
+def _named(walk: _Walk) -> tuple[dict[int, Dataset], dict[Dataset, str]]:
+    """The datasets at the places of a walk, and what they are called: by their newest definitions, or else in passing."""
+    at: dict[int, Dataset] = {}
+    names: dict[Dataset, str] = {}
+    for statement in ("named", "ends"):
+        left = [place for place in walk.found if place not in at]
+        for place, namespace, dataset, name in walk.session.rows(walk.sql[statement], {"places": left}) if left else ():
+            at[place] = (namespace, dataset)
+            names[namespace, dataset] = name
+    return {place: at[place] for place in walk.found if place in at}, names

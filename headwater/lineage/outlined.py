@@ -13,6 +13,8 @@ from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
 T = TypeVar("T")
+_NEAR = 1_000
+"""Of so many assets at most all that is known is kept from one session to the next."""
 
 
 def are_pending(session: Session) -> bool:
@@ -100,14 +102,22 @@ def columns(session: Session, statement: str, parameters: Mapping[str, object] |
 class OutlinesFirst(OutlinedAssets):
     """Facts by asset of which the outlines are read at once, and all the rest of an asset when somebody asks for it.
 
-    It belongs to a session of the projection and is of use only as long as that.
+    It belongs to a session of the projection and is of use only as long as that; `known` is one of an earlier session, when
+    nothing has come since.
     """
 
-    def __init__(self, session: Session, names: Mapping[Dataset, str]) -> None:
+    def __init__(self, session: Session, names: Mapping[Dataset, str], known: OutlinesFirst | None = None) -> None:
         self._session, self._names = session, names
-        self._places = {name: place for place, name in names.items()}
-        self._outlines = read_outlines(session, names)
+        self._places: Mapping[str, Dataset]
+        self._outlines: Mapping[str, Outline]
         self._near: dict[str, AssetFacts] = {}
+        if known is None:
+            self._places = {name: place for place, name in names.items()}
+            self._outlines = read_outlines(session, names)
+        else:
+            self._places, self._outlines = known._places, known._outlines
+            if len(known._near) <= _NEAR:
+                self._near.update(known._near)
 
     def outlines(self) -> Mapping[str, Outline]:
         """What is asked of every asset."""

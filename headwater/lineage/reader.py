@@ -184,7 +184,7 @@ class Reader:
         return {"requests": [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]}
 
     def audit(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
-        """Who asked for what to be started or stopped, newest first: `{"changes": [{id, at, by, what, subject}]}`.
+        """Who asked for what, who was let in or refused, newest first: `{"changes": [{id, at, by, what, subject, count}]}`.
 
         `before` are the moment and the id of the last one of the page before.
         """

@@ -67,6 +67,9 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
     try:
         # It would be printed among what a command says on its standard output.
         connection.execute("SET enable_progress_bar = false")
+        if not new:
+            # It may turn out to be damaged later on: closing it then must not write to what is kept as it was found.
+            keep_log(connection)
         _settle_schema(connection, path, new=new)
     except BaseException:
         connection.close()

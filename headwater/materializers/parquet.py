@@ -86,6 +86,9 @@ class ParquetMaterializer:
         state = files.file_state(file)
         if state is None:
             return None
+        known = self._versions.known(file, (state,))
+        if known is not None:
+            return known
         with _reading(target, (file,)):
             return self._versions.get(file, lambda: _read_version(file), state=(state,))
 
@@ -121,9 +124,7 @@ class ParquetMaterializer:
             message = f"'{target.asset.name}' has partitions, and its location is a single file"
             raise DefinitionError(message, where=target.asset.uri, hint=f"leave '{_SUFFIX}' out: it becomes a folder")
         files.check_partition(target, partition)
-        if key is not None:
-            return _file_of(place, key)
-        return place if place.name.endswith(_SUFFIX) else place.with_name(place.name + _SUFFIX)
+        return _file_of(place, key)
 
     def _scan(self, target: Target, found: Sequence[Path]) -> pl.LazyFrame:
         import polars as pl
@@ -147,8 +148,10 @@ class ParquetMaterializer:
 
 
 @lru_cache(maxsize=4_096)
-def _file_of(folder: Path, key: str) -> Path:
-    return folder / f"{encode_key(key)}{_SUFFIX}"
+def _file_of(place: Path, key: str | None) -> Path:
+    if key is not None:
+        return place / f"{encode_key(key)}{_SUFFIX}"
+    return place if place.name.endswith(_SUFFIX) else place.with_name(place.name + _SUFFIX)
 
 
 @lru_cache(maxsize=65_536)

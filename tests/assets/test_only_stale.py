@@ -40,14 +40,17 @@ def carry_out(world: World, found: BackfillPlan) -> None:
 
 def reads_as_declared(world: World) -> bool:
     """Whether no partition read another one of its own asset that its definition does not name."""
-    return not any(
-        used.asset == name
-        and used.partition != key
-        and not any(it.asset == name for it in world.definitions[name].inputs)
-        for name in world.definitions
-        for key, one in world.facts_of(name)["made"].items()
-        for used in one.inputs
-    )
+    for name, definition in world.definitions.items():
+        divided = partitioning(definition)
+        own = [it.mapping for it in definition.inputs if it.asset == name]
+        for key, one in world.facts_of(name)["made"].items():
+            others = {used.partition for used in one.inputs if used.asset == name} - {key}
+            named = {
+                it for mapping in own for it in keys_of(mapping.upstream(divided.set_of([key]), divided, as_of=AS_OF))
+            }
+            if others - named:
+                return False
+    return True
 
 
 @settings(max_examples=100, deadline=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import sys
 import time
 from pathlib import Path
 
@@ -46,17 +48,18 @@ def wait_until(true: object, what: str = "it happens") -> None:
 
 def is_alive(pid: int) -> bool:
     """Whether a process lives: one that is dead and not yet reaped does not, once its last thread has closed its files."""
-    if Path("/proc/self").exists():
-        return any(map(_runs, Path(f"/proc/{pid}/task").glob("*/stat")))
+    if sys.platform == "linux":
+        # A listing of its threads may miss some of them while others end.
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return False
+        try:
+            return not select.select([process], [], [], 0)[0]
+        finally:
+            os.close(process)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True
-
-
-def _runs(stat: Path) -> bool:
-    try:
-        return stat.read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except (FileNotFoundError, ProcessLookupError):
-        return False

@@ -254,11 +254,17 @@ def test_ctrl_c_ends_a_wait_for_a_rate(shop: Project) -> None:
         load()
         load()
 
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    def press() -> None:
+        deadline = time.monotonic() + 30
+        while "AwaitingSlot rate:load" not in states(shop) and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
     with pytest.raises(KeyboardInterrupt):
         nightly()
-    timer.join()
+    presser.join()
     assert states(shop)[-1] == "Cancelled"
 
 

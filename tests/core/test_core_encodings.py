@@ -250,6 +250,24 @@ def test_what_never_ends_is_refused() -> None:
     assert refused(deep) == "result is nested more than 60 levels deep"
 
 
+plain_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60)
+@given(plain_values)
+def test_what_is_plain_is_written_as_what_is_not(value: Any) -> None:
+    found, beside = encode(value), encode([value, (1,)])  # a tuple is not plain: the list is written the longer way
+    assert isinstance(found, Encoded)
+    assert isinstance(beside, Encoded)
+    assert orjson.loads(beside.data) == [orjson.loads(found.data), {"t": [1]}]
+    back = decode(found.encoding, found.data)
+    assert same(value, back)
+
+
 def test_what_is_larger_than_the_limit_is_not_walked() -> None:
     class Counting(list[int]):
         seen = 0

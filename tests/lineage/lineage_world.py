@@ -28,6 +28,7 @@ from headwater.assets.events import (
     UnknownColumn,
 )
 from headwater.core.events import (
+    AccessRecorded,
     LogWritten,
     PrunedRun,
     RunCancelRequested,
@@ -224,6 +225,7 @@ def story() -> list[Body]:
         WorkAsked(request_id="b2", what="backfill", arguments={"selection": "delays"}, asked_by="ann"),
         WorkTaken(request_id="b2", pid=7, host="here"),
         WorkEnded(request_id="b2", exit_code=1, message="error: no"),
+        AccessRecorded(what="refused", subject="192.0.2.7", count=12),
         ended("b1", "Crashed", flow="backfill", type="backfill"),
     ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,8 @@ from lineage_world import defined, made, started, write
 from headwater.core.journal.home import Home
 from headwater.errors import UnknownNameError
 from headwater.lineage.catalog import ProjectionCatalog
-from headwater.lineage.near import Near, among, column_edges, columns_of, joined, near, root_of, traced, unknown_of
+from headwater.lineage.drawing import Walk, draw, root_of
+from headwater.lineage.near import Near, among, column_edges, columns_of, joined, near, traced, unknown_of
 from headwater.lineage.projection import Projection
 from headwater.lineage.reader import Reader
 from headwater.lineage.shown import Shown
@@ -41,6 +43,28 @@ def test_so_many_steps_and_what_lies_beyond(fan: Projection) -> None:
         assert pairs(further) == {("raw", "clean", "observed"), ("clean", "report", "observed")}
         assert near(session, "planned", up=1, down=0).edges[0].origin == "declared"
         assert near(session, "raw", up=3, down=0).datasets.keys() == {"raw"}
+
+
+def test_the_same_whether_edges_are_worked_out_or_not(fan: Projection) -> None:
+    asked: list[dict[str, Any]] = [{"up": 1, "down": 2}, {"up": 2, "down": 2, "limit": 9}, {"up": 0, "down": 0}]
+    roots = ("raw", "clean", "report", "planned", "clean.day")
+    with fan.session() as session:
+        assert session.rows("FROM state.pending")
+        before = [near(session, root, **one) for root in roots for one in asked]
+        graphs = [draw(session, root, Walk(), columns=True) for root in roots]
+    with fan.session(outlined=True) as session:
+        assert not session.rows("FROM state.pending")
+        assert [near(session, root, **one) for root in roots for one in asked] == before
+        assert [draw(session, root, Walk(), columns=True) for root in roots] == graphs
+    # Nobody defined these: they are called what edges call them.
+    assert before[0].datasets.keys() >= {"raw", "clean", "r00"}
+
+
+def test_what_was_only_made_is_called_what_it_was_asked_for_by(home: Home, projection: Projection) -> None:
+    write(home, [started(), made("alone", None, "v1", [], columns={})])
+    with projection.session(outlined=True) as session:
+        assert near(session, "alone", up=1, down=1).datasets.keys() == {"alone"}
+        assert [node.id for node in draw(session, "alone", Walk(), columns=False).nodes] == ["alone"]
 
 
 def test_no_more_than_there_is_room_for(fan: Projection) -> None:

@@ -146,3 +146,38 @@ def test_a_version_that_was_replaced_is_known_as_long_as_something_was_made_of_i
         make()
         # Nothing was made of the second version: it is of no use.
         assert set(shop.catalog.facts().of("source").replaced) == {(None, consumed.version)}
+
+
+def test_what_is_kept_from_one_question_to_the_next_is_let_go_when_something_comes(
+    home: Home, projection: Projection
+) -> None:
+    loaded = {"flights": definition("flights"), "delays": definition("delays", ("flights",))}
+    catalog = ProjectionCatalog(projection, lambda: loaded)
+    day = "2013-01-01"
+
+    def causes() -> dict[str, list[str]]:
+        asked, again = catalog.staleness(0), catalog.staleness(0)
+        anew = ProjectionCatalog(projection, lambda: loaded).staleness(0)
+        assert (
+            [one[:4] for one in asked.values()]
+            == [one[:4] for one in again.values()]
+            == [one[:4] for one in anew.values()]
+        )
+        assert [one.why(day) for one in again.values()] == [one.why(day) for one in anew.values()]
+        return {name: [cause.kind for cause in one.causes if day in one.stale] for name, one in again.items()}
+
+    write(home, [recorded(loaded["flights"]), recorded(loaded["delays"], loaded["flights"])])
+    assert causes() == {"flights": ["never_made"], "delays": ["never_made"]}
+    write(
+        home,
+        [
+            made("flights", day, "f1", code_version="c1"),
+            made("delays", day, "d1", [("flights", day, "f1")], code_version="c1"),
+        ],
+    )
+    assert causes() == {"flights": [], "delays": []}
+    write(home, [made("flights", day, "f2", replaces="f1", code_version="c1")])
+    assert causes() == {"flights": [], "delays": ["never_made", "input_updated"]}
+    # Nothing has come, but other code is loaded.
+    loaded["flights"] = definition("flights", code="c2")
+    assert causes()["flights"] == ["never_made", "code_changed"]

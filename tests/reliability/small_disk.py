@@ -112,8 +112,9 @@ def the_shop_survives(disk: SmallDisk, nest: Nursery, dice: random.Random, round
     shop.set_factor(1)
     assert nest.run(shop.folder, ["shop.py"]) == 0, said(shop.folder)
     shop.judge()
+    first = dice.randrange(len(COMMANDS))
     for number in range(rounds):
-        chosen = COMMANDS[number % len(COMMANDS)]
+        chosen = COMMANDS[(first + number) % len(COMMANDS)]
         shop.set_factor(number + 2)
         if chosen == ("runs",):
             (shop.folder / ".headwater" / "headwater.duckdb").unlink(missing_ok=True)

@@ -233,11 +233,11 @@ def test_a5_no_flip_gives_a_silently_wrong_answer(world: World, stress: bool) ->
         flips.in_an_unread_segment(flips.dice.choice(segments))
     for _ in range(40 if stress else 1):
         flips.in_a_read_segment(flips.dice.choice(segments))
-    for _ in range(80 if stress else 2):
+    for _ in range(80 if stress else 1):
         flips.in_an_archive(flips.dice.choice(archived))
-    for _ in range(70 if stress else 4):
+    for _ in range(70 if stress else 2):
         flips.in_a_small_file(flips.dice.choice([home.marker, *destination, *destination]))
-    for _ in range(100 if stress else 2):
+    for _ in range(100 if stress else 1):
         flips.in_the_database(home.database)
     log = leave_a_log(world)
     flips.truth = Truth(world)

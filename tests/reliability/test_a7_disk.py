@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from damage_world import World
 from journal_cases import ROOT
 from nursery import said
 
-SEED = os.environ.get("HEADWATER_SEED", "7")
+SEED = os.environ.get("HEADWATER_SEED") or str(random.SystemRandom().randrange(2**32))
+"""The quick form fills the disk under one command of five: another one each time."""
 TESTS = Path(__file__).parents[1]
 DRIVER = Path(__file__).with_name("small_disk.py")
 
@@ -52,11 +54,11 @@ def drive(folder: Path, form: str, rounds: int, *, mounts: list[str]) -> str:
 def test_a7_a_full_disk(tmp_path: Path, stress: bool) -> None:
     mounts = own_mounts()
     if mounts:
-        printed = drive(tmp_path / "disk", "tmpfs", 60 if stress else 2, mounts=mounts)
+        printed = drive(tmp_path / "disk", "tmpfs", 60 if stress else 1, mounts=mounts)
         assert "read-only: 3 questions answered as before" in printed
     else:
         print("A7: THE SMALLER FORM: this system lets us mount nothing, so files are limited in size instead")
-        printed = drive(tmp_path / "disk", "limit", 20 if stress else 2, mounts=[])
+        printed = drive(tmp_path / "disk", "limit", 20 if stress else 1, mounts=[])
     print(printed, end="")
     assert "0 lost" in printed
 

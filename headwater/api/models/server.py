@@ -60,14 +60,19 @@ class Login(Asked):
 
 
 class AuditRow(Answer):
-    """Somebody asked for something: the name of a token, or a user at a machine; `subject` is a request, a run or a backfill."""
+    """Somebody asked for something, was let in, or was refused.
 
-    model_config = example(id=RUN, at=TIME, by="ci", what="work: backfill", subject=RUN)
+    `by` is the name of a token, or a user at a machine; `subject` is a request, a run, a backfill or a token, and of a refusal
+    the address that it came from, with how many there were.
+    """
+
+    model_config = example(id=RUN, at=TIME, by="ci", what="work: backfill", subject=RUN, count=1)
     id: str
     at: str
     by: str | None = None
     what: str
     subject: str
+    count: int = 1
 
 
 class Audit(Page):

@@ -56,7 +56,7 @@ class Needs:
             columns[name].through(kind) if name in columns else unknown(f"column {name!r} is not in the plan's input")
             for name, kind in self.columns
         ]
-        return merge([*traces, Trace(unknown=frozenset(self.unknown))])
+        return merge([*traces, Trace(unknown=frozenset(self.unknown))] if self.unknown else traces)
 
 
 def needs(nodes: Nodes, root: int, kind: Kind = IDENTITY) -> Needs:

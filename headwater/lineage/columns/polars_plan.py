@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.assets.protocols import Leaf, PlanLineage
@@ -51,7 +52,7 @@ def of_frame(frame: pl.LazyFrame, resolve: Resolve) -> PlanLineage:
     import polars as pl
 
     try:
-        nodes = frame._ldf.with_optimizations(pl.QueryOptFlags.none()._pyoptflags).visit()
+        nodes = frame._ldf.with_optimizations(_as_written()).visit()
     except (AttributeError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         return nothing_known(f"Polars does not show the plan: {_first_line(error)}")
     if nodes.version()[0] not in VERSIONS:
@@ -71,12 +72,20 @@ def leaves(frame: pl.LazyFrame) -> list[Leaf]:
 
     found: list[Leaf] = []
     try:
-        nodes = frame._ldf.with_optimizations(pl.QueryOptFlags.none()._pyoptflags).visit()
+        nodes = frame._ldf.with_optimizations(_as_written()).visit()
         if nodes.version()[0] in VERSIONS:
             found += leaves_of(nodes, LIMIT)
     except (AttributeError, NotImplementedError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return found
     return found
+
+
+@cache
+def _as_written() -> Any:
+    """The optimizations of a plan that is looked at as it was written: none. Polars takes a copy of them."""
+    import polars as pl
+
+    return pl.QueryOptFlags.none()._pyoptflags
 
 
 def _first_line(error: BaseException) -> str:

@@ -150,7 +150,7 @@ class Delivery:
         self._save(self._changed(failures=failures, error=trouble.reason, next_try=due))
         again = f"it is tried again at {clock.rfc3339(due)[:19]}Z; nothing is lost"
         raise ExportError(
-            f"OpenLineage events can't be delivered: {trouble.reason}",
+            f"events can't be delivered: {trouble.reason}",
             where=str(self._destination),
             hint=again if trouble.hint is None else f"{trouble.hint}; {again}",
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
 
 from headwater import clock
 from headwater.core.journal.carrier import Carrier, HeldLock
+from headwater.core.journal.events import Event
 from headwater.core.journal.home import Home
 from headwater.core.journal.lines import head_of, sequence_of
 from headwater.core.journal.reader import Batch, Position, decode
@@ -19,7 +22,8 @@ from headwater.lineage.openlineage.translate import TRANSLATORS, OpenLineageEven
 
 _LINES = 100
 """So many lines of the journal, at most, between two looks at the clock."""
-_KINDS = frozenset(kind.encode() for kind in TRANSLATORS)
+Tell: TypeAlias = Callable[[Event], dict[str, Any] | None]
+"""Tells an event of the journal as a destination reads it, in plain JSON values; None when there is nothing to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +47,24 @@ class ExportStatus:
 class Exporter:
     """Delivers the journal's events to one destination, in each writer's order, from a position that it keeps durably.
 
-    One exporter of a destination works at a time, whichever process it is in.
+    One exporter of a destination works at a time, whichever process it is in. It tells OpenLineage events, with jobs of
+    `namespace`, unless another way to `tell` events of these `kinds` is given.
     """
 
-    def __init__(self, home: Home, carrier: Carrier, destination: Destination, *, namespace: str = "") -> None:
+    def __init__(
+        self,
+        home: Home,
+        carrier: Carrier,
+        destination: Destination,
+        *,
+        namespace: str = "",
+        tell: Tell | None = None,
+        kinds: Collection[str] = TRANSLATORS,
+    ) -> None:
         self.destination = destination
         self._carrier = carrier
-        self._namespace = namespace
+        self._tell = partial(translate, namespace=namespace) if tell is None else tell
+        self._kinds = frozenset(kind.encode() for kind in kinds)
         self._file = CursorFile(home, destination.id)
         self._dead = DeadLetters(home, destination.id)
 
@@ -89,7 +104,7 @@ class Exporter:
         """Deliver again, from the whole journal, the events that are wanted; answers how many. Raises ExportError."""
         with self._held(), self._delivery() as delivery:
             for batch in self._carrier.read():
-                for line in filter(_speaks, batch.lines):
+                for line in (line for line in batch.lines if _kind(line) in self._kinds):
                     self._hand_over(delivery, [line], None, wanted)
             delivery.finish()
             return delivery.delivered
@@ -146,9 +161,9 @@ class Exporter:
         return Delivery(self.destination, self._file, self._dead, seconds)
 
     def _ahead(self, cursor: Cursor) -> Iterator[tuple[Sequence[bytes], Step]]:
-        """What is new, a few lines at a time, each with the step that they are; only lines that say something to a catalog."""
+        """What is new, a few lines at a time, each with the step that they are; only lines of kinds that are told."""
         for batch in self._carrier.read(cursor.positions, skip=cursor.finished):
-            yield from _pieces(batch)
+            yield from _pieces(batch, self._kinds)
 
     def _hand_over(
         self,
@@ -178,33 +193,35 @@ class Exporter:
         import orjson
 
         try:
-            event = translate(decode(line), namespace=self._namespace)
+            event = self._tell(decode(line))
             return None if event is None or not wanted(event) else orjson.dumps(event)
+        except ExportError:
+            raise  # what it takes to tell it is not there now
         except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
-            reason = f"it can't be told as an OpenLineage event: {type(error).__name__}: {error}"
+            reason = f"it can't be told to this destination: {type(error).__name__}: {error}"
             return letter_of(Refusal(reason=reason), line=line)
 
 
-def _pieces(batch: Batch) -> Iterator[tuple[Sequence[bytes], Step]]:
-    """A batch a few lines at a time, each with the step that it is: one line at most that says something to a catalog."""
+def _pieces(batch: Batch, kinds: Collection[bytes]) -> Iterator[tuple[Sequence[bytes], Step]]:
+    """A batch a few lines at a time, each with the step that it is: one line at most that is of one of these kinds."""
     whole = Step(batch.writer, batch.position, batch.closed, batch.absorbed)
     if batch.damage or not batch.lines:
         # With damage, the lines alone do not say how many bytes lie between them.
-        yield [line for line in batch.lines if _speaks(line)], whole
+        yield [line for line in batch.lines if _kind(line) in kinds], whole
         return
     # Lines of an archive have no offset, and between them numbers may be missing.
     offset = batch.position.offset - sum(len(line) + 1 for line in batch.lines)
     last, head = len(batch.lines), head_of(batch.writer)
     for number, line in enumerate(batch.lines, 1):
         offset += len(line) + 1
-        speaks = _speaks(line)
+        speaks = _kind(line) in kinds
         if speaks or number == last or number % _LINES == 0:
             seq = sequence_of(head, line) or 0
             step = Step(batch.writer, Position(seq + 1, max(0, offset)), False)
             yield [line] * speaks, whole if number == last else step
 
 
-def _speaks(line: bytes) -> bool:
+def _kind(line: bytes) -> bytes:
     # Most lines say nothing to a catalog: telling so costs a search instead of a decoding.
     start = line.find(b'"k":"') + 5
-    return line[start : line.find(b'"', start)] in _KINDS
+    return line[start : line.find(b'"', start)]

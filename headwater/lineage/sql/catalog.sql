@@ -1,5 +1,9 @@
 -- What ProjectionCatalog asks: definitions, versions in place and what they were made of, observations.
 
+-- name: read_so_far
+-- Up to where the journal was read: all else here follows from that.
+SELECT count(*), CAST(sum(hash(writer, seq, "offset")) AS VARCHAR) FROM state.positions;
+
 -- name: defined_names
 SELECT name FROM facts.definitions;
 

@@ -287,3 +287,8 @@ INSERT INTO facts.work_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
     "request_id": "VARCHAR", "exit_code": "INTEGER", "message": "VARCHAR"}'))
 FROM staged WHERE kind = 'work.ended';
+
+-- name: access.recorded
+INSERT INTO facts.access BY NAME
+SELECT id, time, unnest(json_transform(body, '{"what": "VARCHAR", "subject": "VARCHAR", "by": "VARCHAR", "count": "BIGINT"}'))
+FROM staged WHERE kind = 'access.recorded';

@@ -35,6 +35,17 @@ SELECT namespace, dataset FROM (
 )
 ORDER BY rank DESC, defined DESC, dataset DESC, namespace DESC LIMIT 1;
 
+-- name: settled_dataset_of
+-- The same out of what is worked out on demand, one row a dataset.
+SELECT namespace, dataset FROM (
+    SELECT namespace, dataset, 1 AS rank, defined FROM state.policies WHERE name = $name
+    UNION ALL
+    SELECT namespace, dataset, 0, NULL FROM state.latest WHERE asset = $name
+    UNION ALL
+    SELECT namespace, dataset, 0, NULL FROM facts.observations WHERE asset = $name
+)
+ORDER BY rank DESC, defined DESC, dataset DESC, namespace DESC LIMIT 1;
+
 -- name: dataset_read_as
 -- The same of what was only read: it has neither a definition nor a version.
 SELECT source_namespace, source_dataset FROM dataset_edges WHERE source = $name
@@ -47,6 +58,37 @@ ORDER BY ALL DESC LIMIT 1;
 SELECT name, namespace, dataset FROM assets
 WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 ORDER BY defined, dataset, namespace;
+
+-- name: settled_names_of
+SELECT name, namespace, dataset FROM state.policies
+WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+ORDER BY defined, dataset, namespace;
+
+-- name: named
+-- The datasets at these places that are defined, each with its newest name.
+SELECT state.short([namespace, dataset]) AS place, namespace, dataset, name FROM assets
+WHERE place IN (SELECT unnest($places::UBIGINT[]));
+
+-- name: settled_named
+SELECT place, namespace, dataset, name FROM state.policies WHERE place IN (SELECT unnest($places::UBIGINT[]));
+
+-- name: ends
+-- The datasets at these places as edges call them.
+SELECT source_place, any_value(source_namespace), any_value(source_dataset), max(source) FROM dataset_edges
+WHERE source_place IN (SELECT unnest($places::UBIGINT[])) GROUP BY source_place
+UNION ALL
+SELECT target_place, any_value(target_namespace), any_value(target_dataset), max(target) FROM dataset_edges
+WHERE target_place IN (SELECT unnest($places::UBIGINT[])) GROUP BY target_place;
+
+-- name: pairs
+-- Every edge by its places alone: numbers side by side, of which a million are looked through in no time.
+SELECT source_place, target_place, origin, runs FROM dataset_edges;
+
+-- name: settled_pairs
+SELECT source_place, target_place, 'observed' AS origin, runs FROM state.edges
+UNION ALL
+SELECT coalesce(d.source_place, p.place), d.target_place, 'declared', 0
+FROM state.declared AS d LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands;
 
 -- name: step
 -- A step of a walk: the places on the other side ({there} is source or target) of the edges at these places, which are numbers.
@@ -64,19 +106,19 @@ SELECT {there}_place FROM (
 WHERE {here}_place IN ({keys}) AND {there}_place IS NOT NULL;
 
 -- name: edges
--- The edges that were walked along: those that end ({here} is target) or begin (source) at these places.
-SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target, origin,
-       runs, last_seen
+-- The edges that were walked along: those that end ({here} is target) or begin (source) at these places, and what is on their
+-- other side ({there}). To read a text of a million takes longer than to find it: none is read twice.
+SELECT source_place, target_place, {there}_namespace AS namespace, {there}_dataset AS dataset, {there} AS name, origin, runs,
+       last_seen
 FROM dataset_edges WHERE {here}_place IN ({keys});
 
 -- name: settled_edges
 -- The same out of what is worked out on demand; an edge that was declared and observed comes twice, as observed first.
-SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target,
+SELECT source_place, target_place, {there}_namespace AS namespace, {there}_dataset AS dataset, {there} AS name,
        'observed' AS origin, runs, make_timestamp(last_seen) AS last_seen
 FROM state.edges WHERE {here}_place IN ({keys})
 UNION ALL
-SELECT source_place, target_place, source_namespace, source_dataset, target_namespace, target_dataset, source, target,
-       'declared', 0, NULL
+SELECT source_place, target_place, {there}_namespace, {there}_dataset, {there}, 'declared', 0, NULL
 FROM (
     SELECT d.* REPLACE (
         coalesce(d.source_place, p.place) AS source_place, coalesce(d.source_namespace, p.namespace) AS source_namespace,
@@ -86,6 +128,18 @@ FROM (
     LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
 )
 WHERE {here}_place IN ({keys}) AND source_place IS NOT NULL;
+
+-- name: joined
+-- How many edges lead from each group of datasets to each other one.
+WITH grouped AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($groups::VARCHAR[]) AS name
+)
+SELECT s.name, t.name, count(*)
+FROM dataset_edges AS e
+JOIN grouped AS s ON s.namespace = e.source_namespace AND s.dataset = e.source_dataset
+JOIN grouped AS t ON t.namespace = e.target_namespace AND t.dataset = e.target_dataset
+WHERE s.name <> t.name
+GROUP BY ALL ORDER BY ALL;
 
 -- name: column_step
 -- A step along columns: {here} is source_key, target_key, source_place or target_place, {there} source or target.

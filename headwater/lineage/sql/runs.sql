@@ -242,15 +242,17 @@ ORDER BY time DESC, id DESC
 LIMIT $limit;
 
 -- name: audit
--- Who asked through the server, or with a command, that something be started or stopped.
-SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", asked_by AS "by", what, subject FROM (
-    SELECT id, time, asked_by, 'work: ' || what AS what, request_id AS subject FROM facts.work_asked
+-- Who asked through the server, or with a command, that something be started or stopped; who was let in, and who was not.
+SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", asked_by AS "by", what, subject, count FROM (
+    SELECT id, time, asked_by, 'work: ' || what AS what, request_id AS subject, 1 AS count FROM facts.work_asked
     UNION ALL
-    SELECT id, time, asked_by, 'run: cancel', run_id FROM facts.cancel_requested
+    SELECT id, time, asked_by, 'run: cancel', run_id, 1 FROM facts.cancel_requested
     UNION ALL
-    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id FROM facts.backfill_asked
+    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id, 1 FROM facts.backfill_asked
     UNION ALL
-    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id FROM facts.backfill_stopped WHERE asked_by IS NOT NULL
+    SELECT id, time, asked_by, 'backfill: ' || what, backfill_id, 1 FROM facts.backfill_stopped WHERE asked_by IS NOT NULL
+    UNION ALL
+    SELECT id, time, "by", 'access: ' || what, subject, count FROM facts.access
 )
 WHERE $since IS NULL OR make_timestamp(time) < $since::TIMESTAMP
     OR (make_timestamp(time) = $since::TIMESTAMP AND CAST(id AS VARCHAR) < $last)

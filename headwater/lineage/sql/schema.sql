@@ -161,6 +161,9 @@ CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIG
 
 CREATE TABLE facts.work_ended (id UUID, time BIGINT, request_id VARCHAR, exit_code INTEGER, message VARCHAR);
 
+-- Tokens that were made and revoked, sessions that began and ended, and who was refused, so many times.
+CREATE TABLE facts.access (id UUID, time BIGINT, what VARCHAR, subject VARCHAR, "by" VARCHAR, count BIGINT);
+
 -- One row a (namespace, dataset, partition) that was ever tried: the version in place (NULL when there is none), the
 -- newest attempt, and when something last began to make it.
 CREATE TABLE state.latest (

@@ -53,6 +53,18 @@ export function Toolbar({ asked, graph, change }: Props): JSX.Element {
           <Stepper label="Down" value={asked.down} set={(steps) => change({ down: String(steps) })} />
         </>
       )}
+      {(asked.root === null ? asked.opened : []).map((name) => (
+        <button
+          key={name}
+          type="button"
+          className="button quiet"
+          aria-label={`Close the group ${name}`}
+          onClick={() => change({ opened: asked.opened.filter((one) => one !== name), pick: null, at: null })}
+        >
+          <span aria-hidden="true">× </span>
+          {name}
+        </button>
+      ))}
       <label className="lineage-label">
         <input
           type="checkbox"

@@ -1,0 +1,77 @@
+"""Of very many assets all are judged together: what pages say of one is what they say when it is judged by itself."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import many_assets
+import pytest
+from api_world import served, until
+from fastapi.testclient import TestClient
+
+from headwater.api import board
+from headwater.testing import project
+
+NOW, THEN = "2024-03-01T00:00:00Z", "2023-01-02T12:00:00Z"
+WIDTH = 4
+LAST = "a10"
+PATHS = (
+    [f"/api/assets{rest}" for rest in ("", "?stale=true", "?limit=3", "/overview", "/groups?by=kind")]
+    + [f"/api/assets/one?name={LAST}", f"/api/explain?subject={LAST}", f"/api/explain?subject={LAST}@2023-01-02"]
+    + ["/api/freshness", "/api/staleness"]
+)
+ASKED = [f"{path}{'&' if '?' in path else '?'}as_of={at}" for path in PATHS for at in (THEN, NOW)] + [
+    f"/api/partitions?asset={LAST}",
+    f"/api/partitions/one?asset={LAST}&partition=2023-01-02",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project of three layers of assets, the last ones never made, and one that was made again behind the others."""
+    with project(tmp_path) as found:
+        many_assets.define(3 * WIDTH, days=3, width=WIDTH)
+        found.record_definitions()
+        definitions = found.definitions.all()
+        names = list(definitions)
+        for some in (names[:WIDTH], names[WIDTH : 3 * WIDTH - 1], names[:1]):
+            found.journal.append(*many_assets.outcomes(definitions, some))
+    return tmp_path
+
+
+def answers(client: TestClient) -> dict[str, Any]:
+    """What is said of each of these."""
+    assert until(lambda: client.get("/api/ready").status_code == 200)
+    found = {path: client.get(path) for path in ASKED}
+    assert {path: one.text for path, one in found.items() if one.status_code != 200} == {}
+    return {path: one.json() for path, one in found.items()}
+
+
+def test_an_asset_of_very_many_is_judged_as_it_is_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(folder, insecure=True) as (client, _):
+        alone = answers(client)
+    monkeypatch.setattr(board, "LARGE", 0)
+    with served(folder, insecure=True) as (client, _):
+        assert answers(client) == alone
+
+
+@pytest.mark.parametrize("large", [0, board.LARGE])
+def test_the_pages_of_the_board_hold_each_asset_once(folder: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(board, "LARGE", large)
+    with served(folder, insecure=True) as (client, _):
+        whole = [one["name"] for one in client.get("/api/assets").json()["assets"]]
+        names, asked = [], {"limit": "5"}
+        while asked.get("cursor", "") is not None:
+            page = client.get("/api/assets", params=asked).json()
+            names += [one["name"] for one in page["assets"]]
+            asked = {"limit": "5", "cursor": page["next"]}
+        assert names == whole
+        assert len(set(names)) == len(names) == 3 * WIDTH
+
+
+@pytest.mark.parametrize("members", [["late", "sales"], [0, 1], ["sales", 0]])
+def test_a_cursor_of_another_list_is_refused(looked_at: Path, members: list[object]) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
+    with served(looked_at, insecure=True) as (client, _):
+        assert client.get("/api/assets", params={"cursor": cursor}).status_code == 400
