@@ -28,7 +28,7 @@ demo: setup ## run the main job on a year of real flights (examples/flights)
 .PHONY: test
 test: lint types layers ui-check browser ## lint, types, layers, the web pages, then every test in random order
 	@echo "== test: pytest, in random order (warnings are errors)"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: setup ## ruff: rules and format

@@ -53,7 +53,6 @@ def runs_of(folder: Path) -> list[dict[str, object]]:
         return [{**run, "pruned": None} for run in found.reader.runs()["runs"]]
 
 
-@pytest.mark.xdist_group("a2-prune")  # what they share takes longer than they do
 @pytest.mark.parametrize("point", CASES)
 def test_a2_a_kill_while_pruning_loses_nothing_that_stays(nest: Nursery, ran: Path, tmp_path: Path, point: str) -> None:
     folder = tmp_path / "shop"

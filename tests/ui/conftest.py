@@ -12,7 +12,8 @@ from ui_world import AXE, Viewer, browser_of, make_flights, viewing
 ABSENT = "no Chromium was found, so the pages were NOT tested (`make browser` says how to get one)"
 
 
-@pytest.fixture(scope="session")
+# Not for the session: as long as Playwright runs, so does its event loop, in which no other test can run one of its own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real browser. In CI, and as root, where `make browser` installs it, it has to be there."""
     with sync_playwright() as playwright:

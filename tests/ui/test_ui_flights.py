@@ -2,11 +2,8 @@
 
 import re
 
-import pytest
 from playwright.sync_api import expect
 from ui_world import Viewer, settled
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 PAGES = (
     "/",

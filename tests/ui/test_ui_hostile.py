@@ -11,8 +11,6 @@ from hostile_world import PAYLOADS, make_hostile
 from playwright.sync_api import Browser
 from ui_world import Viewer, settled, viewing
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 @pytest.fixture
 def hostile(browser: Browser, tmp_path: Path) -> Iterator[Viewer]:

@@ -7,12 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from api_world import serving, tokens_of
 from playwright.sync_api import Browser, expect
 from ui_world import Viewer, viewing
-
-pytestmark = pytest.mark.xdist_group("browser")
 
 MEANWHILE = """
 from headwater import flow
