@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ Cli = Callable[..., Done]
 @contextlib.contextmanager
 def as_in_a_new_process() -> Iterator[None]:
     """Definitions, the project, modules and the import path as if this process had just begun."""
+    for name in [name for name, module in sys.modules.items() if _is_a_users(module)]:
+        del sys.modules[name]
     modules, path = set(sys.modules), list(sys.path)
     with registry.scope(), runtime.use(None):
         try:
@@ -46,6 +49,12 @@ def as_in_a_new_process() -> Iterator[None]:
                 if str(getattr(sys.modules[name], "__file__", "")).startswith(str(root)):
                     del sys.modules[name]
             sys.path[:] = path
+
+
+def _is_a_users(module: object) -> bool:
+    """Whether a module comes from a temporary folder: another test has left it behind."""
+    file = str(getattr(module, "__file__", None) or "")
+    return file.startswith(tempfile.gettempdir()) and not file.startswith(str(Path(__file__).parents[2]))
 
 
 def write_shop(folder: Path) -> None:
