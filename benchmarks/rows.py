@@ -54,7 +54,7 @@ _JOURNAL = (
     "synced at the run's start and end"
 )
 _PUBLISHED = (
-    "the file, its folder and the journal synced at every step, before the data is published and after; "
+    "the file and the journal synced at every step before the data is published, its folder after it; "
     "lineage to the column"
 )
 _PREFECT = (
@@ -324,8 +324,9 @@ ROWS: tuple[Row, ...] = (
         goal=200,
         sides=(_own("100,000 made", "fresh", "headwater", "100000", repeat=2, timeout=400),),
         note=(
-            "From opening the projection to a verdict for every asset, in a process that has not loaded their modules. Neither "
-            "Prefect nor Dagster gives verdicts for assets without running something for each of them."
+            "From opening the projection to a list of the verdicts on all assets, in a process that has not loaded their modules; "
+            "where each clock stands is made into values when somebody looks. Neither Prefect nor Dagster gives verdicts for "
+            "assets without running something for each of them."
         ),
     ),
     *(

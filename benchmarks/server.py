@@ -3,11 +3,15 @@
     python -m benchmarks.server [FOLDER] [--assets N] [--runs N] [--clients N] [--seconds N] [--json FILE]
 
 Without FOLDER the journal is made in a temporary one, which takes minutes. With one it is made where there is none and kept.
+
+The fifty come twice: as programs that ask for one thing after the other without a pause, and as people, who open a page with all
+that it asks for and look at it for two to five seconds. Meanwhile the journal grows: each second an asset is made again.
 """
 
 import argparse
 import http.client
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -16,13 +20,18 @@ import tempfile
 import threading
 import time
 import urllib.parse
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.sides.seeded import WIDTH, write
+from benchmarks.sides.seeded import WIDTH, made_again, write
 from headwater.core.journal.home import Home
+from headwater.core.journal.writer import Writer
 
-WARM = 7
-"""Times that each page is asked for when it was asked for before; the median counts."""
+WARM = 9
+"""Times that each request is made when it was made before; the median counts."""
+LOOKS = (2.0, 5.0)
+"""Seconds that a person looks at a page, at least and at most."""
+_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -61,17 +70,22 @@ def _measured(folder, told):
             at_rest = _memory(server.pid)
             pages = _pages(port, told.assets)
             print(f"ready after {ready:.1f} s, {at_rest['now'] / 1e6:,.0f} MB", file=sys.stderr, flush=True)
-            first = {name: [_timed(port, path) for path in paths] for name, paths in pages.items()}
-            for name, times in first.items():
-                print(f"{name}: {max(times) * 1e3:,.0f} ms the first time", file=sys.stderr, flush=True)
-            warm = {name: _warm(port, paths) for name, paths in pages.items()}
-            under_load = _load(port, pages, told.assets, told.clients, told.seconds)
+            asked = {path: name for name, paths in pages.items() for path in paths}
+            cold = {path: _timed(port, path) for path in asked}
+            warm = {path: _warm(port, path, server.pid) for path in asked}
+            requests = [{"page": name, "path": path, "cold": cold[path], **warm[path]} for path, name in asked.items()]
+            with _growing(folder, told.assets):
+                loads = {
+                    "without a pause": _load(port, server.pid, pages, told, pause=None),
+                    "as people": _load(port, server.pid, pages, told, pause=LOOKS),
+                }
             return {
                 "assets": told.assets,
                 "runs": told.runs,
+                "clients": told.clients,
                 "ready": ready,
-                "pages": {name: {"cold": max(first[name]), "warm": warm[name]} for name in pages},
-                "load": under_load,
+                "requests": requests,
+                "load": loads,
                 "memory": {"at_rest": at_rest, **_memory(server.pid)},
             }
         finally:
@@ -125,9 +139,18 @@ def _timed(port, path, connection=None):
     return time.perf_counter() - began
 
 
-def _warm(port, paths):
-    """The slowest of a page's requests, each one's median."""
-    return max(statistics.median(_timed(port, path) for _ in range(WARM)) for path in paths)
+def _warm(port, path, pid):
+    """Of a request that was made before: the median of its seconds, the processor seconds of each, and the bytes."""
+    before = _worked(pid)
+    took = [_timed(port, path) for _ in range(WARM)]
+    worked = (_worked(pid) - before) / WARM
+    return {"warm": statistics.median(took), "processor": worked, "bytes": len(_asked(port, path))}
+
+
+def _worked(pid):
+    """Processor seconds of a process until now."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
 
 
 def _until_ready(port):
@@ -141,22 +164,46 @@ def _until_ready(port):
     raise SystemExit("the server never became ready")
 
 
-def _load(port, pages, assets, clients, seconds):
-    """Everybody asks for one thing after the other, without a pause, each for another asset mostly."""
-    took, stop = [], time.perf_counter() + seconds
-    paths = [path for name, ones in pages.items() if not name.startswith("asset") for path in ones]
+@contextmanager
+def _growing(folder, assets):
+    """The journal grows for as long as this lasts."""
+    over = threading.Event()
+
+    def grow():
+        chance = random.Random(0)
+        with closing(Writer(Home.open(folder / ".headwater", create=False))) as writer:
+            while not over.wait(1):
+                writer.append(*made_again(chance.randrange(assets)))
+
+    thread = threading.Thread(target=grow)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _load(port, pid, pages, told, *, pause):
+    """Everybody opens pages, each of another asset two times in five; without a `pause` one request of a page after the other."""
+    took, stop = [], time.perf_counter() + told.seconds
+    others = [paths for name, paths in pages.items() if not name.startswith("asset")]
 
     def look(number):
         chance = random.Random(number)
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        if pause is not None:
+            time.sleep(chance.uniform(0, pause[1]))
         while time.perf_counter() < stop:
-            every = _of_asset(_name(chance.randrange(assets))) if chance.random() < 0.4 else paths
-            path = chance.choice(every)
-            took.append((_timed(port, path, connection), path))
+            of_one = chance.random() < 0.4
+            page = _of_asset(_name(chance.randrange(told.assets))) if of_one else chance.choice(others)
+            took.extend((_timed(port, path, connection), path) for path in page)
+            if pause is not None:
+                time.sleep(chance.uniform(*pause))
         connection.close()
 
-    threads = [threading.Thread(target=look, args=(number,)) for number in range(clients)]
-    began = time.perf_counter()
+    threads = [threading.Thread(target=look, args=(number,)) for number in range(told.clients)]
+    began, before = time.perf_counter(), _worked(pid)
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -164,9 +211,9 @@ def _load(port, pages, assets, clients, seconds):
     lasted, times = time.perf_counter() - began, sorted(one for one, _ in took)
     slowest = [f"{path} {one * 1e3:.0f} ms" for one, path in sorted(took, reverse=True)[:5]]
     return {
-        "clients": clients,
         "requests": len(times),
         "a_second": len(times) / lasted,
+        "processor": (_worked(pid) - before) / len(times),
         "p50": times[len(times) // 2],
         "p99": times[int(len(times) * 0.99)],
         "slowest": slowest,
@@ -180,19 +227,26 @@ def _memory(pid):
 
 
 def _table(found):
-    rows = ["| page | first time | again |", "|---|---|---|"]
-    for name, one in found["pages"].items():
-        rows.append(f"| {name} | {one['cold'] * 1e3:,.0f} ms | {one['warm'] * 1e3:,.0f} ms |")
-    load, memory = found["load"], found["memory"]
-    rows += [
-        "",
-        f"{found['assets']:,} assets, {found['runs']:,} runs; ready after {found['ready']:.1f} s.",
-        f"{load['clients']} clients without a pause: {load['a_second']:.0f} answers a second, "
-        f"median {load['p50'] * 1e3:.0f} ms, 99th percentile {load['p99'] * 1e3:.0f} ms.",
-        f"Memory {memory['now'] / 1e6:,.0f} MB, at most {memory['most'] / 1e6:,.0f} MB.",
-        "Slowest: " + "; ".join(load["slowest"]),
-    ]
-    return "\n".join(rows)
+    rows = ["| page | request | first time | again | processor | bytes |", "|---|---|---|---|---|---|"]
+    for one in found["requests"]:
+        times = " | ".join(f"{one[name] * 1e3:,.0f} ms" for name in ("cold", "warm", "processor"))
+        rows.append(f"| {one['page']} | `{one['path']}` | {times} | {one['bytes']:,} |")
+    memory = found["memory"]
+    rows += ["", f"{found['assets']:,} assets, {found['runs']:,} runs; ready after {found['ready']:.1f} s."]
+    for how, load in found["load"].items():
+        rows += [
+            f"{found['clients']} clients {how}: {load['a_second']:.0f} answers a second, "
+            f"median {load['p50'] * 1e3:.0f} ms, 99th percentile {load['p99'] * 1e3:.0f} ms; "
+            f"{load['processor'] * 1e3:.0f} ms of processor each, all that is done behind them included.",
+            "Slowest: " + "; ".join(load["slowest"]),
+        ]
+    return "\n".join(
+        [
+            *rows,
+            f"Memory {memory['at_rest']['now'] / 1e6:,.0f} MB when ready, then {memory['now'] / 1e6:,.0f} MB, "
+            f"at most {memory['most'] / 1e6:,.0f} MB.",
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -309,6 +309,20 @@ class Project:
         found = [self.exporter(self.root / file)] if file else []
         return found + [self._exporter(one) for one in destinations(self.root)]
 
+    def trace_exporters(self) -> list[Exporter]:
+        """The one for traces, where OpenTelemetry is configured: a server sends them. Raises SettingsError."""
+        from headwater.integrations.opentelemetry.configured import collector
+
+        destination = collector()
+        if destination is None:
+            return []
+        from headwater.integrations.opentelemetry.origins import Origins
+        from headwater.integrations.opentelemetry.spans import KINDS, Spans, speaks
+        from headwater.lineage.openlineage.exporter import Exporter
+
+        tell = Spans(Origins(self.projection)).tell
+        return [Exporter(self.home, self.carrier, destination, tell=tell, kinds=KINDS, what="traces", speaks=speaks)]
+
     def _exporter(self, destination: Destination) -> Exporter:
         from headwater.lineage.openlineage.exporter import Exporter
         from headwater.lineage.openlineage.naming import job_namespace
@@ -380,20 +394,6 @@ class ServingProject(Project):
         from headwater.lineage.catalog import ProjectionCatalog
 
         return ProjectionCatalog(self.projection)
-
-    def trace_exporters(self) -> list[Exporter]:
-        """The one that sends traces, where OpenTelemetry is configured. Raises SettingsError."""
-        from headwater.integrations.opentelemetry.configured import collector
-
-        destination = collector()
-        if destination is None:
-            return []
-        from headwater.integrations.opentelemetry.origins import Origins
-        from headwater.integrations.opentelemetry.spans import KINDS, Spans
-        from headwater.lineage.openlineage.exporter import Exporter
-
-        tell = Spans(Origins(self.projection)).tell
-        return [Exporter(self.home, self.carrier, destination, tell=tell, kinds=KINDS)]
 
     def close(self) -> None:
         """End this process's writing and looking."""

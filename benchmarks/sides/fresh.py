@@ -21,9 +21,8 @@ def headwater(count):
     asked = []
     for _ in range(5):
         with Stopwatch() as asking:
-            found = run.catalog.verdicts(as_of=now + 20 * HOUR)
+            told = [*run.catalog.verdicts(as_of=now + 20 * HOUR).told.values()]
         asked.append(asking)
-    told = [one.verdict for one in found.values()]
     counts = ", ".join(f"{told.count(verdict):,} {verdict}" for verdict in sorted(set(told)))
     say(
         f"{journal_line()}; {counts}",

@@ -50,6 +50,16 @@ def write(home: Home, assets: int = 50_000, runs: int = 1_000_000) -> None:
         _segment(home, (body for n in range(first, min(runs, first + RUNS)) for body in _run(n, runs, now)))
 
 
+def made_again(number: int):
+    """What the journal gets when an asset is made again now: a run, and the materialization in it."""
+    ref, version, now = _ref(number), ids.new_id(), clock.now_us()
+    source = SourceCode(file="tables.py", line=number + 1, name=ref.name, hash=_hash(ref.name))
+    whose = {"flow": ref.name, "root_run_id": version, "root_flow": ref.name, "project": "shop"}
+    yield RunStarted(run_id=version, parameters={}, source=source, **whose)
+    yield from _materialization(ref, version, now, (), (f"team:{number % 40}",), source, whose)
+    yield RunEnded(run_id=version, state="Completed", started=now, source=source, **whose)
+
+
 def _segment(home, bodies):
     writer = ids.new_id()
     head = head_of(writer)
@@ -85,6 +95,12 @@ def _asset(number, versions, now):
     value = definition_to_json(definition)
     yield AssetDefined(asset=ref, hash=definition_hash(value), project="shop", definition=value)
     whose = {"flow": ref.name, "root_run_id": version, "root_flow": ref.name, "project": "shop"}
+    inputs = tuple(_read(_ref(one), versions[one]) for one in _inputs(number))
+    with clock.use(_At(made)):
+        yield from _materialization(ref, version, made, inputs, definition.owners, source, whose)
+
+
+def _materialization(ref, version, made, inputs, owners, source, whose):
     started = MaterializationStarted(
         materialization_id=version,
         task=ref.name,
@@ -92,17 +108,15 @@ def _asset(number, versions, now):
         run_id=version,
         asset=ref,
         source=source,
-        owners=definition.owners,
+        owners=owners,
         tags={},
         **whose,
     )
-    inputs = tuple(_read(_ref(one), versions[one]) for one in _inputs(number))
     evidence = Evidence(version=version, rows=1_000, bytes=100_000, columns=(), inputs=inputs, code_version="c")
-    with clock.use(_At(made)):
-        yield started
-        yield MaterializationEnded(
-            materialization_id=version, state="published", started=started, started_at=made, evidence=evidence
-        )
+    yield started
+    yield MaterializationEnded(
+        materialization_id=version, state="published", started=started, started_at=made, evidence=evidence
+    )
 
 
 def _read(ref, version):

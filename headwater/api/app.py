@@ -41,10 +41,11 @@ def create_app(
         work_routes,
     )
     from headwater.api.browsers import Browsers
-    from headwater.api.graph import Graphs
+    from headwater.api.graph import CARDS, Asked, Graphs
     from headwater.api.guard import Guard
     from headwater.api.parameters import PROBLEMS
     from headwater.api.service import Service
+    from headwater.api.shared import Answers
     from headwater.api.tokens import Tokens
 
     service = Service(project, runs_work=runs_work)
@@ -77,7 +78,9 @@ def create_app(
     )
     app.state.service, app.state.tokens, app.state.browsers = service, tokens, browsers
     app.state.access = service.access
-    app.state.graphs = Graphs(service)
+    app.state.graphs = graphs = Graphs(service)
+    service.warm_too = lambda: graphs.draw(Asked(limit=CARDS))
+    app.state.answers = Answers(lambda: project.projection.version)
     for routes in (
         asset_routes,
         partition_routes,

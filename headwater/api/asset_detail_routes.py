@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -14,15 +15,19 @@ from headwater.api.overview import groups as grouped
 from headwater.api.overview import overview as counted
 from headwater.api.parameters import PAGE, AsOf, Cursor, Limit, Name, The, Wanted, moment
 from headwater.api.service import Service
+from headwater.api.shared import SharedRoute
 from headwater.errors import UnknownNameError
+from headwater.lineage.drawing import types_of
 from headwater.lineage.names import split_column_id
 from headwater.lineage.near import Near, unknown_of
 from headwater.lineage.statements import statements
 
-router = APIRouter(prefix="/api", tags=["assets"])
+router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
 _LISTED = 200
 """Consumers, columns that a column is made of, and columns of an asset (ten times as many), at most."""
+_QUERY = 20_000
+"""Characters of a query, at most."""
 
 
 class Standing(Answer):
@@ -40,6 +45,7 @@ class Overview(Standing):
 
     model_config = example(
         as_of=TIME,
+        judged_as_of=TIME,
         assets=3,
         verdicts={"fresh": 2, "late": 1},
         stale=1,
@@ -47,6 +53,7 @@ class Overview(Standing):
         groupings=["owner", "kind", "tag:tier"],
     )
     as_of: str
+    judged_as_of: str
     groupings: list[str]
 
 
@@ -61,6 +68,7 @@ class Groups(Answer):
     """The groups by their names, at most 500 of `total`."""
 
     as_of: str
+    judged_as_of: str
     by: str
     total: int
     groups: list[Group]
@@ -77,10 +85,14 @@ class ColumnSource(Answer):
 
 
 class ColumnRow(Answer):
-    """A column, its tags, and what it is made of; `unknown` says why that could not be told."""
+    """A column, its tags, and what it is made of; `unknown` says why that could not be told.
+
+    `expression` is what a query says of it, in DuckDB's SQL, unless it only hands the column on.
+    """
 
     name: str
     type: str | None = None
+    expression: str | None = None
     tags: list[str] = []
     sources: list[ColumnSource] = []
     unknown: str | None = None
@@ -96,7 +108,7 @@ class Consumer(Answer):
 
 
 class AssetDetail(Answer):
-    """What an asset consists of and what is made of it."""
+    """What an asset consists of and what is made of it; `query` made what was published last, if it was one."""
 
     model_config = example(
         name="delays",
@@ -118,6 +130,7 @@ class AssetDetail(Answer):
         ],
         consumers=[{"asset": "route_risk", "origin": "observed", "runs": 3, "last_seen": TIME}],
         consumers_total=1,
+        query=None,
     )
     name: str
     policy: str | None = None
@@ -127,6 +140,7 @@ class AssetDetail(Answer):
     all_rows: list[ColumnSource] = []
     consumers: list[Consumer]
     consumers_total: int
+    query: str | None = None
 
 
 class Attempt(Answer):
@@ -211,14 +225,16 @@ def detail(the: The, name: Name) -> AssetDetail:
         raise UnknownNameError.of("asset", name, the.board.definitions())
     policy = definition.freshness
     tags = {column: list(found) for column, found in definition.column_tags.items()}
-    consumers = _consumers(the, name)
+    with the.project.projection.session():  # one look for all of it
+        consumers = _consumers(the, name)
+        columns = _columns(the, name, (definition.ref.namespace, definition.ref.dataset), tags)
     return AssetDetail.model_validate(
         {
             "name": name,
             "policy": None if policy is None else policy.describe(),
             "max_lag": None if policy is None or policy.max_lag is None else policy.max_lag.total_seconds(),
             "warn": None if policy is None or policy.warn is None else policy.warn.total_seconds(),
-            **_columns(the, name, (definition.ref.namespace, definition.ref.dataset), tags),
+            **columns,
             "consumers": consumers[:_LISTED],
             "consumers_total": len(consumers),
         }
@@ -291,9 +307,11 @@ def _consumers(the: Service, name: str) -> list[dict[str, Any]]:
 def _columns(the: Service, name: str, place: tuple[str, str], tags: dict[str, list[str]]) -> dict[str, Any]:
     """The columns of what is in place, each with the columns that it is made of."""
     with the.project.projection.session() as session:
-        wanted = {"namespaces": [place[0]], "datasets": [place[1]], "everything": False}
-        types = {column: kind for _, _, column, kind in session.rows(statements("lineage.sql")["schemas"], wanted)}
+        types = {column: kind for _, _, column, kind in types_of(session, [place])}
         unknown = unknown_of(session, Near(root=None, datasets={name: place})).get(name, {})
+        made = session.rows(statements("pages.sql")["newest_query"], {"namespace": place[0], "dataset": place[1]})
+    query = made[0][0] if made else None
+    written = _written(query)
     graph = the.reader.lineage(name, down=False, depth=1, columns=True)
     about = {node["id"]: node for node in graph["nodes"]}
     sources: dict[str | None, list[dict[str, Any]]] = {}
@@ -307,13 +325,23 @@ def _columns(the: Service, name: str, place: tuple[str, str], tags: dict[str, li
         {
             "name": column,
             "type": types.get(column),
+            "expression": written.get(column),
             "tags": tags.get(column, []),
             "sources": sources.get(column, [])[:_LISTED],
             "unknown": unknown.get(column, unknown.get(None)),
         }
         for column in list(names)[: 10 * _LISTED]
     ]
-    return {"columns": rows, "all_rows": sources.get(None, [])[:_LISTED]}
+    shown = query if query is None or len(query) <= _QUERY else f"{query[: _QUERY - 1]}…"
+    return {"columns": rows, "all_rows": sources.get(None, [])[:_LISTED], "query": shown}
+
+
+def _written(query: str | None) -> Mapping[str, str]:
+    if query is None:
+        return {}
+    from headwater.lineage.columns.written import expressions
+
+    return expressions(query)
 
 
 def _source(node: dict[str, Any], edge: dict[str, Any]) -> dict[str, Any]:

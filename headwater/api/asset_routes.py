@@ -6,13 +6,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
+from headwater import clock
 from headwater.api import models
 from headwater.api.board import PageOf
 from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
 from headwater.api.parameters import MOST, PAGE, AsOf, Cursor, Limit, Name, Selection, The, Wanted, moment
+from headwater.api.shared import SharedRoute
 from headwater.assets import board
 
-router = APIRouter(prefix="/api", tags=["assets"])
+router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
 DEPTH = 50
 """Steps that lineage is followed, at most."""
@@ -32,7 +34,7 @@ Paged = Annotated[PageOf, Depends(page_of)]
 def assets(page: Paged) -> models.AssetPage:
     """The board: assets with their partitions, clocks, freshness and staleness, the worst first."""
     found = board.status(page.facts, page.names, page.as_of, page.judged)
-    return models.AssetPage.model_validate({**found, "total": page.total, "next": page.next})
+    return models.AssetPage.model_validate({**found, **_about(page)})
 
 
 @router.get("/assets/summary")
@@ -51,7 +53,7 @@ def one_asset(the: The, name: Name, as_of: AsOf = None) -> models.AssetOne:
 def freshness(page: Paged) -> models.FreshnessPage:
     """The verdicts alone, each with its witness: the path to what holds the asset back."""
     found = board.freshness(page.facts, page.names, page.as_of, page.judged)
-    return models.FreshnessPage.model_validate({**found, "total": page.total, "next": page.next})
+    return models.FreshnessPage.model_validate({**found, **_about(page)})
 
 
 @router.get("/staleness")
@@ -59,9 +61,7 @@ def staleness(page: Paged) -> models.StalePage:
     """What has to be made again, and why."""
     found = board.status(page.facts, page.names, page.as_of, page.judged)
     rows = [{"name": row["name"], "stale": row["stale"]} for row in found["assets"]]
-    return models.StalePage.model_validate(
-        {"as_of": found["as_of"], "assets": rows, "total": page.total, "next": page.next}
-    )
+    return models.StalePage.model_validate({"as_of": found["as_of"], "assets": rows, **_about(page)})
 
 
 @router.get("/explain")
@@ -120,6 +120,10 @@ def drift(the: The) -> models.Drift:
     """Where definitions and runs disagree."""
     found = the.reader.drift()
     return models.Drift.model_validate({**found, **{name: found[name][:MOST] for name in found}})
+
+
+def _about(page: PageOf) -> dict[str, Any]:
+    return {"judged_as_of": clock.rfc3339(page.judged_as_of), "total": page.total, "next": page.next}
 
 
 def _bounded(found: dict[str, Any]) -> dict[str, Any]:

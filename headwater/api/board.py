@@ -16,6 +16,7 @@ from headwater.api.problems import ApiError
 from headwater.api.whole import Whole, divisions, reaching
 from headwater.assets import board
 from headwater.assets.facts import Facts
+from headwater.assets.freshness_policy import Verdict
 from headwater.assets.partitions import partitioning
 from headwater.assets.selection import select
 from headwater.assets.staleness import Staleness, staleness
@@ -24,10 +25,10 @@ from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
-    from headwater.assets.freshness import Standing
     from headwater.assets.partitions import PartitionsDefinition
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.live import LiveProjection
+    from headwater.lineage.standings import Standings
 
 T = TypeVar("T")
 _PAGES = 64
@@ -36,7 +37,8 @@ LARGE = 2_000
 """Assets: where there are more, answers may be a little behind what has come, rather than let everybody wait."""
 _NOW = 1_000_000
 """Microseconds: a moment that is no further away is taken for now."""
-WORST_FIRST = ("late", "unknown", "warn", "fresh", "none")
+WORST_FIRST: tuple[Verdict, ...] = ("late", "unknown", "warn", "fresh", "none")
+_RANK = {verdict: rank for rank, verdict in enumerate(WORST_FIRST)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class Filter:
 class PageOf:
     """The names on a page, the facts that they are judged by, how many there are in all, and where the next one begins.
 
-    `judged` is what was judged before already, of very many assets.
+    `judged` is what was judged before already, of very many assets; `judged_as_of` says when, see `Board.judged_as_of`.
     """
 
     names: tuple[str, ...]
@@ -62,6 +64,7 @@ class PageOf:
     total: int
     next: str | None
     as_of: int
+    judged_as_of: int
 
 
 class Board:
@@ -71,9 +74,10 @@ class Board:
         self._projection, self._catalog = projection, catalog
         self._kept = Shelf()
         self._is_large = False
+        self._begun: dict[str, tuple[object, int]] = {}
         self._pages: dict[tuple[str, ...], Kept[Facts]] = {}
-        self._counted: dict[Hashable, tuple[tuple[object, ...], dict[str, Any]]] = {}
-        self._order: tuple[Mapping[str, Standing] | None, Sequence[tuple[int, str]]] = (None, ())
+        self._counted: dict[Hashable, tuple[tuple[object, ...], Any]] = {}
+        self._stale: tuple[Mapping[str, Staleness] | None, frozenset[str]] = (None, frozenset())
         self._lock = threading.Lock()
 
     def renew(self) -> None:
@@ -84,13 +88,27 @@ class Board:
         for page in pages:
             page.renew()
 
-    def warm(self) -> None:
-        """Make what takes long before anybody asks for it."""
+    def warm(self) -> bool:
+        """Make what takes long before anybody asks for it; whether there are so many assets that anything does."""
         self.definitions()
         if self._is_large:
             self._whole()
             self.verdicts()
             self.failed()
+        return self._is_large
+
+    def judged_as_of(self, *more: str) -> int:
+        """What had come by then is in verdicts, staleness and definitions: now, unless assets are many.
+
+        `more` are further answers that are kept. Microseconds since the epoch.
+        """
+        now = clock.now_us()
+        if not self._is_large:
+            return now
+        # Verdicts change with time alone; the others are as of now as long as what they are made for stands.
+        stands = {"definitions": self._defined(), "whole": self._whole_key(), "failed": self._projection.version}
+        begun = {name: self._begun[name] for name in ("definitions", "verdicts", "whole", *more) if name in self._begun}
+        return min((at for name, (key, at) in begun.items() if key != stands.get(name)), default=now)
 
     def facts(self) -> Facts:
         """All facts."""
@@ -98,22 +116,28 @@ class Board:
 
     def definitions(self) -> Mapping[str, AssetDefinition]:
         """All assets, the retired ones among them."""
-        found = self._kept.get(
-            "definitions", self._projection.version, self._catalog.definitions, patient=self._is_large
-        )
+        found = self._patient("definitions", self._defined(), self._catalog.definitions)
         self._is_large = len(found) > LARGE
         return found
+
+    def _defined(self) -> object:
+        """What has been defined so far: another value when that is more, which is seldom while assets are made all the time."""
+
+        def found() -> object:
+            with self._projection.session() as session:
+                return session.rows(statements("pages.sql")["defined"])
+
+        return self._kept.get("defined", self._projection.version, found)
 
     def page(self, wanted: Filter, *, as_of: int | None, limit: int, cursor: str | None) -> PageOf:
         """A page of assets, the worst first. Raises UsageError, UnknownNameError."""
         at = clock.now_us() if as_of is None else as_of
-        verdicts = self.verdicts(as_of)
-        meant, order = set(self._selected(wanted, as_of)), self._worst_first(verdicts)
-        names = [name for _, name in order if name in meant]
+        found = self.counted(wanted, lambda: self._order(wanted, None)) if as_of is None else self._order(wanted, as_of)
+        told, names = found
         after = rank_and_name(cursor)
-        start = 0 if after is None else bisect_right(names, after, key=lambda name: [_rank(verdicts[name]), name])
+        start = 0 if after is None else bisect_right(names, after, key=lambda name: [_RANK[told[name]], name])
         shown = tuple(names[start : start + limit])
-        last = encoded_cursor(_rank(verdicts[shown[-1]]), shown[-1]) if len(names) > start + limit else None
+        last = encoded_cursor(_RANK[told[shown[-1]]], shown[-1]) if len(names) > start + limit else None
         facts, judged = self.seen(shown, as_of)
         return PageOf(
             # The facts may be newer than what the page was chosen by.
@@ -123,20 +147,22 @@ class Board:
             total=len(names),
             next=last,
             as_of=at,
+            judged_as_of=self.judged_as_of(),
         )
 
     def summary(self, wanted: Filter) -> dict[str, Any]:
         """How many assets have each verdict, and how many are stale."""
-        verdicts, stale = self.verdicts(), self.staleness()
-        names = [name for name in self._selected(wanted, None) if name in verdicts]
+        told, stale = self.verdicts().told, self.stale()
+        names = [name for name in self._selected(wanted, None) if name in told]
         return {
             "as_of": clock.rfc3339(clock.now_us()),
+            "judged_as_of": clock.rfc3339(self.judged_as_of()),
             "assets": len(names),
-            "verdicts": {one: sum(verdicts[name].verdict == one for name in names) for one in WORST_FIRST},
-            "stale": sum(stale[name].is_stale for name in names if name in stale),
+            "verdicts": {one: sum(told[name] == one for name in names) for one in WORST_FIRST},
+            "stale": sum(map(stale.__contains__, names)),
         }
 
-    def verdicts(self, as_of: int | None = None) -> Mapping[str, Standing]:
+    def verdicts(self, as_of: int | None = None) -> Standings:
         """The verdict on every asset, now or at a moment."""
         return self._judged("verdicts", self._catalog.verdicts, as_of)
 
@@ -150,6 +176,15 @@ class Board:
         if abs(clock.now_us() - at) <= _NOW or there == reaching(divided, whole.as_of):
             return whole.stale
         return self._kept.get("stale at", (id(whole), there), lambda: staleness(whole.facts, at))
+
+    def stale(self, as_of: int | None = None) -> frozenset[str]:
+        """The assets that are stale, now or at a moment."""
+        of, names = self._stale
+        judged = self.staleness(as_of)
+        if of is not judged:
+            names = frozenset(name for name, one in judged.items() if one.is_stale)
+            self._stale = judged, names
+        return names
 
     def seen(self, names: Sequence[str], as_of: int | None) -> tuple[Facts, board.Judged | None]:
         """The facts that these assets are judged by, and what was judged of them before already, where assets are many."""
@@ -169,7 +204,7 @@ class Board:
             definitions = self.definitions().items()
             return frozenset(name for name, one in definitions if (one.ref.namespace, one.ref.dataset) in places)
 
-        return self._kept.get("failed", self._projection.version, found, patient=self._is_large)
+        return self._patient("failed", self._projection.version, found)
 
     def names(self, selection: str) -> Sequence[str]:
         """The assets that a selection means. Raises UsageError, UnknownNameError."""
@@ -192,6 +227,7 @@ class Board:
         ]
         return {
             **board.status(facts, [name], at, judged)["assets"][0],
+            "judged_as_of": clock.rfc3339(self.judged_as_of()),
             "description": definition.description,
             "inputs": inputs,
             "partitioned": None if definition.partitions is None else definition.partitions.describe(),
@@ -246,12 +282,14 @@ class Board:
         def made() -> Whole:
             return Whole(self._catalog.facts(), clock.now_us())
 
-        key = self._projection.version, reaching(self._divisions(), clock.now_us())
-        return self._kept.get("whole", key, made, patient=True)
+        return self._patient("whole", self._whole_key(), made)
+
+    def _whole_key(self) -> object:
+        return self._projection.version, reaching(self._divisions(), clock.now_us())
 
     def _divisions(self) -> frozenset[PartitionsDefinition]:
-        version = self._projection.version
-        return self._kept.get("divisions", version, lambda: divisions(self.definitions()), patient=self._is_large)
+        definitions = self.definitions()
+        return self._patient("divisions", id(definitions), lambda: divisions(definitions))
 
     def _facts_of(self, names: tuple[str, ...]) -> Facts:
         """The facts of these assets and of all that is upstream of them; those that were asked for last are kept."""
@@ -268,11 +306,12 @@ class Board:
 
         return kept.get(self._projection.version, found, patient=self._is_large)
 
-    def counted(self, what: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def counted(self, what: Hashable, make: Callable[[], T]) -> T:
         """An answer that follows from how all assets stand now, kept as long as they do."""
+        answer: T
         stands = self.definitions(), self.verdicts(), self.staleness(), self.failed()
         with self._lock:
-            before, answer = self._counted.pop(what, ((), {}))
+            before, answer = self._counted.pop(what, ((), None))
         if len(before) != len(stands) or any(one is not other for one, other in zip(before, stands, strict=True)):
             answer = make()
         with self._lock:
@@ -281,13 +320,11 @@ class Board:
                 del self._counted[next(iter(self._counted))]
         return answer
 
-    def _worst_first(self, verdicts: Mapping[str, Standing]) -> Sequence[tuple[int, str]]:
-        """All names in the order of the board: of very many they are not put in order for each page."""
-        of, order = self._order
-        if of is not verdicts:
-            order = sorted((_rank(one), name) for name, one in verdicts.items())
-            self._order = verdicts, order
-        return order
+    def _order(self, wanted: Filter, as_of: int | None) -> tuple[Mapping[str, Verdict], Sequence[str]]:
+        """The verdicts, and the names that are meant in the order of the board: not put in order for each page."""
+        told = self.verdicts(as_of).told
+        meant = told.keys() & self._selected(wanted, as_of)
+        return told, [name for _, name in sorted((_RANK[told[name]], name) for name in meant)]
 
     def _selected(self, wanted: Filter, as_of: int | None) -> Sequence[str]:
         definitions = self.definitions()
@@ -296,39 +333,48 @@ class Board:
         else:
             names = self._select(wanted.selection, definitions, as_of)
         if wanted.verdicts:
-            verdicts = self.verdicts(as_of)
-            names = [name for name in names if name in verdicts and verdicts[name].verdict in wanted.verdicts]
+            told = self.verdicts(as_of).told
+            names = [name for name in names if told.get(name) in wanted.verdicts]
         if wanted.stale is not None:
-            judged = self.staleness(as_of)
-            names = [name for name in names if (name in judged and judged[name].is_stale) == wanted.stale]
+            stale = self.stale(as_of)
+            names = [name for name in names if (name in stale) == wanted.stale]
         text = wanted.text.casefold()
         return [name for name in names if text in name.casefold()] if text else names
 
     def _select(self, selection: str, definitions: Mapping[str, AssetDefinition], as_of: int | None) -> Sequence[str]:
-        def is_stale(name: str) -> bool:
-            found = self.staleness(as_of).get(name)
-            return found is not None and found.is_stale
-
-        def is_late(name: str) -> bool:
-            found = self.verdicts(as_of).get(name)
-            return found is not None and found.verdict == "late"
-
-        names = select(selection, definitions, stale=is_stale, late=is_late, failed=lambda name: name in self.failed())
+        names = select(
+            selection,
+            definitions,
+            stale=lambda name: name in self.stale(as_of),
+            late=lambda name: self.verdicts(as_of).told.get(name) == "late",
+            failed=lambda name: name in self.failed(),
+        )
         if not names and not _may_be_empty(selection):
             raise UnknownNameError.of("asset", selection, definitions, where="the selection")
         return names
 
-    def _judged(self, what: str, judge: Callable[[int], dict[str, T]], as_of: int | None) -> Mapping[str, T]:
+    def _judged(self, what: str, judge: Callable[[int], T], as_of: int | None) -> T:
         version, now = self._projection.version, clock.now_us()
         if as_of is not None and abs(now - as_of) > _NOW:
             return self._kept.get(f"{what} at", (version, as_of), lambda: judge(as_of))
         # What is so changes with time as well: it is judged again each second.
         key = (version, now // 1_000_000)
-        return self._kept.get(what, key, lambda: judge(clock.now_us()), patient=self._is_large)
+        return self._patient(what, key, lambda: judge(clock.now_us()))
 
+    def kept(self, name: str, make: Callable[[], T]) -> T:
+        """An answer about all assets, by a name of few: kept until something new has come, and made anew behind answers then."""
+        return self._patient(name, self._projection.version, make)
 
-def _rank(standing: Standing) -> int:
-    return WORST_FIRST.index(standing.verdict)
+    def _patient(self, name: str, key: object, make: Callable[[], T]) -> T:
+        """What is kept by a name, a little old where assets are many: how old is noted."""
+
+        def noted() -> T:
+            began = clock.now_us()
+            made = make()
+            self._begun[name] = key, began
+            return made
+
+        return self._kept.get(name, key, noted, patient=self._is_large)
 
 
 def _may_be_empty(selection: str) -> bool:

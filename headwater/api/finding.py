@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.lineage.names import column_id
+from headwater.lineage.run_lists import worked_out_between
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class Finder:
             "runs": self._runs(text, limit),
         }
 
+    def warm(self, version: int) -> None:
+        """Read before anybody asks."""
+        self._current(version)
+
     def is_outdated(self, version: int) -> bool:
         """Whether it is time to read again."""
         known = self._known
@@ -134,7 +139,7 @@ class Finder:
             # A run has a start for each of its attempts.
             rows = session.rows(sql["found_runs"], {"text": text.lower(), "limit": limit * 4})
             flows = dict(list(dict(rows).items())[:limit])
-            states = {row[0]: row[1:] for row in session.rows(sql["states_of_runs"], {"runs": list(flows)})}
+            states = {row[0]: row[1:] for row in session.rows(sql["states_of_runs"], worked_out_between(flows))}
         return [
             {"id": run, "flow": flow, "state": states[run][0], "started": clock.rfc3339(states[run][1])}
             for run, flow in flows.items()

@@ -46,6 +46,10 @@ _PATIENCE = 20
 """To judge all assets takes at most one part in so many of a server's time."""
 
 
+CARDS = 300
+"""Cards that are drawn, unless more or fewer are asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What is to be drawn: around `root` (an asset or a column) so many steps `up` and `down`, one more from each of `further`
@@ -121,7 +125,7 @@ class Graphs:
             found, key = self._kept, (self._the.project.projection.version, at // 1_000_000)
             if found is None or (found.key != key and at >= found.until):
                 began, board = clock.now_us(), self._the.board
-                verdicts, stale = board.verdicts(at), board.staleness(at)
+                verdicts, stale = board.verdicts(), board.staleness()
                 took = clock.now_us() - began
                 found = self._kept = _Judged(key=key, until=at + _PATIENCE * took, verdicts=verdicts, stale=stale)
             return found
@@ -241,7 +245,14 @@ class Graphs:
     def _joined_by(
         self, session: Session, asked: Asked, by: str, groups: Mapping[Dataset, str]
     ) -> list[tuple[str, str, int]]:
-        # A look at every edge there is: it is kept until something new has come.
+        # A look at every edge there is: it is kept until something new has come, and of very many that are all meant longer.
+        if replace(asked, columns=False) == Asked(limit=asked.limit):
+
+            def made() -> list[tuple[str, str, int]]:
+                with self._the.project.projection.session() as anew:
+                    return list(joined(anew, groups))
+
+            return self._the.board.kept(f"joined {asked.limit}", made)
         key = (self._the.project.projection.version, by, asked.selection, asked.opened, asked.limit)
         kept = self._joined
         if kept[0] != key or "stale(" in asked.selection:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from headwater import clock
-from headwater.api.graph import Asked, Drawn, Graphs
+from headwater.api.graph import CARDS, Asked, Drawn, Graphs
 from headwater.api.grouping import Grouping
 from headwater.api.models import Answer, Verdict
 from headwater.api.parameters import MOST, Selection, The
+from headwater.api.shared import SharedRoute
 from headwater.lineage.questions import Questions
 from headwater.lineage.svg import document
 
-router = APIRouter(prefix="/api", tags=["assets"])
+router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
 STEPS = 10
 """Steps that are drawn, at most."""
@@ -93,7 +94,8 @@ class AffectedBy(Answer):
 
 
 class ImpactOf(Answer):
-    """What it does to drop, rename or retype an asset or a column."""
+    """What it does to drop, rename or retype an asset or a column; `truncated` says that a list holds the nearest of more, and
+    `totals` how many there are."""
 
     subject: str
     change: Literal["drop", "rename", "retype"]
@@ -104,6 +106,7 @@ class ImpactOf(Answer):
     stale: list[str]
     unknown: list[str]
     totals: dict[str, int]
+    truncated: bool
 
 
 def asked(
@@ -120,7 +123,7 @@ def asked(
     further: Annotated[
         list[_Further] | None, Query(max_length=50, description="One step more from an asset: up:delays, down:delays.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST, description="Cards, at most.")] = 300,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Cards, at most.")] = CARDS,
 ) -> Asked:
     """What is to be drawn."""
     return Asked(
@@ -173,7 +176,8 @@ def impact(
     found = Questions(the.project.projection).impact(root, change).to_json()
     lists = {name: value for name, value in found.items() if isinstance(value, list)}
     bounded = {name: value[:MOST] for name, value in lists.items()}
-    return ImpactOf.model_validate({**found, **bounded, "totals": {name: len(value) for name, value in lists.items()}})
+    totals = {name: len(value) for name, value in lists.items()}
+    return ImpactOf.model_validate({**found, **bounded, "totals": totals, "truncated": max(totals.values()) > MOST})
 
 
 def _shape(found: Drawn) -> dict[str, Any]:

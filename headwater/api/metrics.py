@@ -63,13 +63,15 @@ class _Collector:
     def _catalogs(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily as Gauge
 
-        pending = Gauge("headwater_openlineage_pending", "Events that wait for a catalog.", labels=["destination"])
-        dead = Gauge("headwater_openlineage_dead", "Events that a catalog refused for good.", labels=["destination"])
-        for one in self._service.destinations():
-            pending.add_metric([one["destination"]], one["pending"])
-            dead.add_metric([one["destination"]], one["dead"])
-        yield pending
-        yield dead
+        rows = self._service.destinations()
+        for what, named in (("openlineage", "Events"), ("traces", "Spans")):
+            pending = Gauge(f"headwater_{what}_pending", f"{named} that wait to be delivered.", labels=["destination"])
+            dead = Gauge(f"headwater_{what}_dead", f"{named} that were refused for good.", labels=["destination"])
+            for one in (row for row in rows if row["what"] == what):
+                pending.add_metric([one["destination"]], one["pending"])
+                dead.add_metric([one["destination"]], one["dead"])
+            yield pending
+            yield dead
         listeners = Gauge("headwater_server_listeners", "Who listens to live updates.")
         listeners.add_metric([], self._service.hub.listeners)
         yield listeners

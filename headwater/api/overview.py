@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,7 @@ from headwater.errors import UsageError
 if TYPE_CHECKING:
     from headwater.api.service import Service
     from headwater.assets.definitions import AssetDefinition
-    from headwater.assets.freshness import Standing
-    from headwater.assets.staleness import Staleness
+    from headwater.assets.freshness import Verdict
 
 _GROUPS = 500
 """Groups that are answered, at most."""
@@ -31,26 +30,29 @@ class _Meant:
     at: int
     definitions: Mapping[str, AssetDefinition]
     names: tuple[str, ...]
-    verdicts: Mapping[str, Standing]
-    stale: Mapping[str, Staleness]
+    verdicts: Mapping[str, Verdict]
+    stale: frozenset[str]
     failed: frozenset[str]
 
     def counts(self, names: Collection[str]) -> dict[str, Any]:
         """How many of these stand how."""
-        counts: Counter[str] = Counter(self.verdicts[name].verdict for name in names)
+        counts: Counter[str] = Counter(map(self.verdicts.__getitem__, names))
         return {
             "assets": len(names),
             "verdicts": {verdict: counts[verdict] for verdict in WORST_FIRST},
-            "stale": sum(name in self.stale and self.stale[name].is_stale for name in names),
-            "failed": sum(name in self.failed for name in names),
+            "stale": sum(map(self.stale.__contains__, names)),
+            "failed": sum(map(self.failed.__contains__, names)),
         }
 
 
 def overview(the: Service, wanted: Filter, as_of: int | None) -> dict[str, Any]:
     """Counts of the assets that are meant, and by what they can be grouped. Raises UsageError, UnknownNameError."""
-    if as_of is not None:
-        return _overview(the, wanted, as_of)
-    return the.board.counted(("overview", wanted), lambda: _overview(the, wanted, None))
+    return _counted(the, as_of, ("overview", wanted), lambda: _overview(the, wanted, as_of))
+
+
+def _counted(the: Service, as_of: int | None, what: Hashable, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    found = make() if as_of is not None else {**the.board.counted(what, make), "as_of": clock.rfc3339(clock.now_us())}
+    return {**found, "judged_as_of": clock.rfc3339(the.board.judged_as_of("failed"))}
 
 
 def _overview(the: Service, wanted: Filter, as_of: int | None) -> dict[str, Any]:
@@ -67,9 +69,7 @@ def groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[str
 
     `by` is owner, kind, group or tag:KEY. Raises UsageError, UnknownNameError.
     """
-    if as_of is not None:
-        return _groups(the, wanted, by, as_of)
-    return the.board.counted(("groups", by, wanted), lambda: _groups(the, wanted, by, None))
+    return _counted(the, as_of, ("groups", by, wanted), lambda: _groups(the, wanted, by, as_of))
 
 
 def _groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def _groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[st
 
 
 def _meant(the: Service, wanted: Filter, as_of: int | None) -> _Meant:
-    definitions, verdicts = the.board.definitions(), the.board.verdicts(as_of)
+    definitions, verdicts = the.board.definitions(), the.board.verdicts(as_of).told
     text = wanted.text.casefold()
     return _Meant(
         at=clock.now_us() if as_of is None else as_of,
@@ -95,10 +95,10 @@ def _meant(the: Service, wanted: Filter, as_of: int | None) -> _Meant:
         names=tuple(
             name
             for name in the.board.names(wanted.selection)
-            if name in verdicts and name in definitions and text in name.casefold()
+            if name in verdicts and name in definitions and (not text or text in name.casefold())
         ),
         verdicts=verdicts,
-        stale=the.board.staleness(as_of),
+        stale=the.board.stale(as_of),
         failed=the.board.failed(),
     )
 

@@ -14,6 +14,7 @@ from headwater.api.parameters import Name, The
 from headwater.api.partition_grids import CELLS, Grids, product_grid
 from headwater.api.partition_picture import States, days, years
 from headwater.api.problems import ApiError
+from headwater.api.shared import SharedRoute
 from headwater.assets import backfill
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.intervals import Intervals
@@ -23,7 +24,7 @@ from headwater.assets.time_partitions import TimePartitions
 from headwater.lineage import run_pages
 from headwater.lineage.backfills import usual_seconds
 
-router = APIRouter(prefix="/api", tags=["assets"])
+router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
 _DAYS = ("daily", "hourly", "cron")
 """Calendars whose pictures have a cell for each day; the others have one for each partition."""

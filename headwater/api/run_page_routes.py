@@ -13,12 +13,13 @@ from headwater.api import models
 from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
 from headwater.api.parameters import MOST, PAGE, Cursor, Id, Limit, The, moment
 from headwater.api.run_routes import Level
+from headwater.api.shared import SharedRoute
 from headwater.assets.backfill import PlanStep, plan_from_json
 from headwater.errors import UnknownNameError
 from headwater.lineage import run_pages
 from headwater.lineage.backfills import backfill_record
 
-router = APIRouter(prefix="/api", tags=["runs"])
+router = APIRouter(prefix="/api", tags=["runs"], route_class=SharedRoute)
 
 _CELLS = 400
 """Cells of each asset in the picture of a backfill, at most."""
@@ -94,7 +95,7 @@ def flows(the: The, limit: Limit = MOST) -> Flows:
 @router.get("/runs/{run_id}/failures")
 def failures(the: The, run_id: Id, limit: Limit = 20) -> Failures:
     """What failed in a run's newest attempt, with tracebacks."""
-    run = the.reader.run(run_id)
+    run = the.reader.run_row(run_id)
     with the.project.projection.session() as session:
         return Failures.model_validate({"run": run["id"], "failures": run_pages.failures(session, run, limit=limit)})
 
@@ -102,7 +103,7 @@ def failures(the: The, run_id: Id, limit: Limit = 20) -> Failures:
 @router.get("/runs/{run_id}/groups")
 def groups(the: The, run_id: Id, limit: Limit = MOST) -> Groups:
     """The task runs of a run's newest attempt by task."""
-    run = the.reader.run(run_id)
+    run = the.reader.run_row(run_id)
     with the.project.projection.session() as session:
         return Groups.model_validate({"run": run["id"], "groups": run_pages.groups(session, run, limit=limit)})
 
@@ -119,7 +120,7 @@ def timeline(
     cursor: Cursor = None,
 ) -> Timeline:
     """The task runs of a run's newest attempt with the states that each came through, the first that began first."""
-    run, start = the.reader.run(run_id), offset(cursor)
+    run, start = the.reader.run_row(run_id), offset(cursor)
     with the.project.projection.session() as session:
         rows = run_pages.bars(
             session, run, task=task, state=state, between=(_utc(since), _utc(until)), limit=limit + 1, offset=start
@@ -133,7 +134,7 @@ def timeline(
 @router.get("/runs/{run_id}/made")
 def made(the: The, run_id: Id, limit: Limit = PAGE) -> Made:
     """What a run, or a run that it called, made of each asset."""
-    run = the.reader.run(run_id)["id"]
+    run = the.reader.run_id(run_id)
     with the.project.projection.session() as session:
         return Made.model_validate({"run": run, "assets": run_pages.made(session, run, limit=limit)})
 
@@ -149,7 +150,7 @@ def tail(
     cursor: Cursor = None,
 ) -> models.Logs:
     """What a run logged and printed, the newest first; the pages go back in time."""
-    run, before = the.reader.run(run_id)["id"], moment_and_id(cursor)
+    run, before = the.reader.run_id(run_id), moment_and_id(cursor)
     least = 0 if level is None else logging.getLevelNamesMapping()[level]
     with the.project.projection.session() as session:
         rows = run_pages.tail(session, run, level=least, task=task, text=q or None, before=before, limit=limit + 1)
@@ -213,7 +214,7 @@ def _row(step: PlanStep, states: dict[str | None, str]) -> dict[str, Any]:
 
 
 def _times(the: The, run_id: str) -> dict[str, Any]:
-    run = the.reader.run(run_id)
+    run = the.reader.run_row(run_id)
     return {name: run[name] for name in ("state", "started", "ended", "duration", "attempt")}
 
 

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query
 from headwater.api import models, requests
 from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
 from headwater.api.parameters import PAGE, Asker, Cursor, Id, Limit, The
+from headwater.api.shared import SharedRoute
 
-router = APIRouter(prefix="/api", tags=["runs"])
+router = APIRouter(prefix="/api", tags=["runs"], route_class=SharedRoute)
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 

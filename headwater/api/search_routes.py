@@ -8,8 +8,9 @@ from fastapi import APIRouter, BackgroundTasks, Query
 
 from headwater.api.models.base import RUN, TIME, Answer, example
 from headwater.api.parameters import The
+from headwater.api.shared import SharedRoute
 
-router = APIRouter(prefix="/api", tags=["assets"])
+router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
 
 class FoundAsset(Answer):

@@ -82,7 +82,7 @@ def limits(the: The) -> models.Limits:
 
 @router.get("/openlineage")
 def openlineage(the: The) -> models.Destinations:
-    """How far each catalog is."""
+    """How far each catalog is, and what traces go to."""
     return models.Destinations.model_validate({"destinations": the.destinations()})
 
 

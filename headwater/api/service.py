@@ -52,10 +52,13 @@ class Service:
         self.board = Board(project.projection, project.catalog)
         self._figures = Kept[dict[str, Any]]()
         self.finder = Finder(project.projection)
+        self.warm_too: Callable[[], object] = lambda: None
+        """What else takes long with many assets, and is worked out before the server is ready."""
         self._runs_work = runs_work
         self._over = threading.Event()
         self._is_warm = False
         self._threads: list[threading.Thread] = []
+        self._traces: list[Exporter] = []
         self._writable: tuple[int, str | None] = (0, None)
         self._lag: tuple[int, list[dict[str, Any]]] = (0, [])
 
@@ -108,13 +111,14 @@ class Service:
         return self._figures.get(self.project.projection.version, self.reader.figures, patient=True)
 
     def destinations(self) -> list[dict[str, Any]]:
-        """How each configured catalog is doing."""
+        """How each configured catalog is doing, and what traces go to."""
         found = []
-        for exporter in self.project.exporters():
+        for exporter in (*self.project.exporters(), *self._traces):
             status = exporter.status()
             found.append(
                 {
                     "destination": status.destination,
+                    "what": status.what,
                     "delivered": status.delivered,
                     "pending": status.pending,
                     "dead": status.dead,
@@ -162,7 +166,9 @@ class Service:
             self.access.flush()
             try:
                 if not self._is_warm and self.project.projection.looked is not None:
-                    self.board.warm()
+                    if self.board.warm():
+                        self.finder.warm(self.project.projection.version)
+                        self.warm_too()
                     self._is_warm = True
                 self.board.renew()
                 self._figures.renew()
@@ -175,14 +181,14 @@ class Service:
         told: dict[str, str] = {}
         exporters: list[Exporter] = []
         # Variables stay as they are while a process lives, and what tells traces keeps in mind what it has heard.
-        traces = self._configured("OpenTelemetry", self.project.trace_exporters, [])
+        self._traces = self._configured("OpenTelemetry", self.project.trace_exporters, [])
         read_at, wait = 0, 0.0
         while not over.wait(wait):
             wait, now = _DELIVERED, clock.now_us()
             if now >= read_at:
                 read_at = now + int(_CONFIGURED * 1e6)
                 exporters = self._configured("OpenLineage", self.project.exporters, exporters)
-            for exporter in (*exporters, *traces):
+            for exporter in (*exporters, *self._traces):
                 if over.is_set():
                     return
                 self._serve(exporter, told)

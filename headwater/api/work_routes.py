@@ -10,9 +10,10 @@ from headwater.api import models, requests
 from headwater.api.cursors import cut, moment_and_id
 from headwater.api.parameters import PAGE, Asker, Cursor, Id, Limit, The
 from headwater.api.problems import ApiError
+from headwater.api.shared import SharedRoute
 from headwater.lineage.backfills import backfill_record
 
-router = APIRouter(prefix="/api", tags=["work"])
+router = APIRouter(prefix="/api", tags=["work"], route_class=SharedRoute)
 
 
 @router.get("/backfills")

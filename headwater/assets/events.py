@@ -188,6 +188,10 @@ class MaterializationEnded(Body):
     evidence: Evidence | None = None
     error: ErrorInfo | None = None
 
+    def must_sync(self) -> bool:
+        """Not when it was published: the record of what was staged and the data in place are on the disk, and say the same."""
+        return self.state != "published"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetObserved(Body):

@@ -6,29 +6,18 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple
 
-from headwater.assets.causes import Cause, Examples, Seen, add_causes
-from headwater.assets.components import components
-from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.causes import Cause, Examples, add_causes
+from headwater.assets.definitions import AssetDefinition
 from headwater.assets.divided import Divided
 from headwater.assets.divisions import Divisions
-from headwater.assets.facts import (
-    NONE,
-    NOTHING_MADE,
-    AssetFacts,
-    Consumed,
-    Facts,
-    Made,
-    Outline,
-    OutlinedAssets,
-    Pairs,
-    outlines,
-)
+from headwater.assets.facts import NONE, Facts, Outline, OutlinedAssets, Pairs
+from headwater.assets.made_graph import MadeGraph
+from headwater.assets.own_staleness import Own, OwnStaleness
 from headwater.assets.partitions import PartitionSet
 from headwater.assets.stale_reasons import DEPTH, StaleReasons
 from headwater.assets.uncollected import uncollected
@@ -70,10 +59,11 @@ class Staleness(NamedTuple):
         return self.words.why(self.name, self.stale.definition.ordinal(partition), DEPTH)
 
 
-def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
+def staleness(facts: Facts, as_of: int, graph: MadeGraph | None = None) -> dict[str, Staleness]:
     """The staleness of every defined asset, by name; a source, which nothing here makes, is never stale.
 
-    `as_of` (microseconds since the epoch) says how far open-ended partitions reach.
+    `as_of` (microseconds since the epoch) says how far open-ended partitions reach. `graph` is that of these facts, for whoever
+    asks of them more than once.
 
     >>> from headwater.assets.definitions import AssetDefinition
     >>> from headwater.assets.events import AssetRef
@@ -85,8 +75,8 @@ def staleness(facts: Facts, as_of: int) -> dict[str, Staleness]:
     clicks is stale
       it was never made (3 partitions: 2013-01-01..2013-01-03)
     """
-    judged = _Judged(facts, as_of)
     with uncollected():
+        judged = _Judged(facts, as_of, graph or MadeGraph(facts))
         judged.judge_all()
     return judged.found
 
@@ -98,214 +88,105 @@ class _Judged:
     stale is so for what is upstream of it, in the same way as many others: those are judged by the first of them.
     """
 
-    def __init__(self, facts: Facts, as_of: int) -> None:
-        self.facts = facts
+    def __init__(self, facts: Facts, as_of: int, graph: MadeGraph) -> None:
+        self.facts, self._graph = facts, graph
         self.found: dict[str, Staleness] = {}
         self._divisions = Divisions(facts.definitions, as_of)
+        self._own_of = OwnStaleness(facts, self._divisions, graph)
         self._words = StaleReasons(facts, self._divisions, self.found)
-        self._outlines = outlines(facts.assets)
-        self._behind: dict[str, _Behind] = {}
+        self._behind: dict[int, _Behind] = {}
         """What is in place and stale, of each asset that has such."""
         self._behinds: dict[tuple[Divided, tuple[object, ...]], _Behind] = {}
-        self._own: dict[str, _Own] = {}
+        self._own: dict[int, Own] = {}
         """What was found of an asset itself, of those that were looked at closer."""
-        self._pending: set[str] = set()
-        """The assets that may be stale and have not been judged."""
-        self._kinds: dict[str, _Kind] = {}
-        """Of each asset what it has in common with those like it."""
-        self._are_news: dict[tuple[int, ...], bool] = {}
-        self._alike: dict[tuple[int, ...], _Like | None] = {}
+        self._alike: dict[tuple[object, ...], _Like | None] = {}
         self._stale_reads: dict[tuple[int, int], Examples] = {}
 
     def judge_all(self) -> None:
         """Judge every asset."""
-        doubtful = self._glance()
+        self._glance()
+        doubtful, graph = self._doubtful(), self._graph
         if not doubtful:
             return
-        definitions = self.facts.definitions
         if isinstance(self.facts.assets, OutlinedAssets):
-            reads = {used.asset for name in doubtful for used in definitions[name].inputs}
-            reads.update(*(self._outlines[name].reads for name in doubtful))
-            self.facts.assets.look_closer(reads.union(doubtful))
-        for name in doubtful:
-            self._own[name] = self._look_closer(name, definitions[name], self._outlines[name])
-        self._pending = self._downstream_of([name for name, own in self._own.items() if own.causes or own.updated])
-        for name in [name for name in definitions if name in self._pending]:
-            if name not in self._pending:
-                continue
-            if self._is_ready(name):
-                self._judge(name)
-                continue
-            for group in components([name], self._unjudged):
-                if len(group) > 1:
-                    group.sort()
-                for one in group:
-                    self._judge(one)
+            reads = {used.asset for number in doubtful for used in graph.definitions[number].inputs}
+            reads.update(*(graph.outlines[number].reads for number in doubtful))
+            self.facts.assets.look_closer(reads.union(graph.names[number] for number in doubtful))
+        for number in doubtful:
+            self._own[number] = self._own_of.look_closer(*graph.of(number))
+        behind = graph.downstream([number for number, own in self._own.items() if own.causes or own.updated])
+        for number in sorted(behind, key=graph.rank.__getitem__) if behind else ():
+            self._judge(number)
 
-    def _glance(self) -> list[str]:
-        """Find what was never made, and the assets that may be stale by themselves."""
-        known, kinds = self._outlines, self._kinds
-        by_place: dict[tuple[int, int, bool], _Kind] = {}
-        made = []
-        for name, definition in self.facts.definitions.items():
-            there, is_source = known.get(name, NOTHING_MADE), definition.is_source
-            # By identity, here and below: what many assets share is long, and nothing of it goes before this does.
-            place = id(definition.partitions), id(there.keys), is_source
-            kind = by_place.get(place)
-            if kind is None:
-                kind = by_place[place] = self._kind(definition, there, is_source)
-            kinds[name] = kind
-            if kind.is_made:
-                made.append((name, definition, there, kind))
-        missing, never = [kind.missing for kind in kinds.values()], [kind.never for kind in kinds.values()]
+    def _glance(self) -> None:
+        """Find what was never made."""
+        missing, never = [], []
+        for definition, there in self._graph.kind:
+            divided = self._divisions.of(definition)
+            lacking = divided.none if definition.is_source else divided.without(there.keys)
+            missing.append(lacking)
+            never.append((Cause("never_made", lacking),) if lacking else ())
+        kinds, names = self._graph.kinds, self._graph.names
+        lacking_of = [missing[kind] for kind in kinds]
+        said = zip(names, lacking_of, lacking_of, [never[kind] for kind in kinds], repeat(self._words), strict=False)
         # So many are made in less than half the time that they take one by one.
-        said = zip(kinds, missing, missing, never, repeat(self._words), strict=False)
-        self.found.update(zip(kinds, map(tuple.__new__, repeat(Staleness), said), strict=False))
-        return [
-            name
-            for name, definition, there, kind in made
-            if not there.settled
-            or there.mixed
-            or (there.code is not None and there.code != definition.code_version)
-            or (definition.inputs and self._has_news(name, definition, there, kind))
-        ]
+        self.found.update(zip(names, map(tuple.__new__, repeat(Staleness), said), strict=False))
 
-    def _kind(self, definition: AssetDefinition, there: Outline, is_source: bool) -> _Kind:
-        divided = self._divisions.of(definition)
-        missing = divided.none if is_source else divided.without(there.keys)
-        never = (Cause("never_made", missing),) if missing else ()
-        return _Kind(missing, never, bool(there.keys) and not is_source)
+    def _doubtful(self) -> list[int]:
+        """The assets that may be stale by themselves: as outlines tell, or as something may have come that they would read now
+        and have not read."""
+        graph, found = self._graph, set(self._graph.suspects)
+        for alike in graph.newer.values():
+            number, used = alike[0]
+            name, definition, there = graph.of(number)
+            if self._own_of.news(used, name, self._divisions.of(definition), there):
+                found.update(number for number, _ in alike)
+        return sorted(found)
 
-    def _has_news(self, name: str, definition: AssetDefinition, there: Outline, kind: _Kind) -> bool:
-        """Whether something that an asset would read now, and has not read, may have come since it was made."""
-        kinds, are_news, read = self._kinds, self._are_news, there.reads.get
-        for used in definition.inputs:
-            source = used.asset
-            place = id(used.mapping), id(kind), id(kinds.get(source)), id(read(source))
-            news = are_news.get(place)
-            # First what is known of all that are like it: nearly always it is that nothing has come.
-            if news is False:
-                continue
-            above = self._outlines.get(source)
-            if above is None or there.oldest >= above.newest or source == name or source not in self.facts.definitions:
-                continue
-            if news is None:
-                news = are_news[place] = bool(self._news(used, name, self._divisions.of(definition), there))
-            if news:
-                return True
-        return False
-
-    def _look_closer(self, name: str, definition: AssetDefinition, there: Outline) -> _Own:
-        """What is to be said of an asset that some of its versions are in place of, apart from what is upstream."""
-        divided, causes = self._divisions.of(definition), []
-        current = (None, definition.code_version)
-        if there.mixed or there.code not in current:
-            made = self.facts.of(name).made
-            changed = tuple([key for key, one in made.items() if one.code_version not in current])
-            if where := divided.set_of(changed):
-                causes.append(Cause("code_changed", where))
-        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
-        for used in definition.inputs:
-            for key, part in self._come_since(used, name, divided, there):
-                updated.setdefault(used.asset, {}).setdefault(key, part)
-        return _Own(tuple(causes), updated, reads)
-
-    def _downstream_of(self, roots: Iterable[str]) -> set[str]:
-        """These assets and all that read them, as they are defined and as they were made, and what reads that."""
-        found = set(roots)
-        if not found:
-            return found
-        readers: defaultdict[str, list[str]] = defaultdict(list)
-        for name, definition in self.facts.definitions.items():
-            there = self._outlines.get(name)
-            if there is None or definition.is_source:
-                continue
-            for source in there.reads:
-                readers[source].append(name)
-            for used in definition.inputs:
-                if used.asset not in there.reads:
-                    readers[used.asset].append(name)
-        work = list(found)
-        for name in work:
-            for reader in readers.get(name, ()):
-                if reader not in found:
-                    found.add(reader)
-                    work.append(reader)
-        return found
-
-    def _is_ready(self, name: str) -> bool:
-        """Whether everything that an asset reads has been judged."""
-        pending = self._pending
-        inputs = [used.asset for used in self.facts.definitions[name].inputs]
-        return (pending.isdisjoint(self._outlines[name].reads) and pending.isdisjoint(inputs)) or not self._unjudged(
-            name
-        )
-
-    def _unjudged(self, name: str) -> list[str]:
-        """The assets that an asset reads, as it is defined and as it was made, and that have to be judged before it."""
-        reads = {used.asset: None for used in self.facts.definitions[name].inputs} | dict.fromkeys(
-            self._outlines[name].reads
-        )
-        return [one for one in reads if one in self._pending and one != name]
-
-    def _judge(self, name: str) -> None:
+    def _judge(self, number: int) -> None:
         """Judge an asset that may be stale, everything that it reads having been judged."""
-        self._pending.discard(name)
-        definition, there = self.facts.definitions[name], self._outlines[name]
-        place = None if name in self._own else self._place(definition, there)
-        if place is None:
-            self._judge_alone(name, definition, there)
-        elif place not in self._alike:
-            self._alike[place] = self._judge_alone(name, definition, there)
+        graph = self._graph
+        inputs = graph.inputs[number]
+        if inputs is None or number in self._own:
+            self._judge_alone(number)
+            return
+        # What decides how stale an asset is for what is upstream of it, when it read what it is defined to read. By identity:
+        # what is behind is the same value for all that have the same.
+        place = graph.likeness[number], *map(id, map(self._behind.get, inputs))
+        if place not in self._alike:
+            self._alike[place] = self._judge_alone(number)
         elif (like := self._alike[place]) is not None:
-            inputs = definition.inputs
-            causes = [
-                Cause("upstream_stale", where, inputs[at].asset, examples) for at, where, examples in like.upstream
-            ]
+            used, name = graph.definitions[number].inputs, graph.names[number]
+            causes = [Cause("upstream_stale", where, used[at].asset, examples) for at, where, examples in like.upstream]
             if len(causes) > 1:
                 causes.sort(key=_of_input)
             _, _, missing, never, words = self.found[name]
             self.found[name] = Staleness(name, like.stale, missing, (*never, *causes), words)
-            self._behind[name] = like.behind
+            self._behind[number] = like.behind
 
-    def _place(self, definition: AssetDefinition, there: Outline) -> tuple[int, ...] | None:
-        """What decides how stale an asset is for what is upstream of it, when it read what it is defined to read."""
-        behind, reads, kinds = self._behind, there.reads, self._kinds
-        if len(reads) != len(definition.inputs) or definition.name in reads:
-            return None
-        place = [id(kinds[definition.name])]
-        for at, used in enumerate(definition.inputs):
-            source = used.asset
-            if source not in reads:
-                return None
-            stale = behind.get(source)
-            if stale is not None:
-                place += (at, id(reads[source]), id(used.mapping), id(stale), id(kinds[source]))
-        return tuple(place)
-
-    def _judge_alone(self, name: str, definition: AssetDefinition, there: Outline) -> _Like | None:
+    def _judge_alone(self, number: int) -> _Like | None:
         """Judge an asset by itself; what was found, for those that are like it."""
+        name, definition, there = self._graph.of(number)
         divided = self._divisions.of(definition)
-        own = self._own.get(name) or _Own((), NONE, there.reads)
+        own = self._own.get(number) or Own((), NONE, there.reads)
         causes = [*own.causes]
         if own.updated:
             add_causes(causes, "input_updated", own.updated, {}, divided)
         self._of_upstream(name, definition, divided, there, own.reads, causes)
         if not causes:
             return None
-        behind = self._held_behind(name, definition, divided, there, causes)
+        behind = self._behind[number] = self._held_behind(name, definition, divided, there, causes)
         _, _, missing, never, words = self.found[name]
         stale = missing | behind.partitions if missing else behind.partitions
         self.found[name] = Staleness(name, stale, missing, (*never, *causes), words)
-        at = {used.asset: number for number, used in enumerate(definition.inputs)}
+        at = {used.asset: place for place, used in enumerate(definition.inputs)}
         upstream = [(at[one.asset], one.partitions, one.examples) for one in causes if one.asset in at]
         return _Like(behind, stale, tuple(upstream))
 
     def _held_behind(
         self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
     ) -> _Behind:
-        """The partitions that are in place and stale, noted for what reads them; with a cause for what they are for
-        each other."""
+        """The partitions that are in place and stale; with a cause for what they are for each other."""
         behind = causes[0].partitions
         for cause in causes:
             if cause.partitions is not behind:
@@ -317,7 +198,6 @@ class _Judged:
         found = self._behinds.get((divided, behind.shape))
         if found is None:
             found = self._behinds[divided, behind.shape] = _Behind(behind, divided.keys(behind))
-        self._behind[name] = found
         return found
 
     def _of_upstream(
@@ -330,42 +210,24 @@ class _Judged:
         causes: list[Cause],
     ) -> None:
         """Add what follows from what an asset has read, and would read now, being stale."""
-        behind = self._behind
         upstream: dict[str, Examples] = {}
         for source, pairs in reads.items():
-            if source in behind and source != name and (hits := self._read_stale(pairs, behind[source])):
+            behind = self._behind_of(source)
+            if behind is not None and source != name and (hits := self._read_stale(pairs, behind)):
                 upstream[source] = hits
         where: dict[str, PartitionSet] = {}
         for used in definition.inputs:
-            source = used.asset
+            source, behind = used.asset, self._behind_of(used.asset)
             # Mostly everything in place has read what is stale, and it can't get worse.
-            if source in behind and source != name and len(upstream.get(source, ())) < len(there.keys):
-                hit = self._divisions.downstream(used, behind[source].partitions, divided, divided.set_of(there.keys))
+            if behind is not None and source != name and len(upstream.get(source, ())) < len(there.keys):
+                hit = self._divisions.downstream(used, behind.partitions, divided, divided.set_of(there.keys))
                 where[source] = where[source] | hit if source in where else hit
         if upstream or where:
             add_causes(causes, "upstream_stale", upstream, where, divided)
 
-    def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
-        """What was read and is another version now, and all else that was read."""
-        updated: dict[str, dict[str | None, str | None]] = {}
-        others: dict[str, list[tuple[str | None, str | None]]] = {}
-        for key, one in self.facts.of(name).made.items():
-            for used in one.inputs:
-                asset, partition, version = used
-                if asset == name and partition == key:
-                    continue
-                known = self.facts.assets.get(asset)
-                now = None if known is None else known.made.get(partition)
-                # Nearly always it is in place still: only otherwise is there a question.
-                if (
-                    (now is None or now.version != version)
-                    and known is not None
-                    and _is_news(known, now, used, one.started)
-                ):
-                    updated.setdefault(asset, {}).setdefault(key, partition)
-                else:
-                    others.setdefault(asset, []).append((key, partition))
-        return updated, {asset: tuple(pairs) for asset, pairs in others.items()}
+    def _behind_of(self, name: str) -> _Behind | None:
+        number = self._graph.number.get(name)
+        return None if number is None else self._behind.get(number)
 
     def _read_stale(self, pairs: Pairs, behind: _Behind) -> Examples:
         """The partitions that read a stale one of an input, each with that."""
@@ -375,46 +237,6 @@ class _Judged:
             stale = behind.keys
             found = self._stale_reads[id(pairs), id(behind)] = {key: part for key, part in pairs if part in stale}
         return found
-
-    def _news(self, used: InputDefinition, name: str, divided: Divided, there: Outline) -> Pairs:
-        """Each partition with each one of the input that lies in its window and was not read, where some came since."""
-        source = used.asset
-        above = self._outlines.get(source)
-        if above is None or source == name or source not in self.facts.definitions or there.oldest >= above.newest:
-            return ()
-        # With one partition each, what read the one in place has read all that is there.
-        if there.settled and len(there.keys) == len(above.keys) == 1 and source in there.reads:
-            return ()
-        return self._divisions.unread(used, divided, there.keys, there.reads.get(source, ()), above.keys)
-
-    def _come_since(
-        self, used: InputDefinition, name: str, divided: Divided, there: Outline
-    ) -> Iterable[tuple[str | None, str | None]]:
-        """What has come since: each of these partitions with each one of the input that lies in its window, was not
-        read, and was made since."""
-        unread = self._news(used, name, divided, there)
-        if not unread:
-            return ()
-        made, source = self.facts.of(name).made, self.facts.of(used.asset).made
-        return [(key, part) for key, part in unread if source[part].at > made[key].started]
-
-
-class _Kind(NamedTuple):
-    """What was never made of an asset, as a cause, too, and whether something here made what is in place: one value for all that
-    are divided alike and have the very same in place."""
-
-    missing: PartitionSet
-    never: tuple[Cause, ...]
-    is_made: bool
-
-
-class _Own(NamedTuple):
-    """What is to be said of an asset whatever is upstream of it: that its code has changed; what it has read, or would
-    read now, and is another version; and what else it has read."""
-
-    causes: tuple[Cause, ...]
-    updated: Seen
-    reads: Mapping[str, Pairs]
 
 
 class _Behind(NamedTuple):
@@ -434,19 +256,3 @@ class _Like(NamedTuple):
 
 
 _of_input = attrgetter("asset")
-
-
-def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
-    """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
-
-    What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
-    well be newer, and named in another way.
-    """
-    if made is not None:
-        if used.version is None or made.version == used.version:
-            return False
-        return made.code_version is not None or made.at > started
-    seen = known.observed.get(used.partition)
-    return (
-        seen is not None and seen.version is not None and used.version not in (None, seen.version) and seen.at > started
-    )

@@ -83,17 +83,17 @@ def status(
 
 def _count(where: Where, selection: str, verdict: tuple[Verdict, ...], at: int, common: Common) -> int:
     catalog = open_project(where).catalog
-    verdicts, stale = catalog.verdicts(at), catalog.staleness(at)
+    verdicts, stale = catalog.verdicts(at).told, catalog.staleness(at)
     if selection == "*":
         retired = catalog.retired()
         chosen_names: Sequence[str] = [name for name in verdicts if name not in retired]
     else:
         chosen_names = chosen(catalog.facts(), selection, at)
-    names = [name for name in chosen_names if not verdict or verdicts[name].verdict in verdict]
+    names = [name for name in chosen_names if not verdict or verdicts[name] in verdict]
     value = {
         "as_of": rfc3339(at),
         "assets": len(names),
-        "verdicts": {one: sum(verdicts[name].verdict == one for name in names) for one in get_args(Verdict)},
+        "verdicts": {one: sum(verdicts[name] == one for name in names) for one in get_args(Verdict)},
         "stale": sum(stale[name].is_stale for name in names),
     }
     emit(value, common.json, lambda: counts_text(value))

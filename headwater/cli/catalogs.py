@@ -13,7 +13,7 @@ from headwater import clock
 from headwater.cli.common import COMMON, Common, moment, open_project
 from headwater.cli.output import emit, instant, say
 from headwater.cli.tables import table
-from headwater.errors import ExportError, UnknownNameError, UsageError
+from headwater.errors import ExportError, SettingsError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from headwater.lineage.openlineage.dead import DeadLetter
@@ -41,7 +41,7 @@ def export(
         Go on delivering what comes in, until Ctrl-C; a destination that is down is tried again when its time has come.
     """
     project = open_project()
-    exporters = [project.exporter(to.absolute())] if to is not None else _configured(project)
+    exporters = [project.exporter(to.absolute())] if to is not None else _configured(project.exporters())
     if follow and common.json:
         raise UsageError("--follow has no end to print a document at", hint="leave --json out, or --follow")
     project.projection.refresh()
@@ -63,9 +63,12 @@ def export(
 
 
 def status(*, common: Common = COMMON) -> int:
-    """Show how far each destination is: what it got, what waits for it, what it refused, and when it is tried next."""
+    """Show how far each destination is: what it got, what waits for it, what it refused, and when it is tried next.
+
+    A collector that OpenTelemetry's variables name is one as well: a server sends it traces.
+    """
     project = open_project()
-    rows = [_plain(exporter.status()) for exporter in project.exporters()]
+    rows = [_plain(exporter.status()) for exporter in _all(project)]
     emit({"destinations": rows}, common.json, lambda: _board(rows))
     return 0
 
@@ -78,7 +81,7 @@ def dead(*, to: str | None = None, common: Common = COMMON) -> int:
     to
         Only those of this destination: a part of its name is enough.
     """
-    exporters = _chosen(open_project(), to)
+    exporters = _chosen(_all(open_project()), to)
     rows = [_letter(exporter, letter) for exporter in exporters for letter in exporter.dead()]
     headers = ("refused", "event", "job", "run", "destination", "reason")
     cells = [[instant(row["at"]), *(row[name] for name in headers[1:])] for row in rows]
@@ -114,7 +117,9 @@ def replay(
     begin = None if since is None else clock.rfc3339(moment(since, "--since"))
     project = open_project()
     rows, failed = [], False
-    for exporter in _chosen(project, to):
+    # Traces tell what has just ended: only what was refused of them is sent again.
+    everywhere = project.exporters() if all_ or begin or run else _all(project)
+    for exporter in _chosen(everywhere, to):
         before = exporter.status().delivered
         error = None
         try:
@@ -148,15 +153,24 @@ def _runs(event: dict[str, Any]) -> set[str]:
     return {event["run"]["runId"], *above}
 
 
-def _configured(project: Project) -> Sequence[Exporter]:
+def _all(project: Project) -> Sequence[Exporter]:
+    """Catalogs, and what traces go to: the variables for that may be meant for others, so that a wrong one is no more than told."""
     found = project.exporters()
+    try:
+        return found + project.trace_exporters()
+    except SettingsError as error:
+        say(f"traces: {error}")
+        return found
+
+
+def _configured(found: Sequence[Exporter]) -> Sequence[Exporter]:
     if not found:
         raise UsageError("no destination is configured", hint=f"give --to FILE, or {_NONE}")
     return found
 
 
-def _chosen(project: Project, to: str | None) -> Sequence[Exporter]:
-    found = _configured(project)
+def _chosen(exporters: Sequence[Exporter], to: str | None) -> Sequence[Exporter]:
+    found = _configured(exporters)
     if to is None:
         return found
     named = {str(exporter.destination): exporter for exporter in found}
@@ -236,10 +250,11 @@ def _events(count: int) -> str:
 def _board(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return f"no destination is configured\n  hint: {_NONE}"
-    headers = ("destination", "delivered", "pending", "dead", "last", "next try", "last error")
+    headers = ("destination", "what", "delivered", "pending", "dead", "last", "next try", "last error")
     cells = [
         [
             row["destination"],
+            row["what"],
             row["delivered"],
             row["pending"],
             row["dead"],
@@ -262,8 +277,12 @@ def _letter(exporter: Exporter, letter: DeadLetter) -> dict[str, Any]:
         "at": clock.rfc3339(letter.at),
         "reason": letter.reason,
         "status": letter.status,
-        "event": event and event["eventType"],
-        "job": event and event["job"]["name"],
-        "run": event and event["run"]["runId"],
+        **(_named(exporter, event) if event else {"event": None, "job": None, "run": None}),
         "body": event or letter.line,
     }
+
+
+def _named(exporter: Exporter, event: dict[str, Any]) -> dict[str, Any]:
+    if exporter.what == "traces":
+        return {"event": "span", "job": event["name"], "run": event["attributes"].get("headwater.run.id")}
+    return {"event": event["eventType"], "job": event["job"]["name"], "run": event["run"]["runId"]}

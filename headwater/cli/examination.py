@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from headwater import clock, settings
 from headwater.cli.output import size_of
-from headwater.errors import HeadwaterError, HomeError
+from headwater.errors import HeadwaterError, HomeError, SettingsError
 
 if TYPE_CHECKING:
     from headwater.core.journal.home import Home
@@ -216,6 +216,10 @@ def _locations(project: Project) -> Iterator[Finding]:
 
 def _openlineage(project: Project) -> Iterator[Finding]:
     exporters = project.exporters()
+    try:
+        exporters += project.trace_exporters()
+    except SettingsError as error:
+        yield Finding(name="openlineage", state="warn", text=f"traces: {error.message}", hint=error.hint)
     if not exporters:
         yield Finding(name="openlineage", state="ok", text="no destination is configured")
         return

@@ -124,10 +124,12 @@ def _runs_text(value: Mapping[str, Any]) -> str:
         return "no runs yet"
     now = clock.rfc3339(clock.now_us())
     several = any(row["attempt"] > 1 for row in value["runs"])
+    named = any(row["name"] for row in value["runs"])
     rows = [
         (
             row["id"],
             row["flow"],
+            *((row["name"],) if named else ()),
             SHAPES.get(row["state"], row["state"]),
             *((row["attempt"],) if several else ()),
             instant(row["started"]),
@@ -138,7 +140,8 @@ def _runs_text(value: Mapping[str, Any]) -> str:
         )
         for row in value["runs"]
     ]
-    headers = ("run", "flow", "state", *(("attempt",) if several else ()), "started", "", "took", "tasks", "error")
+    sometimes = (*(("name",) if named else ()), "state", *(("attempt",) if several else ()))
+    headers = ("run", "flow", *sometimes, "started", "", "took", "tasks", "error")
     return table(
         headers, rows, numbers=("attempt", "", "took"), spare=("started", "tasks", "took", ""), colours=_COLOURS
     )

@@ -277,7 +277,10 @@ def _inner(value: Any) -> tuple[Any, ...]:
         return (value.func,)
     if isinstance(value, partial):
         return (value.func, *value.args, *value.keywords.values())
-    found = getattr(value, "__wrapped__", None)
+    # Not of what makes its attributes up when it is asked for them, as `polars.col` does.
+    if "__wrapped__" not in getattr(value, "__dict__", ()) and not hasattr(type(value), "__wrapped__"):
+        return ()
+    found = value.__wrapped__
     return (found,) if isinstance(found, FunctionType) else ()
 
 

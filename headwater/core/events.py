@@ -44,6 +44,8 @@ class WriterClosed(Body):
 class RunStarted(Body):
     """An attempt of a run began. `type` is flow, task, materialize or backfill; `source` is where its function stands.
 
+    `name` is what the run is called beside its flow, where that gives its runs names.
+
     So that another attempt of an outermost flow can be called alike: `kept` has the parameters that JSON does not hold as
     they were, as JSON that keeps types; `defaulted` names those that were left at a default that can't be kept, and `lost`
     those that must be given anew (secrets, objects).
@@ -71,6 +73,7 @@ class RunStarted(Body):
     kept: dict[str, str] = field(default_factory=dict)
     defaulted: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,10 @@ class Flow(Definition[P, R]):
     def _prepare(self) -> None:
         super()._prepare()
         self.is_limited = bool(self.options.limits or self.options.rate or self.options.max_runs)
+        if self.options.run_name is not None:
+            from headwater.core.run_names import check_run_name
+
+            check_run_name(self.options.run_name, self.parameters, place_of(self.fn) or self.name)
 
     options_type: ClassVar[type[TaskOptions]] = FlowOptions
     options: FlowOptions
@@ -169,8 +173,8 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Ca
 
     The options are those of `@task`, `runner`: where submitted tasks run ("threads", "processes", "inline" or a runner such as
     `ProcessRunner(max_workers=4)`), `max_workers`: how many of them at once (in threads by default the number of cores plus 4,
-    at most 32), and `retry_budget`: how many retries all task runs of a run may make together. Raises DefinitionError for what
-    can't be a flow.
+    at most 32), `retry_budget`: how many retries all task runs of a run may make together, and `run_name`: what each run is
+    called, with parameters in braces ("load-{day}"). Raises DefinitionError for what can't be a flow.
 
     >>> @flow(name="nightly")
     ... def main(day: str = "2024-01-01") -> str:

@@ -57,6 +57,7 @@ class FlowOptionValues(OptionValues, total=False):
     max_runs: int | None
     when_full: Literal["queue", "skip", "cancel"]
     run_key: Callable[..., object] | None
+    run_name: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +177,8 @@ class FlowOptions(TaskOptions):
     """What a run does when there are as many: waits, ends as Skipped, or asks an older one to stop and waits for that."""
     run_key: Callable[..., object] | None = None
     """A function of the flow's parameters: `max_runs` counts those runs alone for which it gives the same."""
+    run_name: str | None = None
+    """What each run is called, with the flow's parameters in braces: "load-{day}", "load-{day:%A}". None: it has no name."""
 
     def __post_init__(self) -> None:
         super(FlowOptions, self).__post_init__()
@@ -186,6 +189,10 @@ class FlowOptions(TaskOptions):
         _check_number("max_workers", self.max_workers, 1)
         _check_number("retry_budget", self.retry_budget, 0)
         _check_runs(self.max_runs, self.when_full, self.run_key)
+        if self.run_name is not None and not (isinstance(self.run_name, str) and self.run_name.strip()):
+            raise DefinitionError(
+                f"run_name is a text that is not empty, got {self.run_name!r}", hint='write run_name="load-{day}"'
+            )
         if self.runner is not None:
             from headwater.core.runners.runner import runner_of
 

@@ -173,15 +173,19 @@ def _newest(by_attempt: Mapping[int, list[EarlierCall]]) -> tuple[EarlierCall, .
 def made_again_from(calls: Iterable[EarlierCall], task: str) -> dict[str, str]:
     """The calls that `retry --from TASK` makes again, with why: the task's own, what they ran within, what may have used them.
 
-    What a call used is not known in general: what began before the task had ended can't have used it, all else may have.
+    What a call used is not known in general: what was called before the task was, or began before it had ended, can't
+    have used it; all else may have.
     """
     known = list(calls)
     outer = {one.task_run_id: one.outer for one in known}
     found: dict[str, str] = {}
     ended: dict[int, int] = {}
+    called: dict[int, str] = {}
     for one in known:
         if one.task != task:
             continue
+        moment = _called(one)
+        called[one.attempt] = min(called.get(one.attempt, moment), moment)
         found[one.task_run_id] = f"it is '{task}', from which on the run is retried"
         if one.ended is not None:
             ended[one.attempt] = min(ended.get(one.attempt, one.ended), one.ended)
@@ -190,9 +194,15 @@ def made_again_from(calls: Iterable[EarlierCall], task: str) -> dict[str, str]:
             found.setdefault(around, f"it called '{task}', from which on the run is retried")
             around = outer.get(around)
     for one in known:
-        if one.started >= ended.get(one.attempt, one.started + 1):
+        is_later = one.started >= ended.get(one.attempt, one.started + 1)
+        if is_later and _called(one) >= called[one.attempt]:
             found.setdefault(one.task_run_id, f"it began after '{task}' had ended, and may have used its result")
     return found
+
+
+def _called(one: EarlierCall) -> str:
+    """The millisecond that a call was made in, which its id begins with; it may have begun much later than that."""
+    return one.task_run_id[:13]
 
 
 @dataclass(frozen=True, slots=True)

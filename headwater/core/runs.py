@@ -156,6 +156,10 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
     fields: dict[str, Any] = {}
     if run.root.resumable:
         fields = note_run(flow, run, args, kwargs, parameters)
+    if flow.options.run_name is not None:
+        from headwater.core.run_names import run_name
+
+        fields["name"] = run_name(flow.options.run_name, parameters)
     while True:
         if run.root.earlier is not None and run.parent is None:
             run.root.earlier.rewind()

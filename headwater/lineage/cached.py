@@ -22,24 +22,26 @@ Row = dict[str, Any]
 
 
 def explain_task(session: Session, run_id: str, task: str) -> tuple[str, str, Reason]:
-    """The subject, the verdict (hit, miss, uncached, reused or none) and the reason, for one task run of a run.
+    """The subject, the verdict (hit, miss, uncached, reused, again or none) and the reason, for one task run of a run.
 
     `task` is its name, or the beginning of its id. Raises UnknownNameError when none or several are meant.
     """
     found = _one(session, run_id, task)
     name, task_run = found["task"], {"task_run": found["task_run_id"]}
     subject = f"{run_id}/{name}"
-    reused = _first(session, "reused", task_run)
+    reused, looked = _first(session, "reused", task_run), _first(session, "looked_up", task_run)
+    said = tuple(Reason("resumed", text) for (text,) in session.rows(statements("caching.sql")["resumed"], task_run))
     if reused is not None:
         text = f"the run was resumed: task run {reused['task_run']} of attempt {reused['attempt']} made it"
-        return subject, "reused", Reason("resumed", text)
-    looked = _first(session, "looked_up", task_run)
+        return subject, "reused", Reason("resumed", text, said)
+    if looked is None and said:
+        return subject, "again", Reason("made_again", "the run was resumed, and this was made again", said)
     if looked is None:
         return subject, "none", Reason("no_cache", f"'{name}' has no cache")
     looked["parts"] = json.loads(looked["parts"] or "{}")
     if looked["verdict"] == "hit":
         return subject, "hit", _hit(looked)
-    because = (*_differences(session, looked), *_outcome(session, task_run))
+    because = (*said, *_differences(session, looked), *_outcome(session, task_run))
     text = looked["text"] if looked["because"] != "not_kept" else "no result is kept for what it depends on"
     return subject, looked["verdict"], Reason(looked["because"], f"{_VERDICTS[looked['verdict']]}: {text}", because)
 

@@ -10,7 +10,7 @@ from headwater.assets.definition_json import definition_from_json
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef, ColumnSchema, FreshnessJudged
 from headwater.assets.facts import EarlierCode, Facts, FailedCheck
-from headwater.assets.freshness import Standing, board, standing
+from headwater.assets.made_graph import MadeGraph
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.lineage.known import chosen, known_assets
@@ -18,9 +18,10 @@ from headwater.lineage.names import Dataset
 from headwater.lineage.outlined import OutlinesFirst, are_pending, current_outlines
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
+from headwater.lineage.standings import Standings
 from headwater.lineage.statements import statements
 from headwater.lineage.verdict_history import is_open, judged, news
-from headwater.lineage.verdicts import verdicts
+from headwater.lineage.verdicts import by_rules, verdicts
 
 _MANY = 20_000
 """Outlines of more assets are not kept in memory between two questions."""
@@ -72,26 +73,30 @@ class ProjectionCatalog:
         `as_of` is in microseconds since the epoch. Raises ProjectionError.
         """
         with self._projection.session(outlined=True) as session, uncollected():
-            facts = None if are_pending(session) else self._outlined(session)
-            return staleness(self.facts() if facts is None else facts, as_of)
+            if are_pending(session):
+                return staleness(self.facts(), as_of)
+            kept = self._outlined(session)
+            return staleness(Facts(definitions=kept.definitions, assets=kept.first), as_of, kept.graph)
 
-    def _outlined(self, session: Session) -> Facts | None:
-        """All definitions with outlines, kept as long as nothing comes; None when an asset was renamed."""
+    def _outlined(self, session: Session) -> _Kept:
+        """All definitions with outlines, kept as long as nothing comes."""
         loaded, (read,) = self._loaded(), session.rows(statements("catalog.sql")["read_so_far"])
         kept = self._kept
         if kept is None or kept.read != read or kept.loaded != loaded:
             self._kept = kept = None
             known = self._definitions(session)
             names = known.all()
-            if known.renamed(names):
-                return None
-            definitions = {name: known.of[dataset] for dataset, name in names.items()}
-            kept = _Kept(read, dict(loaded), names, definitions, OutlinesFirst(session, names))
+            renamed = known.renamed(names)
+            definitions = {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
+            names |= renamed
+            first = OutlinesFirst(session, names)
+            graph = MadeGraph(Facts(definitions=definitions, assets=first))
+            kept = _Kept(read, dict(loaded), names, definitions, first, graph)
         else:
             kept = kept._replace(first=OutlinesFirst(session, kept.names, kept.first))
         if len(kept.names) <= _MANY:
             self._kept = kept
-        return Facts(definitions=kept.definitions, assets=kept.first)
+        return kept
 
     def retired(self) -> frozenset[str]:
         """The names of the assets that are retired, or have another name now. Raises ProjectionError."""
@@ -101,7 +106,7 @@ class ProjectionCatalog:
         gone = {name for name, one in loaded.items() if one.retired}
         return frozenset((journaled | {one.renamed_from or "" for one in loaded.values()}) - loaded.keys() | gone)
 
-    def verdicts(self, as_of: int) -> dict[str, Standing]:
+    def verdicts(self, as_of: int) -> Standings:
         """The freshness verdict on every asset that is defined, as `assets.freshness.board` tells it of `facts()`.
 
         `as_of` is in microseconds since the epoch. Raises ProjectionError.
@@ -109,8 +114,7 @@ class ProjectionCatalog:
         with self._projection.session(outlined=True) as session, uncollected():
             # Where nothing is loaded the definitions are not read for it: that takes longer than all the rest.
             if any(one.renamed_from is not None for one in self._loaded().values()):
-                facts = self.facts()
-                return {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
+                return by_rules(self.facts(), as_of)
             return verdicts(session, self._loaded(), self._facts_of, as_of)
 
     def news_of_verdicts(self, as_of: int, project: str) -> list[FreshnessJudged]:
@@ -203,6 +207,7 @@ class _Kept(NamedTuple):
     names: Mapping[Dataset, str]
     definitions: Mapping[str, AssetDefinition]
     first: OutlinesFirst
+    graph: MadeGraph
 
 
 class _Definitions:

@@ -21,8 +21,8 @@ TABLES = (
 """The tables whose content follows from the events alone; positions depend on how far was read."""
 
 OUTLINES = (
-    "state.outlines", "state.reads", "state.keys", "state.pairs", "state.policies", "state.edges", "state.column_edges",
-    "state.declared",
+    "state.outlines", "state.reads", "state.keys", "state.pairs", "state.policies", "state.clocks",
+    "state.declared", "state.told_edges", "state.told_column_edges",
 )  # fmt: skip
 """The tables whose content follows from the others, once nothing is pending."""
 

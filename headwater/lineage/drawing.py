@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,6 +26,12 @@ class Walk:
     up: bool = True
     down: bool = True
     depth: int | None = None
+
+    @property
+    def sides(self) -> list[tuple[str, str]]:
+        """For each way at which end of an edge a step begins, and at which it ends."""
+        ways = ((self.up, ("target", "source")), (self.down, ("source", "target")))
+        return [ends for wanted, ends in ways if wanted]
 
     @property
     def steps(self) -> float:
@@ -68,7 +74,7 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> Li
     edges = [] if column is not None else _asset_rows(session, sql, root, called, walk)
     column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
     names = Names(session).of if root is None else _names(session, sql, {root: called}, edges + column_edges)
-    types = _types(session, None if root is None else names) if column_edges or column is not None else []
+    types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
         known = {row[2] for row in types if (row[0], row[1]) == root}
         known |= {row["target_column"] for row in column_edges if _target(row) == root and row["target_column"]}
@@ -137,6 +143,9 @@ class Sql:
 
     def __init__(self, session: Session) -> None:
         self._settled = not are_pending(session)
+        self.kind, self.column_edges = (
+            ("INTEGER", "state.column_edges") if self._settled else ("UBIGINT", "dataset_column_edges")
+        )
 
     def __getitem__(self, name: str) -> str:
         sql = statements("lineage.sql")
@@ -144,19 +153,21 @@ class Sql:
             return sql[f"settled_{name}"]
         return _VIEW.sub(r"state.\1", sql[name]) if self._settled else sql[name]
 
-    def at(self, name: str, here: str, there: str, keys: Iterable[int]) -> str:
-        """A statement about these keys. They are written into it, for an index is used for constants only; they are numbers."""
-        return self[name].format(here=here, there=there, keys=", ".join(str(int(key)) for key in keys))
+    def whole(self, place: int) -> int:
+        """The key that stands for all columns of a dataset."""
+        return -1 - place if self._settled else place
 
 
 _VIEW = re.compile(r"\b(dataset_(?:column_)?edges)\b")
 
 
-def _types(session: Session, of: Iterable[Dataset] | None) -> list[tuple[Any, ...]]:
-    """The columns of these datasets (None: of all), each with its type."""
-    given = list(of or ())
+def types_of(session: Session, of: Iterable[Dataset] | None) -> list[tuple[str, str, str, str | None]]:
+    """The columns of these datasets (None: of all): namespace, dataset, column, type."""
+    if of is None:
+        return session.rows(statements("lineage.sql")["schemas"])
+    given = list(of)
     named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
-    return session.rows(statements("lineage.sql")["schemas"], {**named, "everything": of is None})
+    return session.rows(statements("lineage.sql")["schemas_of"], named) if given else []
 
 
 def _called(text: str | None, column: str | None) -> str:
@@ -183,24 +194,25 @@ def _asset_rows(session: Session, sql: Sql, root: Dataset | None, called: str, w
     """The edges that lead to the root, and those that lead away from it, at most `depth` steps off."""
     if root is None:
         return session.dicts(sql["all_edges"])
-    ((place, _),) = session.rows(sql["place"], {"namespace": root[0], "dataset": root[1], "column": None})
+    start = {row[0] for row in session.rows(sql["place"], {"namespace": root[0], "dataset": root[1], "column": None})}
     found: dict[tuple[int, int], dict[str, Any]] = {}
-    ends = {place: (*root, called)}
-    for here, there, wanted in (("target", "source", walk.up), ("source", "target", walk.down)):
-        if not wanted:
-            continue
-        left, seen, border = walk.steps, set[int](), {place}
+    for here, there in walk.sides:
+        left, seen, border = walk.steps, set[int](), start
+        step = sql["step"].format(here=here)
         while border and left > 0:
             seen |= border
-            border = {row[0] for row in session.rows(sql.at("step", here, there, border))} - seen
+            rows = session.dicts(step, {"keys": list(border)})
+            for row in rows:
+                # Observed ones come first: what was declared, too, is one and the same edge.
+                found.setdefault((row["source_place"], row["target_place"]), row)
+            border = {row[f"{there}_place"] for row in rows} - seen
             left -= 1
-        for row in session.dicts(sql.at("edges", here, there, seen)) if seen else ():
-            ends.setdefault(row[f"{there}_place"], (row["namespace"], row["dataset"], row["name"]))
-            # Observed ones come first: what was declared, too, is one and the same edge.
-            found.setdefault((row["source_place"], row["target_place"]), row)
-    for places, row in found.items():
-        for side, end in zip(("source", "target"), places, strict=True):
-            row[f"{side}_namespace"], row[f"{side}_dataset"], row[side] = ends[end]
+    ends: dict[int, tuple[Any, ...]] = {}
+    for place, *texts in session.rows(sql["ends"], {"places": list({end for pair in found for end in pair})}):
+        ends.setdefault(place, (*root, called) if place in start else tuple(texts))
+    for row in found.values():
+        for side in ("source", "target"):
+            row[f"{side}_namespace"], row[f"{side}_dataset"], row[side] = ends[row[f"{side}_place"]]
     return _ordered(found.values())
 
 
@@ -209,37 +221,50 @@ def _column_rows(
 ) -> list[dict[str, Any]]:
     """The same for columns.
 
-    The key of a whole dataset is its place: the root's when no column is named, and that of the target of an indirect edge (a
+    There is a key of a whole dataset: the root's when no column is named, and that of the target of an indirect edge (a
     filter, a join), on which every column of it depends.
     """
     if root is None:
         return session.dicts(sql["all_column_edges"])
     given = {"namespace": root[0], "dataset": root[1], "column": column}
-    ((place, key),) = session.rows(sql["place"], given)
+    start = {(key, place) for place, key in session.rows(sql["place"], given)}
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for here, there, wanted in (("target", "source", walk.up), ("source", "target", walk.down)):
-        if not wanted:
-            continue
-        left, seen, border = walk.steps, set[tuple[int, int]](), {(place if key is None else key, place)}
+    for here, there in walk.sides:
+        left, seen, border = walk.steps, set[tuple[int, int]](), start
         while border and left > 0:
             seen |= border
             rows = [
-                row for end, keys in _at(here, border) for row in session.rows(sql.at("column_step", end, there, keys))
+                row
+                for end, keys in _at(sql, here, border)
+                for row in session.dicts(sql["column_step"].format(here=end), {"keys": keys})
             ]
-            border = {(row[0], row[1]) for row in rows} - seen
-            left -= 1
-        for end, keys in _at(here, seen) if seen else ():
-            for row in session.dicts(sql.at("column_edges", end, there, keys)):
+            for row in rows:
                 found.setdefault((row["source_key"], row["target_key"], row["type"], row["subtype"]), row)
+            border = {(row[f"{there}_key"], row[f"{there}_place"]) for row in rows} - seen
+            left -= 1
+    ends = column_ends(session, sql, {end for edge in found for end in edge[:2]})
+    for row in found.values():
+        for side in ("source", "target"):
+            row[f"{side}_namespace"], row[f"{side}_dataset"], row[f"{side}_column"], row[side] = ends[
+                row[f"{side}_key"]
+            ]
     return _ordered(found.values())
 
 
-def _at(here: str, nodes: Iterable[tuple[int, int]]) -> list[tuple[str, set[int]]]:
+def column_ends(session: Session, sql: Sql, keys: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """What each key stands for: namespace, dataset, column (None: all of them), and what edges call the dataset."""
+    given = list(keys)
+    rows = session.rows(sql["column_ends"], {"keys": given}) if given else []
+    return {key: tuple(texts) for key, *texts in rows}
+
+
+def _at(sql: Sql, here: str, nodes: Collection[tuple[int, int]]) -> list[tuple[str, list[int]]]:
     """By which keys the edges at these nodes are found: at a whole dataset by its place."""
-    found = {f"{here}_key": {key for key, _ in nodes}, f"{here}_place": {key for key, place in nodes if key == place}}
+    whole = {place for key, place in nodes if key == sql.whole(place)}
+    found = {f"{here}_key": {key for key, _ in nodes}, f"{here}_place": whole}
     if here == "target":
-        found["target_key"] |= {place for _, place in nodes}
-    return [(end, keys) for end, keys in found.items() if keys]
+        found["target_key"] |= {sql.whole(place) for _, place in nodes}
+    return [(end, list(keys)) for end, keys in found.items() if keys]
 
 
 def _ordered(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,6 +17,7 @@ from headwater import failpoints
 from headwater.core.globs import literal_glob
 from headwater.errors import ProjectionError
 from headwater.ids import new_id
+from headwater.lineage.rows import Row, Shaped, Unusual, latest, shape
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
@@ -41,6 +42,30 @@ SMALL_BYTES = 4 << 20
 """What is no more than this is taken in by one thread: for others to join in takes longer than the work itself."""
 
 
+FEW_BYTES = 1 << 20
+"""Of what is no more than this the rows are shaped in Python: to plan the SQL takes longer than that."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reach:
+    """How far lines of the journal reach, by writer, and which writers an archive among them has absorbed."""
+
+    positions: dict[str, tuple[int, int, bool]] = field(default_factory=dict)
+    absorbed: set[str] = field(default_factory=set)
+
+    def note(self, batch: Batch) -> None:
+        """One batch more; what is damaged in it is told."""
+        self.go(batch.writer, batch.position.seq, batch.position.offset, batch.closed)
+        self.absorbed.update(batch.absorbed)
+        for damage in batch.damage:
+            _log.warning("the journal is damaged: %s", damage)
+
+    def go(self, writer: str, seq: int, offset: int, closed: bool) -> None:
+        """The farthest position wins, in whatever order the batches come."""
+        before = self.positions.get(writer, (seq, offset, closed))
+        self.positions[writer] = (max(before[0], seq), max(before[1], offset), before[2] or closed)
+
+
 @dataclass(slots=True, kw_only=True)
 class Chunk:
     """Lines of the journal in a file of their own, ready for DuckDB, and how far they reach."""
@@ -49,8 +74,7 @@ class Chunk:
     size: int = 0
     lines: int = 0
     longest: int = 0
-    reached: list[tuple[str, int, int, bool]] = field(default_factory=list)
-    absorbed: list[str] = field(default_factory=list)
+    reach: Reach = field(default_factory=Reach)
 
 
 def ingest(
@@ -59,49 +83,83 @@ def ingest(
     tmp: Path,
     *,
     until: Mapping[str, Position] | None = None,
+    shared: bool = False,
+    anew: bool = False,
 ) -> int:
     """Put batches into the tables, with the positions that they reach, in one transaction; how many lines were read.
 
-    With `until`, events at or past these positions (or of writers that it does not name) are left out.
+    With `until`, events at or past these positions (or of writers that it does not name) are left out. A database that is made
+    `anew` is made by SQL, however few the events are. `shared` is a database that others look into meanwhile: its settings
+    stay as they are, and what `outline` works out comes in the same transaction, so that nobody ever sees it missing.
     """
     todo = iter(batches)
-    first = next(todo, None)
-    if first is None:
+    begun, size = [], 0
+    for batch in todo:
+        begun.append(batch)
+        size += sum(map(len, batch.lines))
+        if size > FEW_BYTES:
+            break
+    if not begun:
         return 0
+    if size <= FEW_BYTES and until is None and not anew and _take_in_few(connection, begun, shared=shared):
+        return sum(len(batch.lines) for batch in begun)
+    return _take_in(connection, chain(begun, todo), tmp, until, shared=shared)
+
+
+def _take_in(
+    connection: DuckDBPyConnection,
+    batches: Iterable[Batch],
+    tmp: Path,
+    until: Mapping[str, Position] | None,
+    *,
+    shared: bool,
+) -> int:
     lines = 0
-    connection.execute(f"SET memory_limit = '{MEMORY}'")
+    if not shared:
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
     with transaction(connection):
         failpoints.reach("projection.begin")
         connection.execute(statements("staging.sql")["begin"])
-        for chunk in spool(chain([first], todo), tmp):
-            connection.execute("SET threads = 1" if chunk.size <= SMALL_BYTES else "RESET threads")
+        for chunk in spool(batches, tmp):
+            if not shared:
+                connection.execute("SET threads = 1" if chunk.size <= SMALL_BYTES else "RESET threads")
             _insert(connection, chunk, until)
             lines += chunk.lines
         if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
             connection.execute(statements("staging.sql")["latest"])
+        if shared:
+            _outline(connection)
         failpoints.reach("projection.commit")
     failpoints.reach("projection.committed")
-    connection.execute("RESET threads; RESET memory_limit")
+    if not shared:
+        connection.execute("RESET threads; RESET memory_limit")
     return lines
 
 
 def outline(connection: DuckDBPyConnection) -> None:
     """Work out outlines, edges and policies of what has come since they were worked out the last time: not before somebody asks,
     for that takes longer than taking in a few events."""
-    own = statements("staging.sql")
+    if connection.execute("FROM state.pending LIMIT 1").fetchone() is not None:
+        with transaction(connection):
+            _outline(connection)
+
+
+def _outline(connection: DuckDBPyConnection) -> None:
+    own, edges = statements("staging.sql"), statements("edges.sql")
     pending = {defined for (defined,) in connection.execute("SELECT DISTINCT defined FROM state.pending").fetchall()}
     if not pending:
         return
-    with transaction(connection):
-        if False in pending:
-            connection.execute(own["outlines"])
-            connection.execute(statements("edges.sql")["observed"])
-            if connection.execute(statements("edges.sql")["many"]).fetchone() == (True,):
-                connection.execute(statements("edges.sql")["index"])
-        if True in pending:
-            connection.execute(own["policies"])
-            connection.execute(statements("edges.sql")["declared"])
-        connection.execute("DELETE FROM state.pending")
+    if False in pending:
+        connection.execute(own["outlines"])
+        for name in ("observed", "nodes", "numbered"):
+            connection.execute(edges[name])
+    if True in pending:
+        connection.execute(own["policies"])
+        for name in ("declared", "nodes", "steps"):
+            connection.execute(edges[name])
+    connection.execute(own["moved" if pending == {False} else "rejudged"])
+    connection.execute(own["clocks"])
+    connection.execute("DELETE FROM state.pending")
 
 
 @contextmanager
@@ -159,10 +217,7 @@ def _count(chunk: Chunk, batch: Batch, size: int) -> None:
     chunk.size += size
     chunk.lines += len(batch.lines)
     chunk.longest = max(chunk.longest, max(map(len, batch.lines), default=0))
-    chunk.reached.append((batch.writer, batch.position.seq, batch.position.offset, batch.closed))
-    chunk.absorbed += batch.absorbed
-    for damage in batch.damage:
-        _log.warning("the journal is damaged: %s", damage)
+    chunk.reach.note(batch)
 
 
 def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Position] | None) -> None:
@@ -183,26 +238,94 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
         elif kind in kinds:
             connection.execute(kinds[kind])
     failpoints.reach("projection.inserted")
-    writers, seqs, offsets, closed = map(list, zip(*chunk.reached, strict=True))
-    connection.execute(own["reached"], {"writers": writers, "seqs": seqs, "offsets": offsets, "closed": closed})
-    connection.execute(own["positions"])
-    if chunk.absorbed:
-        connection.execute(own["absorbed"], {"absorbed": chunk.absorbed})
+    _note_reach(connection, chunk.reach)
+
+
+def _take_in_few(connection: DuckDBPyConnection, batches: Sequence[Batch], *, shared: bool) -> bool:
+    """Take in a few events, the same as `_take_in` does; False, and nothing done, when that has to do it."""
+    try:
+        shaped = shape(chain.from_iterable(batch.lines for batch in batches))
+    except Unusual:
+        return False
+    with transaction(connection):
+        failpoints.reach("projection.begin")
+        if _is_known(connection, shaped):
+            return False
+        for table, (columns, rows) in shaped.tables.items():
+            _append(connection, table, columns, rows)
+        _put_latest(connection, shaped)
+        failpoints.reach("projection.inserted")
+        reach = Reach()
+        for batch in batches:
+            reach.note(batch)
+        _note_reach(connection, reach)
+        if shared:
+            _outline(connection)
+        failpoints.reach("projection.commit")
+    failpoints.reach("projection.committed")
+    return True
+
+
+def _put_latest(connection: DuckDBPyConnection, shaped: Shaped) -> None:
+    if not shaped.made:
+        return
+    own = statements("staging.sql")
+    keys = dict(zip(("namespaces", "datasets", "partitions"), map(list, zip(*shaped.made, strict=True)), strict=True))
+    if connection.execute(own["tried"], keys).fetchone() is None:
+        _append(connection, "state.latest", *latest(shaped.made))
+        return
+    connection.execute(own["begin"])
+    _append(connection, "touched", ("namespace", "dataset", "partition"), list(shaped.made))
+    connection.execute(own["latest"])
+
+
+def _append(connection: DuckDBPyConnection, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    appender = connection.appender(table, columns=list(columns))
+    appender.append_rows(rows)
+    appender.flush()
+
+
+def _note_reach(connection: DuckDBPyConnection, reach: Reach) -> None:
+    own, writers = statements("staging.sql"), list(reach.positions)
+    before = connection.execute(own["positions"], {"writers": writers}).fetchall()
+    for position in before:
+        reach.go(*position)
+    # An archive stands for the writers that it absorbed.
+    gone = [writer for writer, *_ in before] + sorted(reach.absorbed)
+    if gone:
+        connection.execute(own["gone"], {"writers": gone})
+    stand = [(writer, *reach.positions[writer]) for writer in writers if writer not in reach.absorbed]
+    _append(connection, "state.positions", ("writer", "seq", "offset", "closed"), stand)
 
 
 def _leave_out_known(connection: DuckDBPyConnection, found: Collection[Found]) -> None:
-    """Take away what the tables have already. Ids grow with time: of a large table little is read."""
+    """Take away what the tables have already."""
     ours = [row for row in found if row[0] in statements("ingest.sql")]
     if not ours:
         return
-    tables = sorted({_table(str(kind)) for kind, *_ in ours})
+    known = _known(str(row[0]) for row in ours)
     between = {"first": min(row[3] for row in ours), "last": max(row[4] for row in ours)}
-    known = " UNION ALL ".join(
-        f"SELECT id FROM {table} WHERE id BETWEEN $first AND $last"  # noqa: S608 - names out of our own statements
-        for table in tables
-    )
     if connection.execute(f"{known} LIMIT 1", between).fetchone() is not None:
-        connection.execute(f"DELETE FROM staged WHERE id IN ({known})", between)  # noqa: S608 - as above
+        connection.execute(f"DELETE FROM staged WHERE id IN ({known})", between)  # noqa: S608 - as below
+
+
+def _is_known(connection: DuckDBPyConnection, shaped: Shaped) -> bool:
+    if not shaped.ids:
+        return False
+    known = _known(shaped.kinds)
+    between: dict[str, object] = {"first": min(shaped.ids), "last": max(shaped.ids)}
+    if connection.execute(f"{known} LIMIT 1", between).fetchone() is None:
+        return False
+    sql = f"SELECT id FROM ({known}) WHERE id IN (SELECT unnest($ids::UUID[])) LIMIT 1"  # noqa: S608 - as below
+    return connection.execute(sql, {**between, "ids": shaped.ids}).fetchone() is not None
+
+
+def _known(kinds: Iterable[str]) -> str:
+    """What the tables of kinds have between two ids. Ids grow with time: of a large table little is read."""
+    return " UNION ALL ".join(
+        f"SELECT id FROM {table} WHERE id BETWEEN $first::UUID AND $last::UUID"  # noqa: S608 - out of our own statements
+        for table in sorted(set(map(_table, kinds)))
+    )
 
 
 @functools.cache

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 EVERY = 0.2
 """Seconds between two looks at the journal."""
+MEMORY = "1GB"
+"""What DuckDB may take for all answers together; beyond that it uses the disk."""
 _RECOVER_EVERY = 1.0
 _RETRY_AFTER = 30.0
 _log = logging.getLogger(__name__)
@@ -163,6 +165,7 @@ class LiveProjection(Projection):
             # What is to be taken in lies in one folder; beyond it no statement reaches a file, a network or an extension.
             root.execute("SET allowed_directories = $1", [[f"{self._own.tmp}/"]])
             root.execute("SET enable_external_access = false")
+            root.execute(f"SET memory_limit = '{MEMORY}'")
             self._writer = root.cursor()
             with self._no_looks:
                 self._root = root
@@ -229,11 +232,12 @@ class LiveProjection(Projection):
     ) -> None:
         if self._seen is None:
             super()._catch_up(connection, known, until=until, damage=damage)
+            # Looks only read, so all that they may ask for is worked out before anybody looks.
+            outline(connection)
         else:
             closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-            ingest(connection, self._watched(self._carrier.read(known, skip=closed), self._seen), self._own.tmp)
-        # Looks only read, so all that they may ask for is worked out here.
-        outline(connection)
+            batches = self._watched(self._carrier.read(known, skip=closed), self._seen)
+            ingest(connection, batches, self._own.tmp, shared=True)
 
     def _watched(self, batches: Iterable[Batch], seen: list[bytes]) -> Iterator[Batch]:
         for batch in batches:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.lineage.drawing import Sql, Walk, draw, root_of
+from headwater.lineage.drawing import Sql, Walk, column_ends, draw, root_of, types_of
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.names import Dataset, dataset_ids, split_column_id
 from headwater.lineage.session import Session
@@ -95,34 +95,31 @@ def column_edges(session: Session, found: Near, limit: int) -> list[NearColumnEd
     """What joins the columns of these assets."""
     names = {dataset: name for name, dataset in found.datasets.items()}
     places = _places(session, found.datasets.values())
-    if not places:
-        return []
-    edges = Sql(session).at("column_edges", "source_place", "target", places).rstrip(";")
-    rows = session.dicts(
-        statements("near.sql")["columns_within"].format(edges=edges), {"places": places, "limit": limit}
-    )
-    return [
+    sql = Sql(session)
+    within = statements("near.sql")["columns_within"].format(edges=sql.column_edges, kind=sql.kind)
+    rows = session.rows(within, {"places": places, "limit": limit}) if places else []
+    ends = column_ends(session, sql, {end for row in rows for end in row[:2]})
+    edges = [
         NearColumnEdge(
-            source=names[row["source_namespace"], row["source_dataset"]],
-            source_column=row["source_column"],
-            target=names[row["target_namespace"], row["target_dataset"]],
-            target_column=row["target_column"],
-            type=row["type"],
-            subtype=row["subtype"],
-            runs=row["runs"],
+            source=names[ends[source][:2]],
+            source_column=ends[source][2],
+            target=names[ends[target][:2]],
+            target_column=ends[target][2],
+            type=kind,
+            subtype=subtype,
+            runs=runs,
         )
-        for row in rows
-        if (row["source_namespace"], row["source_dataset"]) in names
-        and (row["target_namespace"], row["target_dataset"]) in names
+        for source, target, kind, subtype, runs in rows
+        if ends[source][:2] in names and ends[target][:2] in names
     ]
+    return sorted(edges, key=lambda edge: (edge.source, edge.target, edge.source_column, edge.target_column or ""))
 
 
 def columns_of(session: Session, found: Near) -> dict[str, list[tuple[str, str | None]]]:
     """The columns of these assets with their types, in the order of the table."""
     names = {dataset: name for name, dataset in found.datasets.items()}
-    given = {"namespaces": [one[0] for one in names], "datasets": [one[1] for one in names], "everything": False}
     columns: dict[str, list[tuple[str, str | None]]] = {}
-    for namespace, dataset, column, kind in session.rows(statements("lineage.sql")["schemas"], given):
+    for namespace, dataset, column, kind in types_of(session, names):
         columns.setdefault(names[namespace, dataset], []).append((column, kind))
     return columns
 
@@ -168,18 +165,27 @@ class _Walk:
         return dict(self._ask("beyond", here=here, there=there))
 
     def _ask(self, name: str, **sides: str) -> list[tuple[Any, ...]]:
-        statement = statements("near.sql")[name].format(pairs=self.sql["pairs"].rstrip(";"), **sides)
+        pairs = self.sql["pairs"].rstrip(";")
+        statement = statements("near.sql")[name].format(pairs=pairs, kind=self.sql.kind, **sides)
         return self.session.rows(statement, {"places": list(self.found)})
 
     def step(self, sides: tuple[str, str], border: Collection[int]) -> list[int]:
         """What is one step on from these places and was not found before, as much as there is room for."""
         here, there = sides
-        rows = self.session.rows(self.sql.at("step", here, there, border)) if border else []
-        new = sorted({row[0] for row in rows} - self.found.keys())
-        taken = new[: max(self.limit - len(self.found), 0)]
-        self.truncated = self.truncated or len(taken) < len(new)
+        step = self.sql["step"].format(here=here)
+        rows = self.session.rows(step, {"keys": list(border)}) if border else []
+        new = sorted({row[there == "target"] for row in rows} - self.found.keys())
+        room = max(self.limit - len(self.found), 0)
+        self.truncated = self.truncated or room < len(new)
+        taken = new if room >= len(new) else self._by_dataset(new)[:room]
         self.found.update(dict.fromkeys(taken))
         return taken
+
+    def _by_dataset(self, places: Collection[int]) -> list[int]:
+        """In the order of what they are called: their numbers differ from one file to another."""
+        rows = self.session.rows(self.sql["ends"], {"places": list(places)})
+        texts = {place: (namespace, dataset) for place, namespace, dataset, _ in rows}
+        return sorted(places, key=texts.__getitem__)
 
 
 def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: Mapping[Dataset, str]) -> Near:
@@ -189,10 +195,12 @@ def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: M
     above, below = (walk.beyond(*sides) for sides in _SIDES)
     return Near(
         root=None if root is None else ids[root],
-        datasets={ids[dataset]: dataset for dataset in at.values()},
+        datasets=dict(sorted((ids[dataset], dataset) for dataset in at.values())),
         edges=tuple(
-            NearEdge(source=ids[at[source]], target=ids[at[target]], origin=origin, runs=runs)
-            for (source, target), (origin, runs) in sorted(walk.edges().items())
+            NearEdge(source=source, target=target, origin=origin, runs=runs)
+            for source, target, origin, runs in sorted(
+                (ids[at[source]], ids[at[target]], *about) for (source, target), about in walk.edges().items()
+            )
         ),
         more={ids[dataset]: (above.get(place, 0), below.get(place, 0)) for place, dataset in at.items()},
         truncated=walk.truncated,
@@ -202,7 +210,8 @@ def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: M
 def _places(session: Session, datasets: Iterable[Dataset]) -> list[int]:
     given = list(datasets)
     named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
-    return [row[0] for row in session.rows(statements("near.sql")["places"], named)]
+    name = "places" if Sql(session).kind == "UBIGINT" else "settled_places"
+    return [row[0] for row in session.rows(statements("near.sql")[name], named)]
 
 
 def _named(walk: _Walk) -> tuple[dict[int, Dataset], dict[Dataset, str]]:

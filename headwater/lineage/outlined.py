@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Any, TypeVar, cast
 
-from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs
+from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs, outline
 from headwater.lineage.known import known_assets
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
@@ -108,12 +109,16 @@ class OutlinesFirst(OutlinedAssets):
 
     def __init__(self, session: Session, names: Mapping[Dataset, str], known: OutlinesFirst | None = None) -> None:
         self._session, self._names = session, names
-        self._places: Mapping[str, Dataset]
+        self._places: Mapping[str, list[Dataset]]
         self._outlines: Mapping[str, Outline]
         self._near: dict[str, AssetFacts] = {}
         if known is None:
-            self._places = {name: place for place, name in names.items()}
-            self._outlines = read_outlines(session, names)
+            places: defaultdict[str, list[Dataset]] = defaultdict(list)
+            for place, name in names.items():
+                places[name].append(place)
+            self._places, found = dict(places), read_outlines(session, names)
+            moved = [name for name, of in places.items() if len(of) > 1]
+            self._outlines = {**found, **self._anew(moved, found)} if moved else found
         else:
             self._places, self._outlines = known._places, known._outlines
             if len(known._near) <= _NEAR:
@@ -123,13 +128,24 @@ class OutlinesFirst(OutlinedAssets):
         """What is asked of every asset."""
         return self._outlines
 
+    def _anew(self, moved: Collection[str], outlines: Mapping[str, Outline]) -> dict[str, Outline]:
+        """The outlines of assets that two datasets stand for, as they were moved: out of all that is known of them. What has read
+        them is to be looked at closer: each dataset alone would say that it is in place still."""
+        known = {name: self[name] for name in moved}
+        found = {name: outline(known, name) for name in moved if known[name].made}
+        for name, there in outlines.items():
+            if name not in found and not known.keys().isdisjoint(there.reads):
+                found[name] = there._replace(settled=False)
+        return found
+
     def look_closer(self, names: Collection[str]) -> None:
         """Look up the facts of these assets together."""
         wanted = [name for name in names if name in self._places and name not in self._near]
         if not wanted:
             return
         # To read it all is cheaper than to pick out much of it.
-        places = None if len(wanted) > len(self._places) // 4 else [self._places[name] for name in wanted]
+        every = len(wanted) > len(self._places) // 4
+        places = None if every else [place for name in wanted for place in self._places[name]]
         found = known_assets(self._session, self._names, places, past=False)
         self._near.update((name, found[name]) for name in (found if places is None else wanted))
 

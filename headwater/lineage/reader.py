@@ -11,7 +11,7 @@ from headwater.errors import UnknownNameError
 from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.projection import Projection
-from headwater.lineage.run_lists import Wanted, newest_runs, worked_out_between
+from headwater.lineage.run_lists import Wanted, is_whole_id, newest_runs, of_whole_id, worked_out_between
 from headwater.lineage.session import Session
 from headwater.lineage.shown import Shown
 from headwater.lineage.statements import statements
@@ -60,6 +60,17 @@ class Reader:
         with self.projection.session() as session:
             return _run(session, run_id)
 
+    def run_id(self, run_id: str) -> str:
+        """The id of the run whose id this is, or begins so. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            return _id(session, run_id)
+
+    def run_row(self, run_id: str) -> dict[str, Any]:
+        """The run as `run` tells it, without its `tasks`. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            found = of_whole_id(session, run_id)
+            return _timed(found[0]) if found else _run(session, run_id)
+
     def run_details(self, run_id: str) -> dict[str, Any]:
         """One run with how it was called, by whom, and its attempts with their errors: `lineage.run_details`.
 
@@ -80,7 +91,7 @@ class Reader:
         Raises UnknownNameError.
         """
         with self.projection.session() as session:
-            run_id = _run(session, run_id)["id"]
+            run_id = _id(session, run_id)
             wanted = {"run": run_id, "state": state, "text": text, "limit": limit, "offset": offset}
             rows = session.dicts(statements("runs.sql")["task_runs"], wanted)
             return {"run": run_id, "task_runs": [_timed(row) for row in rows], **_pruned(session, run_id, "task_runs")}
@@ -91,7 +102,7 @@ class Reader:
         `pruned` is the moment before which log records have expired. Raises UnknownNameError.
         """
         with self.projection.session() as session:
-            run_id = _run(session, run_id)["id"]
+            run_id = _id(session, run_id)
             wanted = {"run": run_id, "level": level, "limit": limit, "offset": offset}
             rows = session.dicts(statements("runs.sql")["logs"], wanted)
             return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
@@ -212,7 +223,7 @@ class Reader:
         """
         since, last = before or (None, None)
         with self.projection.session() as session:
-            run_id = _run(session, run_id)["id"]
+            run_id = _id(session, run_id)
             wanted = {"run": run_id, "limit": limit, "since": since, "last": last}
             rows = session.dicts(statements("runs.sql")["artifacts"], wanted)
         return {"run": run_id, "artifacts": [{k: v for k, v in _plain(row).items() if k != "time"} for row in rows]}
@@ -248,7 +259,7 @@ class Reader:
         from headwater.lineage.cached import explain_task
 
         with self.projection.session() as session:
-            subject, verdict, reason = explain_task(session, _run(session, run_id)["id"], task)
+            subject, verdict, reason = explain_task(session, _id(session, run_id), task)
             return {"subject": subject, "verdict": verdict, "reason": reason.to_json()}
 
     def result_files(self) -> dict[str, int]:
@@ -317,7 +328,8 @@ class Reader:
 def _runs(
     session: Session, wanted: Wanted, *, limit: int, before: tuple[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    rows = newest_runs(session, wanted, limit=limit, before=before)
+    rows = of_whole_id(session, wanted.run) if wanted.run is not None else []
+    rows = rows or newest_runs(session, wanted, limit=limit, before=before)
     found = [{**_timed(row), "tasks": {}} for row in rows]
     if not found:
         return []
@@ -345,6 +357,11 @@ def _figures(row: dict[str, Any]) -> dict[str, Any]:
 def _pruned(session: Session, run_id: str, what: str) -> dict[str, str]:
     found = [row[what] for row in session.dicts(statements("runs.sql")["pruned_detail"], {"run": run_id}) if row[what]]
     return {"pruned": _rfc3339(max(found))} if found else {}
+
+
+def _id(session: Session, run_id: str) -> str:
+    found: str = run_id if is_whole_id(session, run_id) else _run(session, run_id)["id"]
+    return found
 
 
 def _run(session: Session, run_id: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from headwater.core.states import TERMINAL
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
+_ID = 36
+"""Letters of an id."""
 _MOST = 20_000
 """So many runs are worked out at a time, at most."""
 
@@ -56,6 +58,17 @@ def newest_runs(
         if sum(row["started"] >= reached for row in rows) >= limit:
             return rows[:limit]
         since, last, ask = found[-1][1], found[-1][0], min(2 * ask, _MOST)
+
+
+def of_whole_id(session: Session, run_id: str) -> list[dict[str, Any]]:
+    """The run of this id, with its newest attempt: nothing for the beginning of one, which `newest_runs` finds."""
+    rows = _worked_out(session, [run_id]).values() if len(run_id) == _ID else ()
+    return [row for row in rows if row["started"] is not None]
+
+
+def is_whole_id(session: Session, run_id: str) -> bool:
+    """Whether a run has this id, and not merely one that begins so."""
+    return len(run_id) == _ID and bool(session.rows(statements("runs.sql")["is_run"], {"run": run_id}))
 
 
 def worked_out_between(runs: Iterable[str]) -> dict[str, Any]:

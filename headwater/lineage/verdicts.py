@@ -5,63 +5,68 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import lru_cache
-from itertools import repeat
 from typing import TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import Facts
 from headwater.assets.freshness import (
     Freshness,
-    FreshnessClock,
     Standing,
-    Verdict,
     board,
     freshness_from_json,
     standing,
 )
 from headwater.assets.partitions import UNPARTITIONED, TimePartitions, partitioning
-from headwater.lineage.outlined import are_pending, columns
+from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session
+from headwater.lineage.standings import Standings
 from headwater.lineage.statements import statements
 
-_VERDICTS: tuple[Verdict | None, ...] = ("fresh", "warn", "late", "unknown", "none", None, None)
 _OPEN, _BY_DAYS = 5, 6
-_CLOCKS: tuple[FreshnessClock | None, ...] = ("data_through", "last_materialized", None)
 _US = timedelta(microseconds=1)
 _Policy: TypeAlias = tuple[str, str, int | None, int | None, str | None, Freshness | None, str, bool, bool, list[str]]
 
 
 def verdicts(
     session: Session, loaded: Mapping[str, AssetDefinition], facts: Callable[[Iterable[str] | None], Facts], as_of: int
-) -> dict[str, Standing]:
+) -> Standings:
     """The verdict on every asset. `facts` gives those of some assets and all upstream of them, or of all."""
     if are_pending(session) or not _are_recorded(session, loaded):
-        known = facts(None)
-        return {name: standing(one) for name, one in board(known, as_of).items() if name in known.definitions}
-    names, told, clocks, stands, changes = columns(session, "verdicts", {"as_of": as_of})
-    rows = zip(map(_VERDICTS.__getitem__, told), map(_CLOCKS.__getitem__, clocks), stands, changes, strict=True)
-    # So many are made in less than half the time that they take one by one.
-    found: dict[str, Standing] = dict(zip(names, map(tuple.__new__, repeat(Standing), rows), strict=False))
-    rest = [name for name, verdict in zip(names, told, strict=True) if verdict == _OPEN]
-    if _BY_DAYS in told:
-        found.update(_by_days(session, names, told, found, as_of))
-    if rest:
+        return by_rules(facts(None), as_of)
+    found = _read_columns(session, as_of)
+    if by_days := found.are(_BY_DAYS):
+        found = found.but(dict(_by_days(session, by_days, found, as_of)))
+    if rest := found.are(_OPEN):
         # To put together the facts of all is cheaper than to pick out much of them.
-        judged = board(facts(rest if len(rest) * 4 < len(names) else None), as_of)
-        found.update((name, standing(judged[name])) for name in rest)
+        judged = board(facts(rest if len(rest) * 4 < len(found) else None), as_of)
+        found = found.but({name: standing(judged[name]) for name in rest})
     return found
 
 
+def by_rules(facts: Facts, as_of: int) -> Standings:
+    """The verdict on every asset that is defined, out of all facts."""
+    return Standings.of({name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions})
+
+
+def _read_columns(session: Session, as_of: int) -> Standings:
+    import orjson
+
+    ((names, codes, stands, changes),) = session.rows(statements("catalog.sql")["verdicts"], {"as_of": as_of})
+    if names is None:
+        return Standings.of({})
+    return Standings(orjson.loads(names), orjson.loads(codes), stands, changes)
+
+
 def _by_days(
-    session: Session, names: list[str], told: list[int], found: Mapping[str, Standing], as_of: int
+    session: Session, names: Iterable[str], found: Mapping[str, Standing], as_of: int
 ) -> Iterator[tuple[str, Standing]]:
     """The verdicts of policies that columns can't be held against, of assets whose clock stands somewhere."""
     policies = dict(session.rows(statements("catalog.sql")["policies_by_days"]))
-    for name, code in zip(names, told, strict=True):
-        at = found[name].at
-        if code == _BY_DAYS and at is not None:
-            verdict, change = _read(policies[name]).judge(at, as_of)
-            yield name, found[name]._replace(verdict=verdict, next_change=change)
+    for name in names:
+        one = found[name]
+        if one.at is not None:
+            verdict, change = _read(policies[name]).judge(one.at, as_of)
+            yield name, one._replace(verdict=verdict, next_change=change)
 
 
 @lru_cache(maxsize=4096)

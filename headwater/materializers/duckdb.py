@@ -477,7 +477,8 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
                 columns.update(copy_query(connection, query, path, target, footer))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        return files.Written(files.scan(path))
+        scan = files.scan(path)
+        return files.Written(scan.collect_schema(), lambda: scan)
 
     def described(_schema: object) -> tuple[ColumnSchema, ...]:
         return tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())

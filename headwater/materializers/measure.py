@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -23,25 +24,28 @@ class Measured:
     """What was found in a staged file; times in microseconds since the epoch."""
 
     rows: int
-    schema: pl.Schema
     time_min: int | None = None
     time_max: int | None = None
 
 
 def measure(
-    frame: pl.DataFrame | pl.LazyFrame, target: Target, partition: Partition | None, *, rows: int | None = None
+    data: Callable[[], pl.DataFrame | pl.LazyFrame],
+    schema: pl.Schema,
+    target: Target,
+    partition: Partition | None,
+    *,
+    rows: int | None = None,
 ) -> Measured:
-    """Look over what is staged, once: the scan of a file (with its `rows`, if the writer told), or the frame that was written.
+    """Look over what is staged, once, if its schema and its `rows` do not say all: `data` gives its file's scan, or its frame.
 
     An instant is compared with the partition's window (a naive one is taken as UTC), a date with the days that the
     window touches in its own time zone. A null in the time column says nothing; a null in the partition column belongs
     nowhere. Raises PartitionError when rows lie outside, ReturnTypeError when a column is missing or of another type.
     """
+    if rows is not None and target.time_column is None and (partition is None or target.partition_column is None):
+        return Measured(rows=rows)
     import polars as pl
 
-    schema = frame.collect_schema()
-    if isinstance(frame, pl.DataFrame):
-        rows = frame.height
     wanted: list[pl.Expr] = [pl.len().alias("rows")] if rows is None else []
     time_column = _present(target.time_column, "time", target, schema)
     if time_column is not None:
@@ -49,6 +53,7 @@ def measure(
         wanted += [column.min().alias("time_min"), column.max().alias("time_max")]
     outside = _outside(target, partition, schema)
     wanted += [expression.sum().alias(f"outside {name}") for name, expression in outside.items()]
+    frame = data()
     found = _collected(frame.select(wanted)).row(0, named=True) if wanted else {}
     rows = found["rows"] if rows is None else rows
     for name, expression in outside.items():
@@ -58,7 +63,6 @@ def measure(
     zone = _zone(partition)
     return Measured(
         rows=rows,
-        schema=schema,
         time_min=_instant(found.get("time_min"), zone),
         time_max=_instant(found.get("time_max"), zone, end=True),
     )

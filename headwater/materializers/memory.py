@@ -50,7 +50,7 @@ class MemoryMaterializer:
                 _staged[version] = value
             return Staged(version=version, staging={"version": version}, frame=lambda: value)
         frame = as_eager(value)
-        found = measure(frame, target, partition)
+        found = measure(lambda: frame, frame.schema, target, partition, rows=frame.height)
         with _lock:
             _staged[version] = frame if type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") else value
         return Staged(
@@ -58,7 +58,7 @@ class MemoryMaterializer:
             staging={"version": version},
             rows=found.rows,
             bytes=int(frame.estimated_size()),
-            columns=polars_columns(found.schema),
+            columns=polars_columns(frame.schema),
             time_min=found.time_min,
             time_max=found.time_max,
             frame=frame.lazy,

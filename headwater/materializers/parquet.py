@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
 from headwater.errors import DefinitionError, LocationError, MaterializationError
@@ -43,7 +44,13 @@ class ParquetMaterializer:
         Raises ReturnTypeError for what is not a table, PartitionError, LocationError.
         """
         folder = self._file(target, partition).parent
-        return files.stage_frame(value, target, partition, folder=folder, version=version)
+
+        def described(schema: pl.Schema) -> tuple[ColumnSchema, ...]:
+            # Who reads the file next need not open it to plan what to do with it.
+            self._schemas.put(files.staged_path(folder, version), schema)
+            return files.polars_columns(schema)
+
+        return files.stage_frame(value, target, partition, folder=folder, version=version, columns=described)
 
     def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
         """Move what was staged into its place; done twice, it does nothing more."""
@@ -56,6 +63,7 @@ class ParquetMaterializer:
                 return
             message = f"what was staged for '{target.asset.name}' is not there any more"
             raise LocationError(message, where=str(source), hint="materialize it again") from error
+        self._schemas.move(source, file)
         self._versions.put(file, staged.version)
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
@@ -118,19 +126,17 @@ class ParquetMaterializer:
         return _place(target.asset.uri, target.root)
 
     def _file(self, target: Target, partition: Partition | None) -> Path:
-        place = self._folder(target)
-        key = files.key_of(partition)
-        if target.partitioned and place.name.endswith(_SUFFIX):
+        if target.partitioned and self._folder(target).name.endswith(_SUFFIX):
             message = f"'{target.asset.name}' has partitions, and its location is a single file"
             raise DefinitionError(message, where=target.asset.uri, hint=f"leave '{_SUFFIX}' out: it becomes a folder")
         files.check_partition(target, partition)
-        return _file_of(place, key)
+        return _file_of(target.asset.uri, target.root, files.key_of(partition))
 
     def _scan(self, target: Target, found: Sequence[Path]) -> pl.LazyFrame:
         import polars as pl
 
         if len(found) == 1:
-            return files.scan(found[0])
+            return files.scan(found[0], self._schemas.known(found[0], (files.file_state(found[0]),)))
         schemas = {file: self._schemas.get(file, partial(_read_schema, file)) for file in found}
         first = schemas[found[0]]
         if all(schema == first for schema in schemas.values()):
@@ -148,7 +154,8 @@ class ParquetMaterializer:
 
 
 @lru_cache(maxsize=4_096)
-def _file_of(place: Path, key: str | None) -> Path:
+def _file_of(uri: str, root: Path, key: str | None) -> Path:
+    place = _place(uri, root)
     if key is not None:
         return place / f"{encode_key(key)}{_SUFFIX}"
     return place if place.name.endswith(_SUFFIX) else place.with_name(place.name + _SUFFIX)

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -78,9 +78,10 @@ Columns: TypeAlias = "Callable[[pl.Schema], tuple[ColumnSchema, ...]]"
 
 
 class Written(NamedTuple):
-    """What a staged file holds: its scan, with its rows where the writer told; or the frame that was written."""
+    """What a staged file holds: its schema, its rows where the writer told, and its data for whoever looks closer."""
 
-    frame: pl.DataFrame | pl.LazyFrame
+    schema: pl.Schema
+    frame: Callable[[], pl.DataFrame | pl.LazyFrame]
     rows: int | None = None
 
 
@@ -108,7 +109,7 @@ def stage_frame(
             said = footer(target, partition, version)
             if isinstance(frame, pl.DataFrame):
                 frame.write_parquet(path, metadata=said, **options)
-                return Written(frame)
+                return Written(frame.schema, lambda: frame, frame.height)
             frame.sink_parquet(
                 path,
                 metadata=said,
@@ -126,7 +127,8 @@ def stage_frame(
                 raise
             message = f"the options of '{target.asset.name}' are not what the Parquet writer takes: {error}"
             raise DefinitionError(message, where=f"options={options}", hint="mend Asset(options={…})") from error
-        return Written(scan(path), sum(told) if told else None)
+        # The writer refuses rows of another schema than the plan's: the file need not be opened to know it.
+        return Written(frame.collect_schema(), partial(scan, path), sum(told) if told else None)
 
     return stage_file(write, target, partition, folder=folder, version=version, columns=columns)
 
@@ -153,8 +155,8 @@ def stage_file(
             failpoints.reach("staging.written")
             size = sync_file(path)
             failpoints.reach("staging.synced")
-        found = measure(written.frame, target, partition, rows=written.rows)
-        named = columns(found.schema)
+        found = measure(written.frame, written.schema, target, partition, rows=written.rows)
+        named = columns(written.schema)
     except BaseException:
         _unlink(path)
         raise
@@ -171,11 +173,11 @@ def stage_file(
     )
 
 
-def scan(path: Path) -> pl.LazyFrame:
-    """A lazy frame over one Parquet file, whatever characters its path holds."""
+def scan(path: Path, schema: pl.Schema | None = None) -> pl.LazyFrame:
+    """A lazy frame over one Parquet file, whatever characters its path holds; with its schema, if that is known."""
     import polars as pl
 
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False, schema=schema)
 
 
 def select(found: Sequence[Path]) -> str:
@@ -200,7 +202,7 @@ def staged_path(folder: Path, version: str) -> Path:
 def publish_file(staged: Path, final: Path, target: Target) -> None:
     """Move a staged file into place, durably: whoever looks sees the old file or the new one."""
     with writing(target, final):
-        staged.replace(final)
+        os.replace(staged, final)  # noqa: PTH105 - that makes another path of the second
         failpoints.reach("publish.renamed")
         sync_folder(final.parent)
 
@@ -281,7 +283,7 @@ FileState = tuple[int, int, int]
 def file_state(path: Path) -> FileState | None:
     """What changes when a file does: mtime (ns), size, inode; None when there is no file."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - asked several times for every file that is made
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
@@ -326,6 +328,12 @@ class FileCache(Generic[T]):
     def put(self, path: Path, value: T, *, beside: tuple[Path, ...] = ()) -> None:
         """Keep what is known of a file by somebody who has it locked: nobody else can have changed it meanwhile."""
         self._keep(path, self._state((path, *beside)), value)
+
+    def move(self, path: Path, to: Path) -> None:
+        """What is kept of a file is known of it under another name: it was renamed, which changes nothing of how it looks."""
+        kept = self._kept.pop(path, None)
+        if kept is not None:
+            self._kept[to] = kept
 
     def _state(self, files: tuple[Path, ...]) -> tuple[FileState | None, ...]:
         return tuple(file_state(file) for file in files)

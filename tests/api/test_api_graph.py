@@ -10,6 +10,7 @@ from api_world import served
 from fastapi.testclient import TestClient
 from lineage_world import defined, made, started, write
 
+from headwater.api import graph_routes
 from headwater.core.journal.home import Home
 
 HOSTILE = '<script>alert(1)</script>"\n'
@@ -92,12 +93,13 @@ def test_a_picture_to_take_along_holds_no_markup_of_names(drawn: TestClient) -> 
     assert any("no policy · parquet" in one or "no policy · " in one for one in texts)
 
 
-def test_what_a_change_reaches(drawn: TestClient) -> None:
+def test_what_a_change_reaches(drawn: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     found = drawn.get("/api/impact", params={"root": "raw.day"}).json()
     assert {one["id"]: one["steps"] for one in found["columns"]} == {"clean.day": 1, "report.day": 2}
-    assert found["totals"]["columns"] == 2
+    assert (found["totals"]["columns"], found["truncated"]) == (2, False)
+    monkeypatch.setattr(graph_routes, "MOST", 4)
     whole = drawn.get("/api/impact", params={"root": "clean"}).json()
-    assert whole["totals"]["assets"] == 10
+    assert (whole["totals"]["assets"], len(whole["assets"]), whole["truncated"]) == (10, 4, True)
 
 
 def test_what_is_not_there_is_said_and_what_is_out_of_bounds_refused(drawn: TestClient) -> None:

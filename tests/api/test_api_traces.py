@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openlineage_cases as cases
 import pytest
 from api_world import served, until
+from cli_project import as_in_a_new_process
 from otlp_receiver import Receiver, receiving
 
 from headwater import clock, ids
+from headwater.cli import app as command_line
 from headwater.core.events import RunStarted, TaskEnded, TaskStarted
 from headwater.core.journal.events import Body
 from headwater.core.journal.files import FileCarrier
@@ -85,6 +88,12 @@ def test_what_ran_is_told_once_by_whichever_server(
     with served(shop, insecure=True) as (client, _):
         until(lambda: len(receiver.spans) >= 11)
         run = client.get("/api/runs").json()["runs"][0]
+        until(lambda: (to := client.get("/api/openlineage").json()["destinations"]) and to[0]["delivered"] == 11)
+        (to,) = client.get("/api/openlineage").json()["destinations"]
+        assert to == to | {"destination": f"{receiver.url}/v1/traces", "what": "traces", "pending": 0, "error": None}
+        figures = client.get("/metrics").text
+        assert f'headwater_traces_pending{{destination="{receiver.url}/v1/traces"}} 0.0' in figures
+        assert "headwater_openlineage_pending{" not in figures
     (top,) = receiver.named("backfill sales")
     assert (top.trace, top.id, top.parent) == (trace_id((run["id"], 1)), span_id("run", run["id"]), "")
     assert clock.rfc3339(top.start // 1_000) == run["started"]
@@ -184,14 +193,33 @@ def test_what_is_long_past_is_not_sent(world: World, receiver: Receiver) -> None
     assert [one.name for one in receiver.spans] == ["just now"]
 
 
-def test_a_span_that_is_refused_holds_up_no_other(world: World, receiver: Receiver) -> None:
+def test_a_span_that_is_refused_holds_up_no_other(
+    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(world.home.path.parent)
+
+    def told(*command: str) -> Any:
+        with as_in_a_new_process():
+            assert command_line.run(["openlineage", *command, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
     receiver.answer = lambda number, spans: 400 if any(one.name == "bad" for one in spans) else 200
+    world.write(task_ended(ids.new_id(), ids.new_id(), "RolledBack"))
     world.write(*(cases.run_ended(ids.new_id(), flow=flow, started=clock.now_us()) for flow in ("a", "bad", "b")))
+    (row,) = told("status")["destinations"]
+    assert (row["what"], row["delivered"], row["pending"], row["dead"]) == ("traces", 0, 3, 0)
     assert world.drain() == 2
+    (row,) = told("status")["destinations"]
+    assert (row["delivered"], row["pending"], row["dead"]) == (2, 0, 1)
+    (dead,) = told("dead")["dead"]
+    assert (dead["event"], dead["job"], dead["run"]) == ("span", "bad", dead["body"]["attributes"]["headwater.run.id"])
     assert [one.name for one in receiver.spans] == ["a", "b"]
     (path,) = (world.home.path / "openlineage").glob("*.dead.ndjson")
     letter = json.loads(path.read_text())
     assert "400 Bad Request: no: ***" in letter["reason"]
+    receiver.answer = lambda number, spans: 200
+    assert told("replay")["destinations"] == [{"destination": row["destination"], "replayed": 1, "dead": 0}]
+    assert [one.name for one in receiver.spans] == ["a", "b", "bad"]
 
 
 @pytest.mark.parametrize("status", [401, 302, 503])
@@ -220,7 +248,9 @@ def test_nothing_is_sent_or_imported_unless_it_is_configured(shop: Path) -> None
     subprocess.run([sys.executable, "-c", code], cwd=shop, check=True)
 
 
-def test_what_can_not_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_not_be_is_said(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4317")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     with pytest.raises(SettingsError, match="only by http/protobuf"):
@@ -230,5 +260,11 @@ def test_what_can_not_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError) as raised:
         configured.collector()
     assert "headwater[otel]" in str(raised.value.hint)
+    with contextlib.chdir(shop), as_in_a_new_process():
+        assert command_line.run(["openlineage", "status"]) == 0
+        assert command_line.run(["doctor"]) == 0
+    told = capsys.readouterr()
+    assert "traces can't be sent" in told.err  # the variables may be meant for others
+    assert "headwater[otel]" in told.out
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     assert configured.collector() is None

@@ -111,13 +111,15 @@ class RecordedWorld(World):
 
     def catalog(self, connection, order=None, loaded=True) -> ProjectionCatalog:
         """The catalogue of a projection that got these events and nothing else; `order` says in which transactions and
-        sequence. With `loaded` the definitions are those of modules that are loaded, too."""
+        sequence, and somebody asks after each of them. With `loaded` the definitions are those of modules that are loaded, too."""
         lines = [_line(number, *event) for number, event in enumerate([*self.defined(), *self.events])]
         for (table,) in connection.execute(_TABLES).fetchall():
             connection.execute(f"DELETE FROM {table}")
         with TemporaryDirectory() as folder:
             for numbers in order(len(lines)) if order else [range(len(lines))]:
                 ingest(connection, [_batch([lines[number] for number in numbers])], Path(folder))
+                if order:
+                    outline(connection)
         return ProjectionCatalog(_Projection(connection), (lambda: self.definitions) if loaded else dict)
 
 

@@ -38,11 +38,21 @@ def expected(catalog, as_of):
     return {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
 
 
-@settings(max_examples=200 if os.environ.get("HEADWATER_STRESS") == "1" else 8, deadline=None)
-@given(worlds(policies | by_days, RecordedWorld), moments, st.booleans())
-def test_columns_and_rules_give_the_same_verdicts(projection, world, as_of, loaded):
-    catalog = world.catalog(projection, loaded=loaded)
-    assert catalog.verdicts(as_of) == expected(catalog, as_of)
+@settings(max_examples=80 if os.environ.get("HEADWATER_STRESS") == "1" else 8, deadline=None)
+@given(worlds(policies | by_days, RecordedWorld), moments, st.booleans(), st.none() | st.randoms(use_true_random=False))
+def test_columns_and_rules_give_the_same_verdicts(projection, world, as_of, loaded, dice):
+    catalog = world.catalog(projection, order=dice and (lambda count: step_by_step(count, dice)), loaded=loaded)
+    found = catalog.verdicts(as_of)
+    assert found == expected(catalog, as_of)
+    assert found.told == {name: one.verdict for name, one in found.items()}
+    assert len(found) == len(list(found)) == len(found.told)
+
+
+def step_by_step(count, dice):
+    """Events in any order, some at a time."""
+    numbers = dice.sample(range(count), count)
+    steps = dice.randint(1, 2)
+    return [numbers[step::steps] for step in range(steps)]
 
 
 def test_a_definition_that_was_changed_and_not_recorded_is_judged_as_it_is_now(projection):

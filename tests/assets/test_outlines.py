@@ -1,16 +1,19 @@
 """The outlines that the projection keeps say what the facts say, and what is judged by them is judged as by the facts."""
 
 import random
+from dataclasses import replace
 
 import pytest
-from asset_worlds import DAY, us
+from asset_worlds import DAY, keys, us
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded_worlds import RecordedWorld, empty_projection
 from test_staleness_oracle import AS_OF, worlds
 
 from headwater.assets.facts import Facts, outlines
+from headwater.assets.partitions import DailyPartitions
 from headwater.assets.staleness import staleness
+from headwater.lineage.catalog import ProjectionCatalog
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,7 @@ def test_outlines_do_not_depend_on_the_order_in_which_events_came(projection, wo
         return [numbers[low:high] for low, high in zip([0, *cuts], [*cuts, len(numbers)], strict=True) if low < high]
 
     def content(catalog):
-        tables = ("outlines", "reads", "keys", "pairs", "policies")
+        tables = ("outlines", "reads", "keys", "pairs", "policies", "clocks")
         with catalog._projection.session(outlined=True) as session:
             return {table: sorted(session.rows(f"FROM state.{table}"), key=repr) for table in tables}
 
@@ -76,6 +79,38 @@ def test_inside_a_session_that_began_before_outlines_were_worked_out_the_answers
     with catalog._projection.session():
         inside = judged(catalog.staleness(AS_OF)), catalog.verdicts(AS_OF), judged(staleness(catalog.facts(), AS_OF))
     assert inside == (judged(catalog.staleness(AS_OF)), catalog.verdicts(AS_OF), judged(catalog.staleness(AS_OF)))
+
+
+def test_an_asset_that_was_renamed_and_moved_is_judged_by_both_of_its_datasets(projection):
+    week = DailyPartitions("2013-01-01", "2013-01-04")
+    world = (
+        RecordedWorld().asset("a", partitions=week).asset("b", "a", partitions=week).asset("c", "b", partitions=week)
+    )
+    for name in "abc":
+        world.make(name, *keys(week))
+    there = world.definitions["a"]
+    ref = replace(there.ref, name="n", uri="memory://n", dataset="n")
+    moved = {"n": replace(there, ref=ref, renamed_from="a")}
+    reader = world.definitions["b"]
+    moved["b"] = replace(reader, inputs=(replace(reader.inputs[0], asset="n"),))
+
+    def stale():
+        for loaded in (True, False):
+            catalog = world.catalog(projection, loaded=False)
+            loaded_ones = {name: one for name, one in world.definitions.items() if name != "a"} if loaded else {}
+            catalog = ProjectionCatalog(catalog._projection, lambda known=loaded_ones: known)
+            expected = judged(staleness(plain(catalog.facts()), AS_OF))
+            catalog.facts = None  # it is not asked for all that is known
+            assert judged(catalog.staleness(AS_OF)) == expected
+        return {name: tuple(one[1].keys()) for name, one in expected.items()}
+
+    assert stale() == {"a": (), "b": (), "c": ()}
+    world.definitions |= moved
+    assert stale() == {"n": (), "b": (), "c": ()}
+    world.make("n", "2013-01-02")
+    assert stale() == {"n": (), "b": ("2013-01-02",), "c": ("2013-01-02",)}
+    world.make("b", "2013-01-02")
+    assert stale() == {"n": (), "b": (), "c": ("2013-01-02",)}
 
 
 def test_a_dataset_that_has_lost_its_name_to_another_is_no_longer_what_was_read(projection):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headwater.assets.facts import Consumed
+from headwater.assets.made_graph import MadeGraph
 from headwater.assets.mappings import AllMapping, WindowMapping
 from headwater.assets.partitions import DailyPartitions, partitioning
 from headwater.assets.staleness import staleness
@@ -162,3 +163,17 @@ def test_a_partition_that_was_made_before_it_ends_is_stale_with_its_input():
     assert "2013-01-06" not in OPEN.all(AS_OF)
     assert "2013-01-06" in found.stale
     assert found.why("2013-01-06").because[0].kind == "upstream_stale"
+
+
+@settings(max_examples=15, deadline=None)
+@given(worlds(), st.permutations([-2, 0, 1, 4]), st.randoms(use_true_random=False))
+def test_what_is_kept_for_the_next_question_says_the_same_at_any_moment_and_in_any_order(world, days, dice):
+    facts = world.facts()
+    mixed = list(facts.definitions.items())
+    dice.shuffle(mixed)
+    graph, mixed_facts = MadeGraph(facts), replace(facts, definitions=dict(mixed))
+    for day in days:
+        at = AS_OF + day * DAY
+        anew = {name: one[:4] for name, one in staleness(facts, at).items()}
+        assert {name: one[:4] for name, one in staleness(facts, at, graph).items()} == anew
+        assert {name: one[:4] for name, one in staleness(mixed_facts, at).items()} == anew

@@ -35,7 +35,7 @@ Cli = Callable[..., Done]
 @contextlib.contextmanager
 def as_in_a_new_process() -> Iterator[None]:
     """Definitions, the project, modules and the import path as if this process had just begun."""
-    for name in [name for name, module in sys.modules.items() if _is_a_users(module)]:
+    for name in _of_users():
         del sys.modules[name]
     modules, path = set(sys.modules), list(sys.path)
     with registry.scope(), runtime.use(None):
@@ -51,10 +51,11 @@ def as_in_a_new_process() -> Iterator[None]:
             sys.path[:] = path
 
 
-def _is_a_users(module: object) -> bool:
-    """Whether a module comes from a temporary folder: another test has left it behind."""
-    file = str(getattr(module, "__file__", None) or "")
-    return file.startswith(tempfile.gettempdir()) and not file.startswith(str(Path(__file__).parents[2]))
+def _of_users() -> list[str]:
+    """The modules that come from a temporary folder: another test has left them behind."""
+    ours, temporary = str(Path(__file__).parents[2]), tempfile.gettempdir()
+    files = ((name, str(getattr(module, "__file__", None) or "")) for name, module in sys.modules.items())
+    return [name for name, file in files if file.startswith(temporary) and not file.startswith(ours)]
 
 
 def write_shop(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """`headwater runs cancel`: a run is stopped from another process."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_project import Cli
 
 HEAD = """
 import asyncio, signal, sys, time
@@ -95,60 +95,61 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.communicate()
 
 
-def headwater(folder: Path, *arguments: str) -> tuple[int, Any]:
-    command = [sys.executable, "-m", "headwater", *arguments, "--json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-    return done.returncode, json.loads(done.stdout)
+def headwater(cli: Cli, *arguments: str) -> tuple[int, Any]:
+    done = cli(*arguments, "--json")
+    return done.code, done.json
 
 
-def runs(folder: Path) -> dict[str, Any]:
-    return {row["flow"]: row for row in headwater(folder, "runs")[1]["runs"]}
+def runs(cli: Cli) -> dict[str, Any]:
+    return {row["flow"]: row for row in headwater(cli, "runs")[1]["runs"]}
 
 
 @pytest.mark.parametrize(
     ("text", "name"), [(SLEEPS, "main"), (THREADS, "main"), (ASYNC, "flowing"), (SUBFLOW, "inner")]
 )
-def test_a_run_is_stopped_from_another_process(tmp_path: Path, start: Start, text: str, name: str) -> None:
+def test_a_run_is_stopped_from_another_process(cli: Cli, start: Start, text: str, name: str) -> None:
     process = start(text)
-    code, ended = headwater(tmp_path, "runs", "cancel", runs(tmp_path)[name]["id"])
+    code, ended = headwater(cli, "runs", "cancel", runs(cli)[name]["id"])
     assert (code, ended["flow"], ended["state"]) == (0, name, "Cancelled")
     assert process.wait(30) == 143
-    found = runs(tmp_path)
+    found = runs(cli)
     assert {row["state"] for row in found.values()} == {"Cancelled"}
     assert all(set(row["tasks"]) <= {"Cancelled"} for row in found.values())
 
 
-def test_who_does_not_listen_yet_is_cancelling(tmp_path: Path, start: Start) -> None:
+def test_who_does_not_listen_yet_is_cancelling(cli: Cli, start: Start) -> None:
     process = start(DEAF)
-    run = runs(tmp_path)["main"]["id"]
-    code, row = headwater(tmp_path, "runs", "cancel", run[:30], "--wait", "0.5")
+    run = runs(cli)["main"]["id"]
+    code, row = headwater(cli, "runs", "cancel", run[:30], "--wait", "0.5")
     assert (code, row["state"]) == (1, "Cancelling")
-    assert runs(tmp_path)["main"]["state"] == "Cancelling"
+    assert runs(cli)["main"]["state"] == "Cancelling"
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.wait(30) == 143
-    assert runs(tmp_path)["main"]["state"] == "Cancelled"
+    assert runs(cli)["main"]["state"] == "Cancelled"
 
 
-def test_what_has_ended_is_not_cancelled(tmp_path: Path, start: Start) -> None:
+def test_what_has_ended_is_not_cancelled(cli: Cli, start: Start) -> None:
     process = start(SLEEPS)
-    run = runs(tmp_path)["main"]["id"]
+    run = runs(cli)["main"]["id"]
     process.kill()
     process.wait(30)
-    code, document = headwater(tmp_path, "runs", "cancel", run)
+    code, document = headwater(cli, "runs", "cancel", run)
     assert (code, "it is Crashed" in document["error"]["message"]) == (2, True)
-    code, document = headwater(tmp_path, "runs", "cancel", "no-such-run")
+    code, document = headwater(cli, "runs", "cancel", "no-such-run")
     assert (code, document["error"]["kind"]) == (2, "unknown_name")
 
 
-def test_a_run_on_another_machine_is_refused(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_on_another_machine_is_refused(
+    tmp_path: Path, cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from headwater.core.journal.files import carrier_of
     from headwater.core.journal.home import Home
     from headwater.lineage.processes import process_of
 
     process = start(SLEEPS)
-    run = runs(tmp_path)["main"]["id"]
+    run = runs(cli)["main"]["id"]
     carrier = carrier_of(Home.open(tmp_path / ".headwater", create=False))
     found = process_of(carrier, run, closed=())
     assert found is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_project import Cli
 
 FLOW = """
 import sys
@@ -37,18 +38,12 @@ def talking(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def headwater(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "headwater", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+def run_of(cli: Cli) -> str:
+    return cli("runs").out.splitlines()[1].split()[0]
 
 
-def run_of(folder: Path) -> str:
-    rows = headwater(folder, "runs").stdout.splitlines()
-    return rows[1].split()[0]
-
-
-def test_what_a_run_says_is_followed_until_it_ends(tmp_path: Path, talking: subprocess.Popen[str]) -> None:
-    run = run_of(tmp_path)
+def test_what_a_run_says_is_followed_until_it_ends(tmp_path: Path, cli: Cli, talking: subprocess.Popen[str]) -> None:
+    run = run_of(cli)
     command = [sys.executable, "-m", "headwater", "logs", run, "--follow"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as following:
@@ -66,15 +61,13 @@ def test_what_a_run_says_is_followed_until_it_ends(tmp_path: Path, talking: subp
     assert following.returncode == 0
 
 
-def test_levels_choose(tmp_path: Path, talking: subprocess.Popen[str]) -> None:
-    run = run_of(tmp_path)
-    assert [
-        line.split()[-1] for line in headwater(tmp_path, "logs", run, "--level", "warning").stdout.splitlines()
-    ] == ["beware"]
-    done = headwater(tmp_path, "logs", run, "--level", "loud")
-    assert (done.returncode, "there is no level 'LOUD'" in done.stderr) == (2, True)
+def test_levels_choose(cli: Cli, talking: subprocess.Popen[str]) -> None:
+    run = run_of(cli)
+    assert [line.split()[-1] for line in cli("logs", run, "--level", "warning").out.splitlines()] == ["beware"]
+    done = cli("logs", run, "--level", "loud")
+    assert (done.code, "there is no level 'LOUD'" in done.err) == (2, True)
 
 
-def test_a_stream_is_no_document(tmp_path: Path, talking: subprocess.Popen[str]) -> None:
-    done = headwater(tmp_path, "logs", run_of(tmp_path), "--follow", "--json")
-    assert (done.returncode, '"usage"' in done.stdout) == (2, True)
+def test_a_stream_is_no_document(cli: Cli, talking: subprocess.Popen[str]) -> None:
+    done = cli("logs", run_of(cli), "--follow", "--json")
+    assert (done.code, '"usage"' in done.out) == (2, True)

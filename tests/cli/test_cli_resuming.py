@@ -38,7 +38,7 @@ def double(loaded):
     return 2 * loaded["number"]
 
 
-@flow(name="nightly")
+@flow(name="nightly", run_name="of {count}")
 def main(count: int, token: str = "open"):
     return sum(double(load(number)) for number in range(count))
 
@@ -112,8 +112,8 @@ def test_resume(folder: Path, cli: Cli, failed: str) -> None:
     ]
     assert ran(folder) == ["double 2", "load 3", "double 3"]
     row = cli("runs", "--json").json["runs"][0]
-    assert (row["id"], row["state"], row["attempt"]) == (failed, "Completed", 2)
-    assert "attempt" in cli("runs").out.splitlines()[0]
+    assert (row["id"], row["name"], row["state"], row["attempt"]) == (failed, "of 4", "Completed", 2)
+    assert cli("runs").out.splitlines()[0].split()[:5] == ["run", "flow", "name", "state", "attempt"]
     again = cli("runs", "resume", failed)
     assert again.code == 2
     assert "runs retry" in again.err
@@ -158,6 +158,11 @@ def test_retry(folder: Path, cli: Cli, failed: str) -> None:
     assert done.code == 0
     assert ran(folder) == ["double 0", "load 1", "double 1", "load 2", "double 2", "load 3", "double 3"]
     assert "ran again: double (4 times): it is 'double', from which on the run is retried" in done.out
+    said = [row for row in cli("logs", failed, "--json").json["logs"] if row["logger"] == "headwater.resume"]
+    assert len(said) == 7
+    told = cli("explain", f"{failed}/{said[-1]['task_run']}", "--json").json
+    assert (told["subject"], told["verdict"]) == (f"{failed}/double", "again")
+    assert told["reason"]["because"][0]["text"] == said[-1]["message"]
     unknown = cli("runs", "retry", failed, "--from", "duoble")
     assert unknown.code == 2
     assert "double" in unknown.err

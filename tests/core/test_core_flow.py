@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import traceback
 from typing import Any
@@ -346,6 +347,30 @@ def test_wrong_definitions_are_refused_with_a_place(project: Any) -> None:
         task(retrys=3)  # type: ignore[call-overload]
     with pytest.raises(DefinitionError, match="max_workers"):
         flow(max_workers=0)
+
+
+def test_runs_are_named_by_a_template_of_their_parameters(project: Any, caplog: pytest.LogCaptureFixture) -> None:
+    @flow(run_name="load {number:03} of\n{token}{{}}")
+    def main(number: Any, token: str = "hunter2") -> None: ...
+
+    main(7)
+    main.with_options(run_name=None)(7)
+    main.with_options(run_name="{number:.2f}")("seven")
+    assert [one.name for one in project.all("run.started")] == ["load 007 of ***{}", None, None]
+    assert "'{number:.2f}' can't be filled in" in caplog.text
+    main.with_options(run_name="{number}")("x" * 500)
+    assert len(project.all("run.started")[-1].name) == 200
+    for template, why in (
+        ("{day}", "'{day}', which is no parameter"),
+        ("{}", "takes parameters alone"),
+        ("{number.real}", "takes parameters alone"),
+        ("{number:{token}}", "takes parameters alone"),
+        ("{number", "can't be read"),
+        (" ", "not empty"),
+        (7, "not empty"),
+    ):
+        with pytest.raises(DefinitionError, match=re.escape(why)):
+            main.with_options(run_name=template)  # type: ignore[typeddict-item]
 
 
 def test_with_options_leaves_the_original_alone(project: Any) -> None:

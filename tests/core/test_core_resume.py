@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headwater import allow_failure, flow, task, transaction
+from headwater import allow_failure, clock, flow, task, transaction
 from headwater.core import runtime
 from headwater.core.states import State
 from headwater.errors import RefusedError, UnknownNameError, UsageError
@@ -423,6 +423,40 @@ def test_retry_from_a_task(project: Project, world: World) -> None:
     assert main.resume(run_id, from_task="report") == 3
     assert world.taken() == [("report", 3)]
     assert any("may have used its result" in reason for reason in reasons(project, run_id))
+
+
+def test_what_was_called_before_a_task_is_not_made_again_though_it_began_later(project: Project, world: World) -> None:
+    opened = threading.Event()
+
+    @task
+    def gate() -> None:
+        opened.wait(30)
+
+    @task
+    def late() -> str:
+        world.ran.append("late")
+        return "late"
+
+    @task
+    def clean() -> str:
+        world.ran.append("clean")
+        return "clean"
+
+    @flow
+    def main() -> str:
+        waiting = late.submit(wait_for=[gate.submit()])
+        called = clock.now_us() // 1_000
+        while clock.now_us() // 1_000 == called:
+            pass  # ids tell the order of calls by the millisecond
+        found = clean()
+        opened.set()
+        return f"{found}, {waiting.result()}"
+
+    assert main() == "clean, late"
+    run_id = newest(project)["id"]
+    world.taken()
+    assert main.resume(run_id, from_task="clean") == "clean, late"
+    assert world.taken() == ["clean"]
 
 
 def test_retry_from_a_task_within_a_task_makes_what_called_it_again(project: Project, world: World) -> None:

@@ -9,16 +9,7 @@ import pytest
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.writer import Writer
-from headwater.lineage import store
 from headwater.lineage.projection import Projection
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty projection, made once: making its tables and views is the dearest part of many a test."""
-    folder = tmp_path_factory.mktemp("empty")
-    store.connect(folder / "headwater.duckdb", temp=folder).close()
-    return folder / "headwater.duckdb"
 
 
 @pytest.fixture

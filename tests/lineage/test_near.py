@@ -60,6 +60,31 @@ def test_the_same_whether_edges_are_worked_out_or_not(fan: Projection) -> None:
     assert before[0].datasets.keys() >= {"raw", "clean", "r00"}
 
 
+def test_edges_that_were_worked_out_step_by_step_are_those_of_all_at_once(home: Home, projection: Projection) -> None:
+    knows_a_name = defined("m", ["z", "late"])
+    knows_a_name.definition["inputs"][1].update(namespace=None, dataset=None)
+    steps = [
+        [started(), defined("z", ["y"]), made("z", None, "v1", [("y", None, None)], columns={"day": [("y", "day")]})],
+        # Nobody knows what `late` is; and the numbers of these are not in the order of their names.
+        [knows_a_name, made("a", None, "v2", [("z", None, "v1")], columns={None: [("z", "day")]})],
+        [defined("late"), made("z", None, "v3", [("x", None, None)], columns={"day": [("x", "day")], "n": [("y", "n")]})],
+    ]  # fmt: skip
+    roots = ("y", "y.day", "a", "m", "z.n", "late")
+    for bodies in steps:
+        write(home, bodies)
+        with projection.session(outlined=True) as session:
+            assert near(session, "z", up=2, down=2).datasets.keys() >= {"y", "z"}
+    with projection.session(outlined=True) as session:
+        drawn = [draw(session, root, Walk(), columns=True) for root in roots]
+        around = [near(session, root, up=2, down=2, limit=3) for root in roots]
+    assert ("late", "m") in {(edge.source, edge.target) for edge in drawn[-1].edges}
+    assert projection.verify() == []
+    projection.rebuild()
+    with projection.session(outlined=True) as session:
+        assert [draw(session, root, Walk(), columns=True) for root in roots] == drawn
+        assert [near(session, root, up=2, down=2, limit=3) for root in roots] == around
+
+
 def test_what_was_only_made_is_called_what_it_was_asked_for_by(home: Home, projection: Projection) -> None:
     write(home, [started(), made("alone", None, "v1", [], columns={})])
     with projection.session(outlined=True) as session:

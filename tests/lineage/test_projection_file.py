@@ -324,7 +324,7 @@ def test_a_failed_ingestion_leaves_the_file_as_it_was(home: Home, monkeypatch: p
     one = Projection(home)
     before = content_of(one)
     write(home, [made("a", None, "v2", replaces="v1")])
-    monkeypatch.setattr("headwater.lineage.ingest._insert", _raise)
+    monkeypatch.setattr("headwater.lineage.ingest._note_reach", _raise)
     with pytest.raises(KeyboardInterrupt), one.session():
         pass
     monkeypatch.undo()

@@ -41,6 +41,33 @@ def test_an_unpartitioned_asset_is_one_file_that_says_what_it_is(at: Any, make: 
     assert PARQUET.load(target, None, "eager").rows() == [(1,), (2,)]
 
 
+ODD = pl.DataFrame(
+    {
+        "category": pl.Series(["a"], dtype=pl.Categorical),
+        "enum": pl.Series(["a"], dtype=pl.Enum(["a", "b"])),
+        "null": [None],
+        "ns": pl.Series([datetime(2020, 1, 1)], dtype=pl.Datetime("ns", "UTC")),
+        "array": pl.Series([[1, 2]], dtype=pl.Array(pl.Int8, 2)),
+        "struct": [{"a": timedelta(1)}],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [ODD, ODD.lazy(), ODD.clear(), [], pl.LazyFrame()],
+    ids=["eager", "lazy", "no rows", "an empty list", "no columns"],
+)
+def test_what_was_written_here_is_read_as_anybody_reads_it(at: Any, value: Any, tmp_path: Path) -> None:
+    target, here = at("parquet://lake/x"), ParquetMaterializer()
+    here.publish(target, None, here.stage(target, None, value, version="v1"))
+    known, read = here.load(target, None, "lazy"), ParquetMaterializer().load(target, None, "lazy")
+    assert known.collect_schema() == read.collect_schema()
+    assert known.collect().equals(read.collect())
+    pl.DataFrame({"other": ["of somebody else's"]}).write_parquet(tmp_path / "lake" / "x.parquet")
+    assert here.load(target, None, "lazy").collect().rows() == [("of somebody else's",)]
+
+
 def test_a_location_that_names_a_parquet_file_is_that_file(at: Any, make: Any, tmp_path: Path) -> None:
     make(at("parquet://x.parquet"), {"a": [1]})
     assert (tmp_path / "x.parquet").is_file()

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import kill_world
-import nursery
 from collector import Answer, Collector
 from kill_world import Scenario, Shop
 from nursery import Nursery, said
@@ -44,23 +43,20 @@ class Kill:
         return f"{self.scenario.name} at {self.point}:{self.arrival}"
 
 
-def test_a2_a_kill_at_every_failpoint(tmp_path: Path, stress: bool) -> None:
+def test_a2_a_kill_at_every_failpoint(tmp_path: Path, nest: Nursery, stress: bool) -> None:
     refusing = Collector(lambda number, event: Answer(status=422, body="not that"))
     refusing.up()
     try:
-        with nursery.opened() as nest:
-            quiet = Shop.make(tmp_path / "quiet")
-            quiet.set_factor(LAST)
-            assert nest.run(quiet.folder, ["shop.py"]) == 0, said(quiet.folder)
-            quiet.finished()
-            kills = list(
-                planned(reached(kill_world.scenarios(refusing.url), quiet, nest, tmp_path), 10 if stress else 1)
-            )
-            if not stress:
-                kills = [kills[number] for number in sorted(DICE.sample(range(len(kills)), FEW))]
-            size = LONGEST if stress else len(kills)
-            for start in range(0, len(kills), size):
-                bear(kills[start : start + size], quiet, nest, tmp_path / f"from{start}", stress)
+        quiet = Shop.make(tmp_path / "quiet")
+        quiet.set_factor(LAST)
+        assert nest.run(quiet.folder, ["shop.py"]) == 0, said(quiet.folder)
+        quiet.finished()
+        kills = list(planned(reached(kill_world.scenarios(refusing.url), quiet, nest, tmp_path), 10 if stress else 1))
+        if not stress:
+            kills = [kills[number] for number in sorted(DICE.sample(range(len(kills)), FEW))]
+        size = LONGEST if stress else len(kills)
+        for start in range(0, len(kills), size):
+            bear(kills[start : start + size], quiet, nest, tmp_path / f"from{start}", stress)
     finally:
         refusing.down()
     print(
@@ -136,13 +132,12 @@ def resume(shop: Shop, nest: Nursery) -> None:
     assert shown["partitions"]["completed"] == shown["partitions"]["requested"] == 4
 
 
-def test_what_was_published_and_replaced_before_anybody_looked(tmp_path: Path) -> None:
+def test_what_was_published_and_replaced_before_anybody_looked(tmp_path: Path, nest: Nursery) -> None:
     shop = Shop.make(tmp_path / "shop")
-    with nursery.opened() as nest:
-        for factor, arrival in ((1, 4), (2, 4), (3, 1), (4, 0)):
-            shop.set_factor(factor)
-            point = f"publish.published:{arrival}" if arrival else ""
-            assert nest.run(shop.folder, ["shop.py"], failpoint=point) == (-9 if arrival else 0), said(shop.folder)
+    for factor, arrival in ((1, 4), (2, 4), (3, 1), (4, 0)):
+        shop.set_factor(factor)
+        point = f"publish.published:{arrival}" if arrival else ""
+        assert nest.run(shop.folder, ["shop.py"], failpoint=point) == (-9 if arrival else 0), said(shop.folder)
     with project(shop.folder) as found:
         _, outcomes = found.reader.sql("SELECT asset, state FROM materialization_outcomes")
         assert found.projection.verify() == []
@@ -157,16 +152,15 @@ def test_what_was_published_and_replaced_before_anybody_looked(tmp_path: Path) -
     }
 
 
-def test_what_a_killed_process_had_spilled_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_process_had_spilled_is_removed(tmp_path: Path, nest: Nursery) -> None:
     shop = Shop.make(tmp_path / "shop")
     shop.set_factor(LAST)
-    with nursery.opened() as nest:
-        assert nest.run(shop.folder, ["shop.py"], failpoint="publish.recorded:2") == -9, said(shop.folder)
-        (staged,) = shop.folder.rglob(".staging-*.parquet")
-        spilled = (staged.with_suffix(".tmp"), shop.folder / ".headwater" / "tmp" / "duckdb")
-        for folder in spilled:
-            folder.mkdir()
-            (folder / "duckdb_temp_1_0_owner").write_text("")
-        assert nest.run(shop.folder, ["runs"]) == 0, said(shop.folder)
+    assert nest.run(shop.folder, ["shop.py"], failpoint="publish.recorded:2") == -9, said(shop.folder)
+    (staged,) = shop.folder.rglob(".staging-*.parquet")
+    spilled = (staged.with_suffix(".tmp"), shop.folder / ".headwater" / "tmp" / "duckdb")
+    for folder in spilled:
+        folder.mkdir()
+        (folder / "duckdb_temp_1_0_owner").write_text("")
+    assert nest.run(shop.folder, ["runs"]) == 0, said(shop.folder)
     assert [folder for folder in spilled if folder.exists()] == []
     shop.judge()

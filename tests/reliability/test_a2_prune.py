@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-import nursery
 import pytest
 from kill_world import Shop
 from nursery import Nursery, said
@@ -25,12 +23,6 @@ POINTS = {
 """In the order of a prune (first the compaction, then what expires), with those of the quick form."""
 CASES = [pytest.param(point, marks=() if quick else pytest.mark.stress) for point, quick in POINTS.items()]
 PRUNE = ("prune", "--older-than", "0.001s")
-
-
-@pytest.fixture(scope="module")
-def nest() -> Iterator[Nursery]:
-    with nursery.opened() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

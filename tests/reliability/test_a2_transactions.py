@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nursery
 from kill_world import Shop
 from nursery import Nursery, said
 
@@ -28,19 +27,20 @@ KILLS = {
 FEW = ("publish.staged:3", "transaction.published:2", "transaction.committed", "transaction.rolled_back")
 
 
-def test_a2_a_killed_transaction_leaves_each_asset_published_or_as_it_was(tmp_path: Path, stress: bool) -> None:
+def test_a2_a_killed_transaction_leaves_each_asset_published_or_as_it_was(
+    tmp_path: Path, nest: Nursery, stress: bool
+) -> None:
     shop = Shop.make(tmp_path / "shop")
     points = tuple(KILLS) if stress else FEW
-    with nursery.opened() as nest:
-        shop.set_factor(1)
-        assert nest.run(shop.folder, TOGETHER) == 0, said(shop.folder)
-        shop.judge()
-        for number, point in enumerate(points):
-            shop.set_factor(number + 2)
-            kill(shop, nest, point)
-        shop.set_factor(99)
-        assert nest.run(shop.folder, TOGETHER) == 0, said(shop.folder)
-        shop.finished()
+    shop.set_factor(1)
+    assert nest.run(shop.folder, TOGETHER) == 0, said(shop.folder)
+    shop.judge()
+    for number, point in enumerate(points):
+        shop.set_factor(number + 2)
+        kill(shop, nest, point)
+    shop.set_factor(99)
+    assert nest.run(shop.folder, TOGETHER) == 0, said(shop.folder)
+    shop.finished()
     print(f"A2: {len(points)} kills in transactions: each asset published or as it was, and its outcome says which")
 
 

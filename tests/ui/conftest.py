@@ -51,4 +51,4 @@ def viewer(browser: Browser, server: Server) -> Iterator[Viewer]:
 @pytest.fixture
 def phone(browser: Browser, server: Server) -> Iterator[Viewer]:
     """Somebody with a phone."""
-    yield from viewing(browser, server.url, width=390, height=844)
+    yield from viewing(browser, server.url, width=390, height=844, has_touch=True)

@@ -1,6 +1,7 @@
 """The pages over the flights example, as somebody uses them who wants to know why a table is late, and who mends it."""
 
 import re
+from itertools import pairwise
 
 from playwright.sync_api import expect
 from ui_world import Viewer, settled
@@ -46,6 +47,7 @@ def test_where_a_column_comes_from(viewer: Viewer) -> None:
     page = settled(viewer.go("/lineage?root=carrier_scorecard.avg_delay&columns=true&up=4"))
     panel = page.get_by_role("complementary", name=re.compile("carrier_scorecard.avg_delay"))
     expect(panel).to_contain_text("daily_delays.dep_delay")
+    expect(panel).to_contain_text("round(sum(dep_delay * flights) / sum(flights), 9)")
     viewer.keep("lineage")
     panel.get_by_role("button", name="daily_delays.dep_delay").click()
     panel = page.get_by_role("complementary", name=re.compile("daily_delays.dep_delay"))
@@ -141,6 +143,36 @@ def test_pages_are_accessible(viewer: Viewer) -> None:
             if (path, scheme) == ("/", "dark"):
                 viewer.keep("board-dark")
     assert {where: what for where, what in found.items() if what} == {}
+
+
+def test_a_finger_chooses_days_sideways_and_scrolls_downward(phone: Viewer) -> None:
+    page = settled(phone.go("/partitions?asset=weather"))
+    hand = phone.context.new_cdp_session(page)
+
+    def day(name: str) -> tuple[float, float]:
+        box = page.get_by_role("button", name=re.compile(name)).bounding_box()
+        assert box is not None
+        return box["x"] + 8, box["y"] + 8
+
+    def drag(*corners: tuple[float, float]) -> None:
+        hand.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [_point(*corners[0])]})
+        for (x, y), (right, low) in pairwise(corners):
+            for step in range(1, 6):
+                there = _point(x + (right - x) * step / 5, y + (low - y) * step / 5)
+                hand.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [there]})
+        hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    drag(day("2013-01-08"), day("2013-01-11"), day("2013-01-23"))
+    side = page.get_by_role("complementary", name="What is chosen")
+    expect(side).to_contain_text("16 partitions")
+    expect(page).to_have_url(re.compile("from=2013-01-08&to=2013-01-23"))
+    expect(side.get_by_role("button", name="Backfill 16 partitions")).to_be_in_viewport()
+    drag(day("2013-01-15"), day("2013-01-01"))
+    expect(page).to_have_url(re.compile("from=2013-01-08&to=2013-01-23"))
+
+
+def _point(x: float, y: float) -> dict[str, float]:
+    return {"x": x, "y": y}
 
 
 def test_pages_fit_a_phone(phone: Viewer) -> None:

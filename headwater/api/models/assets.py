@@ -97,8 +97,9 @@ class AssetInput(Answer):
 
 
 class AssetOne(AssetRow):
-    """An asset with its definition."""
+    """An asset with its definition; `judged_as_of` is as in `AssetPage`."""
 
+    judged_as_of: str
     description: str | None = None
     inputs: list[AssetInput] = []
     partitioned: str | None = None
@@ -107,9 +108,13 @@ class AssetOne(AssetRow):
 
 
 class AssetPage(Page):
-    """The assets that were asked for, the worst first; `total` counts those on all pages."""
+    """The assets that were asked for, the worst first; `total` counts those on all pages.
+
+    What had come by `judged_as_of` is in the verdicts: with many assets that may be a little before `as_of`.
+    """
 
     as_of: str
+    judged_as_of: str
     total: int
     assets: list[AssetRow]
 
@@ -118,6 +123,7 @@ class FreshnessPage(Page):
     """Verdicts alone."""
 
     as_of: str
+    judged_as_of: str
     total: int
     assets: list[Clocks]
 
@@ -133,6 +139,7 @@ class StalePage(Page):
     """What has to be made again."""
 
     as_of: str
+    judged_as_of: str
     total: int
     assets: list[StaleRow]
 
@@ -140,8 +147,9 @@ class StalePage(Page):
 class Summary(Answer):
     """How many assets have each verdict, and how many are stale."""
 
-    model_config = example(as_of=TIME, assets=3, verdicts={"fresh": 2, "late": 1}, stale=1)
+    model_config = example(as_of=TIME, judged_as_of=TIME, assets=3, verdicts={"fresh": 2, "late": 1}, stale=1)
     as_of: str
+    judged_as_of: str
     assets: int
     verdicts: dict[str, int]
     stale: int

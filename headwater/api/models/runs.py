@@ -10,13 +10,14 @@ from headwater.api.models.base import RUN, TIME, Answer, Page, example
 
 
 class Run(Answer):
-    """A run with its newest attempt; `tasks` counts its task runs by their states."""
+    """A run with its newest attempt; `name` is its own, `tasks` counts its task runs by their states."""
 
     model_config = example(
         id=RUN, flow="nightly", state="Completed", started=TIME, ended=TIME, duration=4.2, tasks={"Completed": 7}
     )
     id: str
     flow: str | None = None
+    name: str | None = None
     state: str
     started: str | None = None
     ended: str | None = None

@@ -18,9 +18,10 @@ class Limits(Answer):
 
 
 class Destination(Answer):
-    """How a catalog is doing: events delivered, waiting, and refused for good."""
+    """How a catalog, or what traces go to, is doing: events or spans delivered, waiting, and refused for good."""
 
     destination: str
+    what: Literal["openlineage", "traces"]
     delivered: int
     pending: int
     dead: int

@@ -47,7 +47,7 @@ def importing() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def open_descriptor(path: Path, flags: int, mode: int = 0o600) -> int:
+def open_descriptor(path: Path | str, flags: int, mode: int = 0o600) -> int:
     """Open a file that may be locked afterwards; raises OSError."""
     with _guard:
         descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
@@ -91,10 +91,10 @@ def is_locked(path: Path) -> bool:
         close_descriptor(descriptor)
 
 
-def is_at(path: Path, descriptor: int) -> bool:
+def is_at(path: Path | str, descriptor: int) -> bool:
     """Whether a path still names the file of a descriptor."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))  # noqa: PTH116 - of a text, too
     except FileNotFoundError:
         return False
 

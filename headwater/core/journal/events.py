@@ -28,6 +28,10 @@ class Body:
     body_version: ClassVar[int] = 1
     durable: ClassVar[bool] = False
 
+    def must_sync(self) -> bool:
+        """Whether this very event has to be on the disk before its append returns; others follow with the next that has."""
+        return self.durable
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:

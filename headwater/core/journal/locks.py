@@ -35,7 +35,7 @@ class Lock:
     `slot` says which one of its slots is held: 0 where there is only one.
     """
 
-    def __init__(self, name: str, path: Path, descriptor: int, *, keep: bool = False, slot: int = 0) -> None:
+    def __init__(self, name: str, path: str, descriptor: int, *, keep: bool = False, slot: int = 0) -> None:
         self.name = name
         self.slot = slot
         self._path = path
@@ -64,7 +64,8 @@ class Lock:
             # While it is still held, so that nobody can be in between; who waits on the old file looks again.
             try:
                 if not self._keep:
-                    self._path.unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self._path)  # noqa: PTH108 - plain text, see `_Wanted.path`
             finally:
                 descriptors.close_descriptor(descriptor)
 
@@ -138,7 +139,8 @@ class Locks:
 
         Raises LockTimeout that names the process which holds it, ValueError when `slots` is not at least 1.
         """
-        lock = driven(self.steps(name, timeout=timeout, among=among, slots=slots))
+        lock = self.try_hold(name, among=among, slots=slots)
+        lock = lock or driven(self.steps(name, timeout=timeout, among=among, slots=slots))
         try:
             yield lock
         finally:
@@ -192,9 +194,9 @@ class _Wanted:
         self._slots = slots
         self.line = Line(f"{self._stem}.line")
 
-    def path(self, slot: int = 0) -> Path:
-        """The file of a slot."""
-        return Path(f"{self._stem}.{slot}.lock" if slot else f"{self._stem}.lock")
+    def path(self, slot: int = 0) -> str:
+        """The file of a slot, as plain text: a lock is taken for each thing that is published."""
+        return f"{self._stem}.{slot}.lock" if slot else f"{self._stem}.lock"
 
     def take(self) -> Lock | None:
         """The lock, or the first of its slots that is free."""
@@ -239,7 +241,7 @@ class _Wanted:
         what = f"the lock '{self.name}' is" if self._slots == 1 else f"all {self._slots} slots of '{self.name}' are"
         return LockTimeout(
             f"{what} held by {_people(holders)}; waited {waited:.3g} s",
-            where=str(self.path()),
+            where=self.path(),
             hint="wait until it is done, or stop it: the lock is freed when its process ends",
         )
 
@@ -288,9 +290,9 @@ def _in_line(wanted: _Wanted, timeout: float | None) -> Generator[float, int | N
             waited = (clock.machine_us() - came) / 1e6
 
 
-def _holder(path: Path) -> int | None:
+def _holder(path: str) -> int | None:
     try:
-        return int(path.read_bytes()[:_PID])
+        return int(Path(path).read_bytes()[:_PID])
     except (FileNotFoundError, ValueError):
         return None
 

@@ -81,11 +81,11 @@ class Segment:
             self._find_end()
         if len(bodies) == 1:
             (body,) = bodies
-            data, durable = encode(self._head, self.seq, body, plain_json(body)), body.durable
+            data, durable = encode(self._head, self.seq, body, plain_json(body)), body.must_sync()
         else:
             pairs = enumerate(bodies, self.seq)
             data = b"".join([encode(self._head, seq, body, plain_json(body)) for seq, body in pairs])
-            durable = any(body.durable for body in bodies)
+            durable = any(body.must_sync() for body in bodies)
         if durable:
             self._open_runs |= {(body.run_id, body.attempt) for body in bodies if type(body) is RunStarted}
         # From here to the end an exception of any kind (a full disk, Ctrl-C) leaves open what is in the file.

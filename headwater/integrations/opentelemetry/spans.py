@@ -36,12 +36,17 @@ class Spans:
 
     def tell(self, event: Event) -> Span | None:
         """The span of an event; None when it is the end of nothing. Raises ExportError."""
-        if event.kind in (RunStarted.kind, TaskStarted.kind):
-            self._origins.hear(event)
-            return None
-        if event.kind == TaskEnded.kind and event.body["state"] == "RolledBack":
-            return None  # it has ended before, and its transaction's flow tells the rest
-        return _TELLERS[event.kind](event, self._origins)
+        if speaks(event):
+            return _TELLERS[event.kind](event, self._origins)
+        self._origins.hear(event)
+        return None
+
+
+def speaks(event: Event) -> bool:
+    """Whether a span is made of an event."""
+    # A task run that was rolled back has ended before, and its transaction's flow tells the rest.
+    rolled_back = event.kind == TaskEnded.kind and event.body["state"] == "RolledBack"
+    return event.kind in _TELLERS and not rolled_back
 
 
 def trace_id(root: Attempt) -> str:

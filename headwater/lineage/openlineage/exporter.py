@@ -30,11 +30,13 @@ Tell: TypeAlias = Callable[[Event], dict[str, Any] | None]
 class ExportStatus:
     """How a destination is doing: events delivered in all, events that wait, events that it refused (dead letters).
 
-    `at` is when it last got something, `error` why it took nothing the last time, `next_try` until when it is left alone
-    for that; times are µs since the epoch, or None. `position` gives the next number of each writer that may still write.
+    `what` goes there is "openlineage" (events) or "traces" (spans). `at` is when it last got something, `error` why it took
+    nothing the last time, `next_try` until when it is left alone for that; times are µs since the epoch, or None. `position`
+    gives the next number of each writer that may still write.
     """
 
     destination: str
+    what: str
     delivered: int
     pending: int
     dead: int
@@ -48,7 +50,8 @@ class Exporter:
     """Delivers the journal's events to one destination, in each writer's order, from a position that it keeps durably.
 
     One exporter of a destination works at a time, whichever process it is in. It tells OpenLineage events, with jobs of
-    `namespace`, unless another way to `tell` events of these `kinds` is given.
+    `namespace`, unless another way to `tell` events of these `kinds` is given: then `what` says what it makes of them, and
+    `speaks` whether it makes something of one, which answers how much waits without telling it.
     """
 
     def __init__(
@@ -60,8 +63,11 @@ class Exporter:
         namespace: str = "",
         tell: Tell | None = None,
         kinds: Collection[str] = TRANSLATORS,
+        what: str = "openlineage",
+        speaks: Callable[[Event], bool] | None = None,
     ) -> None:
-        self.destination = destination
+        self.destination, self.what = destination, what
+        self._speaks = speaks
         self._carrier = carrier
         self._tell = partial(translate, namespace=namespace) if tell is None else tell
         self._kinds = frozenset(kind.encode() for kind in kinds)
@@ -135,8 +141,9 @@ class Exporter:
         cursor = self._file.load()
         return ExportStatus(
             destination=str(self.destination),
+            what=self.what,
             delivered=cursor.delivered,
-            pending=sum(self._told(line) is not None for lines, _ in self._ahead(cursor) for line in lines),
+            pending=sum(self._waits(line) for lines, _ in self._ahead(cursor) for line in lines),
             dead=len(self._dead.load()),
             at=cursor.at,
             error=cursor.error,
@@ -185,6 +192,14 @@ class Exporter:
             return told
         refusal = delivery.send(told)
         return None if refusal is None else letter_of(refusal, event=told)
+
+    def _waits(self, line: bytes) -> bool:
+        if self._speaks is None:
+            return self._told(line) is not None
+        try:
+            return self._speaks(decode(line))
+        except Exception:  # noqa: BLE001 - what can't be read becomes a dead letter, and waits for that
+            return True
 
     def _told(
         self, line: bytes, wanted: Callable[[OpenLineageEvent], bool] = lambda event: True

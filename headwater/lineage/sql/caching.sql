@@ -15,6 +15,10 @@ FROM facts.task_cache WHERE task_run_id = $task_run ORDER BY time, id LIMIT 1;
 SELECT reused.task_run_id AS task_run, reused.attempt AS attempt FROM facts.task_ended
 WHERE task_run_id = $task_run AND reused.task_run_id IS NOT NULL LIMIT 1;
 
+-- name: resumed
+-- What a resumed run said of a task run: why it was made again, or that its code has changed since.
+SELECT message FROM facts.logs WHERE task_run_id = $task_run AND logger = 'headwater.resume' ORDER BY time, id;
+
 -- name: kept
 SELECT refused, expires, encoding, size FROM facts.task_kept WHERE task_run_id = $task_run ORDER BY time, id LIMIT 1;
 

@@ -206,48 +206,14 @@ FROM state.policies WHERE stands;
 SELECT name, by_days FROM state.policies WHERE stands AND by_days IS NOT NULL;
 
 -- name: verdicts
--- The verdict on every asset whose clock stands in its outline: 0 fresh, 1 warn, 2 late, 3 unknown, 4 none; 5 says that it does
--- not, 6 that the policy is to be asked. The clock: 0 data_through, 1 last_materialized. Each column as one JSON list, see `outlines`.
-WITH RECURSIVE seen AS (
-    SELECT namespace, dataset, bool_or(data_through IS NOT NULL) AS reach FROM facts.observations GROUP BY ALL
-),
-reads AS (
-    SELECT name, static, unnest(inputs) AS source FROM state.policies WHERE stands AND NOT basis
-),
-aging AS (
-    -- Without a basis of its own `data_through` has one if anything has that is read and is not static.
-    SELECT name, static FROM state.policies AS p
-    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
-    WHERE stands AND (basis OR s.reach) AND name IN (SELECT source FROM reads)
-    UNION
-    SELECT r.name, r.static FROM reads AS r JOIN aging AS a ON r.source = a.name WHERE NOT a.static
-),
-clocks AS (
-    SELECT p.name, p.max_lag, p.warn, p.by_days IS NOT NULL AS by_days, o.newest, o.told,
-           CASE WHEN p.max_lag IS NULL AND p.by_days IS NULL THEN NULL WHEN p.clock IS NOT NULL THEN p.clock
-                WHEN p.basis THEN 'data_through'
-                WHEN p.divided = 'otherwise' OR s.reach OR p.name IN (SELECT name FROM aging) THEN 'undecided'
-                ELSE 'last_materialized' END AS clock,
-           s.dataset IS NULL AND p.divided <> 'otherwise' AND (
-               o.place IS NULL
-               OR coalesce(o.whole = (p.divided = 'not') AND (o.untold IS NULL OR o.told >= o.untold), false)
-           ) AS is_told
-    FROM state.policies AS p
-    LEFT JOIN state.outlines AS o ON o.place = p.place
-    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
-    WHERE p.stands
-),
-placed AS (
-    SELECT *, CASE clock WHEN 'last_materialized' THEN newest WHEN 'data_through' THEN told END AS stands,
-           coalesce(clock IN ('complete_through', 'last_run', 'undecided') OR (clock = 'data_through' AND NOT is_told),
-                    false) AS is_open,
-           stands + max_lag + 1 AS late, coalesce(stands + warn + 1, late) AS warned
-    FROM clocks
-)
-SELECT
-    to_json(list(name)),
-    to_json(list(CASE WHEN is_open THEN 5 WHEN clock IS NULL THEN 4 WHEN stands IS NULL THEN 3 WHEN by_days THEN 6
-                      WHEN $as_of < warned THEN 0 WHEN $as_of < late THEN 1 ELSE 2 END)),
-    to_json(list(CASE clock WHEN 'data_through' THEN 0 WHEN 'last_materialized' THEN 1 ELSE 2 END)),
-    to_json(list(stands)), to_json(list(CASE WHEN $as_of < warned THEN warned WHEN $as_of < late THEN late END))
-FROM placed;
+-- The verdict on every asset: 0 fresh, 1 warn, 2 late, 3 unknown, 4 none; 5 says that it takes all facts to tell, 6 that the policy
+-- is to be asked. It comes as three times that, and the clock: 0 data_through, 1 last_materialized, 2 neither. Each column as one
+-- JSON list, see `outlines`.
+SELECT to_json(list(name)), to_json(list(verdict * 3 + coalesce(clock, 2))), to_json(list(stands)), to_json(list(change))
+FROM (
+    SELECT name, clock, stands, stands + max_lag + 1 AS late, coalesce(stands + warn + 1, late) AS warned,
+           CASE WHEN clock = 2 THEN 5 WHEN clock IS NULL THEN 4 WHEN stands IS NULL THEN 3 WHEN by_days THEN 6
+                WHEN $as_of < warned THEN 0 WHEN $as_of < late THEN 1 ELSE 2 END AS verdict,
+           CASE WHEN $as_of < warned THEN warned WHEN $as_of < late THEN late END AS change
+    FROM state.clocks
+);

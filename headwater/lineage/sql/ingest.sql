@@ -8,7 +8,7 @@ SELECT id, time, unnest(json_transform(body, '{
     "run_id": "VARCHAR", "attempt": "INTEGER", "flow": "VARCHAR", "type": "VARCHAR", "parent_run_id": "VARCHAR",
     "parent_task_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR", "root_flow": "VARCHAR",
     "root_attempt": "INTEGER", "project": "VARCHAR", "parameters": "JSON", "kept": "JSON", "defaulted": ["VARCHAR"],
-    "lost": ["VARCHAR"],
+    "lost": ["VARCHAR"], "name": "VARCHAR",
     "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
     "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
 FROM staged WHERE kind = 'run.started';
@@ -192,6 +192,9 @@ FROM (
         "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
     FROM staged WHERE kind = 'asset.observed'
 );
+INSERT INTO state.pending
+SELECT DISTINCT body ->> '$.asset.namespace', body ->> '$.asset.dataset', CAST(NULL AS BOOLEAN)
+FROM staged WHERE kind = 'asset.observed';
 
 -- name: freshness.judged
 INSERT INTO facts.verdicts BY NAME

@@ -70,7 +70,9 @@ SELECT state.short([namespace, dataset]) AS place, namespace, dataset, name FROM
 WHERE place IN (SELECT unnest($places::UBIGINT[]));
 
 -- name: settled_named
-SELECT place, namespace, dataset, name FROM state.policies WHERE place IN (SELECT unnest($places::UBIGINT[]));
+SELECT n.number AS place, p.namespace, p.dataset, p.name
+FROM state.nodes AS n JOIN state.policies AS p USING (place)
+WHERE n.number IN (SELECT unnest($places::INTEGER[]));
 
 -- name: ends
 -- The datasets at these places as edges call them.
@@ -80,6 +82,9 @@ UNION ALL
 SELECT target_place, any_value(target_namespace), any_value(target_dataset), max(target) FROM dataset_edges
 WHERE target_place IN (SELECT unnest($places::UBIGINT[])) GROUP BY target_place;
 
+-- name: settled_ends
+SELECT number, namespace, dataset, name FROM state.nodes WHERE number IN (SELECT unnest($places::INTEGER[]));
+
 -- name: pairs
 -- Every edge by its places alone: numbers side by side, of which a million are looked through in no time.
 SELECT source_place, target_place, origin, runs FROM dataset_edges;
@@ -87,47 +92,21 @@ SELECT source_place, target_place, origin, runs FROM dataset_edges;
 -- name: settled_pairs
 SELECT source_place, target_place, 'observed' AS origin, runs FROM state.edges
 UNION ALL
-SELECT coalesce(d.source_place, p.place), d.target_place, 'declared', 0
-FROM state.declared AS d LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands;
+SELECT source_place, target_place, 'declared', 0 FROM state.declared_steps;
 
 -- name: step
--- A step of a walk: the places on the other side ({there} is source or target) of the edges at these places, which are numbers.
-SELECT DISTINCT {there}_place FROM dataset_edges WHERE {here}_place IN ({keys});
+-- A step of a walk: the edges that end ({here} is target) or begin (source) at these places.
+SELECT source_place, target_place, origin, runs, last_seen FROM dataset_edges
+WHERE {here}_place IN (SELECT unnest($keys::UBIGINT[]));
 
 -- name: settled_step
--- The same out of what is worked out on demand: an index finds the few rows of a step among millions.
-SELECT {there}_place FROM state.edges WHERE {here}_place IN ({keys})
+-- The same out of what is worked out on demand: columns of small numbers are looked through faster than an index is read. An edge
+-- that was declared and observed comes twice, as observed first.
+SELECT source_place, target_place, 'observed' AS origin, runs, make_timestamp(last_seen) AS last_seen
+FROM state.edges WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]))
 UNION ALL
-SELECT {there}_place FROM (
-    SELECT coalesce(d.source_place, p.place) AS source_place, d.target_place
-    FROM state.declared AS d
-    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
-)
-WHERE {here}_place IN ({keys}) AND {there}_place IS NOT NULL;
-
--- name: edges
--- The edges that were walked along: those that end ({here} is target) or begin (source) at these places, and what is on their
--- other side ({there}). To read a text of a million takes longer than to find it: none is read twice.
-SELECT source_place, target_place, {there}_namespace AS namespace, {there}_dataset AS dataset, {there} AS name, origin, runs,
-       last_seen
-FROM dataset_edges WHERE {here}_place IN ({keys});
-
--- name: settled_edges
--- The same out of what is worked out on demand; an edge that was declared and observed comes twice, as observed first.
-SELECT source_place, target_place, {there}_namespace AS namespace, {there}_dataset AS dataset, {there} AS name,
-       'observed' AS origin, runs, make_timestamp(last_seen) AS last_seen
-FROM state.edges WHERE {here}_place IN ({keys})
-UNION ALL
-SELECT source_place, target_place, {there}_namespace, {there}_dataset, {there}, 'declared', 0, NULL
-FROM (
-    SELECT d.* REPLACE (
-        coalesce(d.source_place, p.place) AS source_place, coalesce(d.source_namespace, p.namespace) AS source_namespace,
-        coalesce(d.source_dataset, p.dataset) AS source_dataset
-    )
-    FROM state.declared AS d
-    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
-)
-WHERE {here}_place IN ({keys}) AND source_place IS NOT NULL;
+SELECT source_place, target_place, 'declared', 0, NULL
+FROM state.declared_steps WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]));
 
 -- name: joined
 -- How many edges lead from each group of datasets to each other one.
@@ -141,32 +120,93 @@ JOIN grouped AS t ON t.namespace = e.target_namespace AND t.dataset = e.target_d
 WHERE s.name <> t.name
 GROUP BY ALL ORDER BY ALL;
 
--- name: column_step
--- A step along columns: {here} is source_key, target_key, source_place or target_place, {there} source or target.
-SELECT DISTINCT {there}_key, {there}_place FROM dataset_column_edges WHERE {here} IN ({keys});
+-- name: settled_joined
+WITH grouped AS MATERIALIZED (
+    SELECT n.number, g.name
+    FROM (
+        SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+               unnest($groups::VARCHAR[]) AS name
+    ) AS g
+    JOIN state.nodes AS n USING (namespace, dataset)
+)
+SELECT s.name, t.name, count(*)
+FROM (
+    SELECT source_place, target_place FROM state.edges
+    UNION
+    SELECT source_place, target_place FROM state.declared_steps
+) AS e
+JOIN grouped AS s ON s.number = e.source_place
+JOIN grouped AS t ON t.number = e.target_place
+WHERE s.name <> t.name
+GROUP BY ALL ORDER BY ALL;
 
--- name: column_edges
-SELECT source_key, target_key, source_place, target_place, source_namespace, source_dataset, source_column, target_namespace,
-       target_dataset, target_column, source, target, type, subtype, runs, last_seen
-FROM dataset_column_edges WHERE {here} IN ({keys});
+-- name: column_step
+-- A step along columns: the edges of which {here} (source_key, target_key, source_place or target_place) is one of these.
+SELECT source_key, target_key, source_place, target_place, type, subtype, runs, last_seen FROM dataset_column_edges
+WHERE {here} IN (SELECT unnest($keys::UBIGINT[]));
+
+-- name: settled_column_step
+SELECT source_key, target_key, source_place, target_place, type, subtype, runs, make_timestamp(last_seen) AS last_seen
+FROM state.column_edges WHERE {here} IN (SELECT unnest($keys::INTEGER[]));
+
+-- name: column_ends
+-- The columns of these keys, or (NULL) the datasets as a whole, and what edges call their datasets.
+SELECT source_key, any_value(source_namespace), any_value(source_dataset), any_value(source_column), max(source)
+FROM dataset_column_edges WHERE source_key IN (SELECT unnest($keys::UBIGINT[])) GROUP BY source_key
+UNION ALL
+SELECT target_key, any_value(target_namespace), any_value(target_dataset), any_value(target_column), max(target)
+FROM dataset_column_edges WHERE target_key IN (SELECT unnest($keys::UBIGINT[])) GROUP BY target_key;
+
+-- name: settled_column_ends
+WITH wanted AS MATERIALIZED (
+    SELECT number, place, "column" FROM state.column_nodes WHERE number IN (SELECT unnest($keys::INTEGER[]))
+    UNION ALL
+    SELECT key, -1 - key, NULL FROM (SELECT unnest($keys::INTEGER[]) AS key) WHERE key < 0
+)
+SELECT w.number, n.namespace, n.dataset, w."column", n.name FROM wanted AS w JOIN state.nodes AS n ON n.number = w.place;
 
 -- name: place
-SELECT state.short([$namespace::VARCHAR, $dataset::VARCHAR]),
-       CASE WHEN $column IS NOT NULL THEN state.short([$namespace::VARCHAR, $dataset::VARCHAR, $column::VARCHAR]) END;
+-- The place of a dataset, and the key of a column of it or (NULL) of all of it.
+SELECT state.short([$namespace::VARCHAR, $dataset::VARCHAR]) AS place,
+       CASE WHEN $column IS NULL THEN place ELSE state.short([$namespace::VARCHAR, $dataset::VARCHAR, $column::VARCHAR]) END;
+
+-- name: settled_place
+-- Where there is no edge there is no row.
+SELECT n.number, coalesce(c.number, -1 - n.number)
+FROM state.nodes AS n LEFT JOIN state.column_nodes AS c ON c.place = n.number AND c."column" = $column::VARCHAR
+WHERE n.place = state.short([$namespace::VARCHAR, $dataset::VARCHAR]) AND ($column IS NULL OR c.number IS NOT NULL);
 
 -- name: schemas
--- The columns of the newest version, or else of the newest observation, of these datasets or of all: one row a column.
-WITH wanted AS (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset),
-seen AS (
+-- The columns of the newest version, or else of the newest observation, of each dataset: one row a column.
+WITH seen AS (
     SELECT l.namespace, l.dataset, o.columns, l.made_at AS moment, o.id
     FROM state.latest AS l JOIN facts.outcomes AS o ON o.id = l.id
-    WHERE $everything OR (l.namespace, l.dataset) IN (FROM wanted)
     UNION ALL
     SELECT namespace, dataset, columns, time, id FROM facts.observations
-    WHERE $everything OR (namespace, dataset) IN (FROM wanted)
 ),
 newest AS (
     SELECT namespace, dataset, columns FROM seen WHERE len(columns) > 0
+    QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY moment DESC, id DESC) = 1
+)
+SELECT namespace, dataset, c.name, c.type FROM (SELECT namespace, dataset, unnest(columns) AS c FROM newest);
+
+-- name: schemas_of
+-- The same of these datasets. Outcomes are found by their times, which stand in order in few bytes, unlike their ids.
+WITH wanted AS MATERIALIZED (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset
+),
+latest AS MATERIALIZED (
+    SELECT namespace, dataset, id, made_at FROM state.latest WHERE dataset IN (SELECT dataset FROM wanted)
+),
+made AS MATERIALIZED (SELECT id, columns FROM facts.outcomes WHERE time IN (SELECT made_at FROM latest)),
+seen AS (
+    SELECT namespace, dataset, columns, made_at AS moment, id FROM latest JOIN made USING (id)
+    UNION ALL
+    SELECT namespace, dataset, columns, time, id FROM facts.observations
+    WHERE dataset IN (SELECT dataset FROM wanted)
+),
+newest AS (
+    SELECT namespace, dataset, columns FROM seen SEMI JOIN wanted USING (namespace, dataset) WHERE len(columns) > 0
     QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY moment DESC, id DESC) = 1
 )
 SELECT namespace, dataset, c.name, c.type FROM (SELECT namespace, dataset, unnest(columns) AS c FROM newest);

@@ -7,19 +7,31 @@ FROM (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARC
              unnest(range(len($datasets))) AS place)
 ORDER BY place;
 
+-- name: settled_places
+-- Where there is no edge the number is one that nothing has.
+SELECT coalesce(n.number, -1 - w.place)
+FROM (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+           unnest(range(len($datasets))) AS place
+) AS w
+LEFT JOIN state.nodes AS n USING (namespace, dataset)
+ORDER BY w.place;
+
 -- name: within
 -- The edges between these places.
 SELECT source_place, target_place, origin, runs FROM ({pairs})
-WHERE source_place IN (SELECT unnest($places::UBIGINT[])) AND target_place IN (SELECT unnest($places::UBIGINT[]));
+WHERE source_place IN (SELECT unnest($places::{kind}[])) AND target_place IN (SELECT unnest($places::{kind}[]));
 
 -- name: columns_within
-SELECT * FROM ({edges}) WHERE target_place IN (SELECT unnest($places::UBIGINT[]))
-ORDER BY source_dataset, target_dataset, source_column, target_column, type, subtype LIMIT $limit;
+-- So many of the edges between columns of these places, those of the same two beside each other.
+SELECT source_key, target_key, type, subtype, runs FROM {edges}
+WHERE source_place IN (SELECT unnest($places::{kind}[])) AND target_place IN (SELECT unnest($places::{kind}[]))
+ORDER BY source_place, target_place, source_key, target_key, type, subtype LIMIT $limit;
 
 -- name: beyond
 -- How many other places are joined to each of these.
 SELECT {here}_place, count(DISTINCT {there}_place) FROM ({pairs})
-WHERE {here}_place IN (SELECT unnest($places::UBIGINT[])) AND {there}_place NOT IN (SELECT unnest($places::UBIGINT[]))
+WHERE {here}_place IN (SELECT unnest($places::{kind}[])) AND {there}_place NOT IN (SELECT unnest($places::{kind}[]))
 GROUP BY ALL;
 
 -- name: unknown_of

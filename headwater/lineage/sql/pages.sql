@@ -24,13 +24,14 @@ FROM (SELECT asset, unnest(columns).name AS "column" FROM newest)
 GROUP BY "column";
 
 -- name: found_runs
--- The newest starts of runs whose id begins so, or whose flow's name holds the text.
+-- The newest starts of runs whose id begins so, or whose flow's or own name holds the text.
 SELECT run_id, flow FROM facts.run_started
-WHERE starts_with(run_id, $text) OR contains(lower(flow), $text)
+WHERE starts_with(run_id, $text) OR contains(lower(flow), $text) OR contains(lower(name), $text)
 ORDER BY time DESC LIMIT $limit;
 
 -- name: states_of_runs
-SELECT run_id, state, epoch_us(started) FROM runs WHERE list_contains($runs::VARCHAR[], run_id)
+SELECT run_id, state, epoch_us(started) FROM runs
+WHERE run_id BETWEEN $least AND $most AND list_contains($runs::VARCHAR[], run_id)
 QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1;
 
 -- name: history
@@ -43,6 +44,14 @@ WHERE namespace = $namespace AND dataset = $dataset AND ($state IS NULL OR state
     AND ($time IS NULL OR time < $time OR (time = $time AND CAST(id AS VARCHAR) < $last))
 ORDER BY time DESC, CAST(id AS VARCHAR) DESC
 LIMIT $limit;
+
+-- name: newest_query
+-- The query that made what was published last, if a query did.
+SELECT sql FROM facts.outcomes WHERE namespace = $namespace AND dataset = $dataset AND state = 'published'
+ORDER BY time DESC LIMIT 1;
+
+-- name: defined
+SELECT count(*), max(id) FROM facts.definitions;
 
 -- name: failed_datasets
 -- Datasets of which the newest attempt at some partition did not publish.

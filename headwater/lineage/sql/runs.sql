@@ -8,7 +8,7 @@ WITH started AS (
     SELECT run_id AS id, time AS started FROM facts.run_started
     WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
         AND ($parent IS NULL OR parent_run_id = $parent)
-        AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
+        AND ($text = '' OR contains(lower(flow), lower($text)) OR contains(lower(name), lower($text)) OR starts_with(run_id, $text))
         AND ($since IS NULL OR time < $since OR (time = $since AND run_id < $last))
         AND $state IS NULL
     ORDER BY time DESC, run_id DESC
@@ -36,16 +36,20 @@ SELECT run_id AS id, max(time) AS started FROM facts.run_started AS s
 WHERE (run_id, attempt) IN (FROM open) AND $state IS NOT NULL
     AND ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
     AND ($parent IS NULL OR parent_run_id = $parent)
-    AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
+    AND ($text = '' OR contains(lower(flow), lower($text)) OR contains(lower(name), lower($text)) OR starts_with(run_id, $text))
     AND ($since IS NULL OR time < $since OR (time = $since AND run_id < $last))
 GROUP BY run_id ORDER BY started DESC, run_id DESC LIMIT $limit;
 
 -- name: runs
 -- These runs, each with its newest attempt. Between the first and the last of the ids, which say when a run began, few others lie.
-SELECT run_id AS id, flow, state, started, ended, attempt, type, parent_run_id AS parent, error
+SELECT run_id AS id, flow, name, state, started, ended, attempt, type, parent_run_id AS parent, error
 FROM runs
 WHERE run_id BETWEEN $least AND $most AND list_contains($runs::VARCHAR[], run_id)
 QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1;
+
+-- name: is_run
+SELECT run_id FROM facts.run_started WHERE run_id = $run
+UNION ALL SELECT run_id FROM facts.run_ended WHERE run_id = $run LIMIT 1;
 
 -- name: task_counts
 -- A plain filter on the run's id, not a join: it reaches below the view's GROUP BY.
@@ -147,7 +151,7 @@ SELECT what, asked_by FROM facts.backfill_asked WHERE backfill_id = $backfill AN
 -- name: backfill_requests
 -- The first request of each backfill whose id begins so, with the newest attempt of its run.
 SELECT backfill_id, name, targets, range, CAST(options AS VARCHAR) AS options, CAST(plan AS VARCHAR) AS plan,
-       coalesce((SELECT max(r.attempt) FROM runs AS r WHERE r.run_id = backfill_id), 0) AS attempt
+       coalesce((SELECT max(r.attempt) FROM state.runs_of(true) AS r WHERE r.run_id = backfill_id), 0) AS attempt
 FROM facts.backfill_requested
 WHERE starts_with(backfill_id, $wanted)
 QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1

@@ -15,7 +15,7 @@ CREATE TABLE facts.run_started (
     parent_run_id VARCHAR, parent_task_run_id VARCHAR, parent_flow VARCHAR, root_run_id VARCHAR, root_flow VARCHAR,
     root_attempt INTEGER, project VARCHAR, parameters JSON, kept JSON, defaulted VARCHAR[], lost VARCHAR[],
     source STRUCT(file VARCHAR, line INTEGER, name VARCHAR, hash VARCHAR),
-    nominal_start BIGINT, nominal_end BIGINT
+    nominal_start BIGINT, nominal_end BIGINT, name VARCHAR
 );
 
 CREATE TABLE facts.run_ended (
@@ -175,31 +175,32 @@ CREATE TABLE state.latest (
 );
 
 -- The tables below are worked out of the others when somebody asks for them, of the datasets that stand here: those of which
--- something was tried, or that were `defined`, since they were worked out the last time.
+-- something was tried, or that were `defined` (NULL: observed), since they were worked out the last time.
 CREATE TABLE state.pending (namespace VARCHAR, dataset VARCHAR, defined BOOLEAN);
 
--- One row an edge between two datasets that was ever observed; `runs` counts the runs. A place is short for namespace and
--- dataset.
+-- The datasets at the ends of edges, numbered from 0 on, with the name that was used for each; `place` is short for namespace
+-- and dataset. Numbers differ from one file to another: they only say what belongs together, in few bytes side by side.
+CREATE TABLE state.nodes (number INTEGER, place UBIGINT, namespace VARCHAR, dataset VARCHAR, name VARCHAR);
+
+-- One row an edge between two of them that was ever observed; `runs` counts the runs.
 CREATE TABLE state.edges (
-    source_place UBIGINT, target_place UBIGINT,
-    source_namespace VARCHAR, source_dataset VARCHAR, target_namespace VARCHAR, target_dataset VARCHAR,
-    source VARCHAR, target VARCHAR, runs BIGINT, first_seen BIGINT, last_seen BIGINT, via VARCHAR
+    source_place INTEGER, target_place INTEGER, runs BIGINT, first_seen BIGINT, last_seen BIGINT, via VARCHAR
 );
 
--- The same of columns, one row a pair and the way that one is made of the other. A key is short for namespace, dataset and
--- column; that of a whole dataset (target_column is NULL) is its place.
+-- The same of columns, one row a pair and the way that one is made of the other. A key is the number of a column; that of a whole
+-- dataset is -1 less the number of the dataset.
+CREATE TABLE state.column_nodes (number INTEGER, place INTEGER, "column" VARCHAR);
 CREATE TABLE state.column_edges (
-    source_key UBIGINT, target_key UBIGINT, source_place UBIGINT, target_place UBIGINT,
-    source_namespace VARCHAR, source_dataset VARCHAR, source_column VARCHAR,
-    target_namespace VARCHAR, target_dataset VARCHAR, target_column VARCHAR, type VARCHAR, subtype VARCHAR,
-    source VARCHAR, target VARCHAR, runs BIGINT, first_seen BIGINT, last_seen BIGINT
+    source_key INTEGER, target_key INTEGER, source_place INTEGER, target_place INTEGER, type VARCHAR, subtype VARCHAR,
+    runs BIGINT, first_seen BIGINT, last_seen BIGINT
 );
 
--- Inputs as the newest definitions declare them; where the dataset was not known then, the place is NULL.
+-- Inputs as the newest definitions declare them (where the dataset was not known then, it is NULL), and as edges.
 CREATE TABLE state.declared (
-    source VARCHAR, source_namespace VARCHAR, source_dataset VARCHAR, source_place UBIGINT,
-    target VARCHAR, target_namespace VARCHAR, target_dataset VARCHAR, target_place UBIGINT
+    source VARCHAR, source_namespace VARCHAR, source_dataset VARCHAR,
+    target VARCHAR, target_namespace VARCHAR, target_dataset VARCHAR
 );
+CREATE TABLE state.declared_steps (source_place INTEGER, target_place INTEGER);
 
 -- A short name for something long: half of the MD5 of its JSON.
 CREATE MACRO state.short(value) AS md5_number_lower(CAST(to_json(value) AS VARCHAR));
@@ -230,4 +231,12 @@ CREATE TABLE state.pairs (pairs_id UBIGINT, partition VARCHAR, source_partition 
 CREATE TABLE state.policies (
     namespace VARCHAR, dataset VARCHAR, place UBIGINT, name VARCHAR, defined BIGINT, stands BOOLEAN, max_lag BIGINT, warn BIGINT,
     clock VARCHAR, by_days VARCHAR, divided VARCHAR, basis BOOLEAN, static BOOLEAN, inputs VARCHAR[]
+);
+
+-- One row an asset, all that its verdict follows from: the policy, and where which clock stands. `judged` is the clock that the
+-- policy is about: 0 data_through, 1 last_materialized; 2 says that it takes all facts to tell, NULL that there is no policy.
+-- `clock` is the same once the versions in place have been asked: 2 where they leave open how far the data reaches.
+CREATE TABLE state.clocks (
+    place UBIGINT, name VARCHAR, max_lag BIGINT, warn BIGINT, by_days BOOLEAN, whole BOOLEAN, judged UTINYINT,
+    clock UTINYINT, stands BIGINT
 );

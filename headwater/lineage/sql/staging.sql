@@ -32,26 +32,21 @@ WHERE NOT EXISTS (
 -- The keys whose row in `state.latest` must be made again before the transaction ends.
 CREATE OR REPLACE TEMP TABLE touched (namespace VARCHAR, dataset VARCHAR, partition VARCHAR);
 
--- name: reached
--- The farthest position wins, in whatever order the batches come.
-CREATE OR REPLACE TEMP TABLE reached AS
-SELECT writer, max(seq) AS seq, max("offset") AS "offset", bool_or(closed) AS closed
-FROM (
-    SELECT unnest($writers::VARCHAR[]) AS writer, unnest($seqs::BIGINT[]) AS seq,
-           unnest($offsets::BIGINT[]) AS "offset", unnest($closed::BOOLEAN[]) AS closed
-    UNION ALL
-    SELECT writer, seq, "offset", closed FROM state.positions
-)
-GROUP BY writer
-HAVING list_contains($writers::VARCHAR[], writer);
-
 -- name: positions
-DELETE FROM state.positions WHERE writer IN (SELECT writer FROM reached);
-INSERT INTO state.positions BY NAME SELECT * FROM reached;
+SELECT writer, seq, "offset", closed FROM state.positions WHERE writer IN (SELECT unnest($writers::VARCHAR[]));
 
--- name: absorbed
--- An archive stands for the writers that it absorbed.
-DELETE FROM state.positions WHERE writer IN (SELECT unnest($absorbed::VARCHAR[]));
+-- name: gone
+DELETE FROM state.positions WHERE writer IN (SELECT unnest($writers::VARCHAR[]));
+
+-- name: tried
+-- Whether one of these keys has a row already.
+FROM state.latest AS l
+SEMI JOIN (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+           unnest($partitions::VARCHAR[]) AS partition
+) AS t
+    ON l.namespace = t.namespace AND l.dataset = t.dataset AND l.partition IS NOT DISTINCT FROM t.partition
+LIMIT 1;
 
 -- name: latest
 -- In place is the published version that no other one replaces; should a clock have run backwards, the chain of
@@ -181,3 +176,57 @@ WHERE (name, {defined: defined, dataset: dataset, namespace: namespace}) IN (
     SELECT (name, max({defined: defined, dataset: dataset, namespace: namespace}))
     FROM state.policies WHERE name IN (FROM renamed) GROUP BY name
 );
+
+-- name: rejudged
+-- Which clock each policy is about, where that may have changed: by a definition, or by what was observed.
+CREATE OR REPLACE TEMP TABLE judged AS
+WITH RECURSIVE seen AS (
+    SELECT namespace, dataset, bool_or(data_through IS NOT NULL) AS reach FROM facts.observations GROUP BY ALL
+),
+reads AS (
+    SELECT name, static, unnest(inputs) AS source FROM state.policies WHERE stands AND NOT basis
+),
+aging AS (
+    -- Without a basis of its own `data_through` has one if anything has that is read and is not static.
+    SELECT name, static FROM state.policies AS p
+    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
+    WHERE stands AND (basis OR s.reach) AND name IN (SELECT source FROM reads)
+    UNION
+    SELECT r.name, r.static FROM reads AS r JOIN aging AS a ON r.source = a.name WHERE NOT a.static
+),
+clocks AS (
+    SELECT p.*, p.divided = 'otherwise' OR s.dataset IS NOT NULL AS untold,
+           CASE WHEN max_lag IS NULL AND by_days IS NULL THEN NULL
+                WHEN clock IS NOT NULL THEN clock
+                WHEN basis THEN 'data_through'
+                WHEN divided = 'otherwise' OR s.reach OR name IN (SELECT name FROM aging) THEN 'undecided'
+                ELSE 'last_materialized' END AS about
+    FROM state.policies AS p
+    LEFT JOIN seen AS s ON s.dataset = p.dataset AND s.namespace = p.namespace
+    WHERE stands
+)
+SELECT place, name, max_lag, warn, by_days IS NOT NULL AS by_days, divided = 'not' AS whole,
+       CASE WHEN about IS NULL THEN NULL WHEN about = 'last_materialized' THEN 1
+            WHEN about = 'data_through' AND NOT untold THEN 0 ELSE 2 END::UTINYINT AS judged
+FROM clocks;
+DELETE FROM state.clocks WHERE place NOT IN (SELECT place FROM judged);
+CREATE OR REPLACE TEMP TABLE moved AS
+(FROM judged EXCEPT SELECT place, name, max_lag, warn, by_days, whole, judged FROM state.clocks)
+UNION
+FROM judged WHERE place IN (SELECT state.short([namespace, dataset]) FROM state.pending WHERE NOT defined);
+
+-- name: moved
+-- The clocks of datasets of which something was tried stand somewhere else.
+CREATE OR REPLACE TEMP TABLE moved AS
+SELECT place, name, max_lag, warn, by_days, whole, judged FROM state.clocks
+WHERE place IN (SELECT state.short([namespace, dataset]) FROM state.pending WHERE NOT defined);
+
+-- name: clocks
+DELETE FROM state.clocks WHERE place IN (SELECT place FROM moved);
+INSERT INTO state.clocks BY NAME
+SELECT m.*,
+       CASE WHEN judged = 0 AND o.place IS NOT NULL
+             AND NOT coalesce(o.whole = m.whole AND (untold IS NULL OR told >= untold), false)
+            THEN 2 ELSE judged END AS clock,
+       CASE clock WHEN 0 THEN told WHEN 1 THEN newest END AS stands
+FROM moved AS m LEFT JOIN state.outlines AS o ON o.place = m.place;

@@ -1,8 +1,7 @@
 -- The documented views: a stable interface for everybody's SQL. Times are UTC TIMESTAMPs.
 
--- One row an attempt of a run. Without an end it is Running, AwaitingSlot while it waits for a limit, or Cancelling when
--- somebody asked it to stop; among several ends the fixed precedence of states decides.
-CREATE VIEW runs AS
+-- What the view `runs` says: of all runs, or, without a look at the others, of those that backfills are.
+CREATE MACRO state.runs_of(backfills) AS TABLE
 SELECT
     run_id, min(flow) AS flow, attempt,
     coalesce(
@@ -14,21 +13,25 @@ SELECT
     make_timestamp(min(started)) AS started,
     make_timestamp(arg_min(outcome, rank).ended) AS ended,
     min(type) AS type, min(project) AS project, min(parent_run_id) AS parent_run_id, min(root_run_id) AS root_run_id,
-    min(root_flow) AS root_flow, arg_min(outcome, rank).error AS error
+    min(root_flow) AS root_flow, arg_min(outcome, rank).error AS error, min(name) AS name
 FROM (
-    SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, time AS started,
+    SELECT run_id, attempt, flow, name, type, project, parent_run_id, root_run_id, root_flow, time AS started,
            NULL AS outcome, NULL AS rank, NULL AS step, NULL AS moment
-    FROM facts.run_started
+    FROM facts.run_started WHERE NOT backfills OR type = 'backfill'
     UNION ALL
-    SELECT run_id, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, state, {time: time, id: id}
+    SELECT run_id, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, state, {time: time, id: id}
     FROM facts.run_state
     UNION ALL
-    SELECT run_id, attempt, flow, type, project, parent_run_id, root_run_id, root_flow, started,
+    SELECT run_id, attempt, flow, NULL, type, project, parent_run_id, root_run_id, root_flow, started,
            {state: state, ended: time, error: error.message},
            {state: state_rank(state), time: time, id: id}, NULL, NULL
-    FROM facts.run_ended
+    FROM facts.run_ended WHERE NOT backfills OR type = 'backfill'
 )
 GROUP BY run_id, attempt;
+
+-- One row an attempt of a run. Without an end it is Running, AwaitingSlot while it waits for a limit, or Cancelling when
+-- somebody asked it to stop; among several ends the fixed precedence of states decides.
+CREATE VIEW runs AS FROM state.runs_of(false);
 
 -- One row a task run. Ended: the terminal state, by precedence. Not ended: the last state that it changed into.
 CREATE VIEW task_runs AS
@@ -202,31 +205,36 @@ FROM (
     GROUP BY ALL
 );
 
--- The same two out of what is worked out on demand: of use when nothing is pending.
+-- The same two out of what is worked out on demand: of use when nothing is pending. Places and keys are numbers here.
 CREATE VIEW state.dataset_edges AS
-WITH declared AS (
-    SELECT coalesce(d.source_place, p.place) AS source_place, d.target_place, max(d.source) AS source,
-           max(d.target) AS target, any_value(coalesce(d.source_namespace, p.namespace)) AS source_namespace,
-           any_value(coalesce(d.source_dataset, p.dataset)) AS source_dataset,
-           any_value(d.target_namespace) AS target_namespace, any_value(d.target_dataset) AS target_dataset
-    FROM state.declared AS d
-    LEFT JOIN state.policies AS p ON d.source_place IS NULL AND p.name = d.source AND p.stands
-    GROUP BY ALL
-)
-SELECT
-    o.source_namespace, o.source_dataset, o.target_namespace, o.target_dataset, greatest(o.source, d.source) AS source,
-    greatest(o.target, d.target) AS target, 'observed' AS origin, d.target IS NOT NULL AS declared, o.runs,
-    make_timestamp(o.last_seen) AS last_seen, o.via, o.source_place, o.target_place
-FROM state.edges AS o LEFT JOIN declared AS d USING (source_place, target_place)
-UNION ALL
-SELECT source_namespace, source_dataset, target_namespace, target_dataset, source, target, 'declared', true, 0, NULL, NULL,
-       source_place, target_place
-FROM declared ANTI JOIN state.edges USING (source_place, target_place);
+SELECT s.namespace AS source_namespace, s.dataset AS source_dataset, t.namespace AS target_namespace,
+       t.dataset AS target_dataset, s.name AS source, t.name AS target, e.origin, e.declared, e.runs,
+       make_timestamp(e.last_seen) AS last_seen, e.via, source_place, target_place
+FROM (
+    SELECT source_place, target_place, CASE WHEN o.runs IS NULL THEN 'declared' ELSE 'observed' END AS origin,
+           d.declared IS NOT NULL AS declared, coalesce(o.runs, 0) AS runs, o.last_seen, o.via
+    FROM state.edges AS o
+    FULL JOIN (SELECT *, true AS declared FROM state.declared_steps) AS d USING (source_place, target_place)
+) AS e
+JOIN state.nodes AS s ON s.number = e.source_place
+JOIN state.nodes AS t ON t.number = e.target_place;
 
 CREATE VIEW state.dataset_column_edges AS
-SELECT source_namespace, source_dataset, source_column, target_namespace, target_dataset, target_column, type, subtype, source,
-       target, runs, make_timestamp(last_seen) AS last_seen, source_place, target_place, source_key, target_key
-FROM state.column_edges;
+SELECT s.namespace AS source_namespace, s.dataset AS source_dataset, sc."column" AS source_column,
+       t.namespace AS target_namespace, t.dataset AS target_dataset, tc."column" AS target_column, e.type, e.subtype,
+       s.name AS source, t.name AS target, e.runs, make_timestamp(e.last_seen) AS last_seen, e.source_place, e.target_place,
+       e.source_key, e.target_key
+FROM state.column_edges AS e
+JOIN state.nodes AS s ON s.number = e.source_place
+JOIN state.nodes AS t ON t.number = e.target_place
+JOIN state.column_nodes AS sc ON sc.number = e.source_key
+LEFT JOIN state.column_nodes AS tc ON tc.number = e.target_key;
+
+-- What the two say, without the numbers.
+CREATE VIEW state.told_edges AS
+SELECT * EXCLUDE (source, target, source_place, target_place) FROM state.dataset_edges;
+CREATE VIEW state.told_column_edges AS
+SELECT * EXCLUDE (source, target, source_place, target_place, source_key, target_key) FROM state.dataset_column_edges;
 
 -- All that an asset is made of, and all that is made of it, directly or not, with the fewest steps. A walk meets each dataset
 -- once: a cycle ends by itself.
@@ -306,7 +314,7 @@ asked AS (
 last_run AS (
     SELECT run_id, arg_max(state, attempt) AS state, max(ended) AS ended, max(attempt) AS attempt,
            arg_max(started, attempt) AS started
-    FROM runs WHERE run_id IN (SELECT backfill_id FROM facts.backfill_requested) GROUP BY run_id
+    FROM state.runs_of(true) WHERE run_id IN (SELECT backfill_id FROM facts.backfill_requested) GROUP BY run_id
 ),
 last_stop AS (
     SELECT backfill_id, attempt, arg_max(what, {time: time, id: id}) AS what FROM facts.backfill_stopped GROUP BY ALL

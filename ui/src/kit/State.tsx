@@ -30,6 +30,7 @@ const TONES: Record<string, Tone> = {
   cancelling: "warn",
   cancelled: "warn",
   blocked: "warn",
+  interrupted: "warn",
   stale: "warn",
   retrying: "warn",
   rolledback: "warn",
@@ -42,6 +43,12 @@ const TONES: Record<string, Tone> = {
 /** Which tone a state has, however it is spelled. */
 export function toneOf(state: string): Tone {
   return TONES[state.toLowerCase().replaceAll(/[^a-z]/g, "")] ?? "none";
+}
+
+/** A state as one reads it: `TimedOut` → `Timed out`. */
+export function words(state: string): string {
+  const spaced = state.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
 }
 
 const SHAPES: Record<Tone, JSX.Element> = {
@@ -85,7 +92,7 @@ export function State({ state, label, plain, title }: Props): JSX.Element {
   return (
     <span className={plain ? "state plain" : "state"} data-tone={tone} title={title}>
       <Shape tone={tone} />
-      {label ?? state}
+      {words(label ?? state)}
     </span>
   );
 }

@@ -72,8 +72,13 @@ export interface Page {
   next: string | null;
 }
 
-export interface AssetPage extends Page {
+/** What had come by `judged_as_of` is in it: with very many assets that may be a while before `as_of`. */
+export interface JudgedAnswer {
   as_of: string;
+  judged_as_of: string;
+}
+
+export interface AssetPage extends Page, JudgedAnswer {
   total: number;
   assets: AssetRow[];
 }
@@ -110,6 +115,8 @@ export interface Materialization {
 export interface Run {
   id: string;
   flow: string | null;
+  /** What its flow called it. */
+  name?: string | null;
   state: string;
   started: string | null;
   ended: string | null;
@@ -168,8 +175,7 @@ export interface Standing {
   failed: number;
 }
 
-export interface Overview extends Standing {
-  as_of: string;
+export interface Overview extends Standing, JudgedAnswer {
   groupings: string[];
 }
 

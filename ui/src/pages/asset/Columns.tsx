@@ -25,6 +25,20 @@ function idOf(asset: string, column: string): string {
   return `${part(asset)}.${part(column)}`;
 }
 
+/** A text that is indented as a whole, without that. */
+function trimmed(text: string): string {
+  const lines = text.replaceAll("\t", "  ").split("\n");
+  const indents = lines
+    .slice(1)
+    .filter((line) => line.trim())
+    .map((line) => line.search(/\S/));
+  const least = Math.min(...indents, text.length);
+  return lines
+    .map((line, number) => (number === 0 ? line.trimStart() : line.slice(least)))
+    .join("\n")
+    .trim();
+}
+
 export function Columns({ detail }: { detail: Detail }): JSX.Element | null {
   const [all, setAll] = useState(false);
   const { columns } = detail;
@@ -62,6 +76,12 @@ export function Columns({ detail }: { detail: Detail }): JSX.Element | null {
           What they are made of can't be told: <bdi>{same}</bdi>
         </p>
       )}
+      {detail.query ? (
+        <details className="columns-rows column-query">
+          <summary className="dim">The query that made what is there</summary>
+          <pre>{trimmed(detail.query)}</pre>
+        </details>
+      ) : null}
       {detail.all_rows.length > 0 ? (
         <p className="columns-rows">
           <span className="dim">Which rows there are depends on</span> <Sources sources={detail.all_rows} />
@@ -96,6 +116,11 @@ function Column({
         <bdi>{column.type}</bdi>
       </td>
       <td className="column-sources">
+        {column.expression ? (
+          <code className="column-expression" title={column.expression}>
+            <bdi>{column.expression}</bdi>
+          </code>
+        ) : null}
         {column.sources.length > 0 ? (
           <Sources sources={column.sources} />
         ) : column.unknown && !isTold ? (

@@ -13,6 +13,8 @@ export interface ColumnSource {
 export interface ColumnRow {
   name: string;
   type: string | null;
+  /** What a query says of it, unless it only hands the column on. */
+  expression: string | null;
   tags: string[];
   sources: ColumnSource[];
   unknown: string | null;
@@ -27,6 +29,7 @@ export interface Detail {
   all_rows: ColumnSource[];
   consumers: { asset: string; origin: string; runs: number; last_seen: string | null }[];
   consumers_total: number;
+  query: string | null;
 }
 
 export interface Attempt {

@@ -4,7 +4,8 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import type { JSX } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
-import { Empty, Failure, Loading } from "@/kit/Notice";
+import { ListFilters, Listing } from "@/kit/Listing";
+import { Empty } from "@/kit/Notice";
 import { Shares } from "@/kit/Shares";
 import { State } from "@/kit/State";
 import { Time } from "@/kit/Time";
@@ -14,7 +15,6 @@ import { count } from "@/lib/text";
 import type { Page, WorkRequest } from "@/lib/types";
 import { OPEN, shares, Waiting } from "@/pages/backfills/Progress";
 import type { Listed } from "@/pages/backfills/types";
-import { More } from "@/pages/runs/Runs";
 import "@/pages/backfills/backfills.css";
 import "@/pages/backfills/progress.css";
 
@@ -53,27 +53,7 @@ export default function Backfills(): JSX.Element {
     <>
       <div className="page-head">
         <h1>Backfills</h1>
-        <search className="backfills-filters">
-          <input
-            className="field"
-            type="search"
-            aria-label="Part of an asset's name"
-            placeholder="Part of a name"
-            defaultValue={q}
-            onChange={(event) => change({ q: event.target.value })}
-          />
-          <select
-            className="field"
-            aria-label="State"
-            value={state}
-            onChange={(event) => change({ state: event.target.value })}
-          >
-            <option value="">All states</option>
-            {STATES.map((one) => (
-              <option key={one}>{one}</option>
-            ))}
-          </select>
-        </search>
+        <ListFilters parameters={parameters} change={change} named="an asset" states={STATES} />
       </div>
       {waiting.map((request) => (
         <div key={request.id} className="card waiting-card">
@@ -86,20 +66,15 @@ export default function Backfills(): JSX.Element {
           <Waiting request={request} />
         </div>
       ))}
-      {found.isPending ? (
-        <Loading rows={8} />
-      ) : found.isError && all.length === 0 ? (
-        <Failure error={found.error} again={() => void found.refetch()} />
-      ) : rows.length > 0 ? (
-        <ul className="backfills card" aria-label="Backfills">
-          {rows.map((row) => (
-            <Row key={row.id} row={row} />
-          ))}
-        </ul>
-      ) : waiting.length > 0 ? null : (
-        <Nothing isFiltered={state !== "" || q !== ""} />
-      )}
-      <More when={found.hasNextPage && !found.isFetchingNextPage} then={() => void found.fetchNextPage()} />
+      <Listing
+        label="Backfills"
+        className="backfills"
+        titles={["State", "Assets", "Partitions", { number: "Done" }, "", { number: "Asked" }]}
+        of={found}
+        rows={rows}
+        row={(one) => <Row key={one.id} row={one} />}
+        nothing={waiting.length > 0 ? null : <Nothing isFiltered={state !== "" || q !== ""} />}
+      />
     </>
   );
 }
@@ -108,9 +83,11 @@ function Row({ row }: { row: Listed }): JSX.Element {
   const { requested, completed, skipped, failed } = row.partitions;
   const name = row.assets.join(", ");
   return (
-    <li className="backfills-row">
-      <State state={row.state} />
-      <span className="backfills-what">
+    <li className="listing-row">
+      <span>
+        <State state={row.state} />
+      </span>
+      <span className="listing-name">
         <Link className="name" to={links.backfill(row.id)} title={name}>
           <bdi>{name}</bdi>
         </Link>

@@ -4,10 +4,12 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import type { JSX } from "react";
 import { Failure } from "@/kit/Notice";
 import { Segments } from "@/kit/Segments";
+import { Time } from "@/kit/Time";
 import { useParameters, useTitle } from "@/kit/usePage";
 import { get, Problem } from "@/lib/api";
 import { count } from "@/lib/text";
 import type { Overview } from "@/lib/types";
+import { isBehind, untilNext } from "@/pages/board/behind";
 import { FilterField } from "@/pages/board/FilterField";
 import { asked, wantedOf } from "@/pages/board/filter";
 import { Groups } from "@/pages/board/Groups";
@@ -30,8 +32,7 @@ export default function Board(): JSX.Element {
     queryKey: ["summary", { selection, q, asOf }],
     queryFn: ({ signal }) => get<Overview>("/api/assets/overview", { selection, q, as_of: asOf }, signal),
     placeholderData: keepPreviousData,
-    // Verdicts change with time alone.
-    refetchInterval: 60_000,
+    refetchInterval: ({ state }) => untilNext(state.data),
   });
   const problem = overview.error instanceof Problem ? overview.error : null;
   const groupings = overview.data?.groupings ?? [];
@@ -44,6 +45,11 @@ export default function Board(): JSX.Element {
       <div className="page-head board-head">
         <h1>Assets</h1>
         <span className="dim">{overview.data ? count(overview.data.assets) : null}</span>
+        {overview.data && isBehind(overview.data) ? (
+          <span className="dim" title="So many assets are judged together, behind the page">
+            judged as of <Time at={overview.data.judged_as_of} />
+          </span>
+        ) : null}
         <MomentField value={asOf} choose={(moment) => change({ as_of: moment })} />
       </div>
       <Strip standing={overview.data} wanted={wanted} change={change} />

@@ -108,14 +108,13 @@ function Partitions({ counts }: { counts: Counts }): JSX.Element {
     ["failed", counts.failed, "late"],
     ["missing", counts.missing, "none"],
   ];
-  const lacking = counts.missing > 0 ? ` · ${count(counts.missing)} missing` : "";
   const failed = counts.failed > 0 ? ` · ${count(counts.failed)} failed` : "";
   return (
     <>
       <Shares of={shares} />
       <span className="dim">
         {count(counts.materialized)} of {count(counts.total)}
-        {failed || lacking}
+        {failed}
       </span>
     </>
   );

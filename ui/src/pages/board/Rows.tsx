@@ -6,6 +6,7 @@ import { type JSX, type KeyboardEvent, useEffect, useLayoutEffect, useRef, useSt
 import { Empty, Failure, Loading } from "@/kit/Notice";
 import { get, type Parameter, Problem } from "@/lib/api";
 import type { AssetPage } from "@/lib/types";
+import { untilNext } from "@/pages/board/behind";
 import { Row } from "@/pages/board/Row";
 
 const PAGE = 100;
@@ -26,7 +27,7 @@ export function Rows({ asked, asOf, hasFilter, inside = false }: Props): JSX.Ele
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     placeholderData: keepPreviousData,
-    refetchInterval: 60_000,
+    refetchInterval: ({ state }) => untilNext(state.data?.pages[0]),
   });
   if (pages.data === undefined) {
     // What is wrong with a filter is told at its field.

@@ -12,6 +12,7 @@ import { Time } from "@/kit/Time";
 import { get } from "@/lib/api";
 import { count, span } from "@/lib/text";
 import type { AssetOne, Reason } from "@/lib/types";
+import type { Detail } from "@/pages/asset/types";
 import { noteOf } from "@/pages/lineage/Card";
 import type { Graph, GraphEdge, GraphNode, Impact } from "@/pages/lineage/types";
 import { manner } from "@/pages/lineage/walk";
@@ -223,6 +224,7 @@ function ColumnPart(props: Props & { column: string }): JSX.Element {
         <AssetLink name={node.name} />
       </p>
       {unknown ? <p className="panel-unknown">Where it comes from is unknown: {unknown}</p> : null}
+      {node.kind === null || node.is_source ? null : <Expression asset={node.name} column={about?.name} />}
       <EdgeList
         title="Made of"
         edges={into}
@@ -259,6 +261,16 @@ function ColumnPart(props: Props & { column: string }): JSX.Element {
       {impact ? <ImpactPart subject={column} /> : null}
     </>
   );
+}
+
+/** What the asset's query says of the column. */
+function Expression({ asset, column }: { asset: string; column: string | undefined }): JSX.Element | null {
+  const found = useQuery({
+    queryKey: ["asset", asset, "detail"],
+    queryFn: ({ signal }) => get<Detail>("/api/assets/detail", { name: asset }, signal),
+  });
+  const text = found.data?.columns.find((one) => one.name === column)?.expression;
+  return text ? <pre className="panel-expression">{text}</pre> : null;
 }
 
 function pickColumn(graph: Graph, id: string, trace: Props["trace"]): void {
@@ -309,6 +321,9 @@ function EdgeList({ title, edges, end, none, pick }: EdgeListProps): JSX.Element
   );
 }
 
+/** Columns that a change reaches, of which so many are listed at most. */
+const COLUMNS = 100;
+
 function ImpactPart({ subject }: { subject: string }): JSX.Element {
   const found = useQuery({
     queryKey: ["graph", "impact", subject],
@@ -333,9 +348,10 @@ function ImpactPart({ subject }: { subject: string }): JSX.Element {
               </li>
             ))}
           </ul>
+          <Nearest shown={impact.assets.length} of={impact.totals.assets} />
           {impact.columns.length > 0 ? <h3>Columns</h3> : null}
           <ul className="panel-edges">
-            {impact.columns.slice(0, 100).map((one) => (
+            {impact.columns.slice(0, COLUMNS).map((one) => (
               <li key={one.id}>
                 <Link className="name" to={links.lineage(one.id, true)} title={one.id}>
                   <bdi>{one.id}</bdi>
@@ -344,6 +360,7 @@ function ImpactPart({ subject }: { subject: string }): JSX.Element {
               </li>
             ))}
           </ul>
+          <Nearest shown={Math.min(impact.columns.length, COLUMNS)} of={impact.totals.columns} />
           {impact.unknown.length > 0 ? (
             <p className="panel-unknown">
               Unknown, since nobody can see how they read it: {impact.unknown.join(", ")}
@@ -353,6 +370,14 @@ function ImpactPart({ subject }: { subject: string }): JSX.Element {
       )}
     </Answer>
   );
+}
+
+function Nearest({ shown, of = 0 }: { shown: number; of: number | undefined }): JSX.Element | null {
+  return shown < of ? (
+    <p className="dim">
+      The nearest {count(shown)} of {count(of)} are listed.
+    </p>
+  ) : null;
 }
 
 function GroupPart({ node, graph, openGroup }: Props): JSX.Element {

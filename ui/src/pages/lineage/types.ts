@@ -77,4 +77,5 @@ export interface Impact {
   stale: string[];
   unknown: string[];
   totals: Record<string, number>;
+  truncated: boolean;
 }

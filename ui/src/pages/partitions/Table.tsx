@@ -2,6 +2,7 @@
 
 import { type JSX, useMemo } from "react";
 import { CellButton } from "@/pages/partitions/CellButton";
+import { corners } from "@/pages/partitions/cells";
 import type { Grid } from "@/pages/partitions/types";
 import { type Range, useRange } from "@/pages/partitions/useRange";
 
@@ -9,16 +10,6 @@ interface Props {
   grid: Grid;
   range: Range | null;
   choose: (range: Range | null) => void;
-}
-
-/** The rows and the columns between two places of a table of that many columns. */
-export function corners(range: Range, columns: number) {
-  const at = (place: number) => [Math.floor(place / columns), place % columns] as const;
-  const [[row, column], [otherRow, otherColumn]] = [at(range.anchor), at(range.focus)];
-  return {
-    rows: [Math.min(row, otherRow), Math.max(row, otherRow)] as const,
-    columns: [Math.min(column, otherColumn), Math.max(column, otherColumn)] as const,
-  };
 }
 
 export function Table({ grid, range, choose }: Props): JSX.Element {

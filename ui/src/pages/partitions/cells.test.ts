@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { box, look, months, ordered, step, written } from "@/pages/partitions/cells";
-import { corners } from "@/pages/partitions/Table";
+import { box, corners, look, months, ordered, step, written } from "@/pages/partitions/cells";
 import type { Cell } from "@/pages/partitions/types";
 
 function day(label: string): Cell {

@@ -106,3 +106,13 @@ export function step(key: string, downward: number): number | null {
       return null;
   }
 }
+
+/** The rows and the columns between two places of a table of that many columns. */
+export function corners(range: { anchor: number; focus: number }, columns: number) {
+  const at = (place: number) => [Math.floor(place / columns), place % columns] as const;
+  const [[row, column], [otherRow, otherColumn]] = [at(range.anchor), at(range.focus)];
+  return {
+    rows: [Math.min(row, otherRow), Math.max(row, otherRow)] as const,
+    columns: [Math.min(column, otherColumn), Math.max(column, otherColumn)] as const,
+  };
+}

@@ -72,6 +72,11 @@ function Head({ run, isOpen }: { run: RunOne; isOpen: boolean }): JSX.Element {
         <h1 className="ellipsis" title={run.flow ?? undefined}>
           <bdi>{run.flow ?? run.id}</bdi>
         </h1>
+        {run.name ? (
+          <span className="dim ellipsis" title={run.name}>
+            <bdi>{run.name}</bdi>
+          </span>
+        ) : null}
         <div className="end run-actions">
           {backfill ? (
             <Link className="button" to={links.backfill(run.id)}>

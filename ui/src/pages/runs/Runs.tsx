@@ -1,16 +1,18 @@
 /** The runs, the newest first: how each went, how long it took beside what its flow usually takes, what failed it. */
 
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { type JSX, useEffect, useRef } from "react";
+import type { JSX } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
-import { Empty, Failure, Loading } from "@/kit/Notice";
-import { type Share, Shares } from "@/kit/Shares";
-import { State, type Tone, toneOf } from "@/kit/State";
+import { ListFilters, Listing } from "@/kit/Listing";
+import { Empty } from "@/kit/Notice";
+import { Shares } from "@/kit/Shares";
+import { State } from "@/kit/State";
 import { Time, useNow } from "@/kit/Time";
-import { type Change, useParameters, useTitle } from "@/kit/usePage";
+import { useParameters, useTitle } from "@/kit/usePage";
 import { get } from "@/lib/api";
 import { count, span } from "@/lib/text";
+import { taskShares } from "@/pages/runs/course";
 import type { Flow, RunRow, RunsPage } from "@/pages/runs/types";
 import "@/pages/runs/runs.css";
 
@@ -47,97 +49,64 @@ export default function Runs(): JSX.Element {
     <>
       <div className="page-head">
         <h1>Runs</h1>
-        <Filters parameters={parameters} change={change} flows={flows.data?.flows ?? []} />
+        <ListFilters parameters={parameters} change={change} named="a flow" states={STATES}>
+          <FlowChoice chosen={flow} flows={flows.data?.flows ?? []} choose={(one) => change({ flow: one })} />
+        </ListFilters>
       </div>
-      {runs.isPending ? (
-        <Loading rows={10} />
-      ) : runs.isError && rows.length === 0 ? (
-        <Failure error={runs.error} again={() => void runs.refetch()} />
-      ) : rows.length === 0 ? (
-        <Nothing isFiltered={parameters.size > 0} />
-      ) : (
-        <div className="runs card">
-          <div className="runs-row runs-titles" aria-hidden="true">
-            <span>State</span>
-            <span>Flow</span>
-            <span>Started</span>
-            <span>Took</span>
-            <span>Tasks</span>
-          </div>
-          <ul aria-label="Runs">
-            {rows.map((run) => (
-              <Row key={run.id} run={run} usual={usual.get(run.flow ?? "") ?? null} />
-            ))}
-          </ul>
-          <More when={runs.hasNextPage && !runs.isFetchingNextPage} then={() => void runs.fetchNextPage()} />
-          {runs.isFetchingNextPage ? <Loading rows={2} /> : null}
-        </div>
-      )}
+      <Listing
+        label="Runs"
+        className="runs"
+        titles={["State", "Flow", "Started", { number: "Took" }, "Tasks"]}
+        of={runs}
+        rows={rows}
+        row={(run) => <Row key={run.id} run={run} usual={usual.get(run.flow ?? "") ?? null} />}
+        nothing={<Nothing isFiltered={parameters.size > 0} />}
+      />
     </>
   );
 }
 
-function Filters({
-  parameters,
-  change,
-  flows,
-}: {
-  parameters: URLSearchParams;
-  change: (change: Change) => void;
+interface ChoiceProps {
+  chosen: string | null;
   flows: readonly Flow[];
-}): JSX.Element {
+  choose: (flow: string) => void;
+}
+
+function FlowChoice({ chosen, flows, choose }: ChoiceProps): JSX.Element {
+  const names = flows.map((one) => one.flow);
   return (
-    <search className="runs-filters">
-      <input
-        className="field"
-        type="search"
-        aria-label="Part of a flow's name"
-        placeholder="Part of a name"
-        defaultValue={parameters.get("q") ?? ""}
-        onChange={(event) => change({ q: event.target.value })}
-      />
-      <select
-        className="field"
-        aria-label="Flow"
-        value={parameters.get("flow") ?? ""}
-        onChange={(event) => change({ flow: event.target.value })}
-      >
-        <option value="">All flows</option>
-        {parameters.get("flow") && !flows.some((one) => one.flow === parameters.get("flow")) ? (
-          <option>{parameters.get("flow")}</option>
-        ) : null}
-        {flows.map((one) => (
-          <option key={one.flow} value={one.flow}>
-            {one.flow}
-          </option>
-        ))}
-      </select>
-      <select
-        className="field"
-        aria-label="State"
-        value={parameters.get("state") ?? ""}
-        onChange={(event) => change({ state: event.target.value })}
-      >
-        <option value="">All states</option>
-        {STATES.map((one) => (
-          <option key={one}>{one}</option>
-        ))}
-      </select>
-    </search>
+    <select
+      className="field"
+      aria-label="Flow"
+      value={chosen ?? ""}
+      onChange={(event) => choose(event.target.value)}
+    >
+      <option value="">All flows</option>
+      {(chosen && !names.includes(chosen) ? [chosen, ...names] : names).map((name) => (
+        <option key={name} value={name}>
+          {name}
+        </option>
+      ))}
+    </select>
   );
 }
 
 function Row({ run, usual }: { run: RunRow; usual: number | null }): JSX.Element {
   const isOpen = run.ended === null;
   return (
-    <li className="runs-row">
+    <li className="listing-row">
       <span>
         <State state={run.state} />
       </span>
-      <span className="runs-flow">
+      <span className="listing-name">
         <Link className="name" to={links.run(run.id)} title={run.flow ?? run.id}>
           <bdi>{run.flow ?? run.id}</bdi>
         </Link>
+        {run.name ? (
+          <span className="dim ellipsis" title={run.name}>
+            <bdi>{run.name}</bdi>
+          </span>
+        ) : null}
         {run.type && run.type !== "flow" && !run.flow?.startsWith(run.type) ? (
           <span className="chip">{run.type}</span>
         ) : null}
@@ -165,14 +134,6 @@ function Row({ run, usual }: { run: RunRow; usual: number | null }): JSX.Element
       </span>
     </li>
   );
-}
-
-const ORDER: readonly Tone[] = ["fresh", "running", "warn", "late", "unknown", "none"];
-
-export function taskShares(tasks: Record<string, number>): Share[] {
-  return Object.entries(tasks)
-    .map(([state, number]) => [state, number, toneOf(state)] as const)
-    .sort((one, other) => ORDER.indexOf(one[2]) - ORDER.indexOf(other[2]));
 }
 
 function Going({ run, usual }: { run: RunRow; usual: number | null }): JSX.Element {
@@ -227,21 +188,4 @@ function Nothing({ isFiltered }: { isFiltered: boolean }): JSX.Element {
       </p>
     </Empty>
   );
-}
-
-/** Calls `then` when the end of a list comes into view, and `when` says that there is more. */
-export function More({ when, then }: { when: boolean; then: () => void }): JSX.Element {
-  const end = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    if (!when || !end.current) return;
-    const watcher = new IntersectionObserver(
-      ([entry]) => {
-        if (entry?.isIntersecting) then();
-      },
-      { rootMargin: "400px" },
-    );
-    watcher.observe(end.current);
-    return () => watcher.disconnect();
-  }, [when, then]);
-  return <div ref={end} />;
 }

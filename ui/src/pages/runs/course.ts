@@ -1,5 +1,7 @@
 /** The course of a run as numbers: the window that is shown, bars and their segments, ticks. Pure. */
 
+import type { Share } from "@/kit/Shares";
+import { type Tone, toneOf } from "@/kit/State";
 import type { TaskStep } from "@/pages/runs/types";
 
 /** A stretch of time, milliseconds since the epoch. */
@@ -96,4 +98,26 @@ export function readWindow(text: string | null, start: number): Window | null {
 
 export function writeWindow(window: Window, start: number): string {
   return `${Math.max(0, Math.round(window.from - start))}-${Math.round(window.to - start)}`;
+}
+
+const ORDER: readonly Tone[] = ["fresh", "running", "warn", "late", "unknown", "none"];
+
+/** The states of task runs as parts of a bar, those that went well first. */
+export function taskShares(tasks: Record<string, number>): Share[] {
+  return Object.entries(tasks)
+    .map(([state, number]) => [state, number, toneOf(state)] as const)
+    .sort((one, other) => ORDER.indexOf(one[2]) - ORDER.indexOf(other[2]));
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hour12: false,
+});
+
+/** The time of day in the viewer's zone, to the millisecond. */
+export function exact(at: string | null): string {
+  return at ? CLOCK.format(new Date(at)) : "–";
 }

@@ -1,0 +1,102 @@
+"""What is to be said of one asset whatever is upstream of it: its code, and what it has read and would read now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from headwater.assets.causes import Cause, Seen
+from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.divided import Divided
+from headwater.assets.divisions import Divisions
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs
+from headwater.assets.made_graph import MadeGraph
+
+
+class Own(NamedTuple):
+    """That its code has changed; what it has read, or would read now, and is another version; and what else it has read."""
+
+    causes: tuple[Cause, ...]
+    updated: Seen
+    reads: Mapping[str, Pairs]
+
+
+class OwnStaleness:
+    """A closer look at single assets that something is in place of."""
+
+    def __init__(self, facts: Facts, divisions: Divisions, graph: MadeGraph) -> None:
+        self._facts, self._divisions, self._graph = facts, divisions, graph
+
+    def look_closer(self, name: str, definition: AssetDefinition, there: Outline) -> Own:
+        """What is to be said of an asset."""
+        divided, causes = self._divisions.of(definition), list[Cause]()
+        current = (None, definition.code_version)
+        if there.mixed or there.code not in current:
+            made = self._facts.of(name).made
+            changed = tuple([key for key, one in made.items() if one.code_version not in current])
+            if where := divided.set_of(changed):
+                causes.append(Cause("code_changed", where))
+        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
+        for used in definition.inputs:
+            for key, part in self._come_since(used, name, divided, there):
+                updated.setdefault(used.asset, {}).setdefault(key, part)
+        return Own(tuple(causes), updated, reads)
+
+    def news(self, used: InputDefinition, name: str, divided: Divided, there: Outline) -> Pairs:
+        """Each partition with each one of the input that lies in its window and was not read, where some came since."""
+        source, number = used.asset, self._graph.number.get(used.asset)
+        if number is None or source == name or there.oldest >= (above := self._graph.outlines[number]).newest:
+            return ()
+        # With one partition each, what read the one in place has read all that is there.
+        if there.settled and len(there.keys) == len(above.keys) == 1 and source in there.reads:
+            return ()
+        return self._divisions.unread(used, divided, there.keys, there.reads.get(source, ()), above.keys)
+
+    def _come_since(
+        self, used: InputDefinition, name: str, divided: Divided, there: Outline
+    ) -> Iterable[tuple[str | None, str | None]]:
+        """What has come since: each of these partitions with each one of the input that lies in its window, was not
+        read, and was made since."""
+        unread = self.news(used, name, divided, there)
+        if not unread:
+            return ()
+        made, source = self._facts.of(name).made, self._facts.of(used.asset).made
+        return [(key, part) for key, part in unread if source[part].at > made[key].started]
+
+    def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
+        """What was read and is another version now, and all else that was read."""
+        updated: dict[str, dict[str | None, str | None]] = {}
+        others: dict[str, list[tuple[str | None, str | None]]] = {}
+        for key, one in self._facts.of(name).made.items():
+            for used in one.inputs:
+                asset, partition, version = used
+                if asset == name and partition == key:
+                    continue
+                known = self._facts.assets.get(asset)
+                now = None if known is None else known.made.get(partition)
+                # Nearly always it is in place still: only otherwise is there a question.
+                if (
+                    (now is None or now.version != version)
+                    and known is not None
+                    and _is_news(known, now, used, one.started)
+                ):
+                    updated.setdefault(asset, {}).setdefault(key, partition)
+                else:
+                    others.setdefault(asset, []).append((key, partition))
+        return updated, {asset: tuple(pairs) for asset, pairs in others.items()}
+
+
+def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
+    """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
+
+    What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
+    well be newer, and named in another way.
+    """
+    if made is not None:
+        if used.version is None or made.version == used.version:
+            return False
+        return made.code_version is not None or made.at > started
+    seen = known.observed.get(used.partition)
+    return (
+        seen is not None and seen.version is not None and used.version not in (None, seen.version) and seen.at > started
+    )

@@ -1,0 +1,15 @@
+/** Whether what the board shows lags: very many assets are judged together, behind the pages. */
+
+import type { JudgedAnswer } from "@/lib/types";
+
+/** Milliseconds that nobody minds. */
+const UNNOTICED = 5_000;
+
+export function isBehind(answer: JudgedAnswer): boolean {
+  return Date.parse(answer.as_of) - Date.parse(answer.judged_as_of) > UNNOTICED;
+}
+
+/** Milliseconds until it is asked for again: verdicts change with time alone, and what lags is about to be made anew. */
+export function untilNext(answer: JudgedAnswer | undefined): number {
+  return answer !== undefined && isBehind(answer) ? 10_000 : 60_000;
+}
