@@ -77,6 +77,7 @@ class Board:
         self._begun: dict[str, tuple[object, int]] = {}
         self._pages: dict[tuple[str, ...], Kept[Facts]] = {}
         self._counted: dict[Hashable, tuple[tuple[object, ...], Any]] = {}
+        self._stands: dict[str, object] = {}
         self._stale: tuple[Mapping[str, Staleness] | None, frozenset[str]] = (None, frozenset())
         self._lock = threading.Lock()
 
@@ -309,7 +310,9 @@ class Board:
     def counted(self, what: Hashable, make: Callable[[], T]) -> T:
         """An answer that follows from how all assets stand now, kept as long as they do."""
         answer: T
-        stands = self.definitions(), self.verdicts(), self.staleness(), self.failed()
+        # Judged again it is mostly as it was.
+        judged = {"verdicts": self.verdicts().told, "stale": self.stale(), "failed": self.failed()}
+        stands = self.definitions(), *(self._same(name, found) for name, found in judged.items())
         with self._lock:
             before, answer = self._counted.pop(what, ((), None))
         if len(before) != len(stands) or any(one is not other for one, other in zip(before, stands, strict=True)):
@@ -319,6 +322,13 @@ class Board:
             while len(self._counted) > _PAGES:
                 del self._counted[next(iter(self._counted))]
         return answer
+
+    def _same(self, what: str, found: object) -> object:
+        """What was found, as the very value that was found before if that is equal."""
+        before = self._stands.get(what)
+        if before is not found and before != found:
+            self._stands[what] = before = found
+        return before
 
     def _order(self, wanted: Filter, as_of: int | None) -> tuple[Mapping[str, Verdict], Sequence[str]]:
         """The verdicts, and the names that are meant in the order of the board: not put in order for each page."""

@@ -97,6 +97,17 @@ class _Judged:
     stale: Mapping[str, Staleness]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Grouped:
+    """Assets by group: what is known of each card, by its id, and which card each dataset is on."""
+
+    by: str
+    nodes: Mapping[str, dict[str, Any]]
+    cards: Sequence[Card]
+    groups: Mapping[Dataset, str]
+    truncated: bool
+
+
 class Graphs:
     """Draws graphs of a server's projection."""
 
@@ -111,13 +122,14 @@ class Graphs:
         with self._the.project.projection.session() as session:
             if asked.root is not None:
                 return self._around(session, asked)
-            names = self._the.board.names(asked.selection)
-            definitions = self._the.board.definitions()
+            board = self._the.board
+            names = board.counted(("names", asked.selection), lambda: board.names(asked.selection))
+            definitions = board.definitions()
             if asked.collapse == "none" or (asked.collapse == "auto" and len(names) <= SMALL):
                 places = {_dataset(definitions[name]): name for name in names[: asked.limit]}
                 found = replace(among(session, places), truncated=len(names) > len(places))
                 return self._drawn(session, asked, found, total=len(names))
-            return self._overview(session, asked, names, definitions)
+            return self._overview(session, asked, names)
 
     def _judged(self, at: int) -> _Judged:
         """How all assets stand. Of very many it is not judged anew for each change: it may then be a little old."""
@@ -193,17 +205,41 @@ class Graphs:
             "more_down": found.more.get(name, (0, 0))[1],
         }
 
-    def _overview(
-        self, session: Session, asked: Asked, names: Sequence[str], definitions: Mapping[str, AssetDefinition]
-    ) -> Drawn:
+    def _overview(self, session: Session, asked: Asked, names: Sequence[str]) -> Drawn:
         """All assets that are meant, those of a group on one card, but for the groups that are opened."""
+        at = clock.now_us()
+
+        def made() -> _Grouped:
+            return self._grouped(asked, names, at)
+
+        # A card of one asset says how old its data is, which is another thing each time.
+        found = made() if asked.opened else self._the.board.counted(("groups", asked), made)
+        edges = [(source, target, count) for source, target, count in self._joined_by(session, asked, found)]
+        lines = [
+            Line(source=source, target=target, from_id=source, to_id=target, style="grouped", about=f"{count:,} edges")
+            for source, target, count in edges
+        ]
+        return Drawn(
+            picture=picture(found.cards, lines),
+            root=None,
+            column=None,
+            collapse=found.by,
+            as_of=at,
+            total=len(names),
+            truncated=found.truncated,
+            nodes=found.nodes,
+            lines=[{"origin": "grouped", "count": count} for _, _, count in edges],
+            trace=(),
+        )
+
+    def _grouped(self, asked: Asked, names: Sequence[str], at: int) -> _Grouped:
+        definitions, judged = self._the.board.definitions(), self._judged(at)
         by = by_what(asked.collapse, (definitions[name] for name in names))
         members: dict[str, list[str]] = {}
         for name in names:
             members.setdefault(group_of(by, definitions[name]), []).append(name)
         shown = sorted(members, key=lambda group: (group not in asked.opened, -len(members[group]), group))
-        at, room, truncated = clock.now_us(), asked.limit, False
-        judged = self._judged(at)
+        room, truncated = asked.limit, False
         nodes: dict[str, dict[str, Any]] = {}
         cards: list[Card] = []
         groups: dict[Dataset, str] = {}
@@ -224,39 +260,21 @@ class Graphs:
                 cards.append(card)
                 nodes[card.id] = {**node, "group": group}
             groups |= {_dataset(definitions[name]): f"asset:{name}" if opened else f"group:{group}" for name in wanted}
-        edges = [(source, target, count) for source, target, count in self._joined_by(session, asked, by, groups)]
-        lines = [
-            Line(source=source, target=target, from_id=source, to_id=target, style="grouped", about=f"{count:,} edges")
-            for source, target, count in edges
-        ]
-        return Drawn(
-            picture=picture(cards, lines),
-            root=None,
-            column=None,
-            collapse=by,
-            as_of=at,
-            total=len(names),
-            truncated=truncated,
-            nodes=nodes,
-            lines=[{"origin": "grouped", "count": count} for _, _, count in edges],
-            trace=(),
-        )
+        return _Grouped(by=by, nodes=nodes, cards=cards, groups=groups, truncated=truncated)
 
-    def _joined_by(
-        self, session: Session, asked: Asked, by: str, groups: Mapping[Dataset, str]
-    ) -> list[tuple[str, str, int]]:
+    def _joined_by(self, session: Session, asked: Asked, found: _Grouped) -> list[tuple[str, str, int]]:
         # A look at every edge there is: it is kept until something new has come, and of very many that are all meant longer.
         if replace(asked, columns=False) == Asked(limit=asked.limit):
 
             def made() -> list[tuple[str, str, int]]:
                 with self._the.project.projection.session() as anew:
-                    return list(joined(anew, groups))
+                    return list(joined(anew, found.groups))
 
             return self._the.board.kept(f"joined {asked.limit}", made)
-        key = (self._the.project.projection.version, by, asked.selection, asked.opened, asked.limit)
+        key = (self._the.project.projection.version, found.by, asked.selection, asked.opened, asked.limit)
         kept = self._joined
         if kept[0] != key or "stale(" in asked.selection:
-            kept = self._joined = (key, list(joined(session, groups)))
+            kept = self._joined = (key, list(joined(session, found.groups)))
         return kept[1]
 
 

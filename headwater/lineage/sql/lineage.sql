@@ -109,15 +109,16 @@ SELECT source_place, target_place, 'declared', 0, NULL
 FROM state.declared_steps WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]));
 
 -- name: joined
--- How many edges lead from each group of datasets to each other one.
-WITH grouped AS (
+-- How many edges lead from each group of datasets to each other one. One end after the other: left to itself DuckDB, which takes
+-- a list for a short one, pairs all datasets with all others first.
+WITH grouped AS MATERIALIZED (
     SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($groups::VARCHAR[]) AS name
+),
+led AS MATERIALIZED (
+    SELECT g.name AS source, e.target_namespace AS namespace, e.target_dataset AS dataset
+    FROM dataset_edges AS e JOIN grouped AS g ON g.namespace = e.source_namespace AND g.dataset = e.source_dataset
 )
-SELECT s.name, t.name, count(*)
-FROM dataset_edges AS e
-JOIN grouped AS s ON s.namespace = e.source_namespace AND s.dataset = e.source_dataset
-JOIN grouped AS t ON t.namespace = e.target_namespace AND t.dataset = e.target_dataset
-WHERE s.name <> t.name
+SELECT source, name, count(*) FROM led JOIN grouped USING (namespace, dataset) WHERE source <> name
 GROUP BY ALL ORDER BY ALL;
 
 -- name: settled_joined
@@ -128,16 +129,17 @@ WITH grouped AS MATERIALIZED (
                unnest($groups::VARCHAR[]) AS name
     ) AS g
     JOIN state.nodes AS n USING (namespace, dataset)
+),
+led AS MATERIALIZED (
+    SELECT g.name AS source, e.target_place AS number
+    FROM (
+        SELECT source_place, target_place FROM state.edges
+        UNION
+        SELECT source_place, target_place FROM state.declared_steps
+    ) AS e
+    JOIN grouped AS g ON g.number = e.source_place
 )
-SELECT s.name, t.name, count(*)
-FROM (
-    SELECT source_place, target_place FROM state.edges
-    UNION
-    SELECT source_place, target_place FROM state.declared_steps
-) AS e
-JOIN grouped AS s ON s.number = e.source_place
-JOIN grouped AS t ON t.number = e.target_place
-WHERE s.name <> t.name
+SELECT source, name, count(*) FROM led JOIN grouped USING (number) WHERE source <> name
 GROUP BY ALL ORDER BY ALL;
 
 -- name: column_step

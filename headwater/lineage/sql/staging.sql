@@ -89,14 +89,17 @@ INSERT INTO state.pending SELECT DISTINCT namespace, dataset, false FROM touched
 -- Of the datasets of which something was tried, and of what read them: that may be settled no longer, or again.
 CREATE OR REPLACE TEMP TABLE tried AS SELECT DISTINCT namespace, dataset FROM state.pending WHERE NOT defined;
 CREATE OR REPLACE TEMP TABLE outlined AS
-WITH made AS (
+WITH reading AS (
+    SELECT DISTINCT id FROM facts.inputs WHERE id IN (SELECT id FROM state.latest SEMI JOIN tried USING (namespace, dataset))
+),
+made AS (
     -- Of an end that is known to be unknown there is nothing to say.
     SELECT *, coalesce(least(partition_end, started_at), started_at) AS furthest,
            CASE
                WHEN time_max IS NOT NULL AND rows IS DISTINCT FROM 0
                    THEN CASE WHEN started_at <= partition_start THEN 'unknown' ELSE 'measured' END
                WHEN unknown_inputs THEN 'unknown'
-               WHEN id IN (SELECT id FROM facts.inputs) THEN 'derived'
+               WHEN id IN (FROM reading) THEN 'derived'
                WHEN rows = 0 OR partition IS NULL OR started_at <= partition_start THEN 'unknown'
                WHEN partition_end IS NULL THEN 'derived'
                ELSE 'claimed'
@@ -122,8 +125,17 @@ CREATE OR REPLACE TEMP TABLE consumed AS
 WITH used AS (
     SELECT target_namespace, target_dataset, target_partition, source, source_namespace, source_dataset,
            source_partition, source_version
-    FROM facts.inputs SEMI JOIN state.latest USING (id)
-    WHERE (target_namespace, target_dataset) IN (FROM tried) OR (source_namespace, source_dataset) IN (FROM tried)
+    FROM facts.inputs
+    WHERE id IN (SELECT id FROM state.latest SEMI JOIN tried USING (namespace, dataset))
+    UNION ALL
+    SELECT target_namespace, target_dataset, target_partition, source, source_namespace, source_dataset,
+           source_partition, source_version
+    FROM (
+        FROM facts.inputs AS i
+        SEMI JOIN tried AS t ON t.namespace = i.source_namespace AND t.dataset = i.source_dataset
+    ) AS i
+    ANTI JOIN tried AS t ON t.namespace = i.target_namespace AND t.dataset = i.target_dataset
+    WHERE id IN (SELECT id FROM state.latest)
 )
 SELECT u.target_namespace AS namespace, u.target_dataset AS dataset, u.source, u.source_namespace, u.source_dataset,
        list_sort(list_distinct(list({partition: u.target_partition, source_partition: u.source_partition}))) AS pairs,
@@ -135,9 +147,8 @@ LEFT JOIN state.latest AS l
 WHERE u.target_namespace IS DISTINCT FROM u.source_namespace OR u.target_dataset IS DISTINCT FROM u.source_dataset
    OR u.target_partition IS DISTINCT FROM u.source_partition
 GROUP BY ALL;
-DELETE FROM state.reads USING tried AS t WHERE reads.namespace = t.namespace AND reads.dataset = t.dataset;
-DELETE FROM state.reads USING tried AS t
-WHERE reads.source_namespace = t.namespace AND reads.source_dataset = t.dataset;
+DELETE FROM state.reads WHERE place IN (SELECT state.short([namespace, dataset]) FROM tried);
+DELETE FROM state.reads WHERE source_place IN (SELECT state.short([namespace, dataset]) FROM tried);
 INSERT INTO state.reads BY NAME
 SELECT * EXCLUDE (pairs), state.short([namespace, dataset]) AS place,
        state.short([source_namespace, source_dataset]) AS source_place, state.short(pairs) AS pairs_id
