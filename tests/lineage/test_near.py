@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
+import duckdb
 import pytest
 from lineage_world import defined, made, started, write
 
@@ -17,6 +18,7 @@ from headwater.lineage.projection import Projection
 from headwater.lineage.reader import Reader
 from headwater.lineage.shown import Shown
 from headwater.lineage.shown import asset as shown_asset
+from headwater.lineage.statements import statements
 
 
 def pairs(found: Near) -> set[tuple[str, str, str]]:
@@ -156,3 +158,20 @@ def test_a_notebook_shows_an_asset_with_what_is_around_it(fan: Projection) -> No
     assert any("no policy" in one for one in texts)
     alone = shown_asset(Reader(fan), ProjectionCatalog(fan), "nothing")
     assert "no policy · not defined" in "".join(ElementTree.fromstring(alone).itertext())
+
+
+def test_groups_are_joined_along_edges() -> None:
+    """Not every dataset with every other one first: of fifty thousand that would fill the disk."""
+    places = range(2_000)
+    given = {"namespaces": ["n"] * len(places), "datasets": [f"d{n}" for n in places], "groups": ["g"] * len(places)}
+    with duckdb.connect() as connection:
+        connection.execute("""
+            CREATE SCHEMA state;
+            CREATE TABLE state.nodes AS SELECT range::INTEGER AS number, 'n' AS namespace, 'd' || range AS dataset FROM range(2000);
+            CREATE TABLE state.edges AS
+            SELECT (range % 2000)::INTEGER AS source_place, (range * 7 % 2000)::INTEGER AS target_place FROM range(100000);
+            CREATE TABLE state.declared_steps AS FROM state.edges LIMIT 0;
+        """)
+        ((_, plan),) = connection.execute(f"EXPLAIN {statements('lineage.sql')['settled_joined']}", given).fetchall()
+    assert "Hash Join" in plan
+    assert not any(of_all in plan for of_all in ("Nested Loop Join", "Cross Product"))
