@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from lineage_programs import World, differences, run
 from runner_worlds import warm_up
@@ -27,6 +27,11 @@ QUICK = {"threads": 12, "inline": 6, "remote": 5, "processes": 4}
 number = st.integers(min_value=0, max_value=1_000)
 programs = st.lists(st.tuples(number, number, number, number), min_size=3, max_size=14)
 prefixes = (f"p{number}" for number in itertools.count())
+# A few programs at random may hold no edge at all; this one does.
+WITH_EDGES = [
+    *((51, 16, 51, 17), (12, 10, 19, 18), (40, 55, 46, 54), (54, 56, 23, 5)),
+    *((54, 38, 21, 42), (24, 32, 15, 11), (15, 30, 17, 5), (59, 52, 55, 35)),
+]
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_recorded_lineage_is_the_truth(
         phases=(Phase.explicit, Phase.generate),
     )
     @given(program=programs, asynchronous=st.booleans())
+    @example(program=WITH_EDGES, asynchronous=False)
     def holds(program: list[tuple[int, int, int, int]], asynchronous: bool) -> None:
         world = World(asynchronous, next(prefixes), tried, runner)
         run(world, program)
