@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headwater import clock
 from headwater.api.board import WORST_FIRST
@@ -32,22 +31,17 @@ from headwater.lineage.near import (
 if TYPE_CHECKING:
     from headwater.api.service import Service
     from headwater.assets.definitions import AssetDefinition
-    from headwater.assets.freshness import Standing
-    from headwater.assets.staleness import Staleness
     from headwater.lineage.session import Session
+    from headwater.lineage.standings import Standings
 
+CARDS = 300
+"""Cards that are drawn, unless more or fewer are asked for."""
 SMALL = 120
 """So many assets are drawn one by one when nobody says around which one, and how they are grouped."""
 ROWS = 10
 """So many columns of a card are drawn."""
 _LINES = 6_000
 _OTHERS = 300
-_PATIENCE = 20
-"""To judge all assets takes at most one part in so many of a server's time."""
-
-
-CARDS = 300
-"""Cards that are drawn, unless more or fewer are asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +81,11 @@ class Drawn:
         return {name: (one["more_up"], one["more_down"]) for name, one in self.nodes.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    """How all assets stood; good until something new comes, and in any case `until` then (microseconds)."""
+class _Judged(NamedTuple):
+    """The verdicts on all assets, and those that are stale."""
 
-    key: object
-    until: int
-    verdicts: Mapping[str, Standing]
-    stale: Mapping[str, Staleness]
+    verdicts: Standings
+    stale: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +105,6 @@ class Graphs:
     def __init__(self, service: Service) -> None:
         self._the = service
         self._joined: tuple[object, list[tuple[str, str, int]]] = (None, [])
-        self._kept: _Judged | None = None
-        self._lock = threading.Lock()
 
     def draw(self, asked: Asked) -> Drawn:
         """What is asked for. Raises UsageError, UnknownNameError."""
@@ -131,16 +120,8 @@ class Graphs:
                 return self._drawn(session, asked, found, total=len(names))
             return self._overview(session, asked, names)
 
-    def _judged(self, at: int) -> _Judged:
-        """How all assets stand. Of very many it is not judged anew for each change: it may then be a little old."""
-        with self._lock:
-            found, key = self._kept, (self._the.project.projection.version, at // 1_000_000)
-            if found is None or (found.key != key and at >= found.until):
-                began, board = clock.now_us(), self._the.board
-                verdicts, stale = board.verdicts(), board.staleness()
-                took = clock.now_us() - began
-                found = self._kept = _Judged(key=key, until=at + _PATIENCE * took, verdicts=verdicts, stale=stale)
-            return found
+    def _judged(self) -> _Judged:
+        return _Judged(self._the.board.verdicts(), self._the.board.stale())
 
     def _around(self, session: Session, asked: Asked) -> Drawn:
         text = str(asked.root)
@@ -168,7 +149,7 @@ class Graphs:
     ) -> Drawn:
         at = clock.now_us()
         contents = _Contents(session, found, trace) if asked.columns else None
-        judged = self._judged(at)
+        judged = self._judged()
         nodes = {name: self._node(name, found, judged, at) for name in found.datasets}
         cards = {name: _card(node, contents) for name, node in nodes.items()}
         if contents is not None:
@@ -190,7 +171,6 @@ class Graphs:
 
     def _node(self, name: str, found: Near, judged: _Judged, at: int) -> dict[str, Any]:
         definition, standing = self._the.board.definitions().get(name), judged.verdicts.get(name)
-        stale = judged.stale.get(name)
         return {
             "type": "asset",
             "name": name,
@@ -200,7 +180,7 @@ class Graphs:
             "is_source": definition is None or definition.is_source,
             "verdict": "none" if standing is None else standing.verdict,
             "lag": None if standing is None or standing.at is None else max(at - standing.at, 0) / 1e6,
-            "stale": stale is not None and stale.is_stale,
+            "stale": name in judged.stale,
             "more_up": found.more.get(name, (0, 0))[0],
             "more_down": found.more.get(name, (0, 0))[1],
         }
@@ -233,7 +213,7 @@ class Graphs:
         )
 
     def _grouped(self, asked: Asked, names: Sequence[str], at: int) -> _Grouped:
-        definitions, judged = self._the.board.definitions(), self._judged(at)
+        definitions, judged = self._the.board.definitions(), self._judged()
         by = by_what(asked.collapse, (definitions[name] for name in names))
         members: dict[str, list[str]] = {}
         for name in names:
@@ -320,8 +300,8 @@ class _Contents:
 
 
 def _group(group: str, names: Sequence[str], judged: _Judged) -> dict[str, Any]:
-    verdicts, stale = judged.verdicts, judged.stale
-    counts = Counter[str](verdicts[name].verdict for name in names if name in verdicts)
+    told = judged.verdicts.told
+    counts = Counter[str](told[name] for name in names if name in told)
     return {
         "type": "group",
         "name": group,
@@ -331,7 +311,7 @@ def _group(group: str, names: Sequence[str], judged: _Judged) -> dict[str, Any]:
         "is_source": False,
         "verdict": next((one for one in WORST_FIRST if counts[one]), "none"),
         "lag": None,
-        "stale": any(name in stale and stale[name].is_stale for name in names),
+        "stale": not judged.stale.isdisjoint(names),
         "assets": len(names),
         "verdicts": {one: counts[one] for one in WORST_FIRST},
         "more_up": 0,

@@ -1,17 +1,20 @@
 """The drawn graph: places, states, columns, groups, what a change reaches; and the same as a picture."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from api_world import served
+from api_world import served, until
 from fastapi.testclient import TestClient
 from lineage_world import defined, made, started, write
 
 from headwater.api import graph_routes
+from headwater.api.board import Board
 from headwater.core.journal.home import Home
+from headwater.lineage.standings import Standings
 
 HOSTILE = '<script>alert(1)</script>"\n'
 
@@ -81,6 +84,29 @@ def test_groups_stand_for_their_assets_until_they_are_opened(drawn: TestClient) 
     assert {node["id"] for node in opened["nodes"]} == {"asset:clean", "asset:report", "group:raw data"}
     assert ("group:raw data", "asset:clean") in {(one["source"], one["target"]) for one in opened["edges"]}
     assert {node["name"] for node in graph(drawn, selection="owner:team:ops")["nodes"]} == {"clean"}
+
+
+def test_a_group_stands_as_its_assets_do_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = Board.verdicts
+
+    def judged(board: Board) -> Standings:
+        threading.Event().wait(0.05)  # as with many assets: what takes long is what one would keep
+        return judge(board)
+
+    monkeypatch.setattr(Board, "verdicts", judged)
+    (tmp_path / "pyproject.toml").write_text('[tool.headwater]\nproject = "shop"\n')
+    home = Home.open(tmp_path / ".headwater", create=True)
+    policy = {"max_lag": 3_600, "clock": "last_materialized"}
+    write(home, [started(), defined("clean", group="core", freshness=policy)])
+    with served(tmp_path, insecure=True) as (client, app):
+        projection = app.state.service.project.projection
+        (before,) = graph(client, collapse="group")["nodes"]
+        version = projection.version
+        write(home, [made("clean", None, "v1")])
+        until(lambda: projection.version > version)
+        # Asked at once: what is kept of this moment must be of this moment.
+        (after,) = graph(client, collapse="group")["nodes"]
+    assert (before["verdict"], after["verdict"]) == ("unknown", "fresh")
 
 
 def test_a_picture_to_take_along_holds_no_markup_of_names(drawn: TestClient) -> None:
