@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -381,6 +382,74 @@ os._exit(0)
         until(lambda: len(list(home.locks.glob("*.line/*"))) == 2)
     assert finish(process).split() == ["parent", "child"]
     assert list(home.locks.iterdir()) == []
+
+
+FORKS_ANYWHERE = """
+from headwater.core.journal import descriptors, locks, waiting
+
+busy, points = sys.argv[2] == "busy", [int(point) for point in sys.argv[3].split(",")]
+modules, mine, within = {module.__file__ for module in (descriptors, locks, waiting)}, Locks(home.locks), home.path / "within"
+
+def worker(point, told):
+    # Before a line on the way to the lock it does what a handler of a signal may do: it forks, and goes on in both processes.
+    seen, child = 0, None
+    def trace(frame, event, argument):
+        nonlocal seen, child
+        if frame.f_code.co_filename not in modules:
+            return None
+        seen += event == "line"
+        if event == "line" and seen == point:
+            sys.settrace(None)
+            child = os.fork()
+            signal.alarm(20)
+            os.write(told, b"x")
+        return trace
+    sys.settrace(trace)
+    with mine.hold("it") as lock:
+        sys.settrace(None)
+        if lock.held:
+            os.close(os.open(within, os.O_CREAT | os.O_EXCL))  # fails when somebody else is in here
+            time.sleep(0.002)
+            within.unlink()
+        # Who is forked when the lock is its parent's already has none; who waits for it gets one.
+        assert lock.held or (child == 0 and not busy)
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    return child is not None
+
+for point in points:
+    news, told = os.pipe()
+    holder = mine.hold("it")
+    if busy:
+        holder.__enter__()
+    one = os.fork()
+    if one == 0:
+        signal.alarm(20)
+        try:
+            forked = worker(point, told)
+            os._exit(0 if forked else 3)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+    if busy:
+        os.read(news, 1)
+        holder.__exit__(None, None, None)
+    result = os.waitstatus_to_exitcode(os.waitpid(one, 0)[1])
+    assert result in (0, 3), (point, result)
+    assert not list(home.locks.iterdir()), point
+    if result == 3:
+        break
+say(result, point)
+"""
+
+
+@pytest.mark.parametrize("busy", ["busy", "free"])
+def test_a_handler_that_forks_anywhere_on_the_way_to_a_lock(home: Home, stress: bool, busy: str) -> None:
+    # The way to a free lock ends; that to one which is held goes round: 200 lines are more than once.
+    points = range(1, 200) if stress else sorted(random.sample(range(1, 200), 25))
+    script = start(home, FORKS_ANYWHERE, busy, ",".join(map(str, points)))
+    result, point = finish(script, timeout=300).split()
+    assert (result, int(point)) == ("0", points[-1]) if busy == "busy" else result == "3"
 
 
 POOL = """

@@ -33,6 +33,7 @@ def test_the_first_who_lives_is_first(steps: list[tuple[str, int]]) -> None:
             everybody = waiting + expelled
             if step == "come":
                 waiting.append(line.join())
+                waiting[-1].ahead()
             elif step == "ask":
                 assert line.is_empty() == (not waiting)
             elif step == "expel" and waiting:
@@ -72,6 +73,7 @@ def test_pauses_are_short_in_front_and_never_long(ahead: int, looks: int) -> Non
 def test_who_leaves_a_free_lock_untaken_loses_the_place_and_comes_back_at_the_end(tmp_path: Path) -> None:
     line = Line(f"{tmp_path}/it.line")
     with line.join() as stopped, line.join() as other:
+        assert (len(stopped.ahead()), len(other.ahead())) == (0, 1)
         for waited in (0, PATIENCE / 2, PATIENCE):
             other.pass_over(other.ahead(), lambda: True, waited)
         assert len(other.ahead()) == 1
@@ -106,7 +108,8 @@ def test_a_place_that_somebody_took_for_dead_before_it_was_locked_is_taken_again
 
 def test_what_others_left_in_the_folder_is_left_alone(tmp_path: Path) -> None:
     line = Line(f"{tmp_path}/it.line")
-    with line.join():
+    with line.join() as place:
+        assert list(place.ahead()) == []
         for name in ("notes", "-1", "٣", "007"):
             (Path(line.path) / name).touch()
         with line.join() as other:

@@ -50,9 +50,16 @@ def importing() -> Iterator[None]:
 def open_descriptor(path: Path | str, flags: int, mode: int = 0o600) -> int:
     """Open a file that may be locked afterwards; raises OSError."""
     with _guard:
-        descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-        _open.add(descriptor)
-        return descriptor
+        while True:
+            here = os.getpid()
+            descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+            _open.add(descriptor)
+            if os.getpid() == here:
+                return descriptor
+            # A signal's handler forked right now, and this is the child: if it was not closed yet, it is the parent's, too.
+            if descriptor in _open:
+                _open.discard(descriptor)
+                os.close(descriptor)
 
 
 def close_descriptor(descriptor: int) -> None:
@@ -64,7 +71,14 @@ def close_descriptor(descriptor: int) -> None:
         # Explicitly, because a subprocess that is just being started may hold a copy until it has called exec.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        # In a child that a signal's handler forked right now it is closed already.
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def is_open(descriptor: int) -> bool:
+    """Whether it is open still: a forked child has none of its parent's."""
+    return descriptor in _open
 
 
 def give_away(descriptor: int) -> None:
@@ -106,8 +120,9 @@ def watch(watched: Forgetful) -> None:
 
 
 def _after_in_child() -> None:
-    # The guard was taken for the fork, and other threads that waited for it are not here.
-    _guard._at_fork_reinit()  # type: ignore[attr-defined]
+    # Other threads that held it or waited for it are not here; this one may hold it still, in a handler that forked.
+    if not _guard._is_owned():  # type: ignore[attr-defined]
+        _guard._at_fork_reinit()  # type: ignore[attr-defined]
     for descriptor in list(_open):
         with contextlib.suppress(OSError):
             os.close(descriptor)
@@ -117,7 +132,7 @@ def _after_in_child() -> None:
 
 
 # Methods of a lock that is written in C: a signal's handler, which may raise, can't come in between.
-os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release)
+os.register_at_fork(before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release)
 # A signal that finds a new child in here ends this call, and what it raised is dropped: the next call does the rest.
 for _ in range(3):
     os.register_at_fork(after_in_child=_after_in_child)

@@ -139,8 +139,7 @@ class Locks:
 
         Raises LockTimeout that names the process which holds it, ValueError when `slots` is not at least 1.
         """
-        lock = self.try_hold(name, among=among, slots=slots)
-        lock = lock or driven(self.steps(name, timeout=timeout, among=among, slots=slots))
+        lock = driven(self.steps(name, timeout=timeout, among=among, slots=slots))
         try:
             yield lock
         finally:
@@ -220,8 +219,15 @@ class _Wanted:
                             # What a dead holder told is no longer so.
                             os.ftruncate(descriptor, os.pwrite(descriptor, holder, 0))
                     lock = Lock(self.name, path, descriptor, keep=self._keep, slot=slot)
-                    descriptor = -1
-                    return lock
+                    if descriptors.is_open(descriptor):
+                        descriptor = -1
+                        return lock
+                    lock.forget()
+            except OSError:
+                # Closed by others than us: a signal's handler forked, and this is the child, which begins again.
+                if descriptors.is_open(descriptor):
+                    raise
+                continue
             finally:
                 descriptors.close_descriptor(descriptor)
             if not taken:
@@ -276,7 +282,14 @@ def _in_line(wanted: _Wanted, timeout: float | None) -> Generator[float, int | N
     waited, looks, before = 0.0, 0, -1
     with wanted.line.join() as place:
         while True:
-            ahead = place.ahead()
+            here = os.getpid()
+            try:
+                ahead = place.ahead()
+            except OSError:
+                if os.getpid() == here:
+                    raise
+                place.forget()
+                continue  # a signal's handler forked, and this is the child, which comes anew
             # Taken before the place is left, so that nobody comes in between.
             lock = None if ahead else wanted.take()
             if lock is not None:

@@ -53,7 +53,7 @@ class Line:
         return True
 
     def join(self) -> Place:
-        """A place at the end of the line."""
+        """A place at the end of the line; who has it comes when first looking who is `ahead`."""
         return Place(self)
 
     def numbers(self) -> list[int]:
@@ -120,7 +120,6 @@ class Place:
         self._patience = PATIENCE
         self._many = 1
         descriptors.watch(self)
-        self._enter()
 
     def _enter(self) -> None:
         # Not `exist_ok`: it looks once more, and by then whoever left last may have taken the folder away.
@@ -148,7 +147,7 @@ class Place:
     def ahead(self) -> Sequence[int]:
         """The numbers of the places ahead, the first one first; the nearest of them is of somebody who lives.
 
-        Nobody ever comes in ahead, so one look at the folder is enough. Who has lost the place is at the end of the line.
+        Nobody ever comes in ahead, so one look at the folder is enough. Who is new or has lost the place comes to the end.
         """
         if not self._is_ours():
             self._drop()
