@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from headwater import clock
 from headwater.core.journal.carrier import Carrier, HeldLock
@@ -20,6 +20,7 @@ from headwater.lineage.openlineage.delivery import Delivery
 from headwater.lineage.openlineage.destination import Destination, Refusal
 from headwater.lineage.openlineage.translate import TRANSLATORS, OpenLineageEvent, translate
 
+T = TypeVar("T")
 _LINES = 100
 """So many lines of the journal, at most, between two looks at the clock."""
 Tell: TypeAlias = Callable[[Event], dict[str, Any] | None]
@@ -196,10 +197,8 @@ class Exporter:
     def _waits(self, line: bytes) -> bool:
         if self._speaks is None:
             return self._told(line) is not None
-        try:
-            return self._speaks(decode(line))
-        except Exception:  # noqa: BLE001 - what can't be read becomes a dead letter, and waits for that
-            return True
+        # What can't be read becomes a dead letter, and waits for that.
+        return bool(_made(line, self._speaks))
 
     def _told(
         self, line: bytes, wanted: Callable[[OpenLineageEvent], bool] = lambda event: True
@@ -207,14 +206,22 @@ class Exporter:
         """A line as an event, serialised; None when it says nothing that is wanted, a dead letter when it can't be told."""
         import orjson
 
-        try:
-            event = self._tell(decode(line))
-            return None if event is None or not wanted(event) else orjson.dumps(event)
-        except ExportError:
-            raise  # what it takes to tell it is not there now
-        except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
-            reason = f"it can't be told to this destination: {type(error).__name__}: {error}"
-            return letter_of(Refusal(reason=reason), line=line)
+        def serialised(event: Event) -> bytes | None:
+            told = self._tell(event)
+            return None if told is None or not wanted(told) else orjson.dumps(told)
+
+        return _made(line, serialised)
+
+
+def _made(line: bytes, make: Callable[[Event], T]) -> T | DeadLetter:
+    """What is made of the event in a line: a dead letter where that can't be done. Raises ExportError."""
+    try:
+        return make(decode(line))
+    except ExportError:
+        raise  # what it takes to tell it is not there now
+    except Exception as error:  # noqa: BLE001 - one event that can't be told must not hold up all others
+        reason = f"it can't be told to this destination: {type(error).__name__}: {error}"
+        return letter_of(Refusal(reason=reason), line=line)
 
 
 def _pieces(batch: Batch, kinds: Collection[bytes]) -> Iterator[tuple[Sequence[bytes], Step]]:
