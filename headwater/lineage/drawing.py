@@ -70,10 +70,10 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> Li
     """The graph around an asset or a column, or of everything. Raises UnknownNameError."""
     sql = Sql(session)
     root, column = (None, None) if text is None else root_of(session, text)
-    called = _called(text, column)
-    edges = [] if column is not None else _asset_rows(session, sql, root, called, walk)
+    name = asked_by(text, column)
+    edges = [] if column is not None else _asset_rows(session, sql, root, name, walk)
     column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
-    names = Names(session).of if root is None else _names(session, sql, {root: called}, edges + column_edges)
+    names = Names(session).of if root is None else _names(session, sql, {root: name}, edges + column_edges)
     types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
         known = {row[2] for row in types if (row[0], row[1]) == root}
@@ -170,7 +170,7 @@ def types_of(session: Session, of: Iterable[Dataset] | None) -> list[tuple[str, 
     return session.rows(statements("lineage.sql")["schemas_of"], named) if given else []
 
 
-def _called(text: str | None, column: str | None) -> str:
+def asked_by(text: str | None, column: str | None) -> str:
     """The name of the asset in what was asked for."""
     parts = None if text is None or column is None else split_column_id(text)
     return parts[0] if parts is not None else text or ""

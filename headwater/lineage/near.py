@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headwater.lineage.drawing import Sql, Walk, column_ends, draw, root_of, types_of
+from headwater.lineage.drawing import Sql, Walk, asked_by, column_ends, draw, root_of, types_of
 from headwater.lineage.graph import LineageGraph
-from headwater.lineage.names import Dataset, dataset_ids, split_column_id
+from headwater.lineage.names import Dataset, dataset_ids
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
@@ -62,26 +62,27 @@ def near(
     Raises UnknownNameError.
     """
     dataset, column = root_of(session, root)
-    (start,) = _places(session, [dataset])
-    walk = _Walk(session, {start: None}, limit)
+    sql = Sql(session)
+    (start,) = _places(session, sql, [dataset])
+    walk = _Walk(session, sql, {start: None}, limit)
     for sides, depth in zip(_SIDES, (up, down), strict=True):
         border = [start]
         while border and depth > 0 and not walk.truncated:
             border, depth = walk.step(sides, border), depth - 1
     for name, direction in further:
-        (place,) = _places(session, [root_of(session, name)[0]])
+        (place,) = _places(session, sql, [root_of(session, name)[0]])
         if place in walk.found and not walk.truncated:
             walk.step(_SIDES[direction == "down"], [place])
-    parts = split_column_id(root) if column is not None else None
     at, names = _named(walk)
     # What was only made stands at no edge: it is called what it was asked for by.
-    return _between(walk, {start: dataset} | at, dataset, {dataset: root if parts is None else parts[0]} | names)
+    return _between(walk, {start: dataset} | at, dataset, {dataset: asked_by(root, column)} | names)
 
 
 def among(session: Session, names: Mapping[Dataset, str], root: Dataset | None = None) -> Near:
     """These datasets, and what joins them."""
-    at = dict(zip(_places(session, names), names, strict=True))
-    walk = _Walk(session, dict.fromkeys(at), len(at))
+    sql = Sql(session)
+    at = dict(zip(_places(session, sql, names), names, strict=True))
+    walk = _Walk(session, sql, dict.fromkeys(at), len(at))
     return _between(walk, at, root, names)
 
 
@@ -94,8 +95,8 @@ def traced(session: Session, column: str, *, up: int, down: int) -> tuple[Lineag
 def column_edges(session: Session, found: Near, limit: int) -> list[NearColumnEdge]:
     """What joins the columns of these assets."""
     names = {dataset: name for name, dataset in found.datasets.items()}
-    places = _places(session, found.datasets.values())
     sql = Sql(session)
+    places = _places(session, sql, found.datasets.values())
     within = statements("near.sql")["columns_within"].format(edges=sql.column_edges, kind=sql.kind)
     rows = session.rows(within, {"places": places, "limit": limit}) if places else []
     ends = column_ends(session, sql, {end for row in rows for end in row[:2]})
@@ -147,9 +148,8 @@ def joined(session: Session, groups: Mapping[Dataset, str]) -> Iterator[tuple[st
 class _Walk:
     """What a walk has found, in the order in which it did, and whether there was more."""
 
-    def __init__(self, session: Session, found: dict[int, None], limit: int) -> None:
-        self.session, self.found, self.limit, self.truncated = session, found, limit, False
-        self.sql = Sql(session)
+    def __init__(self, session: Session, sql: Sql, found: dict[int, None], limit: int) -> None:
+        self.session, self.sql, self.found, self.limit, self.truncated = session, sql, found, limit, False
 
     def edges(self) -> dict[tuple[int, int], tuple[str, int]]:
         """The edges between what was found, each with its origin and its number of runs."""
@@ -207,11 +207,10 @@ def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: M
     )
 
 
-def _places(session: Session, datasets: Iterable[Dataset]) -> list[int]:
+def _places(session: Session, sql: Sql, datasets: Iterable[Dataset]) -> list[int]:
     given = list(datasets)
     named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
-    name = "places" if Sql(session).kind == "UBIGINT" else "settled_places"
-    return [row[0] for row in session.rows(statements("near.sql")[name], named)]
+    return [row[0] for row in session.rows(sql["places"], named)]
 
 
 def _named(walk: _Walk) -> tuple[dict[int, Dataset], dict[Dataset, str]]:

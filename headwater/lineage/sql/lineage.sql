@@ -74,6 +74,23 @@ SELECT n.number AS place, p.namespace, p.dataset, p.name
 FROM state.nodes AS n JOIN state.policies AS p USING (place)
 WHERE n.number IN (SELECT unnest($places::INTEGER[]));
 
+-- name: places
+-- What these datasets are called for short, in the same order.
+SELECT state.short([namespace, dataset])
+FROM (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+             unnest(range(len($datasets))) AS place)
+ORDER BY place;
+
+-- name: settled_places
+-- Where there is no edge the number is one that nothing has.
+SELECT coalesce(n.number, -1 - w.place)
+FROM (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+           unnest(range(len($datasets))) AS place
+) AS w
+LEFT JOIN state.nodes AS n USING (namespace, dataset)
+ORDER BY w.place;
+
 -- name: ends
 -- The datasets at these places as edges call them.
 SELECT source_place, any_value(source_namespace), any_value(source_dataset), max(source) FROM dataset_edges

@@ -1,22 +1,5 @@
 -- What is asked of the part of a graph that is drawn.
 
--- name: places
--- What these datasets are called for short, in the same order.
-SELECT state.short([namespace, dataset])
-FROM (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
-             unnest(range(len($datasets))) AS place)
-ORDER BY place;
-
--- name: settled_places
--- Where there is no edge the number is one that nothing has.
-SELECT coalesce(n.number, -1 - w.place)
-FROM (
-    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
-           unnest(range(len($datasets))) AS place
-) AS w
-LEFT JOIN state.nodes AS n USING (namespace, dataset)
-ORDER BY w.place;
-
 -- name: within
 -- The edges between these places.
 SELECT source_place, target_place, origin, runs FROM ({pairs})
