@@ -67,7 +67,7 @@ def page(path: str) -> File | None:
 
 def router() -> APIRouter:
     """The route of all pages, to be added after all others. Raises SettingsError when the built files are missing."""
-    from fastapi import APIRouter, Response
+    from fastapi import APIRouter, Header, Response
 
     from headwater.api.problems import ApiError
 
@@ -76,9 +76,13 @@ def router() -> APIRouter:
 
     # `path` is the rest of the address, decoded: it is looked up among the built files, never on the disk.
     @made.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
-    def answer(path: str) -> Response:
+    def answer(path: str, accept: str = Header(default="")) -> Response:
         found = page("/" + path)
         if found is None:
+            # Who mistyped an address in a browser gets the page that says so, with the way to all others.
+            if "text/html" in accept and not path.startswith("api"):
+                document = files()[_DOCUMENT]
+                return Response(document.content, status_code=404, media_type=document.media_type)
             raise ApiError(404, "not_found", "there is nothing at this address")
         headers = {"cache-control": "public, max-age=31536000, immutable"} if found.is_lasting else {}
         return Response(found.content, media_type=found.media_type, headers=headers)
