@@ -20,6 +20,7 @@ from headwater import flow, task
 from headwater.core.events import LogWritten, RunEnded, TaskEnded, TaskState
 from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.runners.processes import ProcessRunner
+from headwater.core.runners.wire import Kind, Wire
 from headwater.errors import Cancelled, TimeLimitExceeded, WorkerDied
 from headwater.testing import project as project_of
 from headwater.testing.remote import FakeRemoteRunner
@@ -132,6 +133,44 @@ def test_nested_tasks_and_subflows_of_a_worker_that_died_are_crashed(journal: Me
     assert main() == "Crashed"
     assert {one.task: one.state for one in journal.records(TaskEnded)} == {"die": "Crashed", "outer": "Crashed"}
     assert {one.flow: one.state for one in journal.records(RunEnded)} == {"inner": "Crashed", "main": "Completed"}
+
+
+@flow
+def small(number: int) -> int:
+    return number
+
+
+@task
+def begin(number: int) -> int:
+    return small(number)
+
+
+@task
+def all_at_once() -> list[int]:
+    sent, asked = Wire.send, []
+
+    def slow(self: Wire, kind: Kind, data: bytes = b"", number: int = 0) -> None:
+        # The first question is late on its way: another thread's may be there before it.
+        if kind == Kind.ASK:
+            asked.append(number)
+            if len(asked) % 2:
+                time.sleep(0.05)
+        sent(self, kind, data, number)
+
+    Wire.send = slow  # type: ignore[method-assign]
+    try:
+        return [future.result() for future in begin.map(range(8))]
+    finally:
+        Wire.send = sent  # type: ignore[method-assign]
+
+
+def test_threads_of_a_worker_may_ask_at_once(journal: MemoryCarrier) -> None:
+    @flow(runner=ProcessRunner(max_workers=1))
+    def asking() -> list[int]:
+        return all_at_once.submit().result()
+
+    # A question that waited for the one behind it would be given up, and its task fail.
+    assert asking() == list(range(8))
 
 
 def test_a_timeout_is_enforced_by_killing(journal: MemoryCarrier) -> None:

@@ -52,7 +52,11 @@ class Channel(Protocol):
 
 
 class _Line:
-    """What a try says to the coordinator, numbered."""
+    """What a try says to the coordinator, numbered. One message is on its way at a time, answer and all.
+
+    Who listens to a worker takes what comes in turn, and answers before it hears the next: of two questions that overtook
+    each other the later would wait for the one behind it.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -65,8 +69,8 @@ class _Line:
 
     def ask(self, kind: str, content: Any = None) -> Any:
         with self._lock:
-            message = self._message(kind, content, asks=True)
-        what, answer = pickle.loads(self._channel.ask(message))  # noqa: S301 - from our own process
+            data = self._channel.ask(self._message(kind, content, asks=True))
+        what, answer = pickle.loads(data)  # noqa: S301 - from our own process
         if what == "error":
             raise answer
         return answer
