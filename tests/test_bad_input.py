@@ -9,7 +9,7 @@ from bad_input_world import Mistake, World, printed
 
 from headwater.core.journal.home import Home
 from headwater.core.journal.verify import verify_journal
-from headwater.materializers import duckdb as tables
+from headwater.materializers import attaching
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another program holds its file for as long as the test lasts: waiting for it is no use."""
-    monkeypatch.setattr(tables, "FOREIGN_WAIT", 0.1)
+    monkeypatch.setattr(attaching, "FOREIGN_WAIT", 0.1)
 
 
 @pytest.mark.parametrize("row", MISTAKES, ids=lambda row: row.title)

@@ -16,6 +16,7 @@ import pytest
 from headwater.assets.partitions import DailyPartitions, Partition
 from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
+from headwater.materializers import attaching
 from headwater.materializers import duckdb as module
 from headwater.materializers import locking
 from headwater.materializers.duckdb import DuckDBMaterializer, TableSource
@@ -37,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FOREIGN_WAIT", 0.1)
+    monkeypatch.setattr(attaching, "FOREIGN_WAIT", 0.1)
 
 
 def test_a_table_without_partitions_is_replaced_as_a_whole(at: Any, make: Any, file: Path, hidden: Any) -> None:
@@ -548,7 +549,7 @@ import os, sys, threading
 from pathlib import Path
 from headwater.assets.location import asset_ref
 from headwater.assets.protocols import Target
-from headwater.materializers import duckdb as module, locking
+from headwater.materializers import attaching, duckdb as module, locking
 from headwater.materializers.registry import for_ref
 root, busy = Path(sys.argv[1]), sys.argv[2] == "busy"
 target = Target(asset=asset_ref("thing", "duckdb://w.duckdb/x", root=root), root=root)
@@ -569,7 +570,7 @@ if busy:
 child = os.fork()
 if child == 0:  # without Polars, whose threads are not there any more
     assert materializer.version(target, None) == "parent"
-    with locking.exclusive(root / "w.duckdb"), module._engine.attached(root / "w.duckdb", "READ_WRITE") as opened:
+    with locking.exclusive(root / "w.duckdb"), attaching.engine.attached(root / "w.duckdb", "READ_WRITE") as opened:
         opened.connection.execute(f"UPDATE {opened.book} SET version = 'child'")
     assert materializer.version(target, None) == "child"
     sys.exit(7)
