@@ -16,9 +16,8 @@ import pytest
 from headwater.assets.partitions import DailyPartitions, Partition
 from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
-from headwater.materializers import attaching
+from headwater.materializers import attaching, locking
 from headwater.materializers import duckdb as module
-from headwater.materializers import locking
 from headwater.materializers.duckdb import DuckDBMaterializer, TableSource
 
 DUCK = DuckDBMaterializer()
