@@ -1,6 +1,7 @@
 """Parameters are held against the annotations, and converted: texts become dates, mappings become models.
 
-What changes: nothing in the flow. The error names each parameter that does not fit, what it got and what it wants.
+What changes: nothing in the flow. `run_name` is Prefect's `flow_run_name`: the runs stand as load-2024-01-05.
+The error names each parameter that does not fit, what it got and what it wants.
 
 Prints:
     2024-01-05 eu 3
@@ -20,7 +21,7 @@ class Shop(BaseModel):
     rows: int = 3
 
 
-@flow
+@flow(run_name="load-{day}")
 def load(day: date, shop: Shop) -> str:
     return f"{day} {shop.region} {shop.rows}"
 
