@@ -109,7 +109,7 @@ class ImpactOf(Answer):
     truncated: bool
 
 
-def asked(
+async def asked(
     root: _Root = None,
     up: _Steps = 2,
     down: _Steps = 2,
@@ -139,7 +139,7 @@ def asked(
     )
 
 
-def graphs(request: Request) -> Graphs:
+async def graphs(request: Request) -> Graphs:
     """What draws for this application."""
     found: Graphs = request.app.state.graphs
     return found

@@ -46,13 +46,14 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 """What any route may answer beside its own."""
 
 
-def service(request: Request) -> Service:
+# Coroutines, though they wait for nothing: any other function is handed to a thread and back, for each request.
+async def service(request: Request) -> Service:
     """What stands behind the routes."""
     found: Service = request.app.state.service
     return found
 
 
-def identity(request: Request) -> Identity:
+async def identity(request: Request) -> Identity:
     """Who asks. Raises ApiError when nobody was let in: no route answers without the guard."""
     found: Identity | None = request.scope.get("state", {}).get("identity")
     if found is None:
@@ -60,7 +61,7 @@ def identity(request: Request) -> Identity:
     return found
 
 
-def wanted(
+async def wanted(
     selection: Selection = "*",
     verdict: Annotated[list[Verdict] | None, Query(max_length=5, description="Only these verdicts.")] = None,
     stale: Annotated[bool | None, Query(description="Only what is stale, or only what is not.")] = None,

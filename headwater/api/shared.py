@@ -43,16 +43,22 @@ class Answers:
 
     async def get(self, asked: str, make: Callable[[], Awaitable[Response]]) -> Response:
         """The answer; whoever asks while somebody else's is made waits for that one. What is no success is not kept."""
-        found = self._find(asked)
+        came = clock.steady_us()
+        found = self._find(asked, came)
         if found is not None:
             return found
         making = self._making.setdefault(asked, asyncio.Lock())
         async with making:
-            return self._find(asked) or await self._made(asked, make)
+            return self._find(asked, came) or await self._made(asked, make)
 
-    def _find(self, asked: str) -> Response | None:
+    def _find(self, asked: str, came: int) -> Response | None:
         kept = self._kept.get(asked)
-        if kept is None or kept.version != self._version() or clock.steady_us() - kept.at > _AGE:
+        if kept is None:
+            return None
+        is_current = kept.version == self._version() and clock.steady_us() - kept.at <= _AGE
+        # What was begun after somebody asked is new enough for them, however long it took and whatever has come since: of many
+        # who wait only the first works it out.
+        if not is_current and kept.at < came:
             return None
         self._kept.move_to_end(asked)
         return Response(kept.body, headers=kept.headers)

@@ -24,6 +24,8 @@ class World:
 
     def __init__(self) -> None:
         self.version = 1
+        self.keeps_coming = False
+        """Whether something comes while an answer is made."""
         self.made = 0
         self.answers = Answers(lambda: self.version)
         self.go = asyncio.Event()
@@ -32,6 +34,7 @@ class World:
         self.made += 1
         found = f"{self.version}"
         await self.go.wait()
+        self.version += self.keeps_coming
         return Response(found, headers={"x-made": str(self.made)})
 
     async def ask(self, asked: str = "/api/runs?") -> tuple[bytes, str]:
@@ -61,6 +64,23 @@ def test_who_asks_after_something_has_come_gets_no_answer_from_before() -> None:
         await asyncio.sleep(0)
         world.go.set()
         assert (await early, await late) == ((b"1", "1"), (b"2", "2"))
+
+    asyncio.run(scenario())
+
+
+def test_of_many_who_wait_while_things_keep_coming_only_the_first_works_it_out() -> None:
+    async def scenario() -> None:
+        world = World()
+        world.keeps_coming = True
+        early = asyncio.create_task(world.ask())
+        await asyncio.sleep(0)
+        late = [asyncio.create_task(world.ask()) for _ in range(5)]
+        await asyncio.sleep(0)
+        world.go.set()
+        assert await early == (b"1", "1")
+        # What was begun after they asked is new enough for all five.
+        assert await asyncio.gather(*late) == [(b"2", "2")] * 5
+        assert await world.ask() == (b"3", "3")
 
     asyncio.run(scenario())
 
