@@ -60,8 +60,12 @@ WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($d
 ORDER BY defined, dataset, namespace;
 
 -- name: settled_names_of
+-- Found by their places: to compare one number for each of many assets is quicker than two texts.
 SELECT name, namespace, dataset FROM state.policies
-WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+WHERE place IN (
+    SELECT state.short([namespace, dataset])
+    FROM (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset)
+)
 ORDER BY defined, dataset, namespace;
 
 -- name: named
