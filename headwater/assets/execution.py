@@ -11,6 +11,7 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import reading, runtime, writing
+from headwater.assets.copies import own
 from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.inputs import PARTITION
@@ -254,7 +255,7 @@ def _result(
             scan = reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,), made=True)
             given.append(scan)
             continue
-        result = reading.own(part)
+        result = own(part)
         # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.
         sources = (source, *_also(consumed.tracker, result, source))
         given.append(reading.remember(run, consumed.tracker, result, sources, shared=bool(consumed.unknown)))

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headwater import derived_from, flow, materialize
+from headwater import Asset, derived_from, flow, materialize
 from headwater.project import Project
 from headwater.testing import project
 
@@ -71,6 +71,41 @@ def test_what_a_function_gives_back_as_it_got_it_is_told_apart(shop: Project, ma
 
     daily()
     assert edges(shop) == {("raw", "validated"), ("raw", "of_raw"), ("validated", "of_validated")}
+
+
+@pytest.mark.parametrize("wanted", [pl.DataFrame, pl.LazyFrame, Any])
+@pytest.mark.parametrize("given", ["lazy", "eager", "rows"])
+def test_what_was_given_to_be_kept_in_memory_is_not_the_asset(shop: Project, given: str, wanted: Any) -> None:
+    kept = Asset("kept", at="memory://kept")
+
+    @materialize(kept)
+    def keep(value: Any) -> Any:
+        return value
+
+    @materialize("memory://reader", inputs={"found": kept})
+    def reader(found: wanted) -> Any:
+        return [{"y": 1}]
+
+    @materialize("parquet://lake/beside")
+    def beside(value: Any) -> Any:
+        return value
+
+    @materialize("parquet://lake/after")
+    def after(value: Any) -> Any:
+        return value
+
+    @flow
+    def daily() -> None:
+        frame = pl.DataFrame({"x": [1, 2], "name": ["a", "b"]})
+        value = {"lazy": frame.lazy(), "eager": frame, "rows": [{"x": 1}]}[given]
+        after(keep(value))
+        reader()
+        beside(value)
+        if given != "rows":
+            beside(frame.lazy())
+
+    daily()
+    assert edges(shop) == {("kept", "after"), ("kept", "reader")}
 
 
 def test_lazy_frames_of_a_frame_that_was_passed_on_are_told_apart(shop: Project) -> None:
