@@ -20,6 +20,7 @@ from headwater.assets.scope import Consumed, scope, tracker
 from headwater.assets.tracking import as_value
 from headwater.assets.writing import Identity
 from headwater.core import context as core_context
+from headwater.core.arguments import find, resolve
 from headwater.core.flow import open_run
 from headwater.errors import DefinitionError, LocationError, PartitionError
 
@@ -203,13 +204,17 @@ def materializing(
 def derived_from(value: Any, *sources: Any) -> Any:
     """Say that a value was computed from others, where Headwater can't see it (an eager frame that was changed); returns it.
 
+    Futures among those, at any depth, are waited for; raises what their tasks raised.
+
     >>> from headwater import derived_from
     >>> rows = [{"id": 1}]
     >>> changed = derived_from([{"id": 2}], rows)
     """
     track = tracker(core_context.current())
     consumed = Consumed(tracker=track)
-    consumed.add_value(runtime.current(), "sources", sources)
+    for future, may_fail in find(sources, {}):
+        future.result(raise_on_failure=not may_fail)
+    consumed.add_value(runtime.current(), "sources", resolve(sources))
     found = as_value(consumed.sources, "derived")
     if found:
         track.add(value, found)

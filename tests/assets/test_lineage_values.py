@@ -200,3 +200,30 @@ def test_derived_from_says_nothing_of_columns_and_holds_for_lazy_frames_too(shop
     assert edges(shop) == {("raw", "stated"), ("raw", "lazily")}
     assert columns(shop, "stated") == set()
     assert not unknown(shop, "lazily")
+
+
+def test_what_was_derived_from_futures_waits_for_them(shop: Project) -> None:
+    @materialize("memory://raw")
+    def raw() -> Any:
+        return [{"x": 1}]
+
+    @materialize("memory://other")
+    def other() -> Any:
+        return [{"x": 2}]
+
+    @materialize("memory://made")
+    def made(value: Any) -> Any:
+        return value
+
+    @materialize("memory://broken")
+    def broken() -> Any:
+        raise OSError("no such luck")
+
+    @flow
+    def daily() -> None:
+        made(derived_from([{"x": 3}], raw.submit(), {"inside": [other.submit()]}))
+        with pytest.raises(OSError, match="no such luck"):
+            derived_from([{"x": 4}], [broken.submit()])
+
+    daily()
+    assert edges(shop) == {("raw", "made"), ("other", "made")}
