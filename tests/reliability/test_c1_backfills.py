@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from headwater import Asset, DailyPartitions, DynamicPartitions, Partition, PartitionSet, clock, materialize
 from headwater.assets import backfilling, listening, registry
@@ -216,6 +216,15 @@ class Backfills(RuleBasedStateMachine):
     )
     def ask(self, asset: str, upstream: bool, only: tuple[Only, ...], drive: bool, attempt: Attempt) -> None:
         """Somebody requests a backfill; it may never be started by whoever asked."""
+        self.request(asset, upstream, only, attempt if drive else None)
+
+    @initialize(attempt=ATTEMPTS)
+    def begin(self, attempt: Attempt) -> None:
+        """Something is always asked for."""
+        self.request("raw", False, (), attempt)
+
+    def request(self, asset: str, upstream: bool, only: tuple[Only, ...], attempt: Attempt | None) -> None:
+        """What `backfill` does, as far as an attempt gets."""
         if asset not in registry.current().producers:
             asset = "raw"
         facts = self.project.catalog.facts()
@@ -226,7 +235,7 @@ class Backfills(RuleBasedStateMachine):
             return
         request = backfilling.request(self.project, found, name="some", targets=(asset,))
         self.open.append(request.backfill_id)
-        if drive:
+        if attempt is not None:
             self.drive(request.backfill_id, attempt)
 
     @rule(which=st.integers(0, 11), attempt=ATTEMPTS)
