@@ -111,8 +111,8 @@ class InMemory:
     def connect(self, path: Path, *, temp: Path) -> duckdb.DuckDBPyConnection:
         if self._kept is None:
             self._kept = self._connect(Path(":memory:"), temp=temp)
-            # For a few hundred rows, waking more threads costs more than the work.
-            self._kept.execute("SET threads = 1")
+            # For a few hundred rows, waking more threads costs more than the work, and so does looking for a better plan.
+            self._kept.execute("SET threads = 1; PRAGMA disable_optimizer")
         return self._kept
 
     @staticmethod
