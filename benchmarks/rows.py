@@ -335,7 +335,7 @@ ROWS: tuple[Row, ...] = (
             measure=f"closure of {count} edges, projection of 1,000,000 runs, wall",
             figure=figure,
             goal=goal,
-            sides=(_own(what, "closure", "headwater", "273000", "1000000", repeat=1, slow=True, timeout=600),),
+            sides=(_own(what, "closure", "headwater", "273000", "1000000", repeat=2, slow=True, timeout=600),),
             note=(
                 "All that one asset (or one column) of the last of twelve layers is made of, from opening the projection to the "
                 "graph as a value; the fastest of five. What is worked out once after so many runs came is not part of it."
