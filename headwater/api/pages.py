@@ -80,7 +80,7 @@ def router() -> APIRouter:
         found = page("/" + path)
         if found is None:
             # Who mistyped an address in a browser gets the page that says so, with the way to all others.
-            if "text/html" in accept and not path.startswith("api"):
+            if "text/html" in accept and path.partition("/")[0] != "api":
                 document = files()[_DOCUMENT]
                 return Response(document.content, status_code=404, media_type=document.media_type)
             raise ApiError(404, "not_found", "there is nothing at this address")

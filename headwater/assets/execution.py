@@ -11,7 +11,6 @@ from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import reading, runtime, writing
-from headwater.assets.copies import own
 from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.inputs import PARTITION
@@ -248,14 +247,15 @@ def _result(
         if lazy and not output.ended and output.staged is not None:
             rows = output.staged.frame()
             rows = rows.collect().lazy() if frame_form(rows) == "lazy" else rows
-            given.append(reading.remember(run, consumed.tracker, rows, (source,)))
+            kept = run.keeps_in_memory(output.target.asset)
+            given.append(reading.remember(run, consumed.tracker, rows, (source,), shared=kept))
             continue
         if lazy:
             partitions = None if output.partition is None else (output.partition,)
             scan = reading.load_versions(run, consumed.tracker, output.target, partitions, "lazy", (source,), made=True)
             given.append(scan)
             continue
-        result = own(part)
+        result = reading.own(part)
         # A frame that nobody knew was passed, and may have been passed on: its own lazy frames are not this asset's.
         sources = (source, *_also(consumed.tracker, result, source))
         given.append(reading.remember(run, consumed.tracker, result, sources, shared=bool(consumed.unknown)))

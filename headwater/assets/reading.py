@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
 from headwater.assets.asset import Asset
-from headwater.assets.copies import apart
 from headwater.assets.empty_input import empty_relation, empty_value
 from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.forms import frame_form
@@ -147,7 +146,9 @@ def load_versions(
         tracker.add(value, sources)
         return value
     value = runtime.materializer(target.asset).load(target, partitions, form)
-    return remember(runtime, tracker, value, sources, made=made)
+    # What is kept in memory is what somebody made, who may go on with it: then it is not this asset.
+    kept = runtime.keeps_in_memory(target.asset)
+    return remember(runtime, tracker, own(value) if kept else value, sources, made=made, shared=kept)
 
 
 def remember(
@@ -181,7 +182,10 @@ def remember(
         with tracker.remembering:
             buffers = runtime.columns.buffers(value)
             if buffers and (shared or tracker.knows_other(buffers, sources)):
-                value = apart(value, buffers)
+                import polars as pl
+
+                column = min((value[name] for name in buffers), key=lambda series: series.estimated_size())
+                value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
                 buffers = runtime.columns.buffers(value)
             tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
     elif kind == "relation":
@@ -201,6 +205,23 @@ def relation_tables(query: str) -> list[str]:
     ['headwater_relation_7', 'headwater_relation_12']
     """
     return list(dict.fromkeys(re.findall(rf"\b{RELATION_TABLE}\d+\b", query)))
+
+
+def own(value: Any) -> Any:
+    """The value as an object of its own, sharing what is inside.
+
+    A function that gives back what it was given, or a constant, would otherwise make one object stand for two assets.
+    """
+    if type(value) in (list, dict, set):
+        return value.copy()
+    if type(value) is tuple:
+        return tuple(list(value))  # noqa: C414 - a tuple of a tuple is the very same object
+    form = frame_form(value)
+    if form == "eager":
+        return value.clone()
+    if form == "arrow":
+        return value.slice()
+    return value.copy(deep=False) if form == "pandas" else value
 
 
 def damaged(runtime: AssetRuntime, bound: Iterable[BoundInput], error: BaseException) -> HeadwaterError | None:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headwater.assets.copies import apart, own
-from headwater.assets.forms import frame_form
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, Staged, Target
 from headwater.errors import LocationError
@@ -17,8 +15,6 @@ from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from headwater.assets.partitions import Partition
 
 _lock = threading.Lock()
@@ -43,9 +39,6 @@ def clear() -> None:
 class MemoryMaterializer:
     """Keeps any value as it is; a lazy frame or a relation is executed and kept as a frame.
 
-    What it hands out is never the very object that it was given, nor all of its memory: whoever made that may go on with
-    it, and then it is not this asset.
-
     What is kept belongs to the project's root and the location, and is gone with the process.
     """
 
@@ -54,14 +47,12 @@ class MemoryMaterializer:
         check_partition(target, partition)
         if not is_frame(value):
             with _lock:
-                _staged[version] = own(value)
+                _staged[version] = value
             return Staged(version=version, staging={"version": version}, frame=lambda: value)
         frame = as_eager(value)
-        if frame_form(value) in ("eager", "lazy"):
-            frame = apart(frame, [name for name, dtype in frame.schema.items() if _has_memory(dtype)])
         found = measure(lambda: frame, frame.schema, target, partition, rows=frame.height)
         with _lock:
-            _staged[version] = own(frame if frame_form(value) in ("eager", "lazy", "relation") else value)
+            _staged[version] = frame if type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") else value
         return Staged(
             version=version,
             staging={"version": version},
@@ -118,10 +109,6 @@ class MemoryMaterializer:
         """Forget what was staged."""
         with _lock:
             _staged.pop(version, None)
-
-
-def _has_memory(dtype: pl.DataType) -> bool:
-    return not dtype.is_nested() and not dtype.is_object()
 
 
 def _place(target: Target) -> tuple[Path, str, str]:

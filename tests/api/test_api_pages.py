@@ -117,9 +117,10 @@ def test_a_check_tells_its_answers(reader: TestClient) -> None:
 
 def test_a_mistyped_address_is_a_page_for_a_browser_and_a_problem_for_a_script(reader: TestClient) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-    page = reader.get("/asets", headers=browser)
-    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
-    assert page.content == reader.get("/", headers=browser).content
+    for path in ("/asets", "/apiary"):
+        page = reader.get(path, headers=browser)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert page.content == reader.get("/", headers=browser).content
     for path, headers in (("/asets", {}), ("/api/asets", browser), ("/api", browser)):
         problem = reader.get(path, headers=headers)
         assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json"), path

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from headwater import Asset, derived_from, flow, materialize
+from headwater import Asset, derived_from, flow, materialize, transaction
 from headwater.project import Project
 from headwater.testing import project
 
@@ -95,16 +95,21 @@ def test_what_was_given_to_be_kept_in_memory_is_not_the_asset(shop: Project, giv
         return value
 
     @flow
-    def daily() -> None:
-        frame = pl.DataFrame({"x": [1, 2], "name": ["a", "b"]})
+    def daily(whole: bool) -> None:
+        frame = pl.DataFrame({"x": [1, 2], "name": ["a", "b"], "none": [None, None], "false": [False, False]})
+        frame = frame if whole else pl.DataFrame({"nested": [[1, 2], [3]]})
         value = {"lazy": frame.lazy(), "eager": frame, "rows": [{"x": 1}]}[given]
         after(keep(value))
         reader()
         beside(value)
         if given != "rows":
             beside(frame.lazy())
+        with transaction():
+            after(keep(value))
+            beside(value)
 
-    daily()
+    for whole in (True, False):
+        daily(whole)
     assert edges(shop) == {("kept", "after"), ("kept", "reader")}
 
 
