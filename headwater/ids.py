@@ -59,7 +59,7 @@ def new_id(at: int | None = None) -> str:
     >>> first < second and len(first) == 36 and first[14] == "7"
     True
     """
-    return (b"%b%03x%b" % new_parts(clock.now_us() if at is None else at)).decode()
+    return (b"%b%03x%b" % reserve(clock.now_us() if at is None else at)).decode()
 
 
 def asked_id() -> str:
@@ -67,29 +67,34 @@ def asked_id() -> str:
     return os.environ.pop("HEADWATER_REQUEST", None) or new_id()
 
 
-def new_parts(at: int) -> tuple[bytes, int, bytes]:
-    """A new id in the parts that it is written with, for who writes very many: its beginning, a number, its end.
+MOST = 1 << 12
+"""How many ids can be reserved at once."""
 
-    >>> len(b"%b%03x%b" % new_parts(1_763_680_000_000_000))
-    36
+
+def reserve(at: int, many: int = 1) -> tuple[bytes, int, bytes]:
+    """New ids for who writes very many, `MOST` at most: what they begin with, the first of so many numbers, what they end with.
+
+    >>> front, first, back = reserve(1_763_680_000_000_000, 2)
+    >>> [len(b"%b%03x%b" % (front, number, back)) for number in (first, first + 1)]
+    [36, 36]
     """
     # 48 bits of milliseconds, then 12 bits that RFC 9562 (section 6.2, method 3) lets us fill with the
     # sub-millisecond part: together one counter, which we never let stand still or go back. It alone tells the ids of a
     # process apart, so those of one millisecond share their random bits.
     global _now
     with _lock:
-        now = _now
-        passed = at - now.began
-        if passed >= 1_000 or now.count >= 0xFFF:
+        while True:
+            now = _now
+            passed = at - now.began
+            count = passed << 2
+            if count <= now.count:
+                count = now.count + 1
+            if passed < 1_000 and count + many <= MOST:
+                break
             fresh = _Millisecond(max(at - at % 1_000, now.began + 1_000))
             if fresh.began > _now.began:  # a signal handler may have made an id meanwhile
                 _now = fresh
-            now = _now
-            passed = at - now.began
-        count = passed << 2
-        if count <= now.count:
-            count = now.count + 1
-        now.count = count
+        now.count = count + many - 1  # no call since the look at it, so no signal handler came between
     return now.front, count, now.back
 
 

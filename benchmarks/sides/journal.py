@@ -29,10 +29,10 @@ def headwater(processes, count, kind, batch=1):
 
 def raw(processes, count, kind, batch=1):
     """A write of the same bytes for each append, and for durable ones a sync of the file's data."""
-    from headwater.core.journal.lines import encode, head_of, plain_json
+    from headwater.core.journal.lines import encode, head_of
 
     head = head_of("01975cd8-0000-7000-8000-000000000000")
-    lines = [encode(head, 1_000, body, plain_json(body)) for body in bodies(kind)]
+    lines = [encode(head, 1_000, body) for body in bodies(kind)]
     batches = [b"".join(lines[(first + number) % 3] for number in range(batch)) for first in range(3)]
     sync = getattr(os, "fdatasync", os.fsync)
 

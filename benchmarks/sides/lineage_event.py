@@ -137,7 +137,7 @@ def journaled(columns):
         MaterializationEnded,
         MaterializationStarted,
     )
-    from headwater.core.journal.lines import decode, encode, head_of, plain_json
+    from headwater.core.journal.lines import decode, encode, head_of
     from headwater.ids import new_id
 
     def ref(name):
@@ -181,7 +181,7 @@ def journaled(columns):
     body = MaterializationEnded(
         materialization_id=id_, started=started, started_at=0, state="published", evidence=evidence
     )
-    return decode(encode(head_of("w"), 0, body, plain_json(body)).rstrip())
+    return decode(encode(head_of("w"), 0, body).rstrip())
 
 
 def _say(spent, count, size):

@@ -24,7 +24,7 @@ from headwater.assets.events import (
 from headwater.assets.freshness import Freshness
 from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskEnded, TaskStarted, WriterClosed, WriterOpened
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import encode, head_of, plain_json
+from headwater.core.journal.lines import encode, head_of
 from headwater.core.journal.segment import segment_path
 from headwater.types import ErrorInfo, SourceCode
 
@@ -65,7 +65,7 @@ def _segment(home, bodies):
     head = head_of(writer)
     opened = WriterOpened(format=1, pid=4_000, host="worker-1", headwater="0.1.0", python="3.11.7", boot="b" * 32)
     every = (opened, *bodies, WriterClosed(reason="exit"))
-    lines = [encode(head, seq, body, plain_json(body)) for seq, body in enumerate(every)]
+    lines = [encode(head, seq, body) for seq, body in enumerate(every)]
     segment_path(home, writer).write_bytes(b"".join(lines))
 
 

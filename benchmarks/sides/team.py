@@ -19,7 +19,7 @@ from headwater.assets.events import (
 )
 from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskEnded, TaskStarted, WriterClosed, WriterOpened
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import encode, head_of, plain_json
+from headwater.core.journal.lines import encode, head_of
 from headwater.core.journal.segment import segment_path
 from headwater.types import SourceCode
 
@@ -61,7 +61,7 @@ def write(home: Home, events: int, *, flows: int = 500, skip: int = 0) -> int:
 def _segment(home, flow, day):
     writer = ids.new_id()
     head = head_of(writer)
-    lines = [encode(head, seq, body, plain_json(body)) for seq, body in enumerate(_run(flow, day))]
+    lines = [encode(head, seq, body) for seq, body in enumerate(_run(flow, day))]
     segment_path(home, writer).write_bytes(b"".join(lines))
 
 

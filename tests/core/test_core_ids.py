@@ -44,6 +44,18 @@ def test_ids_grow_whatever_the_clock_does(steps: list[int]) -> None:
     assert made == sorted(set(made))
 
 
+@given(st.lists(st.tuples(st.integers(-3_000, 3_000), st.integers(1, ids.MOST)), min_size=1, max_size=50))
+def test_ids_that_are_reserved_together_are_nobody_elses(steps: list[tuple[int, int]]) -> None:
+    at, last = _tick(), ""
+    for step, many in steps:
+        at += step
+        front, first, back = ids.reserve(at, many)
+        both = [(b"%b%03x%b" % (front, number, back)).decode() for number in (first, first + many - 1)]
+        assert [uuid.UUID(one).version for one in both] == [7, 7]
+        assert last < both[0] <= both[1]
+        last = both[1]
+
+
 def test_more_ids_than_fit_into_a_millisecond_go_on_in_the_next() -> None:
     at = _tick()
     made = [ids.new_id(at) for _ in range(10_000)]

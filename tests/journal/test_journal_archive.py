@@ -20,7 +20,7 @@ from headwater.core.journal import archive as archive_module
 from headwater.core.journal import segment as segment_module
 from headwater.core.journal.archive import archives, compact, expire, is_due
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT, encode, head_of, is_whole, plain_json
+from headwater.core.journal.lines import REBOOT, encode, head_of, is_whole
 from headwater.core.journal.reader import Position, Reader, decode
 from headwater.core.journal.recovery import recover
 from headwater.core.journal.verify import verify_journal
@@ -140,7 +140,7 @@ def test_numbers_that_a_recovery_left_out_survive(home: Home) -> None:
     path = dead_writer(home, run_started("run"))
     for seq, body in ((REBOOT, run_ended("run", "Crashed")), (REBOOT + 1, _closed())):
         with path.open("ab") as file:
-            file.write(encode(head_of(path.stem), seq, body, plain_json(body)))
+            file.write(encode(head_of(path.stem), seq, body))
     before = lines(home)
     made = archived(home)
     assert made.writers[path.stem].next == REBOOT + 2

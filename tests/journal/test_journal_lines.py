@@ -9,7 +9,7 @@ from journal_cases import run_started
 
 from headwater.assets.events import AssetObserved, AssetRef
 from headwater.core.events import LogWritten, RunStarted
-from headwater.core.journal.lines import decode, encode, head_of, is_whole, plain_json, sequence_of
+from headwater.core.journal.lines import decode, encode, encode_all, head_of, is_whole, sequence_of
 
 HEAD = head_of("0" * 36)
 
@@ -26,7 +26,7 @@ plain = st.recursive(
 
 def line_of(parameters: Any, seq: int = 0) -> bytes:
     body = run_started("run", parameters=parameters)
-    return encode(HEAD, seq, body, plain_json(body))
+    return encode(HEAD, seq, body)
 
 
 @given(st.dictionaries(st.text(), plain, max_size=4), st.integers(0, 2**40))
@@ -38,6 +38,19 @@ def test_what_is_written_is_what_is_read(parameters: dict[str, Any], seq: int) -
     assert is_whole(line[:-1])
     assert sequence_of(HEAD, line[:-1]) == seq
     assert decode(line[:-1]).record(RunStarted) == run_started("run", parameters=parameters)
+
+
+def test_events_that_are_written_together_are_the_lines_of_each_at_one_time() -> None:
+    bodies = [LogWritten(run_id="r", level=20, logger="l", message=str(number)) for number in range(10_000)]
+    lines = encode_all(HEAD, 5, bodies)
+    found = [decode(line[:-1]) for line in lines]
+    assert all(is_whole(line[:-1]) and line.endswith(b"\n") for line in lines)
+    assert [event.seq for event in found] == list(range(5, 10_005))
+    assert [event.record(LogWritten) for event in found] == bodies
+    assert [event.id for event in found] == sorted({event.id for event in found})
+    assert {len(event.id) for event in found} == {36}
+    assert len({event.time for event in found[:4_096]}) == 1
+    assert encode_all(HEAD, 0, []) == []
 
 
 @given(st.data())
@@ -84,7 +97,7 @@ def test_what_json_cannot_hold_is_kept_as_text() -> None:
 def test_a_nested_record_survives_a_strange_value_beside_it() -> None:
     ref = AssetRef(name="a\udcff", uri="u", kind="memory", namespace="memory", dataset="a")
     body = AssetObserved(observation_id="o", project="p", asset=ref, rows=3)
-    found = decode(encode(HEAD, 0, body, plain_json(body))[:-1])
+    found = decode(encode(HEAD, 0, body)[:-1])
     assert found.body["asset"]["name"] == "a\\udcff"
     assert found.body["rows"] == 3
 
@@ -92,7 +105,7 @@ def test_a_nested_record_survives_a_strange_value_beside_it() -> None:
 def test_a_body_with_a_member_called_version_has_the_version_of_its_class() -> None:
     ref = AssetRef(name="a", uri="u", kind="memory", namespace="memory", dataset="a")
     body = AssetObserved(observation_id="o", project="p", asset=ref, version="etag-7")
-    found = decode(encode(HEAD, 0, body, plain_json(body))[:-1])
+    found = decode(encode(HEAD, 0, body)[:-1])
     assert found.version == 1
     assert found.record(AssetObserved).version == "etag-7"
 
@@ -100,4 +113,4 @@ def test_a_body_with_a_member_called_version_has_the_version_of_its_class() -> N
 def test_hostile_text_is_read_back_byte_by_byte() -> None:
     text = 'quote" back\\slash \n newline \r \x00 \u2028 \u202e العربية 🦆 ,"c":"00000000"}'
     body = LogWritten(run_id="r", level=20, logger="l", message=text)
-    assert decode(encode(HEAD, 0, body, plain_json(body))[:-1]).body["message"] == text
+    assert decode(encode(HEAD, 0, body)[:-1]).body["message"] == text

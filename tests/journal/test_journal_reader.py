@@ -10,7 +10,7 @@ from journal_cases import events, expect, finish, log, messages, run_started, se
 
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT, encode, head_of, plain_json
+from headwater.core.journal.lines import REBOOT, encode, head_of
 from headwater.core.journal.reader import Batch, Position, Reader, decode
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer
@@ -22,7 +22,7 @@ def rewrite(path: Path, lines: list[bytes]) -> None:
 
 
 def line_of(path: Path, seq: int, body: Body) -> bytes:
-    return encode(head_of(path.stem), seq, body, plain_json(body))[:-1]
+    return encode(head_of(path.stem), seq, body)[:-1]
 
 
 def take(reader: Reader, positions: dict[str, Position]) -> list[Batch]:

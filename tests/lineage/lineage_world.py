@@ -46,7 +46,7 @@ from headwater.core.events import (
 )
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import encode, head_of, plain_json
+from headwater.core.journal.lines import encode, head_of
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
 from headwater.lineage import store
@@ -240,7 +240,7 @@ def write(home: Home, bodies: Iterable[Body], *, close: bool = True) -> Writer:
 
 def lines_of(bodies: Iterable[Body]) -> tuple[str, list[bytes]]:
     writer = ids.new_id()
-    return writer, [encode(head_of(writer), seq, body, plain_json(body))[:-1] for seq, body in enumerate(bodies)]
+    return writer, [encode(head_of(writer), seq, body)[:-1] for seq, body in enumerate(bodies)]
 
 
 def batch(writer: str, lines: Iterable[bytes], first: int = 0) -> Batch:

@@ -15,7 +15,7 @@ from headwater import clock, ids
 from headwater.core.events import WriterClosed
 from headwater.core.journal.carrier import SeenLock, WriterState
 from headwater.core.journal.events import Body, Event
-from headwater.core.journal.lines import decode, encode, head_of, is_whole, plain_json
+from headwater.core.journal.lines import decode, encode_all, head_of, is_whole
 from headwater.core.journal.locks import driven
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.recovery import Recovered, Settler, crashed, endings
@@ -350,7 +350,7 @@ class _Segment:
         return [decode(line) for line in self.lines]
 
     def append(self, bodies: Sequence[Body]) -> None:
-        lines = [encode(self._head, seq, body, plain_json(body)) for seq, body in enumerate(bodies, len(self.lines))]
+        lines = encode_all(self._head, len(self.lines), bodies)
         ends = itertools.accumulate(map(len, lines), initial=self.ends[-1] if self.ends else 0)
         self.ends += itertools.islice(ends, 1, None)  # before the lines: whoever sees a line finds its end
         self.lines += [line[:-1] for line in lines]

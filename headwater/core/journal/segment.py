@@ -15,7 +15,7 @@ from headwater.core.events import RunEnded, RunStarted, WriterClosed, WriterOpen
 from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home, sync_folder
-from headwater.core.journal.lines import FORMAT, encode, head_of, is_whole, plain_json, sequence_of
+from headwater.core.journal.lines import FORMAT, encode, encode_all, head_of, is_whole, sequence_of
 from headwater.errors import JournalError
 
 SUFFIX = ".ndjson"
@@ -81,10 +81,9 @@ class Segment:
             self._find_end()
         if len(bodies) == 1:
             (body,) = bodies
-            data, durable = encode(self._head, self.seq, body, plain_json(body)), body.must_sync()
+            data, durable = encode(self._head, self.seq, body), body.must_sync()
         else:
-            pairs = enumerate(bodies, self.seq)
-            data = b"".join([encode(self._head, seq, body, plain_json(body)) for seq, body in pairs])
+            data = b"".join(encode_all(self._head, self.seq, bodies))
             durable = any(body.must_sync() for body in bodies)
         if durable:
             self._open_runs |= {(body.run_id, body.attempt) for body in bodies if type(body) is RunStarted}
