@@ -13,24 +13,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headwater
+from headwater.assets import backfill_events
 from headwater.assets import events as asset_events
 from headwater.core import events as core_events
+from headwater.core import request_events
 from headwater.core.journal.events import Body, from_plain
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader, decode
 from headwater.core.journal.writer import Writer
 
-KINDS = {**core_events.KINDS, **asset_events.KINDS}
+MODULES = (core_events, request_events, asset_events, backfill_events)
+KINDS = {kind: body for module in MODULES for kind, body in module.KINDS.items()}
 PAGE = (Path(headwater.__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 
 
 def body_classes() -> set[type[Body]]:
-    modules = (core_events, asset_events)
     return {
         value
-        for module in modules
+        for module in MODULES
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, Body) and value is not Body
     }
@@ -49,7 +51,7 @@ def members(cls: type[Any]) -> list[str]:
 
 def test_the_kinds_are_closed_and_unique() -> None:
     assert set(KINDS.values()) == body_classes()
-    assert len(KINDS) == len(core_events.KINDS) + len(asset_events.KINDS)
+    assert len(KINDS) == sum(len(module.KINDS) for module in MODULES)
     for kind, cls in KINDS.items():
         assert cls.kind == kind
         assert re.fullmatch(r"[a-z]+\.[a-z_]+", kind)

@@ -9,7 +9,7 @@ from common import Stopwatch, main, say
 def headwater(count):
     """What `headwater status` does before it asks what is in place."""
     import headwater  # noqa: F401
-    from headwater.assets.selection import topological
+    from headwater.assets.dependencies import topological
     from headwater.core import runtime
     from headwater.loading import load_modules
     from headwater.project import Project

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from headwater import clock
-from headwater.core.events import AccessRecorded
+from headwater.core.request_events import AccessRecorded
 from headwater.errors import HeadwaterError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headwater import ids
 from headwater.api.commands import What
 from headwater.api.problems import ApiError
-from headwater.core.events import WorkAsked
+from headwater.core.request_events import WorkAsked
 from headwater.core.states import TERMINAL
 from headwater.errors import UnknownNameError, UsageError
 from headwater.lineage.backfills import backfill_record

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from headwater import clock
-from headwater.core.events import AccessRecorded
 from headwater.core.journal.carrier import LockTable
 from headwater.core.journal.home import Home, sync_folder
+from headwater.core.request_events import AccessRecorded
 from headwater.errors import HomeError, UnknownNameError, UsageError
 
 Scope: TypeAlias = Literal["read", "run", "admin"]

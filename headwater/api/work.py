@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.api import commands
-from headwater.core.events import WorkAsked, WorkEnded, WorkTaken
 from headwater.core.journal.following import Follower
 from headwater.core.journal.reader import Position
+from headwater.core.request_events import WorkAsked, WorkEnded, WorkTaken
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError
 

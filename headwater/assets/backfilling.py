@@ -15,9 +15,9 @@ from headwater import clock, failpoints, ids
 from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan
 from headwater.assets.backfill_calls import Unit
+from headwater.assets.backfill_events import BackfillRequested
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.driving import Driver, Outcome, Told, Watcher, made_by
-from headwater.assets.events import BackfillRequested
 from headwater.assets.facts import Facts
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LockTimeout, UnknownNameError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from headwater.assets.events import AssetRef
 from headwater.types import SourceCode
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from headwater.assets.partitions import PartitionsDefinition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputDefinition:
+class InputDefinition(NamedTuple):
     """An input of an asset's function: the parameter that receives it, the asset, and which partitions of it are read."""
 
     parameter: str

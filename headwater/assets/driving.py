@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from headwater import clock, failpoints
 from headwater.assets import registry
 from headwater.assets.backfill_calls import Call, Unit, is_gone, most_of, runner_of
-from headwater.assets.definitions import AssetDefinition
-from headwater.assets.events import (
+from headwater.assets.backfill_events import (
     BackfillAsked,
     BackfillPartitionEnded,
     BackfillPartitionLaunched,
     BackfillStopped,
 )
+from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import Facts
 from headwater.assets.listening import listening
 from headwater.assets.partitions import Partition

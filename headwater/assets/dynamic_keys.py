@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from headwater import clock
 from headwater.assets import intervals as ranges
 from headwater.assets import runtime
-from headwater.assets.events import PartitionsAdded, PartitionsRemoved
+from headwater.assets.backfill_events import PartitionsAdded, PartitionsRemoved
 from headwater.assets.intervals import Intervals
 from headwater.assets.key_partitions import check_keys
 

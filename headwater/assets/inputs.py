@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import FunctionType
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.forms import form_of
@@ -23,9 +22,8 @@ PARTITIONS = "partitions"
 """A parameter of this name receives all the partitions of a call that makes several."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InputSpec:
-    """A parameter that is read from an asset when it is not passed."""
+class InputSpec(NamedTuple):
+    """A parameter that is read from an asset when it is not passed. A tuple: of many assets most time goes into such values."""
 
     parameter: str
     asset: Asset

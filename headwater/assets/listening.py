@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headwater.errors import HeadwaterError
 
 if TYPE_CHECKING:
-    from headwater.assets.events import BackfillAsked
+    from headwater.assets.backfill_events import BackfillAsked
     from headwater.assets.runtime import AskedOf
 
 EVERY = 0.5

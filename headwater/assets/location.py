@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from headwater.assets.events import AssetRef
 from headwater.errors import DefinitionError, HeadwaterError
@@ -41,8 +41,7 @@ _PLAIN = re.compile(r"(parquet|csv)://(/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z
 _JOINERS = "\u200c\u200d"  # zero-width, but scripts and emoji need them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """A location URI taken apart. `path` is relative to the project's root unless it begins with a slash."""
 
     scheme: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.definitions import AssetDefinition, InputDefinition
-from headwater.assets.events import AssetDefined, AssetRef, BackfillAsked
+from headwater.assets.events import AssetDefined, AssetRef
 from headwater.assets.location import asset_ref
 from headwater.assets.protocols import Catalog, ColumnLineage, Form, Materializer, SqlQuery, Target
 from headwater.assets.uncollected import uncollected
@@ -19,6 +19,7 @@ from headwater.core.runtime import Runtime
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from headwater.assets.backfill_events import BackfillAsked
     from headwater.assets.checks.base import Check
     from headwater.assets.dynamic_keys import DynamicKeys
     from headwater.assets.inputs import InputSpec

@@ -185,15 +185,8 @@ _MARKED = "_is_coroutine_marker"
 
 
 def _check(fn: Any, noun: str, may_generate: bool) -> None:
-    if isinstance(fn, (staticmethod, classmethod)):
-        kind = type(fn).__name__
-        raise DefinitionError(
-            f"@{noun} stands above @{kind}", hint=f"write @{kind} first, and @{noun} right above the function"
-        )
-    if not callable(fn) or isinstance(fn, type):
-        raise DefinitionError(
-            f"a {noun} is made of a function, got {fn!r}", hint=f"write @{noun} or @{noun}(retries=2)"
-        )
+    if type(fn) is not FunctionType:
+        _check_kind(fn, noun)
     code = _code(fn)
     if getattr(fn, "__name__", "") == "<lambda>":
         raise DefinitionError(
@@ -203,11 +196,24 @@ def _check(fn: Any, noun: str, may_generate: bool) -> None:
         raise DefinitionError(
             f"the generator function '{fn.__name__}' can't be a {noun}", where=place_of(fn), hint="return a list"
         )
-    if code is not None and "wait_for" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+    names = () if code is None else code.co_varnames
+    if code is not None and "wait_for" in names and "wait_for" in names[: code.co_argcount + code.co_kwonlyargcount]:
         raise DefinitionError(
             f"'{fn.__name__}' has a parameter named wait_for, which every {noun} has already",
             where=place_of(fn),
             hint="give the parameter another name",
+        )
+
+
+def _check_kind(fn: Any, noun: str) -> None:
+    if isinstance(fn, (staticmethod, classmethod)):
+        kind = type(fn).__name__
+        raise DefinitionError(
+            f"@{noun} stands above @{kind}", hint=f"write @{kind} first, and @{noun} right above the function"
+        )
+    if not callable(fn) or isinstance(fn, type):
+        raise DefinitionError(
+            f"a {noun} is made of a function, got {fn!r}", hint=f"write @{noun} or @{noun}(retries=2)"
         )
 
 

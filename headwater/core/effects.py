@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from headwater.core.hooks import StateChange
 
@@ -32,22 +31,19 @@ class Invoke:
         self.fn, self.args, self.kwargs, self.timeout = fn, args, kwargs or {}, timeout
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Wait for so many seconds, or until the run is asked to stop."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Gather:
+class Gather(NamedTuple):
     """Wait until futures have ended, however they did."""
 
     futures: tuple[TaskFuture[Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(NamedTuple):
     """Wait, but not for ever, until what still runs in a cancelled run has stopped. Never raises."""
 
     run: Run
@@ -55,38 +51,33 @@ class Settle:
     """Only until these have ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ensure:
+class Ensure(NamedTuple):
     """Call a function, also in a run that was asked to stop; the effect's value is what it raised, or None."""
 
     fn: Callable[..., Any]
     args: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(NamedTuple):
     """Call hooks. Never raises what they raise."""
 
     hooks: tuple[Hook, ...]
     change: StateChange
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """Hand an item of a generator to whoever reads it; the effect's value is what the reader sent."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(NamedTuple):
     """Close a generator of the user's, also in a run that was asked to stop. Raises what its own code raises."""
 
     source: Any
 
 
-@dataclass(frozen=True, slots=True)
-class CloseStreams:
+class CloseStreams(NamedTuple):
     """Close the generator tasks of a run that nobody has read to the end. Never raises."""
 
     run: Run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
+from headwater.assets.backfill_events import BackfillAsked, BackfillStopped
 from headwater.assets.backfilling import lock_of
-from headwater.assets.events import BackfillAsked, BackfillStopped
 from headwater.core.events import RunCancelRequested
 from headwater.core.journal.carrier import Carrier, EventWriter
 from headwater.core.states import TERMINAL

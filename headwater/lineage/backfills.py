@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from headwater.assets.events import BackfillAsked
+from headwater.assets.backfill_events import BackfillAsked
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.following import Follower
 from headwater.core.journal.reader import Position

@@ -16,19 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock, failpoints
 from headwater.assets.durations import parse_duration
-from headwater.core.events import (
-    LogWritten,
-    PrunedRun,
-    RunsPruned,
-    TaskCache,
-    TaskEnded,
-    TaskKept,
-    TaskStarted,
-    TaskState,
-)
+from headwater.core.events import LogWritten, TaskCache, TaskEnded, TaskKept, TaskStarted, TaskState
 from headwater.core.journal import archive, index
 from headwater.core.journal.reader import Reader, decode
 from headwater.core.journal.writer import Writer
+from headwater.core.request_events import PrunedRun, RunsPruned
 from headwater.lineage.ingest import transaction
 from headwater.lineage.statements import statements
 

@@ -19,12 +19,13 @@ from fastapi.testclient import TestClient
 
 from headwater import settings
 from headwater.api import commands, work
-from headwater.assets.events import BackfillRequested
+from headwater.assets.backfill_events import BackfillRequested
 from headwater.cli import app as command_line
 from headwater.core import runtime
-from headwater.core.events import RunStarted, WorkTaken
+from headwater.core.events import RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
+from headwater.core.request_events import WorkTaken
 from headwater.project import Project
 
 

@@ -8,7 +8,7 @@ import pytest
 from headwater import Asset, materialize
 from headwater.assets.definition_json import definition_from_json, definition_to_json
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.selection import topological
+from headwater.assets.dependencies import topological
 from headwater.core import source
 from headwater.testing import project
 

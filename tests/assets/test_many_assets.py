@@ -14,8 +14,8 @@ from many_assets import HOUR, NOW
 from headwater import Asset, clock
 from headwater.assets import board as boards
 from headwater.assets import definition_json
+from headwater.assets.dependencies import topological
 from headwater.assets.freshness import board
-from headwater.assets.selection import topological
 from headwater.assets.staleness import staleness
 from headwater.cli.board import chosen
 from headwater.core import source

@@ -92,7 +92,7 @@ def test_an_asset_that_was_renamed_and_moved_is_judged_by_both_of_its_datasets(p
     ref = replace(there.ref, name="n", uri="memory://n", dataset="n")
     moved = {"n": replace(there, ref=ref, renamed_from="a")}
     reader = world.definitions["b"]
-    moved["b"] = replace(reader, inputs=(replace(reader.inputs[0], asset="n"),))
+    moved["b"] = replace(reader, inputs=(reader.inputs[0]._replace(asset="n"),))
 
     def stale():
         for loaded in (True, False):

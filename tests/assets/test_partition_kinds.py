@@ -199,7 +199,7 @@ def test_a_removed_key_is_no_partition_and_keeps_its_number() -> None:
 def test_what_another_process_adds_is_known_soon(project: Sandbox) -> None:
     others = DynamicPartitions("others")
     assert not others.all()
-    from headwater.assets.events import PartitionsAdded
+    from headwater.assets.backfill_events import PartitionsAdded
 
     project.project.journal.append(PartitionsAdded(name="others", keys=("b", "a"), project="x"))
     assert others.partition("a").key == "a"  # a key that was never heard of is looked for at once

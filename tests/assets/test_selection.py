@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from partition_cases import HOSTILE, defined
 
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.selection import select, topological
+from headwater.assets.dependencies import topological
+from headwater.assets.selection import select
 from headwater.assets.selection_syntax import quoted
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
 

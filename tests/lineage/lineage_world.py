@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from headwater import ids
-from headwater.assets.events import (
-    AssetChecked,
-    AssetDefined,
-    AssetObserved,
-    AssetRef,
+from headwater.assets.backfill_events import (
     BackfillAsked,
     BackfillPartitionEnded,
     BackfillPartitionLaunched,
     BackfillRequested,
     BackfillStopped,
+)
+from headwater.assets.events import (
+    AssetChecked,
+    AssetDefined,
+    AssetObserved,
+    AssetRef,
     CheckResult,
     ColumnEdge,
     ColumnSchema,
@@ -28,27 +30,22 @@ from headwater.assets.events import (
     UnknownColumn,
 )
 from headwater.core.events import (
-    AccessRecorded,
     LogWritten,
-    PrunedRun,
     RunCancelRequested,
     RunEnded,
-    RunsPruned,
     RunStarted,
     TaskCache,
     TaskEnded,
     TaskKept,
     TaskStarted,
     TaskState,
-    WorkAsked,
-    WorkEnded,
-    WorkTaken,
 )
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.lines import encode, head_of
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
+from headwater.core.request_events import AccessRecorded, PrunedRun, RunsPruned, WorkAsked, WorkEnded, WorkTaken
 from headwater.lineage import store
 from headwater.lineage.compare import TABLES, graph_hash
 from headwater.lineage.ingest import ingest

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from lineage_world import defined, ended, made, ref, started, story, task_story, write
 
-from headwater.assets.events import (
+from headwater.assets.backfill_events import (
     BackfillAsked,
     BackfillPartitionEnded,
     BackfillPartitionLaunched,
     BackfillRequested,
     BackfillStopped,
-    UnknownColumn,
 )
+from headwater.assets.events import UnknownColumn
 from headwater.core.events import LogWritten
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home

@@ -13,7 +13,7 @@ import pytest
 from lineage_world import batch, lines_of, made, started, story
 
 from headwater import ids
-from headwater.core.journal.lines import encode, head_of
+from headwater.core.journal.lines import encode, head_of, plain_json
 from headwater.core.journal.reader import Batch
 from headwater.lineage import ingest as ingestion
 from headwater.lineage import rows, store
@@ -132,7 +132,7 @@ def _line(chance: random.Random, kind: str, odd: float) -> bytes:
     for name in ("asset", "started", "evidence", "checks"):
         if isinstance(spec.get(name), dict | list):
             body[name] = _value(chance, "", spec[name], odd)
-    line = encode(head_of("w"), 0, started(), json.dumps(body).encode())
+    line = encode(head_of("w"), 0, started()).replace(plain_json(started()), json.dumps(body).encode())
     return line.replace(b'"k":"run.started"', b'"k":"%b"' % kind.encode())[:-1]
 
 

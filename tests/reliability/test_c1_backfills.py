@@ -26,12 +26,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from headwater import Asset, DailyPartitions, DynamicPartitions, Partition, PartitionSet, clock, materialize
 from headwater.assets import backfilling, listening, registry
 from headwater.assets.backfill import BackfillRequest, Only, plan, plan_from_json
-from headwater.assets.events import (
-    BackfillAsked,
-    BackfillPartitionEnded,
-    BackfillPartitionLaunched,
-    MaterializationEnded,
-)
+from headwater.assets.backfill_events import BackfillAsked, BackfillPartitionEnded, BackfillPartitionLaunched
+from headwater.assets.events import MaterializationEnded
 from headwater.core.journal.memory import MemoryCarrier
 from headwater.lineage import store
 from headwater.lineage.backfills import backfill_record

@@ -40,14 +40,15 @@ def encode(head: bytes, seq: int, body: Body) -> bytes:
 
 
 def encode_all(head: bytes, seq: int, bodies: Sequence[Body]) -> list[bytes]:
-    """The lines of events that are written together, numbered from `seq` on: they have one time."""
-    lines = []
+    """The lines of events that are written together, numbered from `seq` on: as `encode` makes them, but quicker."""
+    lines: list[bytes] = []
     for start in range(0, len(bodies), ids.MOST):
-        now, some = clock.now_us(), bodies[start : start + ids.MOST]
-        front, count, back = ids.reserve(now, len(some))
+        some = bodies[start : start + ids.MOST]
+        front, count, back = ids.reserve(clock.now_us(), len(some))
         for at, body in enumerate(some):
             label = _labels.get(type(body)) or _label_of(type(body))
-            checked = _CHECKED % (head, seq + start + at, front, count + at, back, now, label, plain_json(body))
+            envelope = (head, seq + start + at, front, count + at, back, clock.now_us(), label)
+            checked = _CHECKED % (*envelope, plain_json(body))
             lines.append(_LINE % (checked, crc32(checked)))
     return lines
 
