@@ -74,13 +74,17 @@ def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict
     names = {field.name for field in fields(Settings)} - {"root"}
     for name in sorted(names - {"locations"}):
         value = environ.get(f"HEADWATER_{name.upper()}")
-        if value is not None:
+        if value or (value is not None and name in _NONE_WHEN_EMPTY):
             found[name] = _PARSED[name](value) if name in _PARSED else value
             origin[name] = f"the environment variable HEADWATER_{name.upper()}"
     for name in found:
         if name not in names:
             raise UnknownNameError.of("setting", name, names, where=origin[name])
     return found, origin
+
+
+_NONE_WHEN_EMPTY = frozenset({"limits", "modules", "openlineage_file", "openlineage_namespace", "results"})
+"""An empty variable takes away what `pyproject.toml` says of these; of any other setting it counts as not there."""
 
 
 def _limits(value: str) -> dict[str, object]:

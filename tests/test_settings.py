@@ -1,0 +1,107 @@
+"""Settings: where each comes from, what wins, and the page that lists them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import headwater
+from headwater import settings
+from headwater.errors import SettingsError
+from headwater.settings import Settings, load, origins
+
+PAGE = (Path(headwater.__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
+NAMES = [field.name for field in dataclasses.fields(Settings) if field.name != "root"]
+TABLE = """
+[project]
+name = "shop"
+[tool.headwater]
+home = "state"
+modules = ["one"]
+openlineage_file = "events.ndjson"
+openlineage_namespace = "warehouse"
+openlineage_drain = 1.5
+results = "kept"
+refresh = true
+locations = { lake = "/data/lake" }
+limits = { warehouse = 3 }
+"""
+SET: dict[str, tuple[str, Any]] = {
+    "project": ("till", "till"),
+    "home": ("elsewhere", "elsewhere"),
+    "modules": ("a,b", ("a", "b")),
+    "openlineage_file": ("more.ndjson", "more.ndjson"),
+    "openlineage_namespace": ("prod", "prod"),
+    "openlineage_drain": ("2.5", 2.5),
+    "results": ("results", "results"),
+    "refresh": ("0", False),
+    "limits": ("warehouse=5,tag:etl=2", {"warehouse": 5, "tag:etl": 2}),
+}
+"""What a variable may say, and what comes of it."""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "pyproject.toml").write_text(TABLE, encoding="utf-8")
+    return tmp_path
+
+
+def test_without_anything_set_each_has_its_default(tmp_path: Path) -> None:
+    found = load(tmp_path, {})
+    assert found == Settings(root=tmp_path, project=tmp_path.name)
+    assert origins(tmp_path, {}) == {}
+    assert found.home_path == tmp_path / ".headwater"
+
+
+def test_a_project_says_what_holds_in_it_and_below(shop: Path) -> None:
+    (shop / "jobs").mkdir()
+    found = load(shop / "jobs", {})
+    assert (found.root, found.project, found.home_path) == (shop, "shop", shop / "state")
+    assert (found.modules, found.limits, found.locations) == (("one",), {"warehouse": 3}, {"lake": "/data/lake"})
+    assert (found.openlineage_drain, found.refresh, found.results) == (1.5, True, "kept")
+    assert set(origins(shop, {})) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", SET)
+def test_the_environment_wins(shop: Path, name: str) -> None:
+    text, value = SET[name]
+    variable = f"HEADWATER_{name.upper()}"
+    found = load(shop, {variable: text})
+    assert getattr(found, name) == value
+    assert dataclasses.replace(found, **{name: getattr(load(shop, {}), name)}) == load(shop, {})
+    assert origins(shop, {variable: text})[name] == f"the environment variable {variable}"
+
+
+@pytest.mark.parametrize("name", SET)
+def test_an_empty_variable_takes_away_or_is_none(shop: Path, name: str) -> None:
+    found, without = load(shop, {f"HEADWATER_{name.upper()}": ""}), load(shop, {})
+    if name in settings._NONE_WHEN_EMPTY:
+        assert not getattr(found, name)
+    else:
+        assert found == without
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("openlineage_drain", "soon"), ("refresh", "perhaps"), ("limits", "warehouse=0")]
+)
+def test_what_is_wrong_is_refused_with_its_name_and_place(shop: Path, name: str, text: str) -> None:
+    variable = f"HEADWATER_{name.upper()}"
+    with pytest.raises(SettingsError) as caught:
+        load(shop, {variable: text})
+    assert name in caught.value.message or "limit" in caught.value.message
+    assert caught.value.where == f"the environment variable {variable}"
+    assert caught.value.hint
+
+
+def test_the_page_lists_each_with_its_variable() -> None:
+    rows = [line.split("|")[1:3] for line in PAGE.splitlines() if line.startswith("| `")]
+    told = {name.strip(" `"): re.search(r"HEADWATER_[A-Z_]+", variable) for name, variable in rows}
+    assert list(told) == NAMES
+    for name, variable in told.items():
+        assert (variable and variable[0]) == (None if name == "locations" else f"HEADWATER_{name.upper()}")
+    empty = PAGE.partition("An empty variable takes away")[2].partition(";")[0]
+    assert set(re.findall(r"`([a-z_]+)`", empty)) == settings._NONE_WHEN_EMPTY
