@@ -8,13 +8,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater import settings as settings_module
 from headwater.errors import HeadwaterError, LocationError
+from headwater.lazily import lazy
 from headwater.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,21 +79,21 @@ class Project:
         """The project's root folder."""
         return self.settings.root
 
-    @cached_property
+    @lazy
     def home(self) -> Home:
         """The home, made when it does not exist yet. Raises HomeError."""
         from headwater.core.journal.home import Home
 
         return Home.open(self.settings.home_path, create=self._create)
 
-    @cached_property
+    @lazy
     def carrier(self) -> Carrier:
         """What carries the journal."""
         from headwater.core.journal.files import carrier_of
 
         return carrier_of(self.home)
 
-    @cached_property
+    @lazy
     def results(self) -> ResultStore:
         """Where kept results lie."""
         from headwater.core.results import FileResults
@@ -127,7 +128,7 @@ class Project:
 
         return remember(self, context, value, sources)
 
-    @cached_property
+    @lazy
     def journal(self) -> EventWriter:
         """This process's writer."""
         self.home.check_writable()
@@ -145,21 +146,21 @@ class Project:
         """The locks of all who share the journal."""
         return self.carrier.locks
 
-    @cached_property
+    @lazy
     def definitions(self) -> Definitions:
         """What is defined in this process, with its places resolved here."""
         from headwater.assets.runtime import Definitions
 
         return Definitions(self.root, self.settings.locations, self.project)
 
-    @cached_property
+    @lazy
     def columns(self) -> ColumnLineage:
         """Reads column lineage off plans and queries."""
         from headwater.lineage.columns import Columns
 
         return Columns()
 
-    @cached_property
+    @lazy
     def projection(self) -> Projection:
         """The DuckDB projection of the journal."""
         from headwater.lineage.projection import Projection
@@ -172,14 +173,14 @@ class Project:
 
         return settler(self.carrier, self.root, self.materializer)(events)
 
-    @cached_property
+    @lazy
     def reader(self) -> Reader:
         """Questions to the projection."""
         from headwater.lineage.reader import Reader
 
         return Reader(self.projection)
 
-    @cached_property
+    @lazy
     def catalog(self) -> ProjectionCatalog:
         """What is known of the past; what is defined in this process wins over what the journal remembers."""
         from headwater.lineage.catalog import ProjectionCatalog
@@ -201,7 +202,7 @@ class Project:
 
         return resumption(self.projection, self.locks if claim else None, run_id, from_task)
 
-    @cached_property
+    @lazy
     def dynamic(self) -> DynamicKeys:
         """The keys of dynamic partitions."""
         from headwater.assets.dynamic_keys import DynamicKeys
@@ -381,14 +382,14 @@ class ServingProject(Project):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, delivers=False)
 
-    @cached_property
+    @lazy
     def projection(self) -> LiveProjection:
         """The DuckDB projection of the journal, which stays open."""
         from headwater.lineage.live import LiveProjection
 
         return LiveProjection(self.home, settlers=(self._settle,), carrier=self.carrier)
 
-    @cached_property
+    @lazy
     def catalog(self) -> ProjectionCatalog:
         """What is known of the past: all that a server knows."""
         from headwater.lineage.catalog import ProjectionCatalog

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from headwater import settings
@@ -21,6 +21,7 @@ from headwater.core import runtime
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.results import MemoryResults, ResultStore
+from headwater.lazily import lazy
 from headwater.project import Project
 
 __all__ = ["FakeClock", "MemoryCarrier", "MemoryResults", "project", "use_clock"]
@@ -88,7 +89,7 @@ def project(
 class _InMemory(Project):
     """A project that reads and writes no data outside of this process."""
 
-    @cached_property
+    @lazy
     def results(self) -> ResultStore:
         """Kept results in memory."""
         return MemoryResults()

@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,17 @@ def test_many_processes_make_it_at_once(tmp_path: Path) -> None:
     processes = [start(home, script) for _ in range(4)]
     assert [finish(process).strip() for process in processes] == ["ok"] * 4
     assert sorted(path.name for path in home.path.iterdir()) == [".gitignore", "format", "journal", "locks", "tmp"]
+
+
+def test_many_threads_make_it_at_once(tmp_path: Path) -> None:
+    for number in range(20):
+        path, together = tmp_path / str(number), threading.Barrier(8)
+
+        def make(path: Path = path, together: threading.Barrier = together) -> Home:
+            together.wait()
+            return Home.open(path, create=True)
+
+        with ThreadPoolExecutor(8) as pool:
+            homes = [made.result() for made in [pool.submit(make) for _ in range(8)]]
+        assert {home.path for home in homes} == {path}
+        assert sorted(entry.name for entry in path.iterdir()) == [".gitignore", "format", "journal", "locks", "tmp"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING
+
+from headwater.lazily import lazy
 
 if TYPE_CHECKING:
     from headwater.core.journal.carrier import Carrier, WriterState
@@ -35,14 +36,14 @@ class FileCarrier:
     def __init__(self, home: Home) -> None:
         self._home = home
 
-    @cached_property
+    @lazy
     def locks(self) -> Locks:
         """The home's locks."""
         from headwater.core.journal.locks import Locks
 
         return Locks(self._home.locks)
 
-    @cached_property
+    @lazy
     def _reader(self) -> Reader:
         from headwater.core.journal.reader import Reader
 

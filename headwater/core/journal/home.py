@@ -10,6 +10,7 @@ from pathlib import Path
 from headwater import failpoints
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
+from headwater.ids import new_id
 
 _MARKER = "headwater-home"
 ARCHIVED = 2
@@ -172,7 +173,7 @@ def sync_file(path: Path) -> int:
 
 def _write_once(path: Path, text: str) -> None:
     # Under a name of its own first, so that nobody ever reads half a marker.
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft = path.with_name(f"{path.name}.{new_id()}")
     try:
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
