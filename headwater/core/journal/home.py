@@ -101,6 +101,8 @@ class Home:
         ours = {self.locks.name, self.tmp.name, self.database.name}
         for entry in self.path.iterdir():
             if entry.name not in ours and not entry.name.startswith((".gitignore", "format")):
+                if self.marker.exists():
+                    return  # somebody else has just made it
                 raise HomeError(
                     f"the folder is not a Headwater home, and not empty: it holds '{entry.name}'",
                     where=str(self.path),
