@@ -134,7 +134,8 @@ class World:
         """Make the mistake."""
         program, *arguments = [*shlex.split(row.does), *more]
         if program == "python":
-            return self._process([sys.executable, *arguments])
+            # From Python 3.12 on the interpreter warns of each fork beside threads; the page is the same for all.
+            return self._process([sys.executable, "-W", "ignore::DeprecationWarning", *arguments])
         if row.limit is not None:
             return self._process([sys.executable, "-c", _LIMITED, str(row.limit), *arguments])
         if row.process:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def test_dead_letters_are_shown_and_replayed(ask: Ask) -> None:
             ("START", "nightly", 422),
             ("COMPLETE", "nightly", 422),
         ]
-        assert found["dead"][0]["reason"] == "422 Unprocessable Entity: too long"
+        assert found["dead"][0]["reason"] == f"422 {HTTPStatus(422).phrase}: too long"
         assert found["dead"][0]["body"]["eventType"] == "START"
         collector.behaviour = lambda number, event: Answer(422) if event["eventType"] == "START" else OK
         code, found, _ = ask("replay", url=collector.url)

@@ -1,6 +1,7 @@
 """The outbox and a collector over HTTP: what the answers mean, when it is tried again, what is parked and replayed."""
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class TestDeadLetters:
             outbox = Outbox(tmp_path, collector)
             outbox.write(*a_run())
             assert outbox.exporter.drain() == 2
-            assert [letter.reason for letter in outbox.exporter.dead()] == ["422 Unprocessable Entity"] * 2
+            assert [letter.reason for letter in outbox.exporter.dead()] == [f"422 {HTTPStatus(422).phrase}"] * 2
             refused = [json.loads(str(letter.event)) for letter in outbox.exporter.dead()]
             assert outbox.exporter.replay() == 0
             collector.behaviour = lambda number, event: Answer(400, "no") if event == refused[0] else OK

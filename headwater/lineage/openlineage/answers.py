@@ -29,8 +29,8 @@ def judge(
 
     >>> judge(201) is None
     True
-    >>> judge(422, "no such job").reason
-    '422 Unprocessable Entity: no such job'
+    >>> judge(400, "no such job").reason
+    '400 Bad Request: no such job'
     >>> judge(429, retry_after="7")
     Trouble(reason='429 Too Many Requests', hint=None, retry_after=7.0)
     """
