@@ -100,7 +100,9 @@ class DuckDBMaterializer:
             return _stage_query(value, target, partition, folder=folder, version=version)
 
         def columns(schema: pl.Schema) -> tuple[ColumnSchema, ...]:
-            return tables.table_columns(schema, target)
+            found = tables.table_columns(schema, target)
+            tables.check_partition(found, target, partition)
+            return found
 
         return files.stage_frame(value, target, partition, folder=folder, version=version, columns=columns)
 
@@ -337,7 +339,9 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
         return files.Written(scan.collect_schema(), lambda: scan)
 
     def described(_schema: object) -> tuple[ColumnSchema, ...]:
-        return tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())
+        found = tuple(ColumnSchema(name=name, type=dtype) for name, dtype in columns.items())
+        tables.check_partition(found, target, partition)
+        return found
 
     staged = files.stage_file(write, target, partition, folder=folder, version=version, columns=described)
     return files.with_staging(staged, types=tables.kept_types(columns))

@@ -13,6 +13,7 @@ from headwater.assets.location import parse_uri
 from headwater.assets.partitions import boxes_of
 from headwater.assets.protocols import Target
 from headwater.errors import MaterializationError, ReturnTypeError
+from headwater.materializers.measure import partition_columns
 from headwater.materializers.quoting import identifier, literal
 
 if TYPE_CHECKING:
@@ -142,6 +143,24 @@ def check_columns(names: Sequence[str], target: Target) -> None:
     if PARTITION_COLUMN in seen and target.partition_column != PARTITION_COLUMN:
         message = f"the data for '{asset}' has a column {PARTITION_COLUMN!r}, which Headwater adds itself"
         raise ReturnTypeError(message, hint="rename it, or name it as the asset's partition_column")
+
+
+def check_partition(columns: Sequence[ColumnSchema], target: Target, partition: Partition | None) -> None:
+    """Refuse a column of dates that is to tell partitions of which several lie on one day: each would replace the others."""
+    if partition is None or partition.key is None:
+        return
+    types = {column.name: column.type for column in columns}
+    for name, part in partition_columns(target, partition):
+        if _type_of(name, types) == "DATE" and part.definition is not None and _shares_its_day(part):
+            what = f"the partition column {name!r} of '{target.asset.name}'"
+            message = f"{what} is a date, which other partitions than {part} have, too"
+            hint = "give the rows a column of times, or of the partition's key as text, and name it as the partition_column"
+            raise ReturnTypeError(message, hint=hint)
+
+
+def _shares_its_day(partition: Partition) -> bool:
+    beside = (partition.previous, partition.next)
+    return any(other is not None and other.date == partition.date for other in beside)
 
 
 def table_columns(schema: pl.Schema, target: Target) -> tuple[ColumnSchema, ...]:

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from headwater.assets.partitions import DailyPartitions, Partition
+from headwater.assets.partitions import CronPartitions, DailyPartitions, HourlyPartitions, Partition
 from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers import attaching, locking
@@ -95,6 +95,25 @@ def test_rows_of_a_partition_are_found_by_any_usable_column(
             make(target, {"p": column, "n": [key, key]}, partition)
             assert DUCK.load(target, [partition], "eager")["n"].to_list() == [key, key]
     assert DUCK.load(target, None, "eager").height == 6
+
+
+@pytest.mark.parametrize(
+    "divided",
+    [HourlyPartitions("2013-01-05T00", "2013-01-07T00"), CronPartitions("0 6,18 * * *", "2013-01-05", "2013-01-07")],
+    ids=["hours", "twice a day"],
+)
+def test_a_date_can_not_tell_partitions_that_share_a_day(at: Any, make: Any, hidden: Any, divided: Any) -> None:
+    target = at(URI, partitioned=True, partition_column="day")
+    first, second = list(divided.all())[:2]
+    query = SqlQuery(text="SELECT DATE '2013-01-05' AS day, 1 AS n", inputs={})
+    for partition in (first, second):
+        for rows in (pl.DataFrame({"day": [DAY], "n": [1]}), query):
+            with pytest.raises(ReturnTypeError, match=f"a date, which other partitions than {partition} have, too"):
+                DUCK.stage(target, partition, rows, version="v")
+    assert hidden() == []
+    for partition in (first, second):
+        make(target, pl.DataFrame({"day": [partition.key], "n": [1]}), partition)
+    assert DUCK.load(target, None, "eager").height == 2
 
 
 def test_rows_outside_are_refused_before_anything_is_published(
