@@ -16,7 +16,7 @@ from headwater.core.globs import literal_glob
 from headwater.errors import LocationError, MaterializationError
 from headwater.materializers import tables
 from headwater.materializers.quoting import identifier, literal
-from headwater.materializers.staging import key_of
+from headwater.materializers.staging import key_of, scan
 from headwater.materializers.tables import PARTITION_COLUMN, Place
 
 _COLUMNS = '"table" VARCHAR NOT NULL, "partition" VARCHAR, version VARCHAR NOT NULL, "at" TIMESTAMP'
@@ -114,7 +114,7 @@ def publish_rows(
     if not source.exists():
         message = f"what was staged for '{target.asset.name}' is not there any more"
         raise LocationError(message, where=str(source), hint="materialize it again")
-    rows = _Rows(opened, place, target, source, staged.staging.get("types", {}))
+    rows = _Rows(opened, place, target, source, staged)
     opened.connection.execute("BEGIN")
     try:
         existing = opened.columns(place)
@@ -148,11 +148,15 @@ def _note(opened: Opened, place: Place, key: str | None, version: str) -> None:
 class _Rows:
     """The staged rows as a query, with the types that they have in the table."""
 
-    def __init__(self, opened: Opened, place: Place, target: Target, source: Path, types: Mapping[str, Any]) -> None:
+    def __init__(self, opened: Opened, place: Place, target: Target, source: Path, staged: Staged) -> None:
         self.connection, self.place, self.target = opened.connection, place, target
         self.database, self.table = identifier(opened.name), opened.table(place)
         read = f"read_parquet({literal(literal_glob(str(source)))}, hive_partitioning = false)"
-        found = opened.connection.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()  # noqa: S608 (quoted)
+        # DuckDB opens no file without columns.
+        described = f"DESCRIBE SELECT * FROM {read}"  # noqa: S608 (quoted)
+        filled = staged.columns or scan(source).collect_schema()
+        found = opened.connection.execute(described).fetchall() if filled else []
+        types = staged.staging.get("types", {})
         self.types = {
             str(row[0]): tables.created_as(str(row[1])) if row[1] == "TIME_NS" else str(row[1]) for row in found
         }

@@ -74,6 +74,19 @@ def test_a_partition_is_replaced_and_the_others_stay(
     assert DUCK.version(target, first) == "empty"
 
 
+@pytest.mark.parametrize("column", ["day", None])
+def test_a_partition_of_no_rows_at_all_is_made(at: Any, make: Any, days: DailyPartitions, column: str | None) -> None:
+    target = at(URI, partitioned=True, partition_column=column)
+    first, second = days.partition("2013-01-01"), days.partition("2013-01-02")
+    make(target, [], first, version="before")
+    for partition in (first, second):
+        make(target, [{"day": partition.date, "n": 1}], partition)
+    make(target, [], first, version="empty")
+    assert DUCK.version(target, first) == "empty"
+    assert DUCK.load(target, None, "eager").rows() == [(second.date, 1)]
+    assert DUCK.load(target, [first], "eager").rows() == []
+
+
 @pytest.mark.parametrize("kind", ["text", "datetime", "zoned", "number"])
 def test_rows_of_a_partition_are_found_by_any_usable_column(
     at: Any, make: Any, days: DailyPartitions, kind: str
