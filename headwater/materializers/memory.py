@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, Staged, Target
-from headwater.errors import LocationError
+from headwater.errors import LocationError, ReturnTypeError
 from headwater.materializers.convert import as_eager, convert, is_frame
 from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
@@ -77,9 +77,9 @@ class MemoryMaterializer:
             kept[key] = (staged.version, _staged.pop(staged.version))
 
     def load(self, target: Target, partitions: Sequence[Partition] | None, form: Form) -> Any:
-        """The value, converted to the form; of several partitions, frames one below the other, else a dict by key.
+        """The value, converted to the form; of several partitions, tables one below the other, else a dict by key.
 
-        Raises LocationError when there is nothing.
+        Rows in plain Python are tables for who asks for one. Raises LocationError when there is nothing.
         """
         with _lock:
             kept = dict(_values.get(_place(target), {}))
@@ -92,11 +92,14 @@ class MemoryMaterializer:
             )
         if len(found) == 1 and (partitions is not None or not target.partitioned):
             return convert(next(iter(found.values())), form)
-        if not all(is_frame(value) for value in found.values()):
-            return found
         import polars as pl
 
-        frames = [as_eager(value) for value in found.values()]
+        try:
+            if form == "any" and not all(is_frame(value) for value in found.values()):
+                return found
+            frames = [as_eager(value) for value in found.values()]
+        except ReturnTypeError:
+            return found
         return convert(pl.concat(frames, how="diagonal_relaxed"), form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:

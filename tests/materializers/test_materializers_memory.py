@@ -80,6 +80,20 @@ def test_partitions_of_frames_are_put_together(at: Any, make: Any, days: DailyPa
         make(target, pl.DataFrame({"d": [date(2013, 1, 4)]}), days.partition("2013-01-03"))
 
 
+def test_partitions_of_plain_rows_are_put_together_for_who_asks_for_a_table(
+    at: Any, make: Any, days: DailyPartitions
+) -> None:
+    target, parts = at("memory://x", partitioned=True), [days.partition(f"2013-01-0{day}") for day in (1, 2, 3)]
+    for number, part in enumerate(parts):
+        make(target, [{"n": number}] if number else [], part)
+    for form in ("lazy", "eager", "sql"):
+        assert as_eager(MEMORY.load(target, parts, form)).rows() == [(1,), (2,)]
+    assert MEMORY.load(target, None, "relation").fetchall() == [(1,), (2,)]
+    assert MEMORY.load(target, parts[:2], "any") == {"2013-01-01": [], "2013-01-02": [{"n": 1}]}
+    make(target, "no rows", parts[0])
+    assert MEMORY.load(target, parts[:2], "lazy") == {"2013-01-01": "no rows", "2013-01-02": [{"n": 1}]}
+
+
 def test_projects_do_not_see_each_others_values(at: Any, make: Any, tmp_path: Path) -> None:
     target = at("memory://x")
     make(target, 1)
