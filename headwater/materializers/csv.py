@@ -47,7 +47,8 @@ READER_OPTIONS = frozenset(
 )
 """Options that an asset may give its CSV file: those of `polars.scan_csv` that say how the text is to be understood."""
 
-_SQL_OPTIONS = {"separator": "delim", "quote_char": "quote", "has_header": "header"}
+_SQL_OPTIONS = frozenset({"separator", "quote_char", "has_header", "null_values"})
+"""Those that DuckDB understands alike."""
 
 
 KEPT_AT_MOST = 256 << 20
@@ -105,12 +106,14 @@ class CsvMaterializer:
             raise LocationError(f"there is no file of '{target.asset.name}'", where=str(file), hint=hint)
         if form == "path":
             return file
-        if form == "sql" and set(options) <= {*_SQL_OPTIONS, "null_values"} and _plain(options.get("null_values")):
-            return SqlRelation(select=_select(file, options))
         with _reading(target, file):
             import polars as pl
 
             lazy = pl.scan_csv(file, glob=False, **options)
+            if form == "sql" and set(options) <= _SQL_OPTIONS and _plain(options.get("null_values")):
+                names = lazy.collect_schema().names()
+                if len({name.lower() for name in names}) == len(names):
+                    return SqlRelation(select=_select(file, options, names))
             if form in ("lazy", "any"):
                 parsed = self._parsed(target, file, lazy, options)
                 return lazy if parsed is None else parsed
@@ -173,13 +176,17 @@ def _plain(null_values: object) -> bool:
     return null_values is None or isinstance(null_values, (str, list, tuple))
 
 
-def _select(file: Path, options: Mapping[str, Any]) -> str:
-    arguments = [literal(literal_glob(str(file)))]
-    for name, argument in _SQL_OPTIONS.items():
-        if name in options:
-            value = options[name]
-            text = str(value).lower() if isinstance(value, bool) else literal("" if value is None else str(value))
-            arguments.append(f"{argument} = {text}")
+def _select(file: Path, options: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The file as a query: its columns are told, as DuckDB would guess otherwise where the fields end and what is a header."""
+    quote = literal(options.get("quote_char", '"') or "")
+    arguments = [
+        literal(literal_glob(str(file))),
+        f"delim = {literal(options.get('separator', ','))}",
+        f"quote = {quote}",
+        f"escape = {quote}",
+        f"header = {str(options.get('has_header', True)).lower()}",
+        f"names = [{', '.join(map(literal, names))}]",
+    ]
     nulls = options.get("null_values")
     if nulls is not None:
         listed = [nulls] if isinstance(nulls, str) else list(nulls)

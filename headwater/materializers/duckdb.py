@@ -30,7 +30,7 @@ from headwater.materializers.attaching import Connection, attach, engine, memory
 from headwater.materializers.convert import ArrowStream, as_eager, of_frame
 from headwater.materializers.locking import exclusive, shared
 from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
-from headwater.materializers.querying import copy_query, create_views, failing_rows, in_database, register
+from headwater.materializers.querying import copy_query, create_views, failing_rows, in_database, readable, register
 from headwater.materializers.quoting import identifier
 from headwater.materializers.tables import place_of
 
@@ -290,7 +290,8 @@ def connect(inputs: Mapping[str, Any]) -> Connection:
             connection.execute(f"CREATE TABLE {identifier(name)} AS SELECT * FROM {own}")  # noqa: S608 (quoted)
             connection.unregister(own)
         elif given.database is None:
-            connection.execute(f"CREATE VIEW {identifier(name)} AS {given.select}")
+            with readable(name):
+                connection.execute(f"CREATE VIEW {identifier(name)} AS {given.select}")
         else:
             with shared([given.database]):
                 attach(connection, given.database, "db")

@@ -59,7 +59,23 @@ def create_views(connection: Any, relations: Mapping[str, SqlRelation], names: M
     """Let queries see these relations; `names` says under which name each database file of theirs is attached."""
     for name, relation in relations.items():
         given = relation.select if relation.database is None else in_database(relation.select, names[relation.database])
-        connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
+        with readable(name):
+            connection.execute(f"CREATE TEMP VIEW {identifier(name)} AS {given}")
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Say of the engine's errors which input it can't make sense of; those of the system pass to who knows the place."""
+    from duckdb import Error, IOException, OutOfMemoryException
+
+    try:
+        yield
+    except (IOException, OutOfMemoryException):
+        raise
+    except Error as error:
+        message = f"DuckDB can't read the input '{name}': {str(error).splitlines()[0]}"
+        hint = "mend the file, or take the input as a polars.LazyFrame"
+        raise MaterializationError(message, hint=hint) from error
 
 
 def _make_result(connection: Any, query: SqlQuery, whose: str, hint: str) -> None:

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from headwater.assets.partitions import DailyPartitions
-from headwater.assets.protocols import SqlRelation, Staged
+from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers.csv import READER_OPTIONS, CsvMaterializer
+from headwater.materializers.duckdb import connect, failing
 
 CSV = CsvMaterializer()
 AIRLINES = "carrier;name;since\nUA;United;1926-04-06\nAA;O'Hare;NA\n"
@@ -41,6 +42,47 @@ def test_as_sql_a_file_is_read_by_the_engine_where_the_options_allow_it(at: Any,
     with duckdb.connect() as connection:
         assert connection.execute(relation.select).fetchall()[1] == ("AA", "O'Hare", None)
     assert isinstance(CSV.load(airlines, None, "sql"), pl.DataFrame)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("name\nfoo;bar\nx;y\n", {}),
+        ("2023,2024\n1,2\n3,4\n", {}),
+        ("note\nhello, world\n", {"separator": "|"}),
+        ("a,a\n1,2\n", {}),
+        (" a , b\n1,2\n", {}),
+        ("1,2\n3,4\n", {"has_header": False}),
+        ("a,b\n'x,1\ny',2\n", {}),
+        ('a,b\n"x,1\ny"",2\n', {"quote_char": None}),
+        ('a,b\n"x ""y"" z",1\n"one\ntwo",2\n', {}),
+        ("a,A\n1,2\n", {}),
+    ],
+)
+def test_the_engine_finds_the_rows_and_columns_that_others_find(
+    at: Any, tmp_path: Path, text: str, options: dict[str, Any]
+) -> None:
+    (tmp_path / "data.csv").write_text(text)
+    target = at("csv://data.csv", options=options)
+    frame, given = CSV.load(target, None, "eager"), CSV.load(target, None, "sql")
+    if isinstance(given, SqlRelation):
+        with duckdb.connect() as connection:
+            relation = connection.sql(given.select)
+            assert (relation.columns, relation.fetchall()) == (frame.columns, frame.rows())
+    else:  # a query could not tell these columns apart
+        assert given.equals(frame)
+        assert frame.columns == ["a", "A"]
+
+
+def test_a_file_that_only_the_engine_can_not_read_is_named(at: Any, tmp_path: Path) -> None:
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    target = at("csv://ragged.csv")
+    assert CSV.load(target, None, "eager").rows() == [(1, 2), (3, None)]
+    given = {"rows": CSV.load(target, None, "sql")}
+    with pytest.raises(MaterializationError, match=r"can't read the input 'rows': .*ragged\.csv"):
+        failing(SqlQuery(text="SELECT * FROM {rows}", inputs=given), ["a"], 1)
+    with pytest.raises(MaterializationError, match="can't read the input 'rows'"):
+        connect(given)
 
 
 def test_the_version_follows_the_content(airlines: Any, tmp_path: Path) -> None:
