@@ -189,7 +189,9 @@ def frame_of_relation(relation: Any) -> pl.DataFrame:
 
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     casts = [
-        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" for name in types if "INTERVAL" in types[name]
+        f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}"
+        for name in types
+        if tables.holds_type(types[name], "INTERVAL")
     ]
     if casts:
         relation = relation.project(f"* REPLACE ({', '.join(casts)})")

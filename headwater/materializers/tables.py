@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
@@ -42,7 +43,8 @@ STAGED_AS = {
 }
 """Types that Parquet would store as something else, with the type in which a value of theirs survives it unchanged."""
 
-_LOSSY_INSIDE = ("HUGEINT", "INTERVAL", "UUID")
+_LOSSY_INSIDE = ("HUGEINT", "UHUGEINT", "INTERVAL", "UUID")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'')
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +230,21 @@ def kept_types(columns: Mapping[str, str]) -> dict[str, str]:
     {'n': 'HUGEINT'}
     """
     for name, dtype in columns.items():
-        if dtype not in STAGED_AS and any(lossy in dtype for lossy in _LOSSY_INSIDE):
+        if dtype not in STAGED_AS and holds_type(dtype, *_LOSSY_INSIDE):
             message = f"the column {name!r} is of type {dtype}, which can't be staged without loss"
             raise ReturnTypeError(message, hint="cast it, for example to BIGINT or VARCHAR inside")
     return {name: dtype for name, dtype in columns.items() if dtype in STAGED_AS}
+
+
+def holds_type(dtype: str, *wanted: str) -> bool:
+    """Whether a type is one of these or has one inside, as DuckDB writes it; a field that is called like a type is none.
+
+    >>> holds_type("STRUCT(a INTERVAL[])", "INTERVAL"), holds_type("STRUCT(INTERVAL VARCHAR)", "INTERVAL")
+    (True, False)
+    """
+    # The name of a field stands before its type, and names and values in quotes are no types at all.
+    bare = _QUOTED.sub("", dtype)
+    return re.search(rf"\b({'|'.join(wanted)})(?=[\[\],)]|$)", bare) is not None
 
 
 def staged_select(query: str, columns: Mapping[str, str]) -> str:

@@ -344,6 +344,16 @@ def test_a_query_is_executed_in_the_engine_and_keeps_its_types(
     assert DUCK.load(at(URI), None, "lazy").collect()["total"].to_list() == [5, 2**63]
 
 
+def test_a_field_that_is_called_like_a_type_is_none(at: Any) -> None:
+    text = "SELECT {'UUID': 'u', 'BILLING_INTERVAL': 'year', 'INTERVAL': 1} AS s"
+    wanted = {"UUID": "u", "BILLING_INTERVAL": "year", "INTERVAL": 1}
+    staged = DUCK.stage(at(URI), None, SqlQuery(text=text.replace("{", "{{").replace("}", "}}"), inputs={}), version="v")
+    assert staged.frame().collect().rows() == [(wanted,)]
+    with duckdb.connect() as connection:
+        assert module.frame_of_relation(connection.sql(text)).rows() == [(wanted,)]
+        assert module.frame_of_relation(connection.sql("SELECT {'a': INTERVAL 1 DAY} AS s")).schema == {"s": pl.String}
+
+
 def test_a_query_may_read_the_database_that_it_writes_to(at: Any, make: Any, days: DailyPartitions) -> None:
     source, target = at("duckdb://warehouse.duckdb/a"), at("duckdb://warehouse.duckdb/b")
     make(source, {"n": [1, 2]})
