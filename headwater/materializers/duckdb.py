@@ -179,20 +179,33 @@ def _sql(opened: Opened, query: str) -> duckdb.DuckDBPyRelation:
     return cast("Connection", opened.connection).sql(query)
 
 
-def frame_of_relation(relation: Any) -> pl.DataFrame:
-    """A relation's rows as a frame; intervals, for which Polars has no type, come as text.
+_WITHOUT_FRAME = ("INTERVAL", "BIT", "BIGNUM", "TIME WITH TIME ZONE")
+"""Types that Polars does not have: it would show the bytes in which DuckDB keeps them, or leave out the zone."""
 
-    >>> frame_of_relation(memory().sql("select 1 as a")).rows()
-    [(1,)]
+
+def frame_of_relation(relation: Any) -> pl.DataFrame:
+    """A relation's rows as a frame; what Polars has no type for, such as intervals, comes as text.
+
+    Of columns with the same name all but the first are numbered, as in a table that is made of it. Raises ReturnTypeError
+    for unions, which a frame can't hold.
+
+    >>> frame_of_relation(memory().sql("select 1 as a, 2 as a")).columns
+    ['a', 'a_1']
     """
     import polars as pl
 
+    if len({name.lower() for name in relation.columns}) < len(relation.columns):
+        relation = relation.query("given", "FROM given")
     types = dict(zip(relation.columns, map(str, relation.types), strict=True))
     casts = [
         f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}"
         for name in types
-        if tables.holds_type(types[name], "INTERVAL")
+        if tables.holds_type(types[name], *_WITHOUT_FRAME)
     ]
+    for name, dtype in types.items():
+        if tables.holds_type(dtype, "UNION"):
+            message = f"the column {name!r} is of type {dtype}, which a frame can't hold"
+            raise ReturnTypeError(message, hint="take one member out of it, or cast it to VARCHAR")
     if casts:
         relation = relation.project(f"* REPLACE ({', '.join(casts)})")
     return pl.DataFrame(ArrowStream(relation))
@@ -208,6 +221,11 @@ def frame_of_pandas(value: Any) -> pl.DataFrame:
     try:
         connection.register("given", value)
         return frame_of_relation(connection.sql("SELECT * FROM given"))
+    except duckdb.NotImplementedException as error:
+        message = f"the pandas DataFrame can't be stored: {str(error).splitlines()[0]}"
+        raise ReturnTypeError(
+            message, hint="turn the column into text or numbers, for example with .astype(str)"
+        ) from error
     finally:
         connection.close()
 

@@ -244,7 +244,7 @@ def holds_type(dtype: str, *wanted: str) -> bool:
     """
     # The name of a field stands before its type, and names and values in quotes are no types at all.
     bare = _QUOTED.sub("", dtype)
-    return re.search(rf"\b({'|'.join(wanted)})(?=[\[\],)]|$)", bare) is not None
+    return re.search(rf"\b({'|'.join(wanted)})(?=[\[\](,)]|$)", bare) is not None
 
 
 def staged_select(query: str, columns: Mapping[str, str]) -> str:

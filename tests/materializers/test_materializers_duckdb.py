@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -347,11 +348,31 @@ def test_a_query_is_executed_in_the_engine_and_keeps_its_types(
 def test_a_field_that_is_called_like_a_type_is_none(at: Any) -> None:
     text = "SELECT {'UUID': 'u', 'BILLING_INTERVAL': 'year', 'INTERVAL': 1} AS s"
     wanted = {"UUID": "u", "BILLING_INTERVAL": "year", "INTERVAL": 1}
-    staged = DUCK.stage(at(URI), None, SqlQuery(text=text.replace("{", "{{").replace("}", "}}"), inputs={}), version="v")
+    staged = DUCK.stage(
+        at(URI), None, SqlQuery(text=text.replace("{", "{{").replace("}", "}}"), inputs={}), version="v"
+    )
     assert staged.frame().collect().rows() == [(wanted,)]
     with duckdb.connect() as connection:
         assert module.frame_of_relation(connection.sql(text)).rows() == [(wanted,)]
         assert module.frame_of_relation(connection.sql("SELECT {'a': INTERVAL 1 DAY} AS s")).schema == {"s": pl.String}
+
+
+def test_columns_of_the_same_name_in_a_relation_are_numbered(at: Any, make: Any) -> None:
+    with duckdb.connect() as connection:
+        joined = connection.sql("SELECT 1 AS id, 2 AS n").join(connection.sql("SELECT 1 AS id, 3 AS n, 4 AS N"), "id")
+        make(at(URI), joined)
+        assert DUCK.load(at(URI), None, "eager").to_dicts() == [{"id": 1, "n": 2, "n_1": 3, "N_1_1": 4}]
+
+
+def test_what_a_frame_has_no_type_for_is_text_or_refused() -> None:
+    with duckdb.connect() as connection:
+        text = "SELECT INTERVAL 1 DAY AS i, '101'::BIT AS b, '12:00:00+01'::TIMETZ AS t, [1::BIGNUM] AS n"
+        assert module.frame_of_relation(connection.sql(text)).rows() == [("1 day", "101", "12:00:00+01", "[1]")]
+        with pytest.raises(ReturnTypeError, match="a frame can't hold"):
+            module.frame_of_relation(connection.sql("SELECT [union_value(a := 1)] AS u"))
+    periods = pd.DataFrame({"month": pd.period_range("2013-01", periods=2, freq="M")})
+    with pytest.raises(ReturnTypeError, match=r"period\[M\]"):
+        module.frame_of_pandas(periods)
 
 
 def test_a_query_may_read_the_database_that_it_writes_to(at: Any, make: Any, days: DailyPartitions) -> None:
