@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 from check_cases import DAY, ask, one, past
@@ -235,6 +236,18 @@ def test_functions_answer_in_many_ways(shop: Project) -> None:
     def as_relation(rows: Any) -> Any:
         return pl.Series([True]).all()
 
+    @check(orders)
+    def of_pandas(df: pd.DataFrame) -> Any:
+        return (df["n"] > 1).all(), "some are small"
+
+    @check(orders)
+    def wild_figures(df: pl.DataFrame) -> CheckResult:
+        return CheckResult(passed=True, metrics={"huge": 10**400, "exact": 2**53 + 1})
+
+    @check(orders)
+    def no_figures(df: pl.DataFrame) -> Any:
+        return CheckResult(passed=True, metrics=None)  # type: ignore[arg-type]
+
     ingest.at("2024-01-05")()
     found = told(shop, "name, passed, message, severity, description, kind")
     assert found == [
@@ -242,10 +255,21 @@ def test_functions_answer_in_many_ways(shop: Project) -> None:
         ("asserts", False, "too few", "warn", None, "function"),
         ("figures", False, None, "error", "Counts what is odd.", "function"),
         ("lazily", True, None, "warn", None, "function"),
+        (
+            "no_figures",
+            False,
+            "the check raised AttributeError: 'NoneType' object has no attribute 'items'",
+            "warn",
+            None,
+            "function",
+        ),
+        ("of_pandas", False, "some are small", "warn", None, "function"),
         ("partitioned", False, "it is 2024-01-05", "warn", "of January", "function"),
         ("raises", False, "the check raised KeyError: 'b'", "warn", None, "function"),
+        ("wild_figures", True, None, "warn", None, "function"),
     ]
     assert told(shop, "metrics->>'odd', metrics->>'bad'", name="figures") == [("2", None)]
+    assert told(shop, "metrics->>'huge'", name="wild_figures") == [(None,)]
 
 
 async def awaits(df: Any) -> bool:

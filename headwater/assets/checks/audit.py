@@ -52,10 +52,12 @@ def _message(result: CheckResult) -> str:
 
 
 def _result(check: Check, found: Found | Exception, context: CheckContext) -> CheckResult:
+    metrics: dict[str, float | None] = {}
     try:
         if isinstance(found, Exception):
             raise found
         result = check.judge(found, context)
+        metrics = {str(name): number(value) for name, value in result.metrics.items()}
     except (AssertionError, Unmeasurable) as error:
         result = CheckResult(passed=False, message=str(error) or "assertion failed")
     except HeadwaterError as error:
@@ -72,7 +74,7 @@ def _result(check: Check, found: Found | Exception, context: CheckContext) -> Ch
         partition=context.key,
         kind=check.kind,
         columns=check.columns,
-        metrics={str(name): number(value) for name, value in result.metrics.items()},
+        metrics=metrics,
     )
 
 

@@ -106,8 +106,8 @@ def number(value: object) -> float | None:
     """
     if isinstance(value, bool):
         return int(value)
-    if isinstance(value, int):
-        return value if abs(value) < 1 << 53 else float(value)
+    if isinstance(value, int) and abs(value) < 1 << 53:
+        return value
     try:
         found = float(value) if not isinstance(value, (str, bytes)) else None  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

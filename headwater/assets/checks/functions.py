@@ -46,10 +46,16 @@ class FunctionCheck(Check):
         if isinstance(answer, CheckResult):
             return answer
         passed, message = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
-        if passed is not None and not isinstance(passed, bool) and type(passed).__name__ != "bool_":
+        if passed is not None and not _is_bool(passed):
             message = f"the check returned {type(passed).__name__}, expected True or False"
             return CheckResult(passed=False, message=message)
         return CheckResult(passed=passed is None or bool(passed), message=None if message is None else str(message))
+
+
+def _is_bool(value: object) -> bool:
+    # What pandas and numpy answer; its class has another name since numpy 2.
+    kind = type(value)
+    return kind is bool or (kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_"))
 
 
 def check(
