@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -114,13 +115,49 @@ class _ColumnMax:
 
         target = run.definitions.target(asset)
         frame = run.materializer(target.asset).load(target, _only(partition), "lazy")
-        try:
+        with named_column(asset, self.column):
             row = frame.select(through=pl.col(self.column).max(), rows=pl.len()).collect().row(0, named=True)
-        except pl.exceptions.ColumnNotFoundError as error:
-            raise MaterializationError(
-                f"'{asset.name}' has no column {self.column!r}", where=asset.at, hint="name a column of the source"
-            ) from error
-        return Observation(data_through=_observation(asset, row["through"]).data_through, rows=row["rows"])
+        return Observation(data_through=time_in(asset, self.column, row["through"]), rows=row["rows"])
+
+
+@contextmanager
+def named_column(asset: Asset, column: str) -> Iterator[None]:
+    """Say which column a source lacks."""
+    import polars as pl
+
+    try:
+        yield
+    except pl.exceptions.ColumnNotFoundError as error:
+        message = f"'{asset.name}' has no column {column!r}"
+        raise MaterializationError(message, where=asset.at, hint="name a column of the source") from error
+
+
+def time_in(asset: Asset, column: str, value: object) -> datetime | date | None:
+    """What a column holds, as a time: that of a CSV file may be text, as ISO 8601 writes it. Raises ReturnTypeError.
+
+    >>> time_in(Asset("timed_example", at="memory://timed_example"), "day", "2013-01-05")
+    datetime.date(2013, 1, 5)
+    """
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return parsed(value)
+    except ValueError:
+        raise ReturnTypeError(
+            f"the column {column!r} of '{asset.name}' holds {value!r}, which is no time"[:300],
+            where=asset.at,
+            hint='have it read as one: options={"try_parse_dates": True}, or another column',
+        ) from None
+
+
+def parsed(value: object) -> datetime | date:
+    """A time or, where it names no hour, a date. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text")
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        return datetime.fromisoformat(value.strip())
 
 
 _PARTITION = "{partition}"

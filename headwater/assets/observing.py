@@ -13,7 +13,7 @@ from headwater.assets import runtime, writing
 from headwater.assets.asset import Asset, as_asset
 from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
 from headwater.assets.forms import frame_form
-from headwater.assets.observers import Observation, observer_of, seen_by
+from headwater.assets.observers import Observation, named_column, observer_of, parsed, seen_by, time_in
 from headwater.assets.partitions import Partition
 from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, scope, tracker
@@ -265,8 +265,11 @@ def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) 
     wanted = [pl.len().alias("rows")]
     if asset.time_column is not None:
         wanted.append(pl.col(asset.time_column).max().alias("through"))
-    row = frame.select(wanted).collect().row(0, named=True)
-    return _Seen(rows=row["rows"], data_through=_end_of(row.get("through")), columns=frame_schema(frame))
+    column = asset.time_column or ""
+    with named_column(asset, column):
+        row = frame.select(wanted).collect().row(0, named=True)
+    through = _end_of(time_in(asset, column, row.get("through")))
+    return _Seen(rows=row["rows"], data_through=through, columns=frame_schema(frame))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +286,7 @@ def _end_of(moment: datetime | date | str | None) -> int | None:
     if moment is None:
         return None
     if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
+        moment = parsed(moment)
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment + timedelta(days=1), time(), UTC)
     return clock.to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -58,6 +58,40 @@ def test_an_observer_that_says_nothing_leaves_it_to_a_look(here, tmp_path):
     assert (from_us(found.data_through), found.rows) == (NOON, 1)
 
 
+@pytest.mark.parametrize(
+    ("text", "through"),
+    [
+        ("2013-01-05", datetime(2013, 1, 6, tzinfo=UTC)),
+        ("2013-01-05T12:00:00Z", NOON),
+        ("2013-01-05 12:00:00", NOON),
+    ],
+)
+def test_times_that_stand_as_text_in_a_file_are_times(here, tmp_path, text, through):
+    (tmp_path / "feed.csv").write_text(f"at,n\n{text},1\n,2\n")
+    (tmp_path / "rates.csv").write_text(f"at,n\n{text},1\n,2\n")
+    for feed in (
+        Asset("feed", at="csv://feed.csv", time_column="at"),
+        Asset("rates", at="csv://rates.csv", observe=column_max("at")),
+    ):
+        found = observe(feed)
+        assert (from_us(found.data_through), found.rows) == (through, 2)
+    assert from_us(observe(feed, version="v1", data_through=text).data_through) == through
+
+
+@pytest.mark.parametrize(
+    ("column", "says"), [("day", "'05/01/2013', which is no time"), ("n", "7, which"), ("x", "no column")]
+)
+def test_a_column_that_holds_no_times_is_named(here, tmp_path, column, says):
+    (tmp_path / "feed.csv").write_text("day,n\n05/01/2013,7\n")
+    (tmp_path / "rates.csv").write_text("day,n\n05/01/2013,7\n")
+    for feed in (
+        Asset("feed", at="csv://feed.csv", time_column=column),
+        Asset("rates", at="csv://rates.csv", observe=column_max(column)),
+    ):
+        with pytest.raises(MaterializationError, match=says):
+            observe(feed)
+
+
 def test_what_is_said_in_the_call_needs_no_observer(here):
     feed = Asset("feed", at="memory://feed", observe=lambda: 1 / 0)
     assert observe(feed, version="x").version == "x"
