@@ -129,14 +129,7 @@ def record(
         part = given_partition(found, partition)
         consumed = Consumed(tracker=tracker(core_context.current()))
         given = list(inputs)
-        for one in given:
-            if isinstance(one, Asset):
-                ref = run.definitions.ref(one)
-                consumed.add(
-                    (InputVersion(asset=one.name, namespace=ref.namespace, dataset=ref.dataset, via="derived"),)
-                )
-            else:
-                consumed.add_value(run, "inputs", one)
+        _add_inputs(run, consumed, given)
         reads = [one for one in given if isinstance(one, Asset)]
         output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
         before = run.materializer(output.target.asset).version(output.target, part) if version is None else None
@@ -176,7 +169,7 @@ def materializing(
 ) -> Iterator[Writing]:
     """Bring an asset up to date that is chosen at run time: `with materializing(asset) as m: m.write(frame)`.
 
-    `inputs` are values that the written one was made of. If the block raises, or writes nothing, nothing is published.
+    `inputs` are values or assets that the written one was made of. If the block raises, or writes nothing, nothing is published.
 
     >>> from headwater import materializing
     >>> from headwater.testing import project
@@ -187,10 +180,15 @@ def materializing(
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
         consumed = Consumed(tracker=tracker(core_context.current()))
-        for one in inputs:
-            consumed.add_value(run, "inputs", one)
+        given = list(inputs)
+        _add_inputs(run, consumed, given)
         output = writing.begin(
-            run, [found], given_partition(found, partition), identity, inputs=tuple(consumed.sources)
+            run,
+            [found],
+            given_partition(found, partition),
+            identity,
+            inputs=tuple(consumed.sources),
+            reads=[one for one in given if isinstance(one, Asset)],
         )[0]
         try:
             yield (block := Writing(run, output, consumed))
@@ -223,6 +221,16 @@ def derived_from(value: Any, *sources: Any) -> Any:
             buffers = runtime.current().columns.buffers(value)
             track.add_frame(value, buffers, found, size=int(value.estimated_size()))
     return value
+
+
+def _add_inputs(run: runtime.AssetRuntime, consumed: Consumed, given: Iterable[Any]) -> None:
+    """Note what stands behind what somebody says that an asset was made of: values, or assets as a whole."""
+    for one in given:
+        if isinstance(one, Asset):
+            ref = run.definitions.ref(one)
+            consumed.add((InputVersion(asset=one.name, namespace=ref.namespace, dataset=ref.dataset, via="derived"),))
+        else:
+            consumed.add_value(run, "inputs", one)
 
 
 @contextmanager

@@ -368,12 +368,14 @@ def test_sources_are_observed_and_others_work_recorded(shop, tmp_path):
     record(report, version="v1", rows=7, inputs=[rates])
     with materializing("parquet://lake/chosen", inputs=[]) as m:
         m.write(pl.DataFrame({"x": [1]}))
+    with materializing("parquet://lake/linked", inputs=[rates]) as m:
+        m.write(pl.DataFrame({"x": [1]}))
     status = {row["name"]: row for row in _status(shop)["assets"]}
     assert status["rates"]["data_through"] == "2024-01-06T10:00:00.000000Z"
     assert status["rates"]["basis"] == "observed"
     assert status["report"]["rows"] == 7
     assert status["chosen"]["rows"] == 1
-    assert observed(shop) == {("rates", "report")}
+    assert observed(shop) == {("rates", "report"), ("rates", "linked")}
 
 
 def _status(shop):
