@@ -23,7 +23,7 @@ from headwater import failpoints
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import RELATION_TABLE, Form, SqlQuery, SqlRelation, Staged, Target
 from headwater.core.journal.home import sync_folder
-from headwater.errors import LocationError, ReturnTypeError
+from headwater.errors import LocationError, MaterializationError, ReturnTypeError
 from headwater.materializers import staging as files
 from headwater.materializers import tables
 from headwater.materializers.attaching import Connection, attach, engine, memory, reading
@@ -110,14 +110,14 @@ class DuckDBMaterializer:
         """Replace the partition's rows (without partitions: all) in one transaction; done twice, it does nothing more.
 
         New columns are added, numbers widened. Raises MaterializationError when a column is of another type than in the
-        table, LocationError when another program holds the file.
+        table, or a constraint of the table refuses the rows, LocationError when another program holds the file.
         """
         files.check_partition(target, partition)
         place = place_of(target)
         source = files.staged_path(place.file.parent, staged.version)
         created = not place.file.exists()
         with files.writing(target, place.file), exclusive(place.file):
-            with engine.attached(place.file, "READ_WRITE") as opened:
+            with engine.attached(place.file, "READ_WRITE") as opened, _taking(target, place):
                 versions = publish_rows(opened, place, target, partition, staged, source)
             self._versions.put(place.file, versions, beside=(_log(place.file),))
         if created:
@@ -178,6 +178,19 @@ def frame_of_query(opened: Opened, query: str) -> pl.DataFrame:
 def _sql(opened: Opened, query: str) -> duckdb.DuckDBPyRelation:
     return cast("Connection", opened.connection).sql(query)
 
+
+@contextmanager
+def _taking(target: Target, place: tables.Place) -> Iterator[None]:
+    """Say of what the engine refuses which table it is about: a key or a check of the table's own, a view in its place."""
+    try:
+        yield
+    except _REFUSED as error:
+        message = f"the table {place.name} can't take the data of '{target.asset.name}': {str(error).splitlines()[0]}"
+        hint = "mend the data, or what the table was made with by somebody else"
+        raise MaterializationError(message, where=str(place.file), hint=hint) from error
+
+
+_REFUSED = (duckdb.ConstraintException, duckdb.CatalogException, duckdb.DependencyException, duckdb.ConversionException)
 
 _WITHOUT_FRAME = ("INTERVAL", "BIT", "BIGNUM", "TIME WITH TIME ZONE")
 """Types that Polars does not have: it would show the bytes in which DuckDB keeps them, or leave out the zone."""

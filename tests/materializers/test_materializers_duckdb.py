@@ -299,6 +299,26 @@ def test_what_is_not_there_is_said(at: Any, make: Any) -> None:
         DUCK.load(at(URI), None, "lazy")
 
 
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ("TABLE delays (id BIGINT PRIMARY KEY)", 'duplicate key "1"'),
+        ("TABLE delays (id BIGINT CHECK (id < 1))", "CHECK constraint failed"),
+        ("VIEW delays AS SELECT 1 AS id", "already exists"),
+    ],
+)
+def test_what_somebody_elses_table_refuses_is_told_as_such(
+    at: Any, make: Any, file: Path, hidden: Any, made: str, says: str
+) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(f"CREATE {made}")
+    with pytest.raises(MaterializationError, match=f"main.delays can't take the data of 'thing': .*{says}"):
+        make(at(URI), {"id": [1, 1]}, version="v1")
+    assert query(file, "SELECT count(*) FROM main.delays") == [(1 if "VIEW" in made else 0,)]
+    DUCK.discard(at(URI), "v1")
+    assert hidden() == []
+
+
 def test_a_version_ends_with_its_table(at: Any, make: Any, file: Path) -> None:
     make(at(URI), {"a": [1]}, version="v1")
     with locking.exclusive(file), duckdb.connect(str(file)) as connection:
