@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
@@ -81,11 +81,11 @@ class ParquetMaterializer:
         if form == "path":
             return found[0] if len(found) == 1 else found
         with _reading(target, found):
+            if form == "sql":
+                return SqlRelation(select=self._select(target, found))
             lazy = self._scan(target, found)
             if form in ("lazy", "any"):
                 return lazy
-            if form == "sql":
-                return SqlRelation(select=files.select(found))
             return of_frame(lazy.collect(), form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
@@ -135,13 +135,17 @@ class ParquetMaterializer:
     def _scan(self, target: Target, found: Sequence[Path]) -> pl.LazyFrame:
         import polars as pl
 
-        if len(found) == 1:
+        if len(found) == 1 and not target.partitioned:
             return files.scan(found[0], self._schemas.known(found[0], (files.file_state(found[0]),)))
-        schemas = {file: self._schemas.get(file, partial(_read_schema, file)) for file in found}
+        schemas = {file: self._schema(file) for file in found}
+        if not any(schemas.values()):
+            schemas |= self._elsewhere(target)
         first = schemas[found[0]]
+        if len(schemas) == 1:
+            return files.scan(found[0], first)
         if all(schema == first for schema in schemas.values()):
             return pl.scan_parquet(list(found), glob=False, hive_partitioning=False)
-        casts = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast")
+        casts = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast", missing_struct_fields="insert")
         united = _united(target, schemas)
         return pl.scan_parquet(
             list(found),
@@ -151,6 +155,23 @@ class ParquetMaterializer:
             missing_columns="insert",
             cast_options=casts,
         )
+
+    def _select(self, target: Target, found: Sequence[Path]) -> str:
+        # DuckDB opens no file without columns: such has no rows either.
+        filled = [file for file in found if self._schema(file)]
+        if filled or not target.partitioned:
+            return files.select(filled or found)
+        return f"{files.select(tuple(self._elsewhere(target)) or found)} LIMIT 0"
+
+    def _schema(self, file: Path) -> pl.Schema:
+        return self._schemas.get(file, partial(_read_schema, file))
+
+    def _elsewhere(self, target: Target) -> dict[Path, pl.Schema]:
+        """The newest partition that has columns, which rows made of nothing, such as an empty list, have not."""
+        for file in reversed(self.paths(target, None)):
+            if schema := self._schema(file):
+                return {file: schema}
+        return {}
 
 
 @lru_cache(maxsize=4_096)
@@ -167,15 +188,15 @@ def _place(uri: str, root: Path) -> Path:
 
 
 def _united(target: Target, schemas: Mapping[Path, pl.Schema]) -> dict[str, pl.DataType]:
-    """One schema for files that were written at different times: a column more, a wider number, a column of nulls."""
-    import polars as pl
+    """One schema for files that were written at different times: a column more, a wider number, a column of nulls.
+
+    The same within lists and structs: a day on which all lists were empty, a field more.
+    """
 
     united: dict[str, pl.DataType] = {}
     for file, schema in schemas.items():
         for name, dtype in schema.items():
             known = united.setdefault(name, dtype)
-            if known == dtype or isinstance(dtype, pl.Null):
-                continue
             wider = _wider(known, dtype)
             if wider is None:
                 message = (
@@ -189,8 +210,15 @@ def _united(target: Target, schemas: Mapping[Path, pl.Schema]) -> dict[str, pl.D
 def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     import polars as pl
 
+    if one == other or isinstance(other, pl.Null):
+        return one
     if isinstance(one, pl.Null):
         return other
+    if isinstance(one, pl.List) and isinstance(other, pl.List):
+        inner = _wider(_instance(one.inner), _instance(other.inner))
+        return None if inner is None else pl.List(inner)
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        return _wider_struct(one, other)
     signed: list[pl.DataType] = [pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()]
     unsigned: list[pl.DataType] = [pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()]
     floats: list[pl.DataType] = [pl.Float32(), pl.Float64()]
@@ -198,6 +226,24 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
         if one in family and other in family:
             return family[max(family.index(one), family.index(other))]
     return None
+
+
+def _wider_struct(one: pl.Struct, other: pl.Struct) -> pl.DataType | None:
+    import polars as pl
+
+    fields = {field.name: _instance(field.dtype) for field in one.fields}
+    for field in other.fields:
+        known = fields.setdefault(field.name, _instance(field.dtype))
+        wider = _wider(known, _instance(field.dtype))
+        if wider is None:
+            return None
+        fields[field.name] = wider
+    return pl.Struct(fields)
+
+
+def _instance(dtype: object) -> pl.DataType:
+    # A nested type may hold the class instead of an instance of it.
+    return cast("pl.DataType", dtype() if isinstance(dtype, type) else dtype)
 
 
 def _read_schema(file: Path) -> pl.Schema:

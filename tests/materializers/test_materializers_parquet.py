@@ -303,6 +303,43 @@ def test_partitions_of_an_older_schema_are_read_with_the_newer_ones(at: Any, mak
         PARQUET.load(target, None, "lazy")
 
 
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ({"a": [1]}, {"a": []}),
+        ({"a": {"x": 1, "y": None}}, {"a": {"x": 2, "y": "s"}}),
+        ({"a": {"x": 1}}, {"a": {"x": 2, "y": "s"}}),
+        ({"a": [{"x": 1, "y": [None]}]}, {"a": [{"x": None, "y": [2]}]}),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_lists_and_structs_hold_may_be_wider_in_other_partitions(
+    at: Any, make: Any, days: DailyPartitions, older: Any, newer: Any, turned: bool
+) -> None:
+    target, rows = at("parquet://x", partitioned=True), [newer, older] if turned else [older, newer]
+    for number, row in enumerate(rows, 1):
+        make(target, [row], days.partition(f"2013-01-0{number}"))
+    wanted = pl.DataFrame(rows, infer_schema_length=None)
+    assert PARQUET.load(target, None, "eager").sort("a").equals(wanted.sort("a"))
+    with duckdb.connect() as connection:
+        found = pl.DataFrame(connection.sql(PARQUET.load(target, None, "sql").select).fetchall(), ["a"], orient="row")
+        assert found.height == 2
+
+
+def test_a_day_without_rows_has_the_columns_of_other_days(at: Any, make: Any, days: DailyPartitions) -> None:
+    target, parts = at("parquet://x", partitioned=True), [days.partition(f"2013-01-0{day}") for day in (1, 2, 3)]
+    make(target, [], parts[0])
+    assert PARQUET.load(target, None, "eager").shape == (0, 0)
+    make(target, [{"n": 1}], parts[1])
+    make(target, [], parts[2])
+    for wanted, rows in (([parts[0]], []), ([parts[0], parts[2]], []), (parts, [(1,)]), (None, [(1,)])):
+        loaded = PARQUET.load(target, wanted, "lazy").filter(pl.col("n") > 0).collect()
+        assert (loaded.schema, loaded.rows()) == ({"n": pl.Int64}, rows)
+        with duckdb.connect() as connection:
+            relation = connection.sql(PARQUET.load(target, wanted, "sql").select)
+            assert (relation.columns, relation.fetchall()) == (["n"], rows)
+
+
 def test_a_file_of_somebody_else_has_its_content_as_version(at: Any, tmp_path: Path) -> None:
     target = at("parquet://x")
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x.parquet")
