@@ -109,11 +109,13 @@ def change(existing: Mapping[str, str], staged: Mapping[str, str]) -> Change:
 def fits(dtype: str, into: str) -> bool:
     """Whether every value of a type can be kept in a column of another type unchanged.
 
-    >>> fits("INTEGER", "BIGINT"), fits("BIGINT", "INTEGER"), fits("VARCHAR", "DATE")
-    (True, False, False)
+    >>> fits("INTEGER", "BIGINT"), fits("BIGINT", "INTEGER"), fits("VARCHAR", "DATE"), fits('"NULL"[]', "DATE[]")
+    (True, False, False, True)
     """
     if dtype in (into, NULL) or (dtype == "VARCHAR" and into.startswith("ENUM(")):
         return True
+    if NULL in dtype and re.fullmatch(".+".join(map(re.escape, dtype.split(NULL))), into):
+        return True  # within a list or a struct: there were no values
     for family in _FAMILIES:
         if dtype in family and into in family:
             return family.index(dtype) <= family.index(into)

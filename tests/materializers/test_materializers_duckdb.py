@@ -158,6 +158,24 @@ def test_added_columns_and_wider_numbers_change_the_table(at: Any, make: Any, da
     assert frame["later"].to_list() == [None, None, 2.5, None]
 
 
+@pytest.mark.parametrize(
+    ("empty", "filled"),
+    [
+        ([], [1]),
+        ({"x": 1, "y": None}, {"x": 2, "y": "s"}),
+        ([{"x": 1, "y": []}], [{"x": 2, "y": [date(2013, 1, 5)]}]),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_lists_that_were_empty_and_fields_that_were_null_fit_any_type(
+    at: Any, make: Any, days: DailyPartitions, empty: Any, filled: Any, turned: bool
+) -> None:
+    target, values = at(URI, partitioned=True), [filled, empty] if turned else [empty, filled]
+    for number, value in enumerate(values, 1):
+        make(target, [{"a": value}], days.partition(f"2013-01-0{number}"))
+    assert DUCK.load(target, None, "eager")["a"].to_list() == values
+
+
 def test_a_column_of_another_type_is_refused_and_the_table_stays(
     at: Any, make: Any, days: DailyPartitions, file: Path
 ) -> None:
