@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[[], Any])
 class Observation:
     """What an observer saw of a source: how far its data reaches, its version, its rows; None is what it can't say.
 
-    A date counts to the end of its day, a time without a zone is UTC.
+    A date counts to the end of its day, in the time zone of the partition that it is about or UTC; a time without a zone is UTC.
 
     >>> Observation(data_through=date(2013, 1, 5), rows=842).rows
     842

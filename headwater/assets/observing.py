@@ -37,7 +37,7 @@ def observe(
 
     Where nothing is given the asset's observer is asked, if it has one. What is not said is read from the source itself: the
     version from the data, `data_through` as the maximum of the asset's `time_column` (a date counts to the end of its day,
-    UTC). Raises LocationError when there is nothing to see, and what an observer raises.
+    in the partition's time zone or UTC). Raises LocationError when there is nothing to see, and what an observer raises.
 
     >>> from headwater import Asset, observe
     >>> from headwater.testing import project
@@ -93,7 +93,7 @@ def _observed(
         asset=target.asset,
         partition=partition.key if partition else None,
         version=version,
-        data_through=seen.data_through if said.data_through is None else _end_of(said.data_through),
+        data_through=seen.data_through if said.data_through is None else _end_of(said.data_through, partition),
         rows=seen.rows if said.rows is None else said.rows,
         columns=seen.columns,
     )
@@ -136,7 +136,7 @@ def record(
         output.evidence = Evidence(
             version=version or before or output.version,
             rows=rows,
-            time_max=_end_of(data_through) if data_through is not None else None,
+            time_max=_end_of(data_through, part),
             inputs=tuple(consumed.sources),
             unknown_inputs=tuple(consumed.unknown),
         )
@@ -276,7 +276,7 @@ def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) 
     column = asset.time_column or ""
     with named_column(asset, column):
         row = frame.select(wanted).collect().row(0, named=True)
-    through = _end_of(time_in(asset, column, row.get("through")))
+    through = _end_of(time_in(asset, column, row.get("through")), partition)
     return _Seen(rows=row["rows"], data_through=through, columns=frame_schema(frame))
 
 
@@ -289,12 +289,14 @@ class _Seen:
     columns: tuple[ColumnSchema, ...] = ()
 
 
-def _end_of(moment: datetime | date | str | None) -> int | None:
-    """Microseconds since the epoch; a date counts to the end of its day, a naive time is UTC."""
+def _end_of(moment: datetime | date | str | None, partition: Partition | None) -> int | None:
+    """Microseconds since the epoch; a date counts to the end of its day, in the partition's time zone; a naive time is UTC."""
     if moment is None:
         return None
     if isinstance(moment, str):
         moment = parsed(moment)
     if not isinstance(moment, datetime):
-        moment = datetime.combine(moment + timedelta(days=1), time(), UTC)
+        start = None if partition is None else partition.start
+        zone = UTC if start is None else start.tzinfo
+        moment = datetime.combine(moment + timedelta(days=1), time(), zone)
     return clock.to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -16,6 +16,7 @@ from headwater import (
     flow,
     observe,
     observer,
+    record,
     sql_observer,
 )
 from headwater.clock import from_us
@@ -124,6 +125,20 @@ def test_partitions_are_told_by_a_mapping(here):
     observer(days)(column_max("at"))
     with pytest.raises(LocationError):
         observe(days)
+
+
+def test_a_date_reaches_to_the_end_of_its_day_in_the_zone_of_its_partition(here, tmp_path):
+    days = DailyPartitions("2013-01-01", "2013-02-01", timezone="America/New_York")
+    told = Asset("told", at="parquet://told", partitions=days, observe=lambda: {"2013-01-05": date(2013, 1, 5)})
+    seen = Asset("seen", at="parquet://seen", partitions=days, time_column="day")
+    noted = Asset("noted", at="parquet://noted", partitions=days)
+    (tmp_path / "seen").mkdir()
+    pl.DataFrame({"day": [date(2013, 1, 5)]}).write_parquet(tmp_path / "seen" / "2013-01-05.parquet")
+    end = datetime(2013, 1, 6, 5, tzinfo=UTC)
+    assert from_us(observe(told).data_through) == end
+    assert from_us(observe(seen, partition="2013-01-05").data_through) == end
+    record(noted, partition="2013-01-05", data_through=date(2013, 1, 5))
+    assert from_us(here.catalog.facts().of("noted").made["2013-01-05"].time_max) == end
 
 
 def test_file_times(here, tmp_path):
