@@ -40,10 +40,14 @@ def empty_value(runtime: AssetRuntime, target: Target, form: Form) -> Any:
     return lazy if form in ("lazy", "any") else runtime.convert(lazy, form)
 
 
-def empty_relation(runtime: AssetRuntime, target: Target) -> SqlRelation:
-    """No rows as SQL. Raises LocationError when the asset was never made: a query can't do without its columns."""
+def empty_relation(runtime: AssetRuntime, target: Target) -> Any:
+    """No rows as SQL; of what is kept in memory a frame without rows.
+
+    Raises LocationError when the asset was never made: a query can't do without its columns.
+    """
     whole = runtime.materializer(target.asset).load(target, None, "sql")
-    assert isinstance(whole, SqlRelation)
+    if not isinstance(whole, SqlRelation):
+        return runtime.convert(whole, "eager").clear()
     return SqlRelation(select=f"SELECT * FROM ({whole.select}) LIMIT 0", database=whole.database)  # noqa: S608 (a SELECT)
 
 

@@ -182,6 +182,23 @@ def test_sql_is_executed_in_the_engine_and_its_columns_are_known(shop):
     assert ("totals", "total", "best", "best", "AGGREGATION") in found
 
 
+@pytest.mark.parametrize("at", ["memory://sales", "parquet://lake/sales", "duckdb://warehouse.duckdb/main.sales"])
+def test_a_query_over_no_partition_at_all_finds_no_rows(shop, at):
+    sales = Asset("sales", at=at, partitions=days)
+    recent = Asset("recent", at="duckdb://warehouse.duckdb/main.recent", partitions=days)
+
+    @materialize(sales)
+    def sell(partition):
+        return [{"n": 1}]
+
+    @materialize(recent, inputs={"before": sales.window(-2, -1, at_least=0)})
+    def count(before: Asset):
+        return sql("select count(*) as days, max(n) as most from {before}", before=before)
+
+    sell.at("2024-01-20")()
+    assert count.at("2024-01-05")().collect().rows() == [(0, None)]
+
+
 def test_values_are_followed_through_containers_futures_and_subflows(shop):
     for name in "abcde":
         Asset(name, at=f"memory://{name}")
