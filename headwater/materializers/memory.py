@@ -115,5 +115,7 @@ class MemoryMaterializer:
 
 
 def _place(target: Target) -> tuple[Path, str, str]:
-    # With the kind: in a test, data of assets of any kind may be kept here.
-    return target.root.absolute(), target.asset.kind, parse_uri(target.asset.uri).path
+    # With the kind: in a test, data of assets of any kind may be kept here, of the tables of one file too.
+    location = parse_uri(target.asset.uri)
+    table = "" if location.table is None else f"/{location.schema}.{location.table}".lower()
+    return target.root.absolute(), target.asset.kind, location.path + table

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from headwater import Asset, DailyPartitions, check, flow, task
@@ -129,6 +130,18 @@ def test_places_of_different_kinds_do_not_mix() -> None:
         headwater.put(file, [{"id": 1}])
         with pytest.raises(LocationError):
             headwater.load(table)
+
+
+def test_tables_of_one_file_do_not_mix() -> None:
+    with sandbox() as headwater:
+        tables = [
+            Asset("sales", at="duckdb://shop.duckdb/sales"),
+            Asset("returns", at="duckdb://shop.duckdb/returns"),
+            Asset("past", at="duckdb://shop.duckdb/past.sales"),
+        ]
+        for number, table in enumerate(tables):
+            headwater.put(table, pl.DataFrame({"n": [number]}))
+        assert [headwater.load(table).item() for table in tables] == [0, 1, 2]
 
 
 def test_a_sandbox_may_begin_at_a_moment_of_its_own() -> None:
