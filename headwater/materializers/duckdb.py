@@ -30,7 +30,15 @@ from headwater.materializers.attaching import Connection, attach, engine, memory
 from headwater.materializers.convert import ArrowStream, as_eager, of_frame
 from headwater.materializers.locking import exclusive, shared
 from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
-from headwater.materializers.querying import copy_query, create_views, failing_rows, in_database, readable, register
+from headwater.materializers.querying import (
+    copy_query,
+    create_views,
+    failing_rows,
+    in_database,
+    readable,
+    register,
+    result_of,
+)
 from headwater.materializers.quoting import identifier
 from headwater.materializers.tables import place_of
 
@@ -306,6 +314,16 @@ def failing(query: SqlQuery, columns: Sequence[str], limit: int) -> tuple[int, l
     frames = _frames(query)
     with TemporaryDirectory(prefix="headwater-") as folder, _given(query, frames, Path(folder)) as connection:
         return failing_rows(connection, query, columns, limit)
+
+
+def frame_of_sql(query: SqlQuery, target: Target) -> pl.DataFrame:
+    """The rows of a query whose result makes an asset, with the types that they have when they are read from a table.
+
+    Raises ReturnTypeError when the text is not one SELECT, MaterializationError when DuckDB refuses it.
+    """
+    frames = _frames(query)
+    with TemporaryDirectory(prefix="headwater-") as folder, _given(query, frames, Path(folder)) as connection:
+        return result_of(connection, query, target, frame_of_relation)
 
 
 def connect(inputs: Mapping[str, Any]) -> Connection:

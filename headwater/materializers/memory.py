@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets.location import parse_uri
-from headwater.assets.protocols import Form, Staged, Target
+from headwater.assets.protocols import Form, SqlQuery, Staged, Target
 from headwater.errors import LocationError, ReturnTypeError
 from headwater.materializers.convert import as_eager, convert, is_frame
 from headwater.materializers.measure import measure
@@ -16,6 +16,9 @@ from headwater.materializers.staging import check_partition, key_of, polars_colu
 
 if TYPE_CHECKING:
     from headwater.assets.partitions import Partition
+
+_OF_TABLES = ("csv", "duckdb", "parquet")
+"""Kinds of assets that hold nothing but tables."""
 
 _lock = threading.Lock()
 _staged: dict[str, Any] = {}
@@ -43,8 +46,12 @@ class MemoryMaterializer:
     """
 
     def stage(self, target: Target, partition: Partition | None, value: Any, *, version: str) -> Staged:
-        """Keep a value aside. Raises PartitionError when the rows of a frame lie outside the partition."""
+        """Keep a value aside. Raises PartitionError when the rows of a frame lie outside the partition.
+
+        In a test, what belongs in a file or a table becomes a table, as it would there. Raises ReturnTypeError.
+        """
         check_partition(target, partition)
+        value = _as_there(value, target)
         if not is_frame(value):
             with _lock:
                 _staged[version] = value
@@ -112,6 +119,16 @@ class MemoryMaterializer:
         """Forget what was staged."""
         with _lock:
             _staged.pop(version, None)
+
+
+def _as_there(value: Any, target: Target) -> Any:
+    """The value as the place of its asset would take it."""
+    if isinstance(value, SqlQuery) and target.asset.kind == "duckdb":
+        from headwater.materializers.duckdb import frame_of_sql
+
+        return frame_of_sql(value, target)
+    tabular = target.asset.kind in _OF_TABLES or isinstance(value, SqlQuery)
+    return as_eager(value) if tabular and not is_frame(value) else value
 
 
 def _place(target: Target) -> tuple[Path, str, str]:

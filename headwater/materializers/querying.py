@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,16 +30,30 @@ def copy_query(
     Its inputs are there already. Raises ReturnTypeError when the text is not one SELECT, MaterializationError when the
     engine refuses it.
     """
-    with _explained(query, f"of '{target.asset.name}'", "mend the text that the function returns with sql(…)"):
-        hint = "return sql(…) with a single SELECT; what it makes is written by Headwater"
-        _make_result(connection, query, f"of '{target.asset.name}'", hint)
-        described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
-        columns = {str(row[0]): str(row[1]) for row in described}
-        tables.check_columns(list(columns), target)
+    with _made(connection, query, target) as columns:
         marks = ", ".join(f"{literal(name)}: {literal(value)}" for name, value in footer.items())
         select = tables.staged_select("headwater_result", columns)
         connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet, KV_METADATA {{{marks}}})")
     return columns
+
+
+def result_of(connection: Any, query: SqlQuery, target: Target, read: Callable[[Any], pl.DataFrame]) -> pl.DataFrame:
+    """The rows of a query that makes an asset, as `read` has them from a relation. Raises as `copy_query` does."""
+    with _made(connection, query, target):
+        return read(connection.sql("SELECT * FROM headwater_result"))
+
+
+@contextmanager
+def _made(connection: Any, query: SqlQuery, target: Target) -> Iterator[dict[str, str]]:
+    """The result of a query under a name, and its columns with their types."""
+    whose = f"of '{target.asset.name}'"
+    with _explained(query, whose, "mend the text that the function returns with sql(…)"):
+        hint = "return sql(…) with a single SELECT; what it makes is written by Headwater"
+        _make_result(connection, query, whose, hint)
+        described = connection.execute("DESCRIBE SELECT * FROM headwater_result").fetchall()
+        columns = {str(row[0]): str(row[1]) for row in described}
+        tables.check_columns(list(columns), target)
+        yield columns
 
 
 def failing_rows(

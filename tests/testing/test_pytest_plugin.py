@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from typing import Annotated, Any
 
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, check, flow, task
-from headwater.errors import LocationError
+from headwater import Asset, DailyPartitions, Partition, check, flow, materialize, sql, task
+from headwater.errors import LocationError, PartitionError, ReturnTypeError
 from headwater.testing.sandbox import Sandbox, sandbox
 
 SHOP = """
@@ -142,6 +144,44 @@ def test_tables_of_one_file_do_not_mix() -> None:
         for number, table in enumerate(tables):
             headwater.put(table, pl.DataFrame({"n": [number]}))
         assert [headwater.load(table).item() for table in tables] == [0, 1, 2]
+
+
+def test_queries_and_plain_rows_are_tables_as_they_are_where_they_belong() -> None:
+    days = DailyPartitions("2024-01-01")
+    with sandbox() as headwater:
+        orders = Asset("orders", at="parquet://lake/orders", partitions=days, partition_column="day")
+        totals = Asset("totals", at="duckdb://shop.duckdb/totals", partitions=days)
+        note = Asset("note", at="memory://note")
+        asked = []
+
+        @materialize(orders)
+        def load(partition: Partition) -> list[dict[str, Any]]:
+            return [{"day": partition.date, "n": 1}, {"day": partition.date, "n": 2}]
+
+        @materialize(totals)
+        def sum_up(orders: Annotated[Asset, orders]) -> Any:
+            return sql("select sum(n) as total from {orders}", orders=orders)
+
+        @materialize(note)
+        def wrong(orders: Annotated[Asset, orders]) -> Any:
+            return sql("select 1 as n from {orders}", orders=orders)
+
+        @check(orders, blocking=True)
+        def asks(df: pl.DataFrame) -> bool:
+            asked.append(df.height)
+            return True
+
+        headwater.make(load, partition="2024-01-05")
+        assert headwater.make(sum_up, partition="2024-01-05").collect().item() == 3
+        assert asked == [2]
+        assert headwater.load(totals).columns == ["total"]
+        with pytest.raises(PartitionError, match="outside the partition"):
+            headwater.put(orders, [{"day": date(2024, 1, 6), "n": 1}], partition="2024-01-05")
+        with pytest.raises(ReturnTypeError, match="can't be stored"):
+            headwater.put(orders, 7, partition="2024-01-05")
+        with pytest.raises(ReturnTypeError, match="only be stored as a table of DuckDB"):
+            headwater.make(wrong)
+        assert headwater.project.reader.sql("SELECT asset FROM materializations WHERE asset = 'note'")[1] == []
 
 
 def test_a_sandbox_may_begin_at_a_moment_of_its_own() -> None:
