@@ -97,6 +97,10 @@ class MemoryMaterializer:
             raise LocationError(
                 message, where=target.asset.uri, hint="materialize it first: memory ends with the process"
             )
+        if target.partitioned and form not in ("any", "path") and all(_width(value) == 0 for value in found.values()):
+            # Rows made of nothing, such as an empty list: other partitions tell which columns they would have.
+            others = (value for _, value in reversed(kept.values()) if _width(value))
+            found = {key: as_eager(other).clear() for key, other in zip(found, others, strict=False)} or found
         if len(found) == 1 and (partitions is not None or not target.partitioned):
             return convert(next(iter(found.values())), form)
         import polars as pl
@@ -129,6 +133,14 @@ def _as_there(value: Any, target: Target) -> Any:
         return frame_of_sql(value, target)
     tabular = target.asset.kind in _OF_TABLES or isinstance(value, SqlQuery)
     return as_eager(value) if tabular and not is_frame(value) else value
+
+
+def _width(value: Any) -> int | None:
+    """How many columns a table has; None of what is no table."""
+    try:
+        return as_eager(value).width
+    except ReturnTypeError:
+        return None
 
 
 def _place(target: Target) -> tuple[Path, str, str]:

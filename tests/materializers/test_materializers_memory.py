@@ -88,6 +88,8 @@ def test_partitions_of_plain_rows_are_put_together_for_who_asks_for_a_table(
         make(target, [{"n": number}] if number else [], part)
     for form in ("lazy", "eager", "sql"):
         assert as_eager(MEMORY.load(target, parts, form)).rows() == [(1,), (2,)]
+        without = as_eager(MEMORY.load(target, parts[:1], form))
+        assert (without.columns, without.rows()) == (["n"], [])
     assert MEMORY.load(target, None, "relation").fetchall() == [(1,), (2,)]
     assert MEMORY.load(target, parts[:2], "any") == {"2013-01-01": [], "2013-01-02": [{"n": 1}]}
     make(target, "no rows", parts[0])
