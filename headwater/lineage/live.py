@@ -130,8 +130,8 @@ class LiveProjection(Projection):
         while True:
             try:
                 self.refresh()
-                if clock.now_us() >= recover_at:
-                    recover_at = clock.now_us() + int(_RECOVER_EVERY * 1e6)
+                if clock.steady_us() >= recover_at:
+                    recover_at = clock.steady_us() + int(_RECOVER_EVERY * 1e6)
                     self._recover_dead()
             except HeadwaterError as error:
                 if self.trouble is None or str(self.trouble) != str(error):
@@ -250,10 +250,10 @@ class LiveProjection(Projection):
             return
         with self.session() as session:
             closed = {writer for writer, closed in session.rows(_CLOSED) if closed}
-        now = clock.now_us()
-        dead = {one for one in self._dead(closed) if now - self._tried.get(one, 0) > _RETRY_AFTER * 1e6}
+        now = clock.steady_us()
+        self._tried = {one: at for one, at in self._tried.items() if now - at <= _RETRY_AFTER * 1e6}
+        dead = self._dead(closed) - self._tried.keys()
         if dead:
-            self._tried = {one: at for one, at in self._tried.items() if now - at <= _RETRY_AFTER * 1e6}
             self._tried.update(dict.fromkeys(dead, now))
             self._recover(closed)
             self.refresh()
