@@ -119,7 +119,7 @@ class Projection:
         with self._alone():
             built = self._private()
             damage: list[Damage] = []
-            lost = losses(self._carrier.writers(), last_positions(self._own.database), self._archived())
+            lost = self._lost()
             try:
                 connection = self._open(built, damage=damage)
                 remember(connection, lost)
@@ -329,8 +329,15 @@ class Projection:
     def _archived(self) -> Collection[str]:
         return all_archived(self.home)
 
+    def _lost(self) -> list[Loss]:
+        """What the file was made from, and the journal does not hold any more."""
+        if self._own is self.home:
+            # With its index damaged, nobody could tell what an archive holds: all of that would be taken for lost.
+            mend_archives(self.home, ())
+        return losses(self._carrier.writers(), last_positions(self._own.database), self._archived())
+
     def _begin_anew(self, why: str) -> None:
-        lost = losses(self._carrier.writers(), last_positions(self._own.database), self._archived())
+        lost = self._lost()
         self._aside(why, lost)
         if lost:
             connection = store.connect(self._own.database, temp=self._own.tmp)
@@ -339,7 +346,7 @@ class Projection:
 
     def _follow(self, why: str) -> None:
         # Pruned, and killed before the file followed: nothing in it is worth keeping but the trace of what was lost.
-        if losses(self._carrier.writers(), last_positions(self._own.database), self._archived()):
+        if self._lost():
             self._begin_anew(why)
         else:
             store.remove(self._own.database)

@@ -23,6 +23,7 @@ from headwater.core.journal.writer import Writer
 from headwater.core.request_events import PrunedRun, RunsPruned
 from headwater.lineage.ingest import transaction
 from headwater.lineage.statements import statements
+from headwater.lineage.upkeep import mend_archives
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -134,6 +135,9 @@ def prune(
         home.check_writable()
         _compact(projection)
     with projection.changing() as connection:
+        # A look leaves the damaged index of an archive that it knows as it is: nothing would expire of that archive.
+        if home.is_writable():
+            mend_archives(home, ())
         leaving = _leaving(home) if dry_run else _Leaving()
         sound, damaged = _judged(home, before)
         _find_staying(connection, _segments(home, leaving.writers, damaged), kinds, before)

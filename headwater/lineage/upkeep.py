@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from headwater.core.journal.index import archives
+from headwater.core.journal.index import archives, listing
 from headwater.core.journal.reader import Position
 from headwater.errors import HeadwaterError
 
@@ -31,7 +31,7 @@ def archive_when_due(home: Home, closed: Mapping[str, int]) -> None:
         _log.warning("the journal's segments could not be archived: %s", error)
 
 
-def mend_archives(home: Home, known: Mapping[str, Position]) -> None:
+def mend_archives(home: Home, known: Collection[str]) -> None:
     """Put right what a killed process left of an archive, and say what is damaged. Raises FormatError and JournalError."""
     if home.archive.exists():
         from headwater.core.journal.mending import mend
@@ -41,9 +41,9 @@ def mend_archives(home: Home, known: Mapping[str, Position]) -> None:
 
 
 def all_archived(home: Home) -> set[str]:
-    """The ids of all archives and of the writers in them."""
-    found = archives(home)
-    return {archive.id for archive in found}.union(*(archive.writers for archive in found))
+    """The ids of all archives and of the writers in them; one whose index is lost or damaged is there as long as its file is."""
+    lying, found = listing(home), archives(home)
+    return lying.indexed.union(lying.generations, *(archive.writers for archive in found))
 
 
 def with_members(home: Home, known: Mapping[str, Position]) -> dict[str, Position]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from archive_cases import Follower, files, lines, scripts
 from journal_cases import ROOT, dead_writer, events, log, run_ended, run_started, segments
@@ -150,6 +151,23 @@ def test_a_lost_index_is_told_and_mended_by_the_next_look(home: Home, caplog: py
     home.database.unlink()
     assert hash_of(home) == before
     assert files(home) == ["-0.parquet", ".json", ".json.damaged"]
+
+
+@pytest.mark.usefixtures("few")
+def test_an_archive_with_a_damaged_index_is_not_taken_for_gone(home: Home, caplog: pytest.LogCaptureFixture) -> None:
+    scripts(home, 5)
+    before = hash_of(home)
+    (made,) = archives(home)
+    whole = index_path(home, made.id).read_bytes()
+    index_path(home, made.id).write_bytes(b"damaged")
+    with duckdb.connect(str(home.database)) as connection:
+        connection.execute("UPDATE state.format SET schema = 'of another version'")
+    assert hash_of(home) == before
+    assert index_path(home, made.id).read_bytes() == whole
+    index_path(home, made.id).write_bytes(b"damaged")
+    Projection(home).rebuild()
+    assert positions(home) == [(made.id, True)]
+    assert "gone" not in caplog.text
 
 
 @pytest.mark.usefixtures("few")

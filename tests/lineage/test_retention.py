@@ -347,6 +347,20 @@ def test_nothing_of_a_damaged_archive_expires(history: History, projection: Proj
     assert Reader(projection).logs("run1")["logs"] == []
 
 
+def test_an_archive_whose_index_is_damaged_is_pruned_like_others(
+    history: History, projection: Projection, home: Home
+) -> None:
+    history.write(chapter(0))
+    history.prune(projection, 2)
+    (index,) = home.archive.glob("*.json")
+    index.write_bytes(b"damaged")
+    history.prune(projection, 3 * LENGTH)
+    before = answers(projection)
+    assert projection.verify() == []
+    projection.rebuild()
+    assert answers(projection) == before
+
+
 def test_pruning_inside_a_session_is_refused(history: History, projection: Projection) -> None:
     with projection.session(), pytest.raises(ProjectionError, match="inside a session"):
         history.prune(projection, 1)
