@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from headwater import clock
+from headwater.core.globs import literal_glob
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.errors import HeadwaterError, ProjectionError
@@ -163,7 +164,8 @@ class LiveProjection(Projection):
         if self._writer is None:
             root, path = self._caught_up()
             # What is to be taken in lies in one folder; beyond it no statement reaches a file, a network or an extension.
-            root.execute("SET allowed_directories = $1", [[f"{self._own.tmp}/"]])
+            folder = f"{self._own.tmp}/"
+            root.execute("SET allowed_directories = $1", [[folder, literal_glob(folder)]])
             root.execute("SET enable_external_access = false")
             root.execute(f"SET memory_limit = '{MEMORY}'")
             self._writer = root.cursor()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from journal_cases import dead_writer, run_started, until
+from journal_cases import dead_writer, log, run_ended, run_started, until
 
 from headwater import clock
 from headwater.core.journal.home import Home
+from headwater.core.journal.writer import Writer
 from headwater.lineage.live import LiveProjection
 
 
@@ -37,3 +38,17 @@ def test_a_dead_process_is_found_although_the_clock_was_set_back(home: Home) -> 
             until(ended, seconds=8)
         finally:
             live.close()
+
+
+def test_many_events_are_taken_in_wherever_the_home_lies(home: Home) -> None:
+    live = LiveProjection(home)
+    with live.session() as session:
+        assert session.rows("FROM logs") == []
+    writer = Writer(home)
+    writer.append(run_started("r"), *(log("x" * 1_000, "r") for _ in range(1_200)), run_ended("r"))
+    writer.close()
+    assert live.refresh()
+    with live.session() as session:
+        assert session.rows("SELECT count(*) FROM logs") == [(1_200,)]
+    live.close()
+    assert list((home.path / "server").glob("*.damaged-*")) == []
