@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -37,6 +37,14 @@ CHUNK_BYTES = 256 << 20
 
 MEMORY = "768MB"
 """What DuckDB may take meanwhile; beyond that it uses the disk."""
+
+SHARED_MEMORY = "1GB"
+"""What it may take of a database that others look into meanwhile, for them and for this together."""
+
+LONG_BYTES = 32 << 20
+"""What DuckDB takes for a line can't go to the disk: more than `MEMORY` for one that is longer than this."""
+_OF_LINE = 20
+"""So many times its length, at most."""
 
 SMALL_BYTES = 4 << 20
 """What is no more than this is taken in by one thread: for others to join in takes longer than the work itself."""
@@ -117,12 +125,13 @@ def _take_in(
     lines = 0
     if not shared:
         connection.execute(f"SET memory_limit = '{MEMORY}'")
-    with transaction(connection):
+    with _room_for_long_lines(connection, SHARED_MEMORY if shared else MEMORY) as make_room, transaction(connection):
         failpoints.reach("projection.begin")
         connection.execute(statements("staging.sql")["begin"])
         for chunk in spool(batches, tmp):
             if not shared:
                 connection.execute("SET threads = 1" if chunk.size <= SMALL_BYTES else "RESET threads")
+            make_room(chunk.longest)
             _insert(connection, chunk, until)
             lines += chunk.lines
         if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
@@ -134,6 +143,24 @@ def _take_in(
     if not shared:
         connection.execute("RESET threads; RESET memory_limit")
     return lines
+
+
+@contextmanager
+def _room_for_long_lines(connection: DuckDBPyConnection, limit: str) -> Iterator[Callable[[int], None]]:
+    """Makes room for a line of so many bytes; afterwards the limit is as it was before."""
+    most = LONG_BYTES
+
+    def make_room(longest: int) -> None:
+        nonlocal most
+        if longest > most:
+            most = longest
+            connection.execute(f"SET memory_limit = '{_OF_LINE * (longest + LONG_BYTES)} bytes'")
+
+    try:
+        yield make_room
+    finally:
+        if most > LONG_BYTES:
+            connection.execute(f"SET memory_limit = '{limit}'")
 
 
 def outline(connection: DuckDBPyConnection) -> None:

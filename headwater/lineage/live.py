@@ -21,7 +21,7 @@ from headwater.core.journal.locks import Locks
 from headwater.errors import HeadwaterError, ProjectionError
 from headwater.lineage import store
 from headwater.lineage.changes import MOST, Change, changes
-from headwater.lineage.ingest import ingest, outline
+from headwater.lineage.ingest import SHARED_MEMORY, ingest, outline
 from headwater.lineage.missing import positions, pruned_since
 from headwater.lineage.projection import LOCK, Projection
 from headwater.lineage.readonly import private_home
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 EVERY = 0.2
 """Seconds between two looks at the journal."""
-MEMORY = "1GB"
-"""What DuckDB may take for all answers together; beyond that it uses the disk."""
 _RECOVER_EVERY = 1.0
 _RETRY_AFTER = 30.0
 _log = logging.getLogger(__name__)
@@ -167,7 +165,7 @@ class LiveProjection(Projection):
             folder = f"{self._own.tmp}/"
             root.execute("SET allowed_directories = $1", [[folder, literal_glob(folder)]])
             root.execute("SET enable_external_access = false")
-            root.execute(f"SET memory_limit = '{MEMORY}'")
+            root.execute(f"SET memory_limit = '{SHARED_MEMORY}'")
             self._writer = root.cursor()
             with self._no_looks:
                 self._root = root

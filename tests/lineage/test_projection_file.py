@@ -14,10 +14,13 @@ import duckdb
 import pytest
 from lineage_world import content_of, ended, made, started, story, write
 
+from headwater.core.events import LogWritten
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.errors import LockTimeout, ProjectionError
-from headwater.lineage import projection, store
+from headwater.lineage import ingest, projection, store
+from headwater.lineage import live as live_module
+from headwater.lineage.live import LiveProjection
 from headwater.lineage.projection import Projection
 
 
@@ -160,6 +163,25 @@ one = Projection(Home.open(sys.argv[1], create=False))
 for _ in range(4):
     assert one.refresh(wait=30)
 """
+
+
+def test_a_line_that_takes_more_memory_than_all_else_may_is_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((ingest, "MEMORY"), (ingest, "SHARED_MEMORY"), (live_module, "SHARED_MEMORY")):
+        monkeypatch.setattr(module, name, "48MB")
+    monkeypatch.setattr(ingest, "LONG_BYTES", 4 << 20)
+    write(home, [started("r"), LogWritten(run_id="r", level=20, logger="shop", message="x" * (8 << 20)), ended("r")])
+    with Projection(home).session() as session:
+        assert session.rows("SELECT length(message) FROM logs") == [(8 << 20,)]
+    live = LiveProjection(home)
+    with live.session() as session:
+        limit = session.rows("SELECT current_setting('memory_limit')")
+    write(home, [LogWritten(run_id="r", level=20, logger="shop", message="y" * (8 << 20))])
+    assert live.refresh()
+    with live.session() as session:
+        assert session.rows("SELECT length(message) FROM logs") == [(8 << 20,)] * 2
+        assert session.rows("SELECT current_setting('memory_limit')") == limit
+    live.close()
+    assert asides(home) == asides(Home.open(home.path / "server", create=False)) == []
 
 
 def test_two_processes_that_refresh_at_once_lose_nothing(home: Home) -> None:
