@@ -236,6 +236,7 @@ class Projection:
     def _caught_up(self) -> tuple[DuckDBPyConnection, Path]:
         self._sweep()
         path = self._own.database
+        new = not path.exists()
         try:
             return self._open(path), path
         except store.Held as error:
@@ -244,6 +245,11 @@ class Projection:
         except store.Outdated as outdated:
             self._follow(str(outdated))
         except store.Damaged as damaged:
+            if new:
+                store.remove(
+                    path
+                )  # made right now: nothing of it is worth keeping, and nothing else would come of another
+                raise _unbuildable(path, damaged) from damaged
             self._begin_anew(str(damaged))
         try:
             return self._open(path), path

@@ -184,6 +184,16 @@ def test_a_line_that_takes_more_memory_than_all_else_may_is_read(home: Home, mon
     assert asides(home) == asides(Home.open(home.path / "server", create=False)) == []
 
 
+def test_what_can_not_be_made_is_not_kept_again_and_again(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MEMORY", "8MB")
+    write(home, [started("r"), LogWritten(run_id="r", level=20, logger="shop", message="x" * (8 << 20)), ended("r")])
+    home.database.unlink()
+    for _ in range(3):
+        with pytest.raises(ProjectionError, match="can't be built"):
+            Projection(home).refresh()
+    assert asides(home) == []
+
+
 def test_two_processes_that_refresh_at_once_lose_nothing(home: Home) -> None:
     writer = write(home, [started("r0")], close=False)
     helpers = [subprocess.Popen([sys.executable, "-c", REFRESH, str(home.path)]) for _ in range(2)]
