@@ -8,6 +8,7 @@ may have published. Everything else is discarded, and what it staged is removed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from headwater import failpoints
@@ -22,6 +23,7 @@ from headwater.assets.protocols import Materializer, Target
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.lines import decode
+from headwater.core.journal.recovery import ODD
 from headwater.errors import HeadwaterError
 from headwater.types import ErrorInfo
 
@@ -45,16 +47,28 @@ def _open(
     begun: dict[str, Event] = {}
     staged: dict[str, Event] = {}
     for event in events:
-        if event.kind == MaterializationStarted.kind:
-            begun[event.body["materialization_id"]] = event
-        elif event.kind == MaterializationStaged.kind:
-            staged[event.body["materialization_id"]] = event
-        elif event.kind == MaterializationEnded.kind:
-            begun.pop(event.body["materialization_id"], None)
-    return (
-        {key: (event.record(MaterializationStarted), event.time) for key, event in begun.items()},
-        {key: event.record(MaterializationStaged) for key, event in staged.items() if key in begun},
-    )
+        if event.kind not in _KINDS:
+            continue
+        # An odd body, of a version or a writer that we don't know, leaves nothing that could be settled: it stops nobody.
+        with suppress(*ODD):
+            materialization = event.body["materialization_id"]
+            if event.kind == MaterializationStarted.kind:
+                begun[materialization] = event
+            elif event.kind == MaterializationStaged.kind:
+                staged[materialization] = event
+            else:
+                begun.pop(materialization, None)
+    found: dict[str, tuple[MaterializationStarted, int]] = {}
+    ready: dict[str, MaterializationStaged] = {}
+    for key, event in begun.items():
+        with suppress(*ODD):
+            if key in staged:
+                ready[key] = staged[key].record(MaterializationStaged)
+            found[key] = event.record(MaterializationStarted), event.time
+    return found, ready
+
+
+_KINDS = (MaterializationStarted.kind, MaterializationStaged.kind, MaterializationEnded.kind)
 
 
 def _outcome(

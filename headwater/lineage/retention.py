@@ -19,6 +19,7 @@ from headwater.assets.durations import parse_duration
 from headwater.core.events import LogWritten, TaskCache, TaskEnded, TaskKept, TaskStarted, TaskState
 from headwater.core.journal import archive, index
 from headwater.core.journal.reader import Reader, decode
+from headwater.core.journal.recovery import ODD
 from headwater.core.journal.writer import Writer
 from headwater.core.request_events import PrunedRun, RunsPruned
 from headwater.lineage.ingest import transaction
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.archive import Archive
+    from headwater.core.journal.events import Event
     from headwater.core.journal.home import Home
     from headwater.core.journal.reader import Batch
     from headwater.lineage.projection import Projection
@@ -251,10 +253,15 @@ def _find_staying(connection: DuckDBPyConnection, batches: Iterable[Batch], kind
     sql = statements("retention.sql")
     connection.execute(sql["begin"])
     for batch in batches:
-        events = map(decode, batch.lines)
-        ids = [event.id for event in events if expires(event.kind, event.time, kinds=kinds, before=before)]
+        ids = [event.id for event in _events(batch) if expires(event.kind, event.time, kinds=kinds, before=before)]
         if ids:
             connection.execute(sql["stay"], {"ids": ids})
+
+
+def _events(batch: Batch) -> Iterator[Event]:
+    for line in batch.lines:
+        with suppress(*ODD):  # a whole line that is no event stays as well
+            yield decode(line)
 
 
 def _leaving(home: Home) -> _Leaving:

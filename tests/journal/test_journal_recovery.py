@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from journal_cases import (
@@ -28,17 +29,19 @@ from journal_cases import (
     task_started,
 )
 
+from headwater import ids
 from headwater.core.events import RunEnded, TaskEnded, TaskState
 from headwater.core.journal import recovery as recovery_module
 from headwater.core.journal import segment as segment_module
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT
+from headwater.core.journal.lines import REBOOT, head_of
 from headwater.core.journal.reader import Position, Reader
 from headwater.core.journal.recovery import crashed, recover
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer
 from headwater.errors import HeadwaterError
+from headwater.testing import project
 
 pytestmark = pytest.mark.usefixtures("no_sync")
 
@@ -277,6 +280,43 @@ def test_a_writer_that_dies_while_it_is_born_leaves_nothing(home: Home, writer: 
     recover(home)
     assert list(home.journal.iterdir()) == []
     assert events(home) == []
+
+
+ODD = (
+    b'"k":"run.started","v":1,"b":{}',
+    b'"k":"run.started","v":1,"b":null',
+    b'"k":"run.started","v":9,"b":{"run_id":["x"]}',
+    b'"k":"run.ended","v":1,"b":{}',
+    b'"k":"task.started","v":1,"b":{"task_run_id":"t"}',
+    b'"k":"task.state","v":1,"b":{"task_run_id":"t"}',
+    b'"k":"writer.opened","v":1,"b":{}',
+    b'"k":"materialization.started","v":1,"b":{"materialization_id":"m"}',
+    b'"k":"materialization.staged","v":1,"b":{}',
+    b'"k":"materialization.ended","v":1,"b":null',
+    b'"k":"of.another.version","v":1,"b":[]',
+    b'"no":"event"',
+    b"no json",
+)
+"""What another version, or somebody else's program, may write in a line whose checksum is right."""
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_odd_events_keep_nobody_from_ending_what_a_dead_writer_left(home: Home, follows: bool) -> None:
+    path = dead_writer(home, run_started("r"))
+    with path.open("ab") as file:
+        for seq, odd in enumerate((*ODD, LAST) if follows else ODD, 2):
+            line = b'%b%d,"id":"%b","t":1,%b' % (head_of(path.stem), seq, ids.new_id().encode(), odd)
+            file.write(b'%b,"c":"%08x"}\n' % (line, crc32(line)))
+    with project(home.path.parent) as found:
+        assert found.home == home
+        with found.projection.session() as session:
+            assert session.rows("SELECT state FROM runs WHERE run_id = 'r'") == [("Crashed",)]
+        assert [one.writer for one in found.carrier.recover([found._settle])] == []
+        assert found.prune("1s").runs == 0
+        assert found.projection.verify() == []
+
+
+LAST = b'"k":"log.written","v":1,"b":{"run_id":"r","level":20,"logger":"shop","message":"m"}'
 
 
 def test_crashed_is_a_function_of_the_events_alone(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ Settler = Callable[[Sequence[Event]], Iterable[Body]]
 """Says what must be appended to a dead writer's segment, of all that stands in it: nothing if it has been said before."""
 
 STATE = "Crashed"
+
+ODD = (KeyError, TypeError, ValueError, AttributeError)
+"""What an event raises whose body is not what its kind says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,28 +207,43 @@ def crashed(events: Iterable[Event]) -> tuple[list[TaskEnded], list[RunEnded]]:
     >>> crashed([])
     ([], [])
     """
-    runs: dict[tuple[str, int], tuple[RunStarted, int]] = {}
-    tasks: dict[tuple[str, int], tuple[TaskStarted, int]] = {}
-    tries: dict[tuple[str, int], int] = {}
-    opened: WriterOpened | None = None
+    left = _Left()
     for event in events:
+        # An odd body, of a version or a writer that we don't know, leaves nothing open that could be told: it stops nobody.
+        with contextlib.suppress(*ODD):
+            left.note(event)
+    error = _death(left.opened)
+    tasks = [
+        _task_ended(task, time, left.tries.get(key, 1), error) for key, (task, time) in reversed(left.tasks.items())
+    ]
+    return tasks, [_run_ended(run, time, error) for run, time in reversed(left.runs.values())]
+
+
+class _Left:
+    """What a writer has begun, and not ended."""
+
+    def __init__(self) -> None:
+        self.runs: dict[tuple[str, int], tuple[RunStarted, int]] = {}
+        self.tasks: dict[tuple[str, int], tuple[TaskStarted, int]] = {}
+        self.tries: dict[tuple[str, int], int] = {}
+        self.opened: WriterOpened | None = None
+
+    def note(self, event: Event) -> None:
+        """One event more. Raises one of ODD."""
         if event.kind == RunStarted.kind:
             run = event.record(RunStarted)
-            runs[run.run_id, run.attempt] = run, event.time
+            self.runs[run.run_id, run.attempt] = run, event.time
         elif event.kind == RunEnded.kind:
-            runs.pop(_key(event, "run_id"), None)
+            self.runs.pop(_key(event, "run_id"), None)
         elif event.kind == TaskStarted.kind:
             task = event.record(TaskStarted)
-            tasks[task.task_run_id, task.attempt] = task, event.time
+            self.tasks[task.task_run_id, task.attempt] = task, event.time
         elif event.kind == TaskState.kind:
-            tries[_key(event, "task_run_id")] = event.body["tries"]
+            self.tries[_key(event, "task_run_id")] = event.body["tries"]
         elif event.kind == TaskEnded.kind:
-            tasks.pop(_key(event, "task_run_id"), None)
+            self.tasks.pop(_key(event, "task_run_id"), None)
         elif event.kind == WriterOpened.kind:
-            opened = event.record(WriterOpened)
-    error = _death(opened)
-    ended_tasks = [_task_ended(task, time, tries.get(key, 1), error) for key, (task, time) in reversed(tasks.items())]
-    return ended_tasks, [_run_ended(run, time, error) for run, time in reversed(runs.values())]
+            self.opened = event.record(WriterOpened)
 
 
 def _key(event: Event, name: str) -> tuple[str, int]:
@@ -276,7 +295,9 @@ class SegmentEvents(Sequence[Event]):
 
     def __iter__(self) -> Iterator[Event]:
         for stretch in Scan(self._descriptor, self._path).stretches():
-            yield from map(decode, stretch.lines)
+            for line in stretch.lines:
+                with contextlib.suppress(*ODD):
+                    yield decode(line)
 
     def __len__(self) -> int:
         return sum(len(stretch.lines) for stretch in Scan(self._descriptor, self._path).stretches())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -171,7 +172,9 @@ class Scan:
 
     def _stretch(self) -> Stretch:
         if self._lines:
-            self.closed = decode(self._lines[-1]).kind == WriterClosed.kind
+            self.closed = False
+            with suppress(KeyError, TypeError, ValueError):  # a whole line that is no event is one that says nothing
+                self.closed = decode(self._lines[-1]).kind == WriterClosed.kind
         stretch = Stretch(
             lines=self._lines,
             first_seq=self._first_seq,

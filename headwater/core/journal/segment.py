@@ -194,7 +194,12 @@ def is_closed(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
     found = os.pread(descriptor, 4096, max(0, size - 4096))
     line = found[:-1].rpartition(b"\n")[2]
-    return found.endswith(b"\n") and is_whole(line) and bool(orjson.loads(line)["k"] == WriterClosed.kind)
+    if not found.endswith(b"\n") or not is_whole(line):
+        return False
+    try:
+        return bool(orjson.loads(line)["k"] == WriterClosed.kind)
+    except (KeyError, TypeError, ValueError):  # a whole line that is no event
+        return False
 
 
 def segment_path(home: Home, writer: str) -> Path:
