@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from headwater.core.journal.index import archives, listing
-from headwater.core.journal.reader import Position
+from headwater.core.journal.reader import Position, Reader
 from headwater.errors import HeadwaterError
 
 if TYPE_CHECKING:
@@ -21,13 +21,16 @@ def archive_when_due(home: Home, closed: Mapping[str, int]) -> None:
 
     What goes wrong is told and tried again by the next look: nobody's answer depends on it.
     """
-    from headwater.core.journal.archive import compact, is_due
+    from headwater.core.journal.archive import Unfit, compact, is_due
 
     if not is_due(closed):
         return
     try:
-        compact(home, closed.keys())
-    except HeadwaterError as error:
+        # What can't be moved, or is gone, must not make a handful of others look like many, at each look again.
+        there = set(Reader(home).writers()) - Unfit(home).load()
+        if is_due({writer: size for writer, size in closed.items() if writer in there}):
+            compact(home, closed.keys())
+    except (HeadwaterError, OSError) as error:
         _log.warning("the journal's segments could not be archived: %s", error)
 
 

@@ -18,6 +18,7 @@ from headwater.core.journal.archive import archives, compact, expire
 from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
 from headwater.core.journal.index import index_path
+from headwater.core.journal.segment import segment_path
 from headwater.core.journal.writer import Writer
 from headwater.lineage.compare import graph_hash
 from headwater.lineage.condition import condition
@@ -118,6 +119,21 @@ def test_what_dead_writers_left_is_ended_before_it_is_archived(home: Home) -> No
     assert dead.stem in made.writers
     with Projection(home).session() as session:
         assert session.rows("SELECT state FROM runs WHERE run_id = 'dead'") == [("Crashed",)]
+
+
+@pytest.mark.usefixtures("few")
+def test_segments_that_can_not_be_moved_do_not_count_as_many(home: Home) -> None:
+    for writer in scripts(home, 6):
+        path = segment_path(home, writer)
+        path.write_bytes(path.read_bytes().replace(b'"message"', b'"massage"', 1))
+    positions(home)
+    for number in range(4):
+        scripts(home, 1, start=6 + number)
+        positions(home)
+    assert archives(home) == []
+    scripts(home, 1, start=10)
+    positions(home)
+    assert [len(one.writers) for one in archives(home)] == [5]
 
 
 @pytest.mark.usefixtures("few")
