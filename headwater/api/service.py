@@ -184,7 +184,7 @@ class Service:
         self._traces = self._configured("OpenTelemetry", self.project.trace_exporters, [])
         read_at, wait = 0, 0.0
         while not over.wait(wait):
-            wait, now = _DELIVERED, clock.now_us()
+            wait, now = _DELIVERED, clock.steady_us()
             if now >= read_at:
                 read_at = now + int(_CONFIGURED * 1e6)
                 exporters = self._configured("OpenLineage", self.project.exporters, exporters)

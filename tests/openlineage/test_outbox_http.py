@@ -89,6 +89,17 @@ def test_the_pause_doubles_up_to_five_minutes_and_survives_processes(tmp_path: P
     assert all(225 <= pause <= 375 for pause in pauses[9:])
 
 
+def test_a_clock_that_was_ahead_keeps_nothing_waiting(tmp_path: Path, time: FakeClock) -> None:
+    with running(lambda number, event: Answer(503) if number == 1 else OK) as collector:
+        outbox = Outbox(tmp_path, collector)
+        outbox.write(*a_run())
+        time.sleep(30 * 365 * 86_400)
+        with pytest.raises(ExportError):
+            outbox.exporter.drain(patient=True)
+        time.sleep(-30 * 365 * 86_400)
+        assert outbox.exporter.drain(patient=True) == 4
+
+
 def test_one_that_asks_for_more_time_gets_it(tmp_path: Path, time: FakeClock) -> None:
     slow_down = Answer(429, headers={"Retry-After": "90"})
     with running(lambda number, event: slow_down if number == 1 else OK) as collector:

@@ -29,7 +29,7 @@ class Delivery:
         self._destination = destination
         self._file = file
         self._dead = dead
-        self._until = None if seconds is None else clock.now_us() + int(seconds * 1_000_000)
+        self._until = None if seconds is None else clock.steady_us() + int(seconds * 1_000_000)
         self._events: list[bytes | DeadLetter] = []
         self._passed: list[int] = []
         """For each event, how many of the steps are behind us once it is taken."""
@@ -51,7 +51,7 @@ class Delivery:
 
     def is_late(self) -> bool:
         """Whether the time is up."""
-        return self._until is not None and clock.now_us() >= self._until
+        return self._until is not None and clock.steady_us() >= self._until
 
     def add(self, events: Sequence[bytes | DeadLetter], step: Step | None) -> None:
         """Take events in, and the step behind them; every so often they are delivered. Raises ExportError.
@@ -115,7 +115,7 @@ class Delivery:
         failpoints.reach("outbox.parked")
 
     def _delivered_now(self, events: Sequence[bytes]) -> Receipt:
-        left = None if self._until is None else max(0.0, (self._until - clock.now_us()) / 1_000_000)
+        left = None if self._until is None else max(0.0, (self._until - clock.steady_us()) / 1_000_000)
         receipt = self._destination.deliver(events, left)
         failpoints.reach("outbox.delivered")
         return receipt

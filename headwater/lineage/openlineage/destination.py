@@ -84,9 +84,9 @@ def one_by_one(events: Sequence[bytes], seconds: float | None, post: Post) -> Re
     >>> one_by_one([b"a", b"b"], None, lambda event: Refusal(reason="no") if event == b"b" else None).taken
     1
     """
-    began = clock.now_us()
+    began = clock.steady_us()
     for taken, event in enumerate(events):
-        spent = (clock.now_us() - began) / 1_000_000
+        spent = (clock.steady_us() - began) / 1_000_000
         if (seconds is not None and seconds - spent < _SHORTEST) or taken == _AT_ONCE or (taken and spent > _LONGEST):
             return Receipt(taken=taken)
         try:

@@ -14,6 +14,7 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.lines import head_of, sequence_of
 from headwater.core.journal.reader import Batch, Position, decode
 from headwater.errors import ExportError
+from headwater.lineage.openlineage.backoff import LONGEST_ASKED
 from headwater.lineage.openlineage.cursor import Cursor, CursorFile, Step
 from headwater.lineage.openlineage.dead import DeadLetter, DeadLetters, letter_of
 from headwater.lineage.openlineage.delivery import Delivery
@@ -99,7 +100,8 @@ class Exporter:
     def resting_until(self) -> int | None:
         """Until when the destination is left alone because it could take nothing; None when it may be tried now."""
         due = self._file.load().next_try
-        return due if due is not None and due > clock.now_us() else None
+        # No pause is longer: a clock that was ahead when it was noted must not keep everything waiting.
+        return due if due is not None and 0 < due - clock.now_us() <= LONGEST_ASKED * 1_000_000 else None
 
     def restart(self) -> None:
         """Take the position back to the journal's beginning: everything goes out again with the next drain."""
