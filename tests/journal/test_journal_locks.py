@@ -62,6 +62,17 @@ def test_a_file_that_its_holder_removed_meanwhile_is_not_the_lock(
         assert locks.try_hold("it") is None
 
 
+def test_a_lock_of_a_home_that_was_moved_away_leaves_that_of_another_one_in_its_place_alone(home: Home) -> None:
+    before = Locks(home.locks).try_hold("it")
+    assert before is not None
+    home.path.rename(home.path.with_name("moved"))
+    locks = Locks(Home.open(home.path, create=True).locks)
+    with locks.hold("it"):
+        before.release()
+        assert locks.try_hold("it") is None
+    assert list(home.locks.iterdir()) == []
+
+
 def test_an_error_frees_the_lock(locks: Locks) -> None:
     with pytest.raises(ZeroDivisionError), locks.hold("it"):
         raise ZeroDivisionError

@@ -61,9 +61,11 @@ class Lock:
         """Free the lock; nothing happens if it is not held any more."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            # While it is still held, so that nobody can be in between; who waits on the old file looks again.
+            # While it is still held, so that nobody can be in between; who waits on the old file looks again. Where the home
+            # was moved away and another one made in its place, the file there is somebody else's.
             try:
-                if not self._keep:
+                ours = descriptors.is_open(descriptor) and descriptors.is_at(self._path, descriptor)
+                if ours and not self._keep:
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(self._path)  # noqa: PTH108 - plain text, see `_Wanted.path`
             finally:
