@@ -216,7 +216,7 @@ def test_who_came_first_is_served_first(home: Home, locks: Locks) -> None:
     with locks.hold("it"):
         for number, thread in enumerate(threads):
             thread.start()
-            until(lambda number=number: len(lines(home)) == number + 1)  # type: ignore[misc]
+            until(lambda number=number: locks.waiting("it") == number + 1)  # type: ignore[misc]
     for thread in threads:
         thread.join(30)
     assert served == list(range(12))
