@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
@@ -93,10 +94,13 @@ def _home(project: Project) -> Iterator[Finding]:
             yield Finding(name="home", state="fail", text=f"{_nearest(path)} can't be written", hint=hint)
         return
     home = _opened(project)
-    size = sum(entry.stat().st_size for entry in path.rglob("*") if entry.is_file())
-    yield Finding(
-        name="home", state="ok", text=f"{home.path}, {home.marker.read_text().strip()}, {size_of(size)}, writable"
-    )
+    size = sum(one.st_size for one in _files(path))
+    text = f"{home.path}, {home.marker.read_text().strip()}, {size_of(size)}"
+    if home.is_writable():
+        yield Finding(name="home", state="ok", text=f"{text}, writable")
+    else:
+        hint = "it can be looked at; to record something, mend the permissions, or set HEADWATER_HOME"
+        yield Finding(name="home", state="warn", text=f"{text}, not writable", hint=hint)
 
 
 def _file_system(project: Project) -> Iterator[Finding]:
@@ -142,6 +146,9 @@ def _projection(project: Project) -> Iterator[Finding]:
     if not home.database.exists():
         yield Finding(name="projection", state="ok", text="not there: the next look builds it from the journal")
         return
+    if not home.is_writable():
+        yield Finding(name="projection", state="ok", text="left alone: each look builds one of its own elsewhere")
+        return
     found = condition(home)
     if found.damage is not None:
         hint = "nothing is lost: the next look rebuilds it from the journal, and so does headwater rebuild"
@@ -157,7 +164,7 @@ def _projection(project: Project) -> Iterator[Finding]:
 def _clock(project: Project) -> Iterator[Finding]:
     now = clock.now_us() / 1_000_000
     folder = project.settings.home_path / "journal"
-    newest = max((path.stat().st_mtime for path in folder.glob("*")), default=0.0) if folder.is_dir() else 0.0
+    newest = max((one.st_mtime for one in _files(folder)), default=0.0)
     if newest > now + _AHEAD:
         text = f"the journal was written {newest - now:,.0f} s in the future of this machine's clock"
         hint = "set the clock (NTP): verdicts and lags depend on it"
@@ -269,6 +276,14 @@ def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | N
         if path.is_relative_to(point) and len(point.parts) >= best:
             best, kind = len(point.parts), found
     return kind
+
+
+def _files(folder: Path) -> Iterator[os.stat_result]:
+    """The files below a folder; what is at work there meanwhile makes some, and takes others away."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                yield os.stat(f"{place}/{name}")  # noqa: PTH116 - many names, of which no path is needed
 
 
 def _opened(project: Project) -> Home:

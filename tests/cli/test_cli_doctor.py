@@ -8,6 +8,7 @@ import pytest
 from cli_project import Cli, Done
 
 from headwater.cli.examination import file_system
+from headwater.core.journal.home import Home
 
 
 def states(done: Done) -> dict[str, str]:
@@ -86,6 +87,23 @@ def test_a_projection_in_anothers_hands_is_said(process: Cli, cli: Cli, shop: Pa
         done = process("doctor", "--json")
     assert (done.code, states(done)["projection"]) == (0, "warn")
     assert str(os.getpid()) in texts(done, "projection")
+
+
+def test_files_that_vanish_meanwhile_are_no_finding(cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    # To whoever asks for its size and its age, a file that is gone by then looks like this.
+    (shop / ".headwater" / "journal" / "ended.new").symlink_to("gone")
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["clock"], states(done)["home"]) == (0, "ok", "ok")
+
+
+def test_a_home_that_can_not_be_written_is_said(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    monkeypatch.setattr(Home, "is_writable", lambda self: False)
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["home"]) == (0, "warn")
+    assert "not writable" in texts(done, "home")
+    assert "builds one of its own" in texts(done, "projection")
 
 
 def test_a_home_that_is_none_fails(cli: Cli, shop: Path) -> None:
