@@ -1,5 +1,6 @@
 """Destinations as users of openlineage-python configure them: read by the client itself, served by its transports."""
 
+import errno
 import json
 import logging
 import os
@@ -37,6 +38,25 @@ def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(path: Path, **config: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(config))  # JSON is YAML
+
+
+@pytest.mark.parametrize("url", [None, "http://marquez:5000"])
+def test_a_home_folder_that_may_not_be_looked_into_stops_nobody(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+) -> None:
+    # A container that runs as somebody else than its image was made for.
+    home, stat = str(clean.parent / "home"), os.stat
+
+    def refusing(path: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith(f"{home}/"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **more)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    if url is not None:
+        monkeypatch.setenv("OPENLINEAGE_URL", url)
+    assert is_configured(clean) == (url is not None)
+    assert [str(one) for one in destinations(clean)] == ([] if url is None else [f"{url}/api/v1/lineage"])
 
 
 def http(url: str, **more: Any) -> dict[str, Any]:

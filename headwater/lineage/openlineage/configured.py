@@ -46,7 +46,8 @@ def config_file(root: Path, environ: Mapping[str, str] | None = None) -> Path | 
     named = environ.get("OPENLINEAGE_CONFIG")
     places = (Path.cwd() / _FILE, root / _FILE, _of_user(".openlineage") / _FILE)
     found = (Path(named), *places) if named else places
-    return next((path for path in found if path.is_file()), None)
+    # Path.is_file raises where a folder may not be looked into: a container may run as somebody whose home is another one's.
+    return next((path for path in found if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def _of_user(name: str) -> Path:
@@ -87,7 +88,7 @@ def _plain(root: Path, environ: Mapping[str, str]) -> Destination | None:
         or config_file(root, environ)
         or any(name.startswith("OPENLINEAGE__") for name in named)
         or named.intersection(_NEEDS_CLIENT)
-        or any(_of_user(name).exists() for name in (".netrc", "_netrc"))
+        or any(os.path.exists(_of_user(name)) for name in (".netrc", "_netrc"))  # noqa: PTH110 - as in `config_file`
     ):
         return None
     from urllib.parse import urlsplit
