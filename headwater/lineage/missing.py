@@ -72,11 +72,14 @@ def last_positions(path: Path) -> dict[str, Position]:
 
 
 def remember(connection: DuckDBPyConnection, lost: Iterable[Loss]) -> None:
-    """Note in a new projection which segments are gone, so that `verify` goes on naming them."""
+    """Note in a new projection which segments are gone, so that `verify` goes on naming them.
+
+    They are neither open nor closed (NULL): nothing of them is in this projection, and one that comes back is to be read.
+    """
     for loss in lost:
         if loss.size is None:
             row = [loss.writer, loss.position.seq, loss.position.offset]
-            connection.execute("INSERT INTO state.positions VALUES ($1, $2, $3, true)", row)
+            connection.execute("INSERT INTO state.positions VALUES ($1, $2, $3, NULL)", row)
 
 
 def pruned_since(home: Home, known: Mapping[str, Position]) -> bool:

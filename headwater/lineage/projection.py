@@ -300,8 +300,11 @@ class Projection:
         short = [
             writer
             for writer, closed in rows
-            if not closed and (writer not in writers or writers[writer].end < known[writer].offset)
+            if closed is False and (writer not in writers or writers[writer].end < known[writer].offset)
         ]
+        lost = {writer for writer, closed in rows if closed is None}
+        if lost and not lost.isdisjoint({*writers, *self._archived()}):
+            raise store.Outdated("something that was missing in the journal is there again")
         # An archive that is damaged is not closed: it is read again once it has been put back.
         for writer in sorted(set(short).difference(self._archived() if short else ())):
             raise store.Damaged(f"the journal of the writer {writer} ends before what was read of it")

@@ -83,6 +83,30 @@ def test_the_segment_of_a_dead_writer_that_vanishes_is_told_and_stays_named(
     living.close()
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_what_was_gone_and_is_put_back_is_known_again(home: Home, filled: Projection, moved: bool) -> None:
+    before = content_of(filled)
+    one, other = segments(home)[:2]
+    if moved:
+        with Locks(home.locks).hold("projection"):
+            assert compact(home, {one.stem, other.stem}) is not None
+        assert content_of(filled) == before
+    gone = list(home.archive.iterdir()) if moved else [one, other]
+    kept = {path: path.read_bytes() for path in gone}
+    for path in gone:
+        path.unlink()
+    filled.rebuild()
+    assert runs(filled) == {"r3"}
+    for path in gone if moved else [other]:
+        path.write_bytes(kept[path])
+    assert runs(filled) == ({"r1", "r2", "r3", "b1"} if moved else {"r2", "r3"})
+    if not moved:
+        assert f"{one.stem}: the segment is gone" in verified(filled)
+        one.write_bytes(kept[one])
+    assert content_of(filled) == before
+    assert filled.verify() == []
+
+
 @pytest.mark.parametrize("gone", ["*", "*.json", "*.parquet"])
 def test_an_archive_that_vanishes_is_named_and_stays_known(
     home: Home, filled: Projection, caplog: pytest.LogCaptureFixture, gone: str
