@@ -23,7 +23,7 @@ from journal_cases import (
     until,
 )
 
-from headwater import clock
+from headwater import clock, failpoints
 from headwater.core.events import WriterOpened
 from headwater.core.journal import segment as segment_module
 from headwater.core.journal.home import Home
@@ -146,6 +146,26 @@ def test_an_append_within_an_append_of_the_same_thread_follows_it(home: Home, wr
         writer.append(log("outer"))
     assert messages(events(home)) == ["open", "outer", "signal"]
     assert_sound(events(home))
+
+
+def test_nothing_is_put_in_the_place_of_a_segment_whose_birth_was_interrupted(
+    home: Home, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(name: str) -> None:
+        if name == "journal.named":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(failpoints, "reach", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            writer.append(run_started("a"))
+    # Somebody looks, and knows from then on that nothing follows in that segment.
+    recover(home)
+    closed = {batch.writer for batch in Reader(home).read() if batch.closed}
+    assert len(closed) == 1
+    writer.append(run_started("b"), run_ended("b"))
+    found = [line for batch in Reader(home).read(skip=closed) for line in batch.lines]
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize("written", [0, 10, 1000, 10**6])

@@ -87,7 +87,12 @@ class Writer:
         return tuple(pending)
 
     def _open(self) -> Segment:
-        self._segment = segment = Segment.create(self._home, self._id)
+        try:
+            self._segment = segment = Segment.create(self._home, self._id)
+        except BaseException:
+            # It may be there already, and somebody may have closed it: nothing may ever be put in its place.
+            self._id = ids.new_id()
+            raise
         self._closing = weakref.finalize(self, segment.close)
         self._closing.atexit = False  # at the exit other threads may still append: `close` holds them off
         return segment
