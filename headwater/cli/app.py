@@ -25,17 +25,27 @@ def run(arguments: Sequence[str]) -> int:
             _check_text(arguments)
             code = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         except (KeyboardInterrupt, Cancelled) as error:
-            say("cancelled")
-            if as_json:
-                show_error(_cancelled(), as_json)
-            return 128 + (signal.SIGTERM if isinstance(error, SystemExit) else signal.SIGINT)
+            return _stopped(error, as_json)
         except Exception as error:  # noqa: BLE001 - the one place where errors become messages
+            if type(error) is RuntimeError and str(error) == _INTERRUPTED:
+                return _stopped(error, as_json)
             if debug:
                 traceback.print_exception(error)
             found = _explained(error)
             show_error(found, as_json)
             return found.exit_code
     return code if isinstance(code, int) else 0
+
+
+_INTERRUPTED = "Query interrupted"
+"""What DuckDB says when Ctrl-C comes in the middle of a query: the interruption itself is gone by then."""
+
+
+def _stopped(error: BaseException, as_json: bool) -> int:
+    say("cancelled")
+    if as_json:
+        show_error(_cancelled(), as_json)
+    return 128 + (signal.SIGTERM if isinstance(error, SystemExit) else signal.SIGINT)
 
 
 def _check_text(arguments: Sequence[str]) -> None:

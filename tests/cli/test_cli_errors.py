@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from cli_project import Cli, Done
 
+from headwater.lineage.session import Session
+
 WAITING = """
 from pathlib import Path
 import threading
@@ -169,3 +171,15 @@ def test_a_flow_that_is_interrupted_is_cancelled(cli: Cli, folder: Path) -> None
     assert done.json["error"]["kind"] == "cancelled"
     (run,) = cli("runs", "--json").json["runs"]
     assert (run["flow"], run["state"], run["tasks"]) == ("main", "Cancelled", {"Cancelled": 1})
+
+
+def test_ctrl_c_in_the_middle_of_a_query_cancels_too(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As DuckDB tells it, which has taken the interruption itself for its own.
+    def interrupted(*_: object) -> None:
+        raise RuntimeError("Query interrupted")
+
+    assert cli("runs").code == 0
+    monkeypatch.setattr(Session, "execute", interrupted)
+    done = cli("runs", "--json")
+    assert (done.code, done.json["error"]["kind"]) == (130, "cancelled")
+    assert cli("runs").code == 130
