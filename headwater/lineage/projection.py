@@ -246,9 +246,8 @@ class Projection:
             self._follow(str(outdated))
         except store.Damaged as damaged:
             if new:
-                store.remove(
-                    path
-                )  # made right now: nothing of it is worth keeping, and nothing else would come of another
+                # Made right now: nothing of it is worth keeping, and nothing else would come of another one.
+                store.remove(path)
                 raise _unbuildable(path, damaged) from damaged
             self._begin_anew(str(damaged))
         try:
