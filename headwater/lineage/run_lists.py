@@ -48,16 +48,26 @@ def newest_runs(
     sql = statements("runs.sql")["open_runs" if is_open else "newest_runs"]
     while True:
         found = session.rows(sql, {**given, "since": since, "last": last, "limit": ask})
-        known.update(_worked_out(session, [run_id for run_id, _ in found if run_id not in known]))
+        known.update(_worked_out(session, list({run_id for run_id, _, _ in found} - known.keys())))
         rows = [row for row in known.values() if _is_meant(row, wanted, end)]
         rows.sort(key=lambda row: (row["started"], row["id"]), reverse=True)
-        if len(found) < ask:
+        end_of_full = _reached(found, ask)
+        if end_of_full is None:
             return rows[:limit]
-        # What has not been found began no later than the last that was.
-        reached = clock.from_us(found[-1][1]).replace(tzinfo=None)
+        # What has not been found began no later than the last of a list that was full.
+        since, last = end_of_full
+        reached = clock.from_us(since).replace(tzinfo=None)
         if sum(row["started"] >= reached for row in rows) >= limit:
             return rows[:limit]
-        since, last, ask = found[-1][1], found[-1][0], min(2 * ask, _MOST)
+        ask = min(2 * ask, _MOST)
+
+
+def _reached(found: Iterable[tuple[str, int, str]], ask: int) -> tuple[int, str] | None:
+    """How far back was looked: the last of the lists that were full, the newest of these. None when all was found."""
+    lists: dict[str, list[tuple[int, str]]] = {}
+    for run_id, started, of in found:
+        lists.setdefault(of, []).append((started, run_id))
+    return max((min(one) for one in lists.values() if len(one) >= ask), default=None)
 
 
 def of_whole_id(session: Session, run_id: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Runs are found by the beginning of their ids, as people type them."""
+"""Runs are listed, and found by the beginning of their ids, as people type them."""
 
 from __future__ import annotations
 
@@ -31,3 +31,25 @@ def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
             shop.reader.run(first[:common])
         with pytest.raises(UnknownNameError, match="there is no run"):
             shop.reader.run("zz")
+
+
+def test_runs_with_several_attempts_hide_no_others(tmp_path: Path) -> None:
+    with project(tmp_path) as shop:
+
+        @flow
+        def fails(number: int) -> None:
+            raise ValueError(number)
+
+        for number in range(4):
+            with pytest.raises(ValueError, match=str(number)):
+                fails(number)
+        ids = [run["id"] for run in shop.reader.runs()["runs"]]
+        for again in (ids[2], ids[2], ids[0], ids[0], ids[0]):
+            with pytest.raises(ValueError, match=r"\d"):
+                fails.resume(again)
+        newest = [ids[0], ids[2], ids[1], ids[3]]
+        for limit in range(1, 5):
+            assert [run["id"] for run in shop.reader.runs(limit=limit)["runs"]] == newest[:limit]
+        common = next(length for length in range(36) if len({run_id[:length] for run_id in ids}) > 1) - 1
+        with pytest.raises(UnknownNameError, match="several runs begin with"):
+            shop.reader.run(ids[0][:common])

@@ -3,7 +3,7 @@
 -- name: newest_runs
 -- The ids of the newest runs among those that are asked for, and when they started; what is not so in the end (their states) is
 -- left out afterwards. The view would be worked out for all runs: this takes a hundredth of that.
--- Earlier attempts of the same runs are among them.
+-- Earlier attempts of the same runs are among them, and most runs are in both lists: each is full when it has $limit rows.
 WITH started AS (
     SELECT run_id AS id, time AS started FROM facts.run_started
     WHERE ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
@@ -20,19 +20,18 @@ ended AS (
         AND ($parent IS NULL OR parent_run_id = $parent)
         AND ($text = '' OR contains(lower(flow), lower($text)) OR starts_with(run_id, $text))
         AND ($since IS NULL OR started < $since OR (started = $since AND run_id < $last))
-        AND ($state IS NULL OR state = $state)
+        AND ($state IS NULL OR state = $state) AND started IS NOT NULL
     ORDER BY started DESC, run_id DESC
     LIMIT $limit
 )
-SELECT id, min(started) AS started FROM (FROM started UNION ALL FROM ended)
-GROUP BY id ORDER BY started DESC, id DESC LIMIT $limit;
+SELECT id, started, 'started' AS list FROM started UNION ALL SELECT id, started, 'ended' AS list FROM ended;
 
 -- name: open_runs
 -- The same of those that have not ended: hardly any, so that all of them are found first.
 WITH open AS (
     SELECT run_id, attempt FROM facts.run_started EXCEPT SELECT run_id, attempt FROM facts.run_ended
 )
-SELECT run_id AS id, max(time) AS started FROM facts.run_started AS s
+SELECT run_id AS id, max(time) AS started, 'open' AS list FROM facts.run_started AS s
 WHERE (run_id, attempt) IN (FROM open) AND $state IS NOT NULL
     AND ($flow IS NULL OR flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
     AND ($parent IS NULL OR parent_run_id = $parent)
