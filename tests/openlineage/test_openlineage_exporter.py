@@ -175,7 +175,7 @@ class TestStatus:
 
 class TestTheFile:
     def test_what_stood_in_it_before_stays(self, place: Place) -> None:
-        place.file.parent.mkdir()
+        place.file.parent.mkdir(parents=True)
         place.file.write_text('{"already": "here"}\n')
         place.write(*a_run())
         place.exporter().drain()
@@ -235,6 +235,26 @@ def test_a_position_that_cannot_be_read_stops_the_export(place: Place, text: str
         place.exporter().drain()
     assert raised.value.where == str(file)
     assert place.exported() == place.expected()
+
+
+@pytest.mark.parametrize("held", ["[tool.headwater]\n", "{}\n{", "a,b\n1,2\n"])
+def test_a_file_of_something_else_is_left_alone(place: Place, held: str) -> None:
+    place.write(*a_run())
+    place.file.parent.mkdir(parents=True)
+    place.file.write_text(held)
+    with pytest.raises(ExportError, match="the file holds something else than whole lines of events"):
+        place.exporter().drain()
+    assert place.file.read_text() == held
+    place.file.unlink()
+    assert place.exporter().drain() == len(place.expected())
+
+
+def test_a_pipe_is_no_file_to_keep_events_in(place: Place) -> None:
+    place.write(*a_run())
+    place.file.parent.mkdir(parents=True)
+    os.mkfifo(place.file)
+    with pytest.raises(ExportError, match="no file that events can be kept in"):
+        place.exporter().drain()
 
 
 class _Mortal(FileDestination):

@@ -51,6 +51,9 @@ class FileDestination:
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = not self.path.exists()
+        if not new and not (self.path.is_file() or self.path.is_dir()):
+            # A pipe would be opened for reading as well, and who writes to it wait for itself.
+            raise ExportError("it is no file that events can be kept in", where=str(self.path), hint="name a file")
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         if new:
             sync_folder(self.path.parent)
@@ -58,7 +61,15 @@ class FileDestination:
     def _resume(self, mark: int | None) -> int:
         size = os.fstat(self._descriptor).st_size
         self._end = size
-        if mark is None or size == 0:
+        if size == 0:
+            return size
+        if mark is None:
+            if os.pread(self._descriptor, 1, 0) != b"{" or os.pread(self._descriptor, 1, size - 1) != b"\n":
+                raise ExportError(
+                    "the file holds something else than whole lines of events",
+                    where=str(self.path),
+                    hint="name another",
+                )
             return size
         if size < mark or (mark and os.pread(self._descriptor, 1, mark - 1) != b"\n"):
             raise ExportError(
