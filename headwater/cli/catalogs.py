@@ -115,6 +115,8 @@ def replay(
             "--all, --since and --run exclude each other", hint="give one of them, or none for dead letters"
         )
     begin = None if since is None else clock.rfc3339(moment(since, "--since"))
+    if run == "":
+        raise UsageError("--run names no run", hint="give its id, or the beginning of it: headwater runs lists them")
     project = open_project()
     rows, failed = [], False
     # Traces tell what has just ended: only what was refused of them is sent again.

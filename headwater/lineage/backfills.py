@@ -38,7 +38,7 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
     """The record of a backfill, by its id or the beginning of it. Raises UnknownNameError."""
     sql = statements("runs.sql")
     with projection.session() as session:
-        found = session.dicts(sql["backfill_requests"], {"wanted": backfill_id})
+        found = session.dicts(sql["backfill_requests"], {"wanted": backfill_id}) if backfill_id else []
         if len(found) > 1:
             raise UnknownNameError(
                 f"several backfills begin with '{backfill_id}'",

@@ -114,7 +114,7 @@ def _joined(graph: LineageGraph, more: LineageGraph) -> LineageGraph:
 def _state(session: Session, of: str | int) -> LineageGraph:
     if isinstance(of, int):
         return snapshot(session, moment=of, newest=True)
-    rows = session.rows(statements("lineage.sql")["runs_like"], {"run": of})
+    rows = session.rows(statements("lineage.sql")["runs_like"], {"run": of}) if of else []
     if len(rows) != 1:
         known = [row[0] for row in session.rows(statements("lineage.sql")["runs_like"], {"run": ""})]
         if not rows:

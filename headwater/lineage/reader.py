@@ -365,7 +365,8 @@ def _id(session: Session, run_id: str) -> str:
 
 
 def _run(session: Session, run_id: str) -> dict[str, Any]:
-    found = _runs(session, Wanted(run=run_id), limit=2)
+    # Nothing at all, as of a variable that is not set in a script, is the beginning of every id, and means none of them.
+    found = _runs(session, Wanted(run=run_id), limit=2) if run_id else []
     if not found:
         raise UnknownNameError.of("run", run_id, [row["id"] for row in newest_runs(session, Wanted(), limit=50)])
     if len(found) > 1:

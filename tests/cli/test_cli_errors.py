@@ -57,6 +57,16 @@ def test_wrong_usage_exits_with_2(cli: Cli, shop: Path, command: list[str], kind
     assert "Traceback" not in plain.err
 
 
+def test_no_id_at_all_means_no_run_and_no_backfill(cli: Cli, shop: Path) -> None:
+    assert cli("backfill", "sales", "--partition", "2024-01-05").code == 0
+    for command in (["logs"], ["runs", "cancel"], ["runs", "resume"], ["backfill", "show"], ["backfill", "cancel"]):
+        done = cli(*command, "")
+        assert done.code == 2
+        assert "there is no " + ("backfill" if "backfill" in command else "run") + " ''" in done.err
+    assert "there is no run ''" in cli("lineage", "diff", "", "").err
+    assert "--run names no run" in cli("openlineage", "replay", "--run", "").err
+
+
 def test_a_wrong_setting_is_named_with_its_place(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shop / "pyproject.toml").write_text("[tool.headwater]\nprojekt = 'x'\n")
     error = cli("status", "--json").json["error"]
