@@ -257,11 +257,12 @@ class Driver:
             # As submitting to the inline runner, without a future.
             try:
                 task()
-            except Exception as error:  # noqa: BLE001 - a unit may fail in any way, and fails alone
+            except BaseException as error:
+                if is_cancellation(error):
+                    self._running -= 1
+                    raise
+                # A unit may fail in any way (an engine's panic is no Exception), and fails alone.
                 call.error = error
-            except BaseException:
-                self._running -= 1
-                raise
             self._settle_call(call)
             return
         future = task.submit()

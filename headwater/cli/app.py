@@ -26,7 +26,9 @@ def run(arguments: Sequence[str]) -> int:
             code = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         except (KeyboardInterrupt, Cancelled) as error:
             return _stopped(error, as_json)
-        except Exception as error:  # noqa: BLE001 - the one place where errors become messages
+        except SystemExit:
+            raise  # user code ends the process, with a code of its own
+        except BaseException as error:  # noqa: BLE001 - the one place where errors become messages; an engine's panic is one, too
             if type(error) is RuntimeError and str(error) == _INTERRUPTED:
                 return _stopped(error, as_json)
             if debug:
@@ -61,7 +63,7 @@ def _cancelled() -> HeadwaterError:
     return error
 
 
-def _explained(error: Exception) -> HeadwaterError:
+def _explained(error: BaseException) -> HeadwaterError:
     if isinstance(error, HeadwaterError):
         return error
     if isinstance(error, cyclopts.CycloptsError):

@@ -13,6 +13,7 @@ from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, Flag, RunId
 from headwater.cli.output import emit, say
 from headwater.cli.start import finished, given_values, plain
+from headwater.core.decisions import is_cancellation
 from headwater.core.flow import Flow
 from headwater.core.tracebacks import users_line
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
@@ -103,9 +104,11 @@ def _again(
         say(f"detail of this run from before {found.expired} may have expired: what it did then runs again")
     try:
         result = finished(found.call(flow, arguments))
-    except HeadwaterError:
+    except (HeadwaterError, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_cancellation(error):
+            raise
         say(_told_text(_told(found, "Failed")))
         raise HeadwaterError(
             f"{flow.name} failed: {type(error).__name__}: {error}",

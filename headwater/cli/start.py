@@ -16,6 +16,7 @@ from headwater.assets.materialize import Materialization
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, Where
 from headwater.cli.output import emit
+from headwater.core.decisions import is_cancellation
 from headwater.core.flow import Flow
 from headwater.core.task import Task
 from headwater.core.tracebacks import users_line
@@ -55,9 +56,11 @@ def run(
     arguments = _arguments(found, parameter)
     try:
         result = call(found, arguments)
-    except HeadwaterError:
+    except (HeadwaterError, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if is_cancellation(error):
+            raise
         raise HeadwaterError(
             f"{found.name} failed: {type(error).__name__}: {error}",
             where=users_line(error),

@@ -31,6 +31,23 @@ def main():
 TYPED = {"day": "05.01.2024", "count": 6, "names": ["x", "y"], "rate": 2.0, "deep": True, "note": "7"}
 
 
+ENDS = """
+import sys
+from headwater import flow
+
+class Panic(BaseException):
+    pass
+
+@flow
+def panics():
+    raise Panic("the engine is lost")
+
+@flow
+def leaves():
+    sys.exit(7)
+"""
+
+
 def test_init_writes_a_project_that_runs(cli: Cli, python: Cli, process: Cli, folder: Path) -> None:
     done = cli("init", "--json")
     assert done.code == 0
@@ -103,6 +120,14 @@ def test_run_of_a_flow_that_fails(cli: Cli, shop: Path) -> None:
     (row,) = cli("runs", "--json").json["runs"]
     assert (row["flow"], row["state"], row["tasks"]) == ("breaks", "Failed", {"Completed": 1})
     assert "the roof is leaking" in json.dumps(row["error"])
+
+
+def test_run_of_a_flow_that_ends_otherwise(process: Cli, shop: Path) -> None:
+    (shop / "ends.py").write_text(ENDS)
+    done = process("run", "ends.py:panics", "--json")
+    assert (done.code, done.json["error"]["message"]) == (1, "panics failed: Panic: the engine is lost")
+    assert "Traceback" not in done.err
+    assert process("run", "ends.py:leaves").code == 7
 
 
 def test_debug_shows_the_traceback(process: Cli, shop: Path) -> None:

@@ -130,6 +130,18 @@ def made(cli: Cli) -> int:
     return count
 
 
+def test_what_is_no_exception_fails_alone_too(cli: Cli, shop: Path) -> None:
+    text = (shop / "shop.py").read_text().replace("raise ValueError(", "raise Panic(")
+    (shop / "shop.py").write_text("class Panic(BaseException):\n    pass\n\n\n" + text)
+    (shop / "broken-2024-01-04").touch()
+    (shop / "broken-2024-01-05").touch()
+    done = cli("backfill", "sales", "--from", "2024-01-03", "--to", "2024-01-07")
+    assert done.code == 1
+    assert "sales@2024-01-04: Panic: no sales of 2024-01-04" in done.out
+    (row,) = cli("backfill", "list", "--json").json["backfills"]
+    assert (row["state"], row["partitions"]["completed"], row["partitions"]["failed"]) == ("failed", 3, 2)
+
+
 def test_only_failed_runs_what_failed(cli: Cli, shop: Path) -> None:
     (shop / "broken-2024-01-02").touch()
     assert cli("backfill", "sales", *RANGE).code == 1
