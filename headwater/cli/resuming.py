@@ -103,7 +103,7 @@ def _again(
     if found.expired is not None and not common.json:
         say(f"detail of this run from before {found.expired} may have expired: what it did then runs again")
     try:
-        result = finished(found.call(flow, arguments))
+        result = finished(found.call(flow, arguments), keep=common.json)
     except (HeadwaterError, SystemExit):
         raise
     except BaseException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +56,7 @@ def run(
         )
     arguments = _arguments(found, parameter)
     try:
-        result = call(found, arguments)
+        result = call(found, arguments, keep=common.json)
     except (HeadwaterError, SystemExit):
         raise
     except BaseException as error:
@@ -71,18 +72,25 @@ def run(
     return 0
 
 
-def call(found: Any, arguments: Mapping[str, Any]) -> Any:
+def call(found: Any, arguments: Mapping[str, Any], *, keep: bool = True) -> Any:
     """Call a flow or a task; what it returns, awaited."""
-    return finished(found(**arguments))
+    return finished(found(**arguments), keep=keep)
 
 
-def finished(result: Any) -> Any:
-    """What a call gave, awaited if it is to be."""
-    if inspect.isawaitable(result):
+def finished(result: Any, *, keep: bool = True) -> Any:
+    """What a call gave, awaited if it is to be. Items that are handed out one by one are read: a list of them, if anybody asks."""
+    if inspect.isgenerator(result):
+        return list(result) if keep else deque(result, 0)
+    if inspect.isasyncgen(result) or inspect.isawaitable(result):
         import asyncio
 
         async def finish() -> Any:
-            return await result
+            if inspect.isawaitable(result):
+                return await result
+            items: deque[Any] = deque(maxlen=None if keep else 0)
+            async for item in result:
+                items.append(item)
+            return list(items)
 
         return asyncio.run(finish())
     return result

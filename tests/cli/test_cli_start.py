@@ -31,6 +31,25 @@ def main():
 TYPED = {"day": "05.01.2024", "count": 6, "names": ["x", "y"], "rate": 2.0, "deep": True, "note": "7"}
 
 
+ITEMS = """
+from headwater import flow, task
+
+@task
+def numbers(count: int):
+    if count < 0:
+        raise ValueError(count)
+    yield from range(count)
+
+@flow
+def items(count: int):
+    yield from numbers(count)
+
+@flow
+async def items_later(count: int):
+    for number in numbers(count):
+        yield number
+"""
+
 ENDS = """
 import sys
 from headwater import flow
@@ -155,6 +174,18 @@ def test_run_without_a_name_takes_the_only_flow_and_asks_when_there_are_several(
 def test_run_of_an_async_flow(cli: Cli, shop: Path) -> None:
     (shop / "later.py").write_text(LATER)
     assert cli("run", "later.py", "--json").json == {"flow": "main", "state": "Completed", "result": 2}
+
+
+@pytest.mark.parametrize("name", ["items", "items_later", "numbers"])
+def test_run_of_what_hands_out_items(cli: Cli, shop: Path, name: str) -> None:
+    (shop / "items.py").write_text(ITEMS)
+    assert cli("run", f"items.py:{name}", "-p", "count=2", "--json").json["result"] == [0, 1]
+    (row,) = cli("runs", "--json").json["runs"]
+    assert (row["flow"], row["state"]) == (name, "Completed")
+    assert cli("run", f"items.py:{name}", "-p", "count=-1").code == 1
+    if name != "numbers":
+        (run_id, *_) = (row["id"] for row in cli("runs", "--json").json["runs"])
+        assert cli("runs", "resume", run_id, "-p", "count=3", "--json").json["result"] == [0, 1, 2]
 
 
 def test_run_of_a_materialization_with_its_partition(cli: Cli, shop: Path) -> None:
