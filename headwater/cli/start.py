@@ -6,9 +6,10 @@ import inspect
 import json
 from collections import deque
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import Parameter
 
@@ -74,7 +75,18 @@ def run(
 
 def call(found: Any, arguments: Mapping[str, Any], *, keep: bool = True) -> Any:
     """Call a flow or a task; what it returns, awaited."""
-    return finished(found(**arguments), keep=keep)
+    named, placed = dict(arguments), []
+    for name, parameter in inspect.signature(found.fn).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY and any(one in named for one in _placed_from(found, name)):
+            placed.append(named.pop(name, parameter.default))
+    return finished(found(*placed, **named), keep=keep)
+
+
+def _placed_from(found: Any, name: str) -> list[str]:
+    """The parameters that have a place and no name, from one of them on."""
+    parameters = inspect.signature(found.fn).parameters.values()
+    names = [one.name for one in parameters if one.kind is one.POSITIONAL_ONLY]
+    return names[names.index(name) :]
 
 
 def finished(result: Any, *, keep: bool = True) -> Any:
@@ -124,31 +136,32 @@ def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
 def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
     """The parameters that were given as `-p name=value`, read by their annotations."""
     fn = found.fn
-    parameters = inspect.signature(fn).parameters
+    parameters = inspect.signature(fn).parameters.values()
+    known = [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    rest = next((one.name for one in parameters if one.kind is one.VAR_KEYWORD), None)
     values: dict[str, Any] = {}
     for pair in given:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
-        if name not in parameters:
-            raise UnknownNameError.of("parameter", name, parameters, where=fn.__qualname__)
-        values[name] = _value(found, name, text)
+        if name not in known and (rest is None or not name.isidentifier()):
+            raise UnknownNameError.of("parameter", name, known, where=fn.__qualname__)
+        values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any))
     return values
 
 
 def _required(found: Any, parameters: Mapping[str, inspect.Parameter]) -> list[str]:
     supplied = {PARTITION, *(spec.parameter for spec in found.inputs)} if isinstance(found, Materialization) else set()
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [
         name
         for name, parameter in parameters.items()
-        if parameter.default is parameter.empty and parameter.kind in named and name not in supplied
+        if parameter.default is parameter.empty and parameter.kind not in several and name not in supplied
     ]
 
 
-def _value(found: Any, name: str, text: str) -> Any:
+def _value(found: Any, name: str, text: str, hint: Any) -> Any:
     """The value of a parameter: read by its annotation where it has one, else as JSON, else as the text itself."""
-    hint = found.hints.get(name, Any)
     for candidate in _readings(text, hint):
         try:
             return convert(candidate, hint)
@@ -162,11 +175,19 @@ def _value(found: Any, name: str, text: str) -> Any:
 
 
 def _readings(text: str, hint: Any) -> list[Any]:
-    try:
-        parsed = json.loads(text)
-    except json.JSONDecodeError:
+    if hint is str:
         return [text]
-    return [text] if hint is str else [parsed, text]
+    try:
+        # A float would keep about 17 digits of what is a decimal number.
+        parsed = json.loads(text, parse_float=Decimal if _mentions(hint, Decimal) else None)
+    except (ValueError, RecursionError):
+        # No JSON; or a number of thousands of digits, or lists in lists in lists.
+        return [text]
+    return [parsed, text]
+
+
+def _mentions(hint: Any, wanted: type) -> bool:
+    return hint is wanted or any(_mentions(one, wanted) for one in get_args(hint))
 
 
 def plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_project import Cli
@@ -48,6 +49,31 @@ def items(count: int):
 async def items_later(count: int):
     for number in numbers(count):
         yield number
+"""
+
+KINDS = """
+from decimal import Decimal
+from headwater import flow
+
+@flow
+def decimals(a: Decimal, b: Decimal | None = None, c: list[Decimal] = []):
+    return [str(one) for one in (a, b, *c)]
+
+@flow
+def placed(x: int, y: int = 5, /, z: int = 0):
+    return [x, y, z]
+
+@flow
+def more(day: str, **rates: float):
+    return {"day": day, **rates}
+
+@flow
+def several(*numbers: int):
+    return numbers
+
+@flow
+def anything(value, text: str = ""):
+    return [value, text]
 """
 
 ENDS = """
@@ -130,6 +156,28 @@ def test_a_wrong_parameter_is_named(cli: Cli, shop: Path, given: list[str], said
         assert part in done.err
     assert "Traceback" not in done.err
     assert cli("runs", "--json").json["runs"] == []
+
+
+def test_parameters_of_every_kind(cli: Cli, shop: Path) -> None:
+    (shop / "kinds.py").write_text(KINDS)
+
+    def run(name: str, *given: str) -> Any:
+        return cli("run", f"kinds.py:{name}", *(part for one in given for part in ("-p", one)), "--json").json
+
+    exact = "12345678901234567890.123456789"
+    assert run("decimals", f"a={exact}", "b=1.20", "c=[0.10]")["result"] == [exact, "1.20", "0.10"]
+    assert run("placed", "y=2", "x=1", "z=3")["result"] == [1, 2, 3]
+    assert run("placed", "y=2", "x=1")["result"] == [1, 2, 0]
+    assert run("placed", "x=1")["result"] == [1, 5, 0]
+    assert run("placed", "y=1")["error"]["hint"] == "give -p x=…"
+    assert run("more", "day=2024-01-05", "rate=1.5")["result"] == {"day": "2024-01-05", "rate": 1.5}
+    assert "'many'" in run("more", "day=x", "rate=many")["error"]["message"]
+    assert run("more", "day=x", "a b=1")["error"]["hint"] == "known: day"
+    assert run("several", "numbers=1")["error"]["message"] == "there is no parameter 'numbers'"
+    long = "9" * 5_000
+    assert run("anything", f"value={long}")["result"] == [long, ""]
+    assert run("anything", "value=1", f"text={long}")["result"] == [1, long]
+    assert run("anything", f"value={'[' * 100_000}")["result"] == ["[" * 100_000, ""]
 
 
 def test_run_of_a_flow_that_fails(cli: Cli, shop: Path) -> None:
