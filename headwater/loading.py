@@ -49,7 +49,8 @@ def load_file(path: Path, root: Path) -> ModuleType:
     """Load a script for its definitions, without running its flows. Raises UsageError naming file and line."""
     path = path.absolute()
     if not path.is_file():
-        raise UsageError(f"there is no file {path.name}", where=str(path), hint="name a Python file: -f my_flow.py")
+        what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
+        raise UsageError(what, where=str(path), hint="name a Python file, such as my_flow.py")
     _on_path(root)
     _on_path(path.parent)
     loaded = sys.modules.get(path.stem)

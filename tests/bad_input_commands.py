@@ -194,7 +194,7 @@ PARTITIONS = (
         code=2,
         what="the asset 'sales' is partitioned, and no partition was given",
         where="ingest",
-        hint='write ingest.at("2024-01-01")(…)',
+        hint="give --partition 2024-01-01",
     ),
     Mistake(
         title="A time that is none",

@@ -51,6 +51,8 @@ def run(
     found = _find(load_file(Path(file), project.root), name, file)
     if isinstance(found, Materialization) and partition is not None:
         found = found.at(partition)
+    elif isinstance(found, Materialization):
+        _check_undivided(found, name)
     elif partition is not None:
         raise UsageError(
             "--partition is for materializations", hint=f"give {name} a parameter instead: -p day={partition}"
@@ -71,6 +73,16 @@ def run(
     if common.json:
         emit({"flow": found.name, "state": "Completed", "result": plain(result)}, True, str)
     return 0
+
+
+def _check_undivided(found: Materialization[Any, Any], name: str) -> None:
+    for asset in found.assets:
+        if asset.partitions is not None:
+            raise UsageError(
+                f"the asset '{asset.name}' is partitioned, and no partition was given",
+                where=name or found.name,
+                hint=f"give --partition {asset.partitions.sample}",
+            )
 
 
 def call(found: Any, arguments: Mapping[str, Any], *, keep: bool = True) -> Any:
@@ -114,6 +126,8 @@ def _find(module: ModuleType, name: str, file: str) -> Any:
     if not name:
         if len(flows) == 1:
             return next(iter(flows.values()))
+        if not known:
+            raise UsageError(f"{file} defines no flow and no task", hint="decorate a function of it: @flow")
         raise UsageError(
             f"{file} defines {len(flows)} flows",
             hint="name one: " + ", ".join(f"{file}:{key}" for key in flows or known),

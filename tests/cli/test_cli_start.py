@@ -211,6 +211,24 @@ def test_run_of_a_name_that_is_not_there(cli: Cli, shop: Path) -> None:
     assert "report" in done.json["error"]["hint"]
 
 
+def test_run_of_what_can_not_be_run_says_how_to_go_on(cli: Cli, shop: Path) -> None:
+    (shop / "helpers.py").write_text("RATE = 3\n")
+    (shop / "folder").mkdir()
+    for target, what, hint in (
+        ("helpers.py", "helpers.py defines no flow and no task", "@flow"),
+        ("folder", "folder is a folder", "name a Python file, such as my_flow.py"),
+        ("shop:report", "there is no file shop", "name a Python file, such as my_flow.py"),
+        (
+            "shop.py:ingest",
+            "the asset 'sales' is partitioned, and no partition was given",
+            "give --partition 2024-01-01",
+        ),
+    ):
+        error = cli("run", target, "--json").json["error"]
+        assert (error["kind"], error["message"]) == ("usage", what)
+        assert hint in error["hint"]
+
+
 def test_run_without_a_name_takes_the_only_flow_and_asks_when_there_are_several(cli: Cli, shop: Path) -> None:
     (shop / "one.py").write_text("from headwater import flow\n\n@flow\ndef only():\n    return 5\n")
     assert cli("run", "one.py", "--json").json["result"] == 5
