@@ -25,6 +25,8 @@ def load_modules(names: Iterable[str], root: Path) -> None:
     """Import modules for their definitions; the root is on the import path. Raises UsageError naming the module."""
     _on_path(root)
     for name in names:
+        if not all(name.split(".")):
+            raise _no_module(name, root)
         try:
             with runtime.defining(), uncollected():
                 importlib.import_module(name)
@@ -34,15 +36,18 @@ def load_modules(names: Iterable[str], root: Path) -> None:
                 hint=f"put what it runs under `if __name__ == '__main__':`, or load it as a file: -f {name}.py",
             ) from None
         except ModuleNotFoundError as error:
-            if error.name != name.partition(".")[0]:
+            if not f"{name}.".startswith(f"{error.name}."):
                 raise _failed(f"the module '{name}' can't be imported", error) from error
-            raise UsageError(
-                f"there is no module '{name}'",
-                where=str(root),
-                hint="modules are found from the project's root: mend [tool.headwater] modules or -m, or give a file: -f",
-            ) from error
+            raise _no_module(name, root) from error
         except (Exception, SystemExit) as error:
             raise _failed(f"the module '{name}' can't be imported", error) from error
+
+
+def _no_module(name: str, root: Path) -> UsageError:
+    hint = "modules are found from the project's root: mend [tool.headwater] modules or -m, or give a file: -f"
+    if name.endswith(".py"):
+        hint = f"a module is named without .py: {name.removesuffix('.py').replace('/', '.')}; a file is given by -f"
+    return UsageError(f"there is no module '{name}'", where=str(root), hint=hint)
 
 
 def load_file(path: Path, root: Path) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _limits(value: str) -> dict[str, object]:
 
 
 _PARSED: dict[str, Callable[[str], Any]] = {
-    "modules": lambda value: [one for one in value.split(",") if one],
+    "modules": lambda value: [one.strip() for one in value.split(",") if one.strip()],
     "limits": _limits,
 }
 
@@ -110,10 +111,19 @@ def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         hint = "mend the file: a table begins with [tool.headwater], a text stands in quotes"
         raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path), hint=hint) from error
-    found = dict(tables.get("tool", {}).get("headwater", {}))
-    if "name" in tables.get("project", {}):
-        found.setdefault("project", tables["project"]["name"])
+    found = dict(_table(_table(tables, "tool", path), "headwater", path, "tool."))
+    named = _table(tables, "project", path)
+    if "name" in named:
+        found.setdefault("project", named["name"])
     return found, dict.fromkeys(found, f"[tool.headwater] in {path}")
+
+
+def _table(of: Mapping[str, Any], name: str, path: Path, above: str = "") -> Mapping[str, Any]:
+    found = of.get(name, {})
+    if not isinstance(found, dict):
+        hint = f"write [{above}{name}], and below it a setting a line"
+        raise SettingsError(f"'{above}{name}' in pyproject.toml is no table", where=str(path), hint=hint)
+    return found
 
 
 _EXAMPLES = {
@@ -145,16 +155,27 @@ def _check_limits(limits: object, where: str | None) -> None:
             raise SettingsError(f"the limit '{name}' is a number from 1, got {number!r}", where=where, hint=hint)
 
 
+def _check_paths(values: Mapping[str, Any], origin: Mapping[str, str]) -> None:
+    for name in ("home", "results", "openlineage_file"):
+        if "\0" in str(values.get(name, "")):
+            raise SettingsError(
+                f"the setting '{name}' is no path: it holds a NUL",
+                where=origin.get(name),
+                hint="mend it, or leave it out",
+            )
+
+
 def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
     if "limits" in values:
         _check_limits(values["limits"], origin.get("limits"))
+    _check_paths(values, origin)
     if all(_is_plain(name, values[name]) for name in origin):
         return Settings(**{**values, "modules": tuple(values.get("modules", ()))})
     # pydantic costs 75 ms to import: only those pay for it whose settings are to be converted, or refused.
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Settings).validate_python(values)
+        found = TypeAdapter(Settings).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -163,3 +184,10 @@ def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
             where=origin.get(name),
             hint=_EXAMPLES.get(name, "mend it, or leave it out"),
         ) from error
+    if not 0 <= found.openlineage_drain < inf:
+        raise SettingsError(
+            f"the setting 'openlineage_drain' is a number of seconds from 0, got {found.openlineage_drain!r}",
+            where=origin.get("openlineage_drain"),
+            hint=_EXAMPLES["openlineage_drain"],
+        )
+    return found

@@ -78,6 +78,38 @@ def test_a_wrong_setting_is_named_with_its_place(cli: Cli, shop: Path, monkeypat
     assert "pyproject.toml can't be read" in cli("status", "--json").json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tool]\nheadwater = 3\n", "'tool.headwater' in pyproject.toml is no table"),
+        ("[[tool.headwater]]\nhome = 'x'\n", "'tool.headwater' in pyproject.toml is no table"),
+        ("tool = 'x'\n", "'tool' in pyproject.toml is no table"),
+        ("project = 'name'\n", "'project' in pyproject.toml is no table"),
+        ("[tool.headwater]\nhome = 'a\\u0000b'\n".replace("'", '"'), "the setting 'home' is no path"),
+        ("[tool.headwater]\nopenlineage_drain = nan\n", "the setting 'openlineage_drain' is a number of seconds"),
+        ("[tool.headwater]\nopenlineage_drain = inf\n", "the setting 'openlineage_drain' is a number of seconds"),
+        ("[tool.headwater]\nmodules = ['shop.py']\n", "there is no module 'shop.py'"),
+        ("[tool.headwater]\nmodules = ['']\n", "there is no module ''"),
+        ("[tool.headwater]\nmodules = ['.shop']\n", "there is no module '.shop'"),
+    ],
+)
+def test_settings_of_a_wrong_shape_are_named(cli: Cli, shop: Path, text: str, said: str) -> None:
+    (shop / "pyproject.toml").write_text(text)
+    done = cli("status", "--json")
+    assert done.code == 2
+    assert said in done.json["error"]["message"]
+    assert done.json["error"]["where"]
+    assert done.json["error"]["hint"]
+
+
+def test_modules_of_the_environment_may_be_written_with_spaces(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop / "other.py").write_text("")
+    monkeypatch.setenv("HEADWATER_MODULES", "other, shop ,")
+    assert len(cli("assets", "--json").json["assets"]) == 4
+
+
 def test_a_home_that_is_none_is_said(cli: Cli, shop: Path) -> None:
     (shop / ".headwater").write_text("a file")
     done = cli("materialize", "sales", "-p", "2024-01-05", "--json")
