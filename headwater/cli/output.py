@@ -6,12 +6,17 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from typing import Any, TextIO
 
 from headwater.cli.terminal import coloured, fitting, one_line, safe
 from headwater.errors import HeadwaterError
+
+
+class OutputError(HeadwaterError):
+    """What a command prints can't be written."""
+
 
 _document: TextIO | None = None
 """Where the JSON document goes, while standard output is reserved for it."""
@@ -84,23 +89,41 @@ def _write(text: str, stream: TextIO) -> None:
         stream.write(text.rstrip("\n") + "\n")
         stream.flush()
     except BrokenPipeError:
-        # Who read our output has left (`headwater status | head`); Python would complain again when it closes it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        # Who read our output has left (`headwater status | head`).
+        _leave(stream)
+    except OSError as error:
+        _leave(stream)
+        raise OutputError(
+            f"what was to be printed can't be written: {error.strerror or error}",
+            where="the standard output",
+            hint="make room where it goes to, and ask again",
+        ) from error
+
+
+def _leave(stream: TextIO) -> None:
+    # Python would complain again when it closes it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say(message: str) -> None:
     """A message to standard error."""
-    sys.stderr.write(fitting(safe(message), sys.stderr).rstrip("\n") + "\n")
+    try:
+        sys.stderr.write(fitting(safe(message), sys.stderr).rstrip("\n") + "\n")
+    except OSError:
+        # There is nowhere left to say so: the exit code does.
+        _leave(sys.stderr)
 
 
 def show_error(error: HeadwaterError, as_json: bool) -> None:
     """An error: as JSON on standard output, or for people on standard error."""
-    if as_json:
-        emit(error.to_json(), as_json, str)
-    else:
-        # What it quotes may hold anything, colours as well: only its lines are its own.
-        text = "\n".join(map(one_line, str(error).split("\n")))
-        say(coloured("error: ", "red", sys.stderr) + text)
+    # Where a document can't be written, the error about that can't be one either.
+    if as_json and not isinstance(error, OutputError):
+        with suppress(OutputError):
+            emit(error.to_json(), as_json, str)
+            return
+    # What it quotes may hold anything, colours as well: only its lines are its own.
+    text = "\n".join(map(one_line, str(error).split("\n")))
+    say(coloured("error: ", "red", sys.stderr) + text)
 
 
 def duration(seconds: float | None) -> str:

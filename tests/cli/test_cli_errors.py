@@ -178,6 +178,32 @@ def interrupted(folder: Path, signum: int, *command: str) -> Done:
     return Done(child.returncode, out, err)
 
 
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="a device that is always full is Linux's")
+@pytest.mark.parametrize("command", [["--help"], ["status"], ["status", "--json"], ["completion", "bash"]])
+def test_what_can_not_be_written_is_said(shop: Path, command: list[str]) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "headwater", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: what was to be printed can't be written: No space left on device\n")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") == 3
+
+
+@pytest.mark.parametrize(("command", "code"), [("--version", 0), ("status", 0), ("status --json", 0), ("status x", 2)])
+def test_closed_outputs_are_no_error(shop: Path, command: str, code: int) -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        script = f"{sys.executable} -m headwater {command} {closed}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+        assert done.returncode == code, closed
+        assert "Traceback" not in done.stderr
+        assert done.stderr == "" or (code and done.stderr.startswith("error: there is no asset 'x'"))
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_backfill_that_is_interrupted_is_cancelled_and_resumed(
     cli: Cli, folder: Path, signum: int, code: int
