@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,28 @@ import pytest
 from journal_cases import finish, start
 
 from headwater.core.journal.home import Home
+from headwater.core.journal.verify import verify_journal
 from headwater.errors import FormatError, HomeError
+
+NOISY = """
+import os
+from headwater import flow, task
+
+@task
+def native(number):
+    for output in (0, 1, 2):
+        try:
+            os.write(output, b"a panic of native code\\n")
+        except OSError:
+            pass
+    return number
+
+@flow
+def noisy():
+    return [native(number) for number in range(3)]
+
+noisy()
+"""
 
 
 def test_a_new_home_is_private_and_hidden_from_git(home: Home) -> None:
@@ -21,6 +44,15 @@ def test_a_new_home_is_private_and_hidden_from_git(home: Home) -> None:
     assert (home.path / ".gitignore").read_text() == "*\n"
     assert Home.open(home.path, create=False) == home
     assert Home.open(home.path, create=True) == home
+
+
+def test_what_is_written_to_closed_outputs_stays_out_of_the_journal(tmp_path: Path) -> None:
+    (tmp_path / "flow.py").write_text(NOISY)
+    for closed in ("2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        subprocess.run(["sh", "-c", f"{sys.executable} flow.py {closed}"], cwd=tmp_path, check=True, timeout=60)
+    home = Home.open(tmp_path / ".headwater", create=False)
+    assert verify_journal(home) == []
+    assert not any(b"panic" in path.read_bytes() for path in home.path.rglob("*") if path.is_file())
 
 
 def test_an_absent_home_is_named(tmp_path: Path) -> None:

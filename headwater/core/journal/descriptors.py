@@ -62,6 +62,20 @@ def open_descriptor(path: Path | str, flags: int, mode: int = 0o600) -> int:
                 os.close(descriptor)
 
 
+def keep_standard() -> None:
+    """Let nothing of ours get the number of standard input, output or error where somebody has closed that (`2>&-`).
+
+    What native code or a child writes there (a panic, a warning) would land in the middle of the journal.
+    """
+    with _guard:
+        for number in range(3):
+            try:
+                os.fstat(number)
+            except OSError:
+                # The lowest number that is free is this one. As inheritable as what it stands for.
+                os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def close_descriptor(descriptor: int) -> None:
     """Free the lock of a descriptor, if it has one, and close it; does nothing in a child that inherited it."""
     with _guard:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headwater import failpoints
+from headwater.core.journal.descriptors import keep_standard
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 from headwater.ids import new_id
@@ -71,6 +72,7 @@ class Home:
         """
         home = cls(Path(path).absolute())
         try:
+            keep_standard()
             if create:
                 home._create()
             home._check()
