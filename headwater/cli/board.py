@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -65,6 +66,8 @@ def status(
         The time to judge at: 2014-01-01 or 2014-01-01T09:00+01:00. Now, when it is left out.
     """
     at = moment(as_of)
+    if count and by is not None:
+        raise UsageError("--count counts all, and --by by group", hint="leave one of the two out")
     if count:
         return _count(where, selection, verdict, at, common)
     facts = _facts(where)
@@ -134,6 +137,9 @@ def freshness(
     """
     if limit < 1:
         raise UsageError(f"--limit {limit} is not a number of rows", hint="give 1 or more")
+    if history and (partitions or fail_on):
+        other = "--partitions" if partitions else "--fail-on"
+        raise UsageError(f"--history tells what was, and {other} judges what is", hint="leave one of the two out")
     project = open_project(where)
     if as_of is None:
         _record(project)
@@ -144,11 +150,13 @@ def freshness(
         emit(value, common.json, lambda: history_text(value) if value["changes"] else "no verdict has changed yet")
         return 0
     if partitions:
-        value = partition_board(facts, chosen(facts, selection, at), at, limit=limit)
+        # What fails may stand behind the rows that are shown.
+        value = partition_board(facts, chosen(facts, selection, at), at, limit=sys.maxsize if fail_on else limit)
+        failing = {row["asset"]: row["verdict"] for row in value["partitions"] if row["verdict"] in fail_on}
+        value["more"] += max(len(value["partitions"]) - limit, 0)
+        del value["partitions"][limit:]
         emit(value, common.json, lambda: partitions_text(value) if value["partitions"] else "there are no partitions")
-        return _failing(
-            {row["asset"]: row["verdict"] for row in value["partitions"] if row["verdict"] in fail_on}, fail_on
-        )
+        return _failing(failing, fail_on)
     value = board.freshness(facts, chosen(facts, selection, at), at)
     emit(value, common.json, lambda: freshness_text(value, every=all))
     return _failing([row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on], fail_on)

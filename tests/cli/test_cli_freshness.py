@@ -89,6 +89,22 @@ def test_each_partition_has_its_verdict(feeds, cli):
     assert done.code == 3
     assert "and 1 more" in done.out
     assert "there are no partitions" in cli("freshness", "good", "--partitions").out
+    # What is late stands behind the one row that is shown: a gate must not open for that.
+    at = ("freshness", "days", "--partitions", "--as-of", "2024-01-03T03:00", "--limit", "1")
+    assert cli(*at).code == cli(*at, "--fail-on", "warn").code == 0
+    done = cli(*at, "--fail-on", "late", "--json")
+    assert (done.code, len(done.json["partitions"]), done.json["more"]) == (3, 1, 2)
+    assert "days: late, which --fail-on names" in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["freshness --history --fail-on late", "freshness --history --partitions", "status --count --by owner"],
+)
+def test_what_would_be_passed_over_is_refused(feeds, cli, command):
+    done = cli(*command.split())
+    assert done.code == 2
+    assert "leave one of the two out" in done.err
 
 
 def test_the_board_by_group(feeds, cli):
