@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater import failpoints
+from headwater.core.journal import descriptors
 from headwater.core.journal.files import carrier_of
 from headwater.core.journal.index import remove_leftovers
 from headwater.core.journal.locks import Locks
@@ -309,10 +310,12 @@ class Projection:
             raise store.Damaged(f"the journal of the writer {writer} ends before what was read of it")
 
     def _sweep(self) -> None:
-        # All of these are made under the lock that we hold: whoever made them is dead.
+        # All of these are made under the lock that we hold: whoever made them is dead. But for the copy of a damaged archive that
+        # somebody reads just now: that is locked.
         for pattern in ("ingest-*.ndjson", "projection-*.duckdb*", "archive-*"):
             for path in self._own.tmp.glob(pattern):
-                path.unlink(missing_ok=True)
+                if not _is_read(path):
+                    path.unlink(missing_ok=True)
         shutil.rmtree(self._own.tmp / "duckdb", ignore_errors=True)
 
     def _outline(self, connection: DuckDBPyConnection, path: Path) -> None:
@@ -372,6 +375,13 @@ class Projection:
 
     def _private(self) -> Path:
         return self._own.tmp / f"projection-{new_id()}.duckdb"
+
+
+def _is_read(path: Path) -> bool:
+    try:
+        return path.suffix == ".parquet" and descriptors.is_locked(path)
+    except OSError:
+        return False
 
 
 def _noting(batches: Iterable[Batch], damage: list[Damage]) -> Iterator[Batch]:

@@ -186,6 +186,29 @@ def test_an_archive_with_a_damaged_index_is_not_taken_for_gone(home: Home, caplo
     assert "gone" not in caplog.text
 
 
+def test_a_look_takes_nothing_from_who_reads_a_damaged_archive(home: Home) -> None:
+    for number in range(3):
+        writer = Writer(home)
+        writer.append(*(log(f"{number}.{i}") for i in range(3_000)))
+        writer.close()
+    made = compact(home)
+    assert made is not None
+    assert Projection(home).refresh()
+    data = bytearray(made.path.read_bytes())
+    data[-100] ^= 0xFF
+    made.path.write_bytes(bytes(data))
+    count = 0
+    for batch in FileCarrier(home).read():
+        count += len(batch.lines)
+        assert Projection(home).refresh()
+    assert count == made.events
+    assert list(home.tmp.iterdir()) == []
+    # What a dead process left is locked by nobody.
+    (home.tmp / "archive-left.parquet").write_bytes(b"")
+    assert Projection(home).refresh()
+    assert list(home.tmp.iterdir()) == []
+
+
 @pytest.mark.usefixtures("few")
 def test_an_export_says_each_event_once_whatever_moves_meanwhile(home: Home, tmp_path: Path) -> None:
     def exporter(name: str) -> Exporter:

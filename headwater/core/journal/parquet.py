@@ -157,7 +157,10 @@ def _readable(path: Path, footer: bytes, tmp: Path) -> Iterator[Path]:
         yield path
         return
     copy = tmp / f"archive-{new_id()}.parquet"
+    descriptor = descriptors.open_descriptor(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL)
     try:
+        # Whoever reads need not hold the projection's lock; who holds that sweeps away what nobody holds.
+        descriptors.try_lock(descriptor)
         shutil.copyfile(path, copy)
         with copy.open("r+b") as file:
             file.seek(max(0, path.stat().st_size - len(footer)))
@@ -165,6 +168,7 @@ def _readable(path: Path, footer: bytes, tmp: Path) -> Iterator[Path]:
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+        descriptors.close_descriptor(descriptor)
 
 
 def footer_of(path: Path) -> bytes:
