@@ -286,9 +286,9 @@ def wait(futures: Iterable[TaskFuture[Any]], timeout: float | None = None) -> Wa
     Waited(done=set(), not_done=set())
     """
     futures = list(futures)
-    until = None if timeout is None else clock.now_us() + int(timeout * 1e6)
+    until = None if timeout is None else clock.machine_us() + int(timeout * 1e6)
     for future in futures:
-        future.wait(None if until is None else max(0.0, (until - clock.now_us()) / 1e6))
+        future.wait(None if until is None else max(0.0, (until - clock.machine_us()) / 1e6))
     done = {future for future in futures if future.done()}
     return Waited(done, set(futures) - done)
 
@@ -321,12 +321,12 @@ class as_completed(Generic[R]):
         ended: queue.SimpleQueue[TaskFuture[R]] = queue.SimpleQueue()
         for future in self._futures:
             future.add_done_callback(ended.put)
-        until = None if self._timeout is None else clock.now_us() + int(self._timeout * 1e6)
+        until = None if self._timeout is None else clock.machine_us() + int(self._timeout * 1e6)
         for _ in self._futures:
             found: list[TaskFuture[R]] = []
             with waiting():
                 raise_pending()
-                left = None if until is None else max(0.0, (until - clock.now_us()) / 1e6)
+                left = None if until is None else max(0.0, (until - clock.machine_us()) / 1e6)
                 clock.in_slices(partial(_take, ended, found), left)
             if not found:
                 raise TimeoutError(f"not all tasks have ended within {self._timeout} s")

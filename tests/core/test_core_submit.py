@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from headwater import clock
 from headwater.core.flow import flow
 from headwater.core.futures import allow_failure, as_completed, unmapped, wait
 from headwater.core.states import State
@@ -230,6 +231,32 @@ def test_waits_with_a_timeout_give_up(project: Any) -> None:
         release.set()
 
     main()
+
+
+class Forward(clock.SystemClock):
+    """A wall clock that somebody sets forward, again and again."""
+
+    hours = 0
+
+    def now_us(self) -> int:
+        self.hours += 1
+        return super().now_us() + self.hours * 3_600_000_000
+
+
+def test_waits_with_a_timeout_go_by_no_clock_that_jumps(project: Any) -> None:
+    @task
+    def pauses() -> None:
+        time.sleep(0.05)
+
+    @flow
+    def main() -> None:
+        futures = [pauses.submit() for _ in range(2)]
+        assert wait(futures, timeout=20).not_done == set()
+        futures = [pauses.submit() for _ in range(2)]
+        assert set(as_completed(futures, timeout=20)) == set(futures)
+
+    with clock.use(Forward()):
+        main()
 
 
 def test_nested_waits_do_not_deadlock_a_small_pool(project: Any) -> None:
