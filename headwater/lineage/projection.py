@@ -356,7 +356,8 @@ class Projection:
             connection.close()
 
     def _follow(self, why: str) -> None:
-        # Pruned, and killed before the file followed: nothing in it is worth keeping but the trace of what was lost.
+        # Of another version, or pruned and killed before the file followed: nothing in it is worth keeping but the trace of what
+        # was lost.
         if self._lost():
             self._begin_anew(why)
         else:

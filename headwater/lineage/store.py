@@ -35,7 +35,7 @@ class Damaged(Exception):
 
 
 class Outdated(Damaged):
-    """Events that the file was made from have expired. A finding that leads to a rebuild, too."""
+    """Of another version, or made from events that have expired. A finding that leads to a rebuild, for which nothing is kept."""
 
 
 class Held(Exception):
@@ -177,7 +177,7 @@ def _settle_schema(connection: DuckDBPyConnection, path: Path, *, new: bool) -> 
             _create(connection)
             return
         if found != [(APPLICATION, fingerprint())]:
-            raise Damaged("it was written by another version of Headwater")
+            raise Outdated("it was written by another version of Headwater")
     except duckdb.Error as error:
         raise finding(error, path) from error
 

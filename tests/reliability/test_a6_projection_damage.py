@@ -76,7 +76,7 @@ HARMS: Mapping[Harm, bool] = {
     halved: True,
     wrong_magic: True,
     foreign: True,
-    other_version: True,
+    other_version: False,
     emptied: True,
     log_deleted: False,
     log_halved: False,
