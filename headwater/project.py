@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater import settings as settings_module
-from headwater.errors import HeadwaterError, LocationError
+from headwater.errors import HeadwaterError, LocationError, SettingsError
 from headwater.lazily import lazy
 from headwater.settings import Settings
 
@@ -213,7 +213,18 @@ class Project:
         """Let log records and the detail of task runs expire that are older; see `lineage.retention.prune`."""
         from headwater.lineage.retention import prune
 
-        return prune(self.projection, older_than=older_than, logs_only=logs_only, dry_run=dry_run)
+        undelivered = None if logs_only else self._undelivered()
+        return prune(
+            self.projection, older_than=older_than, logs_only=logs_only, dry_run=dry_run, undelivered=undelivered
+        )
+
+    def _undelivered(self) -> int | None:
+        # What catalogs are told of never expires; of what is told as traces, the detail of task runs does.
+        try:
+            waiting = [one.oldest_waiting() for one in self.trace_exporters()]
+        except SettingsError:  # the variables may be meant for others
+            return None
+        return min((one for one in waiting if one is not None), default=None)
 
     def record_verdicts(self) -> tuple[FreshnessChange, ...]:
         """Journal how freshness verdicts changed since somebody looked, and tell the hooks of it; returns the changes.

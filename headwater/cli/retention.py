@@ -40,6 +40,11 @@ def prune(
 
 def _text(found: Pruned) -> str:
     lines = [f"damaged, so nothing of it expires (headwater verify): {path}" for path in found.damaged]
+    if found.undelivered is not None:
+        since = moment(found.undelivered)
+        lines.append(
+            f"from {since} on nothing expires: a collector of traces has not got it yet (headwater openlineage status)"
+        )
     if any(found.events.values()):
         rows = [(kind, f"{count:,}") for kind, count in found.events.items()]
         lines += [

@@ -74,6 +74,8 @@ class Pruned:
     """An estimate in a dry run."""
     damaged: tuple[str, ...] = ()
     """Archives of which nothing expires because they are damaged."""
+    undelivered: int | None = None
+    """From when on nothing expires because a collector of traces has not got it yet; None when that holds nothing back."""
 
     def to_json(self) -> dict[str, Any]:
         """The document that `headwater prune --json` prints.
@@ -90,6 +92,7 @@ class Pruned:
             "runs": {"count": self.runs, "oldest": _rfc3339(self.oldest), "newest": _rfc3339(self.newest)},
             "bytes": {"before": self.bytes_before, "after": self.bytes_after, "estimated": self.dry_run},
             "damaged": list(self.damaged),
+            "undelivered": _rfc3339(self.undelivered),
         }
 
 
@@ -123,13 +126,17 @@ def prune(
     older_than: str | timedelta | float,
     logs_only: bool = False,
     dry_run: bool = False,
+    undelivered: int | None = None,
 ) -> Pruned:
     """Let log records, and unless `logs_only` the detail of task runs, expire that are older than a duration.
 
     Of what a living process wrote, nothing expires. Repeating it after it was killed goes on where that stopped. A dry
-    run lets nothing expire. Raises DefinitionError for what is no duration, JournalError and ProjectionError.
+    run lets nothing expire. What is not older than `undelivered` (microseconds since the epoch) stays, for somebody has not got
+    it yet. Raises DefinitionError for what is no duration, JournalError and ProjectionError.
     """
     before = cutoff(older_than, clock.now_us())
+    held_back = undelivered if undelivered is not None and undelivered < before else None
+    before = before if held_back is None else held_back
     kinds = tuple(LOGS if logs_only else DETAIL)
     home = projection.home
     bytes_before = _bytes(home)
@@ -160,6 +167,7 @@ def prune(
         bytes_before=bytes_before,
         bytes_after=bytes_after,
         damaged=tuple(str(one.path) for one in damaged),
+        undelivered=held_back,
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from headwater.integrations.opentelemetry.origins import Origins
 from headwater.integrations.opentelemetry.spans import KINDS, Spans, span_id, trace_id
 from headwater.lineage.openlineage.exporter import Exporter
 from headwater.lineage.projection import Projection
+from headwater.project import Project
+from headwater.settings import Settings
 
 SLEEPER = """\
 import time
@@ -128,6 +131,36 @@ def test_what_ran_is_told_once_by_whichever_server(
     assert "the roof is leaking" in broken.events["exception"]["exception.stacktrace"]
     assert broken.attributes["code.function.name"] == "breaks"
     assert len({one.id for one in receiver.spans}) == len(receiver.spans) == 13
+
+
+def test_what_has_not_been_told_does_not_expire(world: World, receiver: Receiver) -> None:
+    project = Project(Settings(root=world.home.path.parent, project="shop"))
+
+    def work() -> None:
+        run, task = ids.new_id(), ids.new_id()
+        world.write(
+            cases.run_started(run),
+            TaskStarted(task_run_id=task, run_id=run, task="t"),
+            task_ended(run, task),
+            cases.run_ended(run),
+        )
+
+    def pruned() -> tuple[int, bool]:
+        found = project.prune(timedelta(microseconds=1))
+        return sum(found.events.values()), found.undelivered is not None
+
+    work()
+    assert pruned() == (2, False)  # nobody has ever been told anything
+    work()
+    assert world.drain() > 0
+    work()
+    told = len(receiver.spans)
+    assert pruned() == (2, True)
+    assert pruned() == (0, True)
+    assert world.drain() == 2
+    assert len(receiver.spans) == told + 2
+    assert pruned() == (2, False)
+    project.close()
 
 
 def test_a_killed_run_yields_its_spans(tmp_path: Path, receiver: Receiver) -> None:

@@ -154,6 +154,21 @@ class Exporter:
             position={writer: position.seq for writer, position in cursor.positions.items()},
         )
 
+    def oldest_waiting(self) -> int | None:
+        """When the oldest event happened of those that wait, with what says where they belong; None when none does.
+
+        In microseconds since the epoch. For a destination that has never taken any none waits: nobody may be sending to it.
+        """
+        cursor = self._file.load()
+        if not cursor.delivered:
+            return None
+        oldest, waits = None, False
+        for line in (line for lines, _ in self._ahead(cursor) for line in lines):
+            waits = waits or self._waits(line)
+            time = decode(line).time
+            oldest = time if oldest is None else min(oldest, time)
+        return oldest if waits else None
+
     def _lock(self) -> HeldLock | None:
         return self._carrier.locks.try_hold(f"openlineage:{self.destination.id}")
 
