@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,7 @@ def emit(value: Mapping[str, Any], as_json: bool, text: Callable[[], str]) -> No
         stream = _document or sys.stdout
         document = _encoded(value)
         # What this output can't encode (a lone surrogate, or anything beyond a poor locale) is written as JSON escapes.
-        _write(document if fitting(document, stream) == document else json.dumps(value, indent=2), stream)
+        _write(document if fitting(document, stream) == document else json.dumps(_finite(value), indent=2), stream)
     else:
         show(text())
 
@@ -75,7 +76,16 @@ def _encoded(value: Mapping[str, Any]) -> str:
         return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     except TypeError:
         # A lone surrogate, a key that is no text, a number of more than 64 bits: seldom, and a long document takes long.
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        return json.dumps(_finite(value), indent=2, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    """The value without what JSON has no number for: NaN and the infinities are null, as in every other document."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def show(text: str) -> None:

@@ -269,6 +269,10 @@ def test_run_of_a_materialization_with_its_partition(cli: Cli, shop: Path) -> No
 def test_a_result_that_is_no_json_is_shown_as_text(cli: Cli, shop: Path) -> None:
     (shop / "odd.py").write_text("from headwater import flow\n\n@flow\ndef odd():\n    return {1, 2}\n")
     assert cli("run", "odd.py", "--json").json["result"] == "{1, 2}"
+    (shop / "odd.py").write_text("from headwater import flow\n\n@flow\ndef odd():\n    return [float('nan'), 2**70]\n")
+    done = cli("run", "odd.py", "--json")
+    assert "NaN" not in done.out
+    assert done.json["result"] == [None, 2**70]
 
 
 def test_what_a_flow_and_its_children_print_stays_off_the_document(process: Cli, shop: Path) -> None:
