@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, Common
+from headwater.cli.options import COMMON, Common, check_limit
 from headwater.cli.output import emit, instant
 from headwater.cli.tables import table
-from headwater.errors import UsageError
 
 
 def audit(*, limit: int = 50, common: Common = COMMON) -> int:
@@ -20,8 +19,7 @@ def audit(*, limit: int = 50, common: Common = COMMON) -> int:
     limit
         At most so many, the newest.
     """
-    if limit < 1:
-        raise UsageError(f"--limit {limit} is not a number of entries", hint="give 1 or more")
+    check_limit(limit, "entries")
     value = open_project(None).reader.audit(limit=limit)
     emit(value, common.json, lambda: _text(value))
     return 0

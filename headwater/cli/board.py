@@ -23,7 +23,7 @@ from headwater.cli.board_text import (
     status_text,
 )
 from headwater.cli.common import moment, open_project
-from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import emit, say, tree
 from headwater.clock import rfc3339
 from headwater.errors import HeadwaterError, RefusedError, UnknownNameError, UsageError
@@ -135,8 +135,7 @@ def freshness(
     limit
         With --partitions and --history at most so many rows.
     """
-    if limit < 1:
-        raise UsageError(f"--limit {limit} is not a number of rows", hint="give 1 or more")
+    check_limit(limit, "rows")
     if history and (partitions or fail_on):
         other = "--partitions" if partitions else "--fail-on"
         raise UsageError(f"--history tells what was, and {other} judges what is", hint="leave one of the two out")

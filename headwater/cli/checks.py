@@ -10,10 +10,10 @@ from headwater import clock
 from headwater.assets import registry
 from headwater.cli.board import chosen
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import ago, emit, say
 from headwater.cli.tables import Cell, table
-from headwater.errors import PartitionError, RefusedError, UnknownNameError, UsageError
+from headwater.errors import PartitionError, RefusedError, UnknownNameError
 
 if TYPE_CHECKING:
     from headwater.assets.asset import Asset
@@ -48,8 +48,7 @@ def checks(
     limit
         At most so many rows.
     """
-    if limit < 1:
-        raise UsageError(f"--limit {limit} is not a number of rows", hint="give 1 or more")
+    check_limit(limit, "rows")
     project = open_project(where)
     names = None if selection == "*" else chosen(project.catalog.facts(), selection, clock.now_us())
     value = project.reader.checks(names, history=history, failed=failed, limit=limit)

@@ -13,6 +13,7 @@ from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
 from headwater.cli.output import emit, instant
 from headwater.cli.tables import table
+from headwater.errors import UsageError
 
 if TYPE_CHECKING:
     from headwater.lineage.graph import LineageEdge, LineageGraph
@@ -55,6 +56,8 @@ def lineage(
     format
         How to print it.
     """
+    if depth is not None and depth < 0:
+        raise UsageError(f"--depth {depth} is not a number of steps", hint="give 0 or more")
     project = open_project(where)
     # What is only defined yet has its edges too.
     project.record_definitions()

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from headwater import clock
 from headwater.cli.commands import COMMANDS, RUNS
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, Common, RunId
+from headwater.cli.options import COMMON, Common, RunId, check_limit
 from headwater.cli.output import ago, duration, emit, instant, say, show
 from headwater.cli.tables import table
 from headwater.core.states import TERMINAL
@@ -52,8 +52,7 @@ def runs(*, flow: str | None = None, limit: int = 50, common: Common = COMMON) -
     limit
         At most so many.
     """
-    if limit < 1:
-        raise UsageError(f"--limit {limit} is not a number of runs", hint="give 1 or more")
+    check_limit(limit, "runs")
     value = open_project(None).reader.runs(limit=limit, flow=flow)
     emit(value, common.json, lambda: _runs_text(value))
     return 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from headwater.errors import UsageError
+
 if TYPE_CHECKING:
     from cyclopts.completion._engine import CompletionContext
 
@@ -60,6 +62,13 @@ def _backfills(context: CompletionContext) -> list[tuple[str, str]]:
     from headwater.cli.completion import backfills
 
     return backfills()
+
+
+def check_limit(limit: int, what: str) -> None:
+    """Raise UsageError unless it is how many rows there may be: from 1 to what databases count to."""
+    if not 1 <= limit < 2**63:
+        hint = "give 1 or more" if limit < 1 else "give less: there are never so many"
+        raise UsageError(f"--limit {limit} is not a number of {what}", hint=hint)
 
 
 COMMON = Common()

@@ -19,6 +19,7 @@ from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Where
 from headwater.cli.output import emit, say
 from headwater.core import runtime
+from headwater.errors import UsageError
 
 
 def serve(
@@ -47,6 +48,8 @@ def serve(
     run
         Also start what is asked for, as `headwater worker` does.
     """
+    if not 0 <= port < 65_536:
+        raise UsageError(f"--port {port} is not a port", hint="give one from 1 to 65535, or 0 for any that is free")
     from headwater.api import serving
     from headwater.project import ServingProject
 

@@ -57,6 +57,26 @@ def test_wrong_usage_exits_with_2(cli: Cli, shop: Path, command: list[str], kind
     assert "Traceback" not in plain.err
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (f"runs --limit {10**22}", "is not a number of runs"),
+        (f"checks --limit {10**22}", "is not a number of rows"),
+        (f"freshness --partitions --limit {10**22}", "is not a number of rows"),
+        (f"audit --limit {10**22}", "is not a number of entries"),
+        ("lineage sales --depth -1", "--depth -1 is not a number of steps"),
+        ("runs cancel 0 --wait nan", "--wait nan is not a number of seconds"),
+        ("serve --port 70000", "--port 70000 is not a port"),
+        ("serve --port -1", "--port -1 is not a port"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(cli: Cli, shop: Path, command: str, said: str) -> None:
+    done = cli(*command.split())
+    assert done.code == 2
+    assert said in done.err
+    assert "hint: give " in done.err
+
+
 def test_no_id_at_all_means_no_run_and_no_backfill(cli: Cli, shop: Path) -> None:
     assert cli("backfill", "sales", "--partition", "2024-01-05").code == 0
     for command in (["logs"], ["runs", "cancel"], ["runs", "resume"], ["backfill", "show"], ["backfill", "cancel"]):
