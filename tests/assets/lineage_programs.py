@@ -99,7 +99,20 @@ class World:
 
 
 _TRIED = itertools.count()
-SCALARS = itertools.cycle([None, True, 7, 2.5, "short", ""])
+
+
+class Turns:
+    """Values in turn, for ever: as `itertools.cycle`, which can't be sent to another process from Python 3.14 on."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values, self._given = values, 0
+
+    def __next__(self) -> Any:
+        self._given += 1
+        return self._values[self._given % len(self._values)]
+
+
+SCALARS = Turns(None, True, 7, 2.5, "short", "")
 FRESH: dict[str, Callable[[], Any]] = {
     "rows": lambda: [{"k": 1, "v": 1.5}, {"k": 2, "v": 2.5}],
     "columns": lambda: {"k": [1, 2], "v": [1.5, 2.5]},

@@ -1,6 +1,7 @@
 """E2: events that a collector refuses for good are parked with the reason, and the rest flows, in order."""
 
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from outbox import Outbox
 from headwater import clock
 from headwater.testing import FakeClock
 
-REFUSALS = {400: "400 Bad Request: no", 413: "413 Request Entity Too Large: no", 422: "422 Unprocessable Entity: no"}
+REFUSALS = {status: f"{status} {HTTPStatus(status).phrase}: no" for status in (400, 413, 422)}
 
 
 @pytest.mark.parametrize("status", REFUSALS)
