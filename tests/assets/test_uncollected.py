@@ -6,7 +6,6 @@ from headwater.assets.uncollected import uncollected
 
 
 def test_what_was_built_without_the_collector_is_not_looked_through_at_once():
-    gc.unfreeze()  # on Python 3.12 something is frozen from the start
     with uncollected():
         assert not gc.isenabled()
         built = [[] for _ in range(5_000)]
