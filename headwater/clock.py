@@ -145,6 +145,15 @@ def to_us(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+def is_time(us: int) -> bool:
+    """Whether so many microseconds since the epoch lie in a year from 1 to 9999: others can't be written.
+
+    >>> is_time(0), is_time(to_us(datetime.max.replace(tzinfo=UTC))), is_time(to_us(datetime.max.replace(tzinfo=UTC)) + 1)
+    (True, True, False)
+    """
+    return to_us(datetime.min.replace(tzinfo=UTC)) <= us <= to_us(datetime.max.replace(tzinfo=UTC))
+
+
 def rfc3339(us: int) -> str:
     """RFC 3339 in UTC with microseconds, the form of every time that `--json` prints.
 

@@ -75,10 +75,10 @@ def moment(found: datetime | None) -> int | None:
     """A time that was given, in microseconds since the epoch; without a zone it is UTC. Raises ApiError."""
     if found is None:
         return None
-    try:
-        return clock.to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
-    except (OverflowError, ValueError) as error:
-        raise ApiError(400, "usage", "that time is out of range") from error
+    at = clock.to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+    if not clock.is_time(at):
+        raise ApiError(400, "usage", "that time is out of range", hint="in UTC it is in the years 1 to 9999")
+    return at
 
 
 Asker = Annotated[Identity, Depends(identity)]

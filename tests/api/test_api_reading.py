@@ -155,6 +155,8 @@ PROBLEMS = [
     ("/api/requests/0000", 404, "unknown_name"),
     ("/api/runs?cursor=hm", 400, "cursor"),
     ("/api/partitions?asset=sales&cursor=WyIxIl0", 400, "cursor"),
+    ("/api/assets?as_of=0001-01-01T00:00:00%2B14:00", 400, "usage"),
+    ("/api/assets/overview?as_of=9999-12-31T23:59:59-14:00", 400, "usage"),
     ("/api/runs?limit=501", 422, "invalid"),
     ("/api/lineage?depth=51", 422, "invalid"),
     ("/api/nope", 404, "not_found"),

@@ -143,6 +143,12 @@ def test_status_as_of_another_time(made: Cli) -> None:
     assert (done.code, done.json["error"]["where"]) == (2, "--as-of")
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_a_time_that_utc_can_not_write_is_refused(made: Cli, at: str) -> None:
+    done = made("status", "--as-of", at, "--json")
+    assert (done.code, done.json["error"]["kind"], done.json["error"]["where"]) == (2, "usage", "--as-of")
+
+
 def test_freshness_prints_the_same_objects_without_the_rest(made: Cli) -> None:
     at = ("--as-of", "2024-01-09", "--json")
     board = {row["name"]: row for row in made("status", *at).json["assets"]}
