@@ -96,7 +96,9 @@ def grid(
     asset: Name,
     year: Annotated[int | None, Query(ge=1, le=9998, description="The year of a calendar; the last one.")] = None,
     month: Annotated[int | None, Query(ge=1, le=12, description="The month, of products.")] = None,
-    day: Annotated[date | None, Query(description="Only the partitions of this day, each by itself.")] = None,
+    day: Annotated[
+        date | None, Query(le=date(9998, 12, 31), description="Only the partitions of this day, each by itself.")
+    ] = None,
     across: Annotated[str | None, Query(max_length=200, description="The dimension of a product's rows.")] = None,
     at: Annotated[
         list[str] | None, Query(max_length=8, description="dimension=key, for the other dimensions of a product.")

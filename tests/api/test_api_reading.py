@@ -159,6 +159,7 @@ PROBLEMS = [
     ("/api/assets/overview?as_of=9999-12-31T23:59:59-14:00", 400, "usage"),
     ("/api/runs?limit=501", 422, "invalid"),
     ("/api/lineage?depth=51", 422, "invalid"),
+    ("/api/partitions/grid?asset=sales&day=9999-12-31", 422, "invalid"),
     ("/api/nope", 404, "not_found"),
 ]
 
