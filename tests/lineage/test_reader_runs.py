@@ -53,3 +53,26 @@ def test_runs_with_several_attempts_hide_no_others(tmp_path: Path) -> None:
         common = next(length for length in range(36) if len({run_id[:length] for run_id in ids}) > 1) - 1
         with pytest.raises(UnknownNameError, match="several runs begin with"):
             shop.reader.run(ids[0][:common])
+
+
+def test_a_run_in_a_state_is_found_by_its_own_name(tmp_path: Path) -> None:
+    with project(tmp_path) as shop:
+
+        @flow(run_name="load-{day}")
+        def nightly(day: str) -> None:
+            if day == "tue":
+                raise ValueError(day)
+
+        nightly("mon")
+        with pytest.raises(ValueError, match="tue"):
+            nightly("tue")
+        nightly("wed")
+        failed = shop.reader.runs(state="Failed", text="LOAD-")["runs"]
+        assert [run["name"] for run in failed] == ["load-tue"]
+        done: list[str] = []
+        page = shop.reader.runs(state="Completed", text="load-", limit=1)["runs"]
+        while page:
+            done.append(page[0]["name"])
+            before = (page[0]["started"], page[0]["id"])
+            page = shop.reader.runs(state="Completed", text="load-", limit=1, before=before)["runs"]
+        assert done == ["load-wed", "load-mon"]

@@ -23,8 +23,19 @@ ended AS (
         AND ($state IS NULL OR state = $state) AND started IS NOT NULL
     ORDER BY started DESC, run_id DESC
     LIMIT $limit
+),
+named AS (
+    -- Of a state and with a name of their own, which ends do not tell.
+    SELECT run_id AS id, e.started FROM facts.run_ended AS e JOIN facts.run_started AS s USING (run_id, attempt)
+    WHERE $text <> '' AND $state IS NOT NULL AND e.state = $state AND contains(lower(s.name), lower($text))
+        AND ($flow IS NULL OR e.flow = $flow) AND ($run IS NULL OR starts_with(run_id, $run))
+        AND ($parent IS NULL OR e.parent_run_id = $parent)
+        AND ($since IS NULL OR e.started < $since OR (e.started = $since AND run_id < $last))
+    ORDER BY e.started DESC, run_id DESC
+    LIMIT $limit
 )
-SELECT id, started, 'started' AS list FROM started UNION ALL SELECT id, started, 'ended' AS list FROM ended;
+SELECT id, started, 'started' AS list FROM started UNION ALL SELECT id, started, 'ended' AS list FROM ended
+UNION ALL SELECT id, started, 'named' AS list FROM named;
 
 -- name: open_runs
 -- The same of those that have not ended: hardly any, so that all of them are found first.
