@@ -7,6 +7,7 @@ started holds that lock, too, so that nobody starts a second one while it lives,
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import subprocess
@@ -117,7 +118,9 @@ class Worker:
                 if refused is not None:
                     self._end(request_id, EXIT_REFUSED, refused)
                 else:
-                    self._started[request_id] = self._start(request, lock)
+                    started = self._start(request, lock)
+                    if started is not None:
+                        self._started[request_id] = started
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:
         """Whether one that was taken has to be started again: nobody holds its lock, so its process is gone, or never was."""
@@ -146,7 +149,8 @@ class Worker:
             return None
         return f"error: no run of {target} is known, and this worker was not told of {file}: headwater worker -f {file}"
 
-    def _start(self, request: Mapping[str, Any], lock: HeldLock) -> _Started:
+    def _start(self, request: Mapping[str, Any], lock: HeldLock) -> _Started | None:
+        """Start it; None when no command line can say what was asked for, which has ended it."""
         folder = self._project.home.path / "work"
         folder.mkdir(mode=0o700, exist_ok=True)
         output = folder / f"{request['id']}.log"
@@ -167,9 +171,14 @@ class Worker:
                 start_new_session=True,  # Ctrl-C is meant for us
                 pass_fds=(claim,),
             )
-        except BaseException:
+        except BaseException as error:
             os.close(claim)
-            raise
+            never = _never_starts(error)
+            if never is None:
+                raise
+            output.unlink(missing_ok=True)
+            self._end(request["id"], EXIT_REFUSED, f"error: it can't be started: {never}")
+            return None
         finally:
             os.close(opened)
         _log.info("started %s %s as process %d", request["what"], request["id"], process.pid)
@@ -200,6 +209,15 @@ class Worker:
             started.process.returncode = 0  # it goes on: nobody waits for it any more
             os.close(started.claim)
         self._started.clear()
+
+
+def _never_starts(error: BaseException) -> str | None:
+    """Why a process can't be started, however often it is tried; None when it may work another time."""
+    if isinstance(error, ValueError):
+        return "what it is given holds a character that no command line can hold"
+    if isinstance(error, OSError) and error.errno == errno.E2BIG:
+        return "what it is given is too long for a command line"
+    return None
 
 
 def _last_words(output: Path) -> str | None:

@@ -73,6 +73,25 @@ def test_a_backfill_that_is_asked_for_is_done_by_a_worker(shop: Path) -> None:
         assert client.get("/api/requests?open=true").json()["requests"] == []
 
 
+def test_what_no_command_line_can_say_has_failed_and_holds_up_nothing_else(shop: Path) -> None:
+    with served(shop) as (client, _):
+        client.headers.update(bearer(shop, "run"))
+        asked = [
+            client.post("/api/materializations", json={"selection": "sales", "partition": partition}).json()["id"]
+            for partition in ("2024-01-06\0", "2024-01-06")
+        ]
+        long = client.post(
+            "/api/runs", json={"flow": "shop.py:hello", "parameters": {"name": "x" * 200_000}}
+        ).json()["id"]
+        with working(shop, shop / "shop.py"):
+            nul, good, too_long = (ended(client, one) for one in (*asked, long))
+        assert (nul["state"], nul["exit_code"]) == ("failed", work.EXIT_REFUSED)
+        assert "no command line can hold" in nul["message"]
+        assert (too_long["state"], too_long["exit_code"]) == ("failed", work.EXIT_REFUSED)
+        assert "too long" in too_long["message"]
+        assert (good["state"], good["exit_code"]) == ("done", 0)
+
+
 @pytest.mark.stress
 def test_what_failed_in_a_backfill_is_tried_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (shop / "broken-2024-01-06").touch()
