@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,18 @@ def run(project: ServingProject, run_id: str, parameters: Mapping[str, Any]) -> 
     return {"run": found["id"], **_given(parameters)}
 
 
+def _check_journaled(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError for what would stand in the journal as something else: NaN, infinities, halves of characters."""
+    try:
+        json.dumps(dict(parameters), allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        hint = "give text and numbers that JSON has; NaN and infinities as text"
+        raise UsageError("a parameter can't be kept as it is", hint=hint) from error
+
+
 def _check_kept(parameters: Mapping[str, Any], known: list[dict[str, Any]]) -> None:
     # What is asked for is journaled as it is.
+    _check_journaled(parameters)
     for name in parameters:
         if any(name in (one["lost"] or ()) for one in known):
             hint = "start it on the command line, or let it read the secret where it runs"
