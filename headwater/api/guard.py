@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -17,11 +18,13 @@ from headwater.api.browsers import COOKIE, CSRF, Browsers, BrowserSession
 from headwater.api.pages import page
 from headwater.api.problems import MEDIA_TYPE, encoded, problem
 from headwater.api.tokens import Scope, Token, Tokens
+from headwater.errors import HeadwaterError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send
     from starlette.types import Scope as Connection
 
+_log = logging.getLogger("headwater.server")
 BODY = 256 * 1024
 """Bytes that a body may have."""
 PATIENCE = 10.0
@@ -96,6 +99,11 @@ class Guard:
             self._check_origin(scope["method"], headers)
             scope.setdefault("state", {})["identity"] = self._identity(scope["method"], scope["path"], headers)
             receive = await _received(scope["method"], headers, receive)
+        except HeadwaterError as error:
+            # The tokens can't be read. Where they lie is nobody's business who has not been let in.
+            _log.warning("%s %s: %s (%s)", scope["method"], scope["path"], error.message, error.where)
+            await _refuse(hardened, problem(503, error.kind, error.message, hint=error.hint))
+            return
         except _Refused as refused:
             if refused.document["status"] == 401 and headers.all("authorization"):
                 self._heard_refused((scope.get("client") or ("unknown",))[0])

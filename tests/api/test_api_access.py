@@ -175,6 +175,22 @@ def test_a_session_can_be_ended(guarded: tuple[TestClient, FastAPI], place: Path
     assert client.get("/api/session").status_code == 401
 
 
+def test_tokens_that_can_not_be_read_let_nobody_in_and_say_so(shop: Path) -> None:
+    headers = bearer(shop, "admin")
+    with served(shop) as (client, _):
+        assert client.get("/api/runs", headers=headers).status_code == 200
+        (shop / ".headwater" / "tokens.json").write_text('{"tokens": 3}')
+        for answer in (
+            client.get("/api/runs", headers=headers),
+            client.post("/api/session", json={"token": headers["Authorization"].removeprefix("Bearer ")}),
+        ):
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:headwater:error:home")
+            assert "can't be read" in answer.json()["detail"]
+            assert str(shop) not in answer.text
+        assert client.get("/api/health").status_code == 200
+
+
 def test_bodies_are_bounded(guarded: tuple[TestClient, FastAPI], place: Path) -> None:
     client, _ = guarded
     headers = bearer(place, "run")
