@@ -46,11 +46,15 @@ _HEADERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who asks: a name, what it may, and the browser's session if it comes from one."""
+    """Who asks: a name, what it may, and the browser's session if it comes from one.
+
+    `holds` says whether that is so still: a token may be revoked, or expire, while an answer is given.
+    """
 
     name: str
     scope: Scope
     session: BrowserSession | None = None
+    holds: Callable[[], bool] = lambda: True
 
 
 class _Refused(Exception):
@@ -145,7 +149,13 @@ class Guard:
         needed: Scope = "admin" if path in ADMIN else "run" if changes and path != "/api/session" else "read"
         if not token.allows(needed):
             raise _Refused(403, "scope", f"this needs a token of the scope {needed}: yours is of {token.scope}")
-        return Identity(name=token.name, scope=token.scope, session=session)
+        return Identity(name=token.name, scope=token.scope, session=session, holds=lambda: self._holds(headers))
+
+    def _holds(self, headers: _Headers) -> bool:
+        try:
+            return self._token(headers)[0] is not None
+        except HeadwaterError:
+            return False
 
     def _token(self, headers: _Headers) -> tuple[Token | None, BrowserSession | None]:
         assert self._tokens is not None

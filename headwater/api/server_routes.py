@@ -87,11 +87,13 @@ def openlineage(the: The) -> models.Destinations:
 
 
 @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
-async def events(the: The, last_event_id: Annotated[str | None, Header(max_length=100)] = None) -> StreamingResponse:
+async def events(
+    the: The, who: Asker, last_event_id: Annotated[str | None, Header(max_length=100)] = None
+) -> StreamingResponse:
     """Live updates (server-sent events): `change` names what has changed, `reset` says that everything may have."""
     if the.hub.listeners >= LISTENERS:
         raise ApiError(503, "busy", f"{LISTENERS} listen already")
-    return StreamingResponse(the.hub.listen(last_event_id), media_type="text/event-stream")
+    return StreamingResponse(the.hub.listen(last_event_id, who.holds), media_type="text/event-stream")
 
 
 @plain.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -10,7 +10,7 @@ import asyncio
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,11 @@ class Hub:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake)
 
-    async def listen(self, last: str | None) -> AsyncIterator[str]:
-        """The messages behind the last one that was seen, and all that come, as text of the event stream."""
+    async def listen(self, last: str | None, may: Callable[[], bool] = lambda: True) -> AsyncIterator[str]:
+        """The messages behind the last one that was seen, and all that come, as text of the event stream.
+
+        It ends when whoever listens `may` no longer.
+        """
         ring = asyncio.Event()
         self._waiting.add(ring)
         try:
@@ -67,7 +70,7 @@ class Hub:
             if position is None:
                 position = self._count
                 yield self._text(position, "reset" if last else "hello", {"changes": []})
-            while not self._closed:
+            while not self._closed and may():
                 ring.clear()
                 if self._messages and position < self._messages[0][0] - 1:
                     position = self._count

@@ -125,6 +125,16 @@ def test_killed_in_the_middle_of_everything_nothing_is_lost(shop: Path, stress: 
         client.runs()
 
 
+def test_who_listens_with_a_token_that_is_revoked_hears_nothing_more(shop: Path) -> None:
+    headers, others = bearer(shop, "admin"), bearer(shop, "run")
+    with serving(shop) as server, Listening(server, headers) as answer:
+        assert b"event: hello" in read_message(answer)
+        tokens_of(shop).revoke("a adminer")
+        client = Client(server.url, token=others["Authorization"].split()[1])
+        client.backfill_create("sales", partition="2024-01-06")
+        assert answer.read() == b""
+
+
 class Listening:
     """A connection that listens to live updates."""
 

@@ -42,6 +42,22 @@ def test_who_listens_is_told_and_goes_on_where_he_was() -> None:
     asyncio.run(scenario())
 
 
+def test_who_may_listen_no_longer_is_told_nothing_more() -> None:
+    async def scenario() -> None:
+        hub, may = Hub(), [True]
+        hub.open()
+        listening = hub.listen(None, lambda: may[0])
+        assert (await message(listening))[1] == "hello"
+        hub.publish([change(1)])
+        assert (await message(listening))[2] == ["r1"]
+        may[0] = False
+        hub.publish([change(2)])
+        assert [text async for text in listening] == []
+        assert hub.listeners == 0
+
+    asyncio.run(scenario())
+
+
 def test_who_was_away_for_too_long_reads_everything_again(monkeypatch: Any) -> None:
     async def scenario() -> None:
         monkeypatch.setattr(stream, "KEPT", 3)
