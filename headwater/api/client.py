@@ -14,6 +14,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -32,6 +33,7 @@ SECONDS = 30.0
 _KINDS: Mapping[str, type[HeadwaterError]] = {
     one.kind: one for one in (UsageError, UnknownNameError, PartitionError, RefusedError, LockTimeout, ProjectionError)
 }
+_NO_ANSWER = "that is no answer of a Headwater server"
 _PREFIX = "urn:headwater:error:"
 
 
@@ -43,10 +45,18 @@ class Client:
     """
 
     def __init__(self, url: str, *, token: str | None = None, timeout: float = SECONDS) -> None:
-        parts = urlsplit(url)
+        hint = "write http://127.0.0.1:8421"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise UsageError(f"{url!r} is not the address of a server: {error}", hint=hint) from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{url!r} is not the address of a server", hint="write http://127.0.0.1:8421")
-        self._parts, self._token, self._timeout = parts, token, timeout
+            raise UsageError(f"{url!r} is not the address of a server", hint=hint)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            hint = "a file's text ends with a new line: read_text().strip()"
+            raise UsageError("the token holds characters that no token has", hint=hint)
+        self._parts, self._port, self._token, self._timeout = parts, port, token, timeout
 
     def status(self, selection: str = "*", **given: Any) -> dict[str, Any]:
         """A page of the board: `{as_of, total, assets, next}`. Takes verdict, stale, q, as_of, limit and cursor."""
@@ -186,33 +196,35 @@ class Client:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
             data = None if body is None else json.dumps(body).encode()
-            connection.request(method, f"{self._parts.path.rstrip('/')}/api/{path}", data, headers)
-            answer = connection.getresponse()
-            text = answer.read()
+            with closing(kind(self._parts.hostname or "", self._port, timeout=self._timeout)) as connection:
+                connection.request(method, f"{self._parts.path.rstrip('/')}/api/{path}", data, headers)
+                answer = connection.getresponse()
+                text = answer.read()
         except (OSError, http.client.HTTPException) as error:
             where = f"{self._parts.scheme}://{self._parts.netloc}"
             hint = "is it running there? headwater serve prints its address"
             raise HeadwaterError(f"the server can't be reached: {error}", where=where, hint=hint) from error
-        finally:
-            connection.close()
         found = _document(text)
         if answer.status >= 400:
-            raise _error(answer.status, found)
+            raise _error(answer.status, found or {"detail": _NO_ANSWER})
+        if found is None or not 200 <= answer.status < 300:
+            where = f"{self._parts.scheme}://{self._parts.netloc}"
+            hint = f"it answered with status {answer.status}: is it another server, or something before it?"
+            raise HeadwaterError(_NO_ANSWER, where=where, hint=hint)
         return found
 
 
-def _document(text: bytes) -> dict[str, Any]:
+def _document(text: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(text) if text else {}
+        found = json.loads(text)
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"detail": "that is no answer of a Headwater server"}
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _error(status: int, problem: Mapping[str, Any]) -> HeadwaterError:
