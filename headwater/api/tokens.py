@@ -72,6 +72,8 @@ class Tokens:
             raise UsageError(
                 "a token has a name of 1 to 100 printable characters", hint="name what uses it: --name grafana"
             )
+        if expires is not None and not clock.is_time(expires):
+            raise UsageError("a token ends before the year 10000", hint="leave --expires out: then it does not end")
         self._home.check_writable()
         # Not an id of ours: it is looked up by whoever comes, and must tell nothing, such as when it was made.
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)

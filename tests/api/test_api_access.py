@@ -249,6 +249,12 @@ def test_only_a_hash_of_a_token_is_kept(place: Path, monkeypatch: pytest.MonkeyP
     assert command_line.run(["token", "revoke", "ci", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "revoked"
     assert command_line.run(["token", "revoke", "ci"]) == 2
+    for ages in ("9999999d", "999999999d"):
+        capsys.readouterr()
+        assert command_line.run(["token", "create", "--name", "old", "--expires", ages, "--json"]) == 2
+        assert json.loads(capsys.readouterr().out)["error"]["kind"] == "usage"
+    assert command_line.run(["token", "list", "--json"]) == 0
+    assert "old" not in capsys.readouterr().out
 
 
 def test_insecure_is_for_loopback_only(place: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
