@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import (
@@ -100,8 +101,11 @@ def _headwater(request: Request, error: Exception) -> Response:
     if status >= 500:
         _log.warning("%s %s: %s", request.method, request.url.path, error.message)
     # Where it is may be a path of this machine: who asked wrongly is told, who is told of a trouble need not know.
-    where = error.where if status < 500 else None
-    return _answer(problem(status, error.kind, error.message, hint=error.hint, where=where))
+    where, message = error.where, error.message
+    if status >= 500:
+        home: Path = request.app.state.service.project.home.path
+        where, message = None, message.replace(str(home), home.name)
+    return _answer(problem(status, error.kind, message, hint=error.hint, where=where))
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -16,7 +16,9 @@ from headwater.cli import app as command_line
 from headwater.core.events import LogWritten, RunEnded, RunStarted
 from headwater.core.journal.files import carrier_of
 from headwater.core.journal.home import Home
+from headwater.errors import ProjectionError
 from headwater.ids import new_id
+from headwater.lineage.reader import Reader
 
 
 @pytest.fixture
@@ -176,6 +178,20 @@ def test_every_error_is_a_problem(reader: TestClient) -> None:
         )
         assert problem["title"]
         assert problem["detail"]
+
+
+def test_a_trouble_of_the_server_is_told_without_where_the_home_is(
+    reader: TestClient, looked_at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        path = looked_at / ".headwater" / "server" / "headwater.duckdb"
+        raise ProjectionError(f'the projection can\'t be built: IO Error: Cannot open file "{path}"', where=str(path))
+
+    monkeypatch.setattr(Reader, "runs", broken)
+    answer = reader.get("/api/runs?limit=7")
+    assert answer.status_code == 503
+    assert '".headwater/server/headwater.duckdb"' in answer.json()["detail"]
+    assert str(looked_at) not in answer.text
 
 
 def test_it_turns_red_when_the_journal_can_not_be_read(client: TestClient, shop: Path) -> None:
