@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from headwater import clock
 from headwater.api import models
 from headwater.api.board import PageOf
-from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
+from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset, until_and_offset
 from headwater.api.parameters import MOST, PAGE, AsOf, Cursor, Limit, Name, Selection, The, Wanted, moment
 from headwater.api.shared import SharedRoute
 from headwater.assets import board
@@ -93,10 +93,14 @@ def checks(
     cursor: Cursor = None,
 ) -> models.Checks:
     """What the checks of assets said."""
-    names, start = None if selection == "*" else the.board.names(selection), offset(cursor)
-    found = the.reader.checks(names, failed=failed, history=history, limit=limit + 1, offset=start)
-    more = encoded_cursor(start + limit) if len(found["checks"]) > limit else None
-    return models.Checks.model_validate({"checks": found["checks"][:limit], "next": more})
+    names = None if selection == "*" else the.board.names(selection)
+    until, start = until_and_offset(cursor) if history else (None, offset(cursor))
+    found = the.reader.checks(names, failed=failed, history=history, limit=limit + 1, offset=start, until=until)
+    rows, more = found["checks"], None
+    if len(rows) > limit:
+        # What comes meanwhile stands before all of the history, and must not move what follows.
+        more = encoded_cursor(until or rows[0]["at"], str(start + limit)) if history else encoded_cursor(start + limit)
+    return models.Checks.model_validate({"checks": rows[:limit], "next": more})
 
 
 @router.get("/lineage")

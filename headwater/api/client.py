@@ -83,10 +83,16 @@ class Client:
         return self._get("materializations", asset=asset, limit=limit, cursor=cursor)
 
     def checks(
-        self, selection: str = "*", *, history: bool = False, failed: bool = False, limit: int = 50
+        self,
+        selection: str = "*",
+        *,
+        history: bool = False,
+        failed: bool = False,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> dict[str, Any]:
-        """What checks said."""
-        return self._get("checks", selection=selection, history=history, failed=failed, limit=limit)
+        """A page of what checks said."""
+        return self._get("checks", selection=selection, history=history, failed=failed, limit=limit, cursor=cursor)
 
     def lineage(
         self, asset: str | None = None, *, up: bool = True, down: bool = True, depth: int = 2, columns: bool = False

@@ -68,6 +68,20 @@ def moment_and_id(cursor: str | None) -> tuple[str, str] | None:
     return moment.isoformat(), found[1]
 
 
+def until_and_offset(cursor: str | None) -> tuple[str | None, int]:
+    """Where a page of a list with places begins that new rows come in front of, and when the newest row of its first page came.
+
+    Raises ApiError.
+    """
+    found = moment_and_id(cursor)
+    if found is None:
+        return None, 0
+    until, place = found
+    if not place.isdecimal() or len(place) > 15:
+        raise _foreign()
+    return until, int(place)
+
+
 def cut(found: Mapping[str, Any], name: str, limit: int, *members: str) -> dict[str, Any]:
     """A page out of an answer that has one row more where there is another page; `members` make the cursor.
 

@@ -129,15 +129,18 @@ class Reader:
         failed: bool = False,
         limit: int = 50,
         offset: int = 0,
+        until: str | None = None,
     ) -> dict[str, Any]:
         """What checks said: `{"checks": [{asset, name, kind, passed, severity, blocking, message, metrics, at, …}]}`.
 
         One row a check, with its newest answer, how many partitions it was asked of (`partitions`) and how many of these it
         failed on when it was asked last (`failing`); with `history` every answer, the newest first, at most `limit` of them.
-        `assets` are names; all when None. `failed` leaves out what passed.
+        `assets` are names; all when None. `failed` leaves out what passed. `until` leaves out answers of the history that came
+        after this moment.
         """
         names = None if assets is None else list(assets)
-        wanted = {"names": names or [], "everything": names is None, "failed": failed, "limit": limit, "offset": offset}
+        wanted: dict[str, Any] = {"names": names or [], "everything": names is None, "failed": failed}
+        wanted |= {"limit": limit, "offset": offset, **({"until": until} if history else {})}
         with self.projection.session() as session:
             sql = statements("runs.sql")["check_history" if history else "checks"]
             return {"checks": [{**_plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}

@@ -180,6 +180,20 @@ def test_every_error_is_a_problem(reader: TestClient) -> None:
         assert problem["detail"]
 
 
+def test_the_history_of_checks_repeats_nothing_while_answers_come(client: TestClient, shop: Path) -> None:
+    asked = {"history": True, "limit": 2}
+    page = client.get("/api/checks", params=asked).json()
+    found = page["checks"]
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["backfill", "sales", "--from", "2024-01-06", "--to", "2024-01-07", "--json"]) == 0
+    until(lambda: len(client.get("/api/checks", params={"history": True}).json()["checks"]) == 7)
+    while page["next"] is not None:
+        page = client.get("/api/checks", params={**asked, "cursor": page["next"]}).json()
+        found += page["checks"]
+    assert [one["partition"] for one in found] == [f"2024-01-0{day}" for day in range(5, 0, -1)]
+    assert client.get("/api/checks", params={"cursor": "WyIyMDI0LTAxLTAxVDAwOjAwWiIsICIxIl0"}).status_code == 400
+
+
 def test_a_trouble_of_the_server_is_told_without_where_the_home_is(
     reader: TestClient, looked_at: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,7 @@ SELECT asset, partition, version, name, passed, severity, blocking, kind, messag
        published
 FROM checks
 WHERE ($everything OR list_contains($names::VARCHAR[], asset)) AND (NOT $failed OR NOT passed)
+    AND ($until IS NULL OR "at" <= $until::TIMESTAMP)
 ORDER BY "at" DESC, asset, partition DESC, name
 LIMIT $limit OFFSET $offset;
 
