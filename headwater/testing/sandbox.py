@@ -14,6 +14,7 @@ from headwater.assets.asset import Asset
 from headwater.assets.materialize import Materialization
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Form
+from headwater.core.definition import Definition
 from headwater.materializers import memory
 from headwater.project import Project
 from headwater.testing import FakeClock, project
@@ -70,9 +71,10 @@ class Sandbox:
             parts = (asset.partitions.partition(partition),)
         return self.project.materializer(target.asset).load(target, parts, form)
 
-    def states(self, flow: str | None = None) -> list[str]:
-        """The states of the runs so far (of one flow), the oldest first."""
-        return [run["state"] for run in reversed(self.project.reader.runs(flow=flow)["runs"])]
+    def states(self, flow: Definition[..., Any] | str | None = None) -> list[str]:
+        """The states of the runs so far (of one flow, or of its name), the oldest first."""
+        name = flow.name if isinstance(flow, Definition) else flow
+        return [run["state"] for run in reversed(self.project.reader.runs(flow=name)["runs"])]
 
     def logs(self) -> list[str]:
         """What the runs so far logged and printed, the oldest first."""

@@ -65,7 +65,7 @@ def test_hours_of_waiting_take_no_time(headwater):
     assert nightly([lambda: "open", closed, closed]) == "open"
     assert headwater.clock.now_us() - began >= 2 * 3600 * 1_000_000
     assert headwater.logs() == ["asking"] * 3
-    assert headwater.states("nightly") == ["Completed"]
+    assert headwater.states("nightly") == headwater.states(nightly) == ["Completed"]
 
 def test_a_failure_is_the_functions_own(headwater):
     with pytest.raises(RuntimeError, match="the shop is closed"):
