@@ -241,6 +241,15 @@ class TestMaterializations:
             }
         ]
 
+    def test_a_figure_that_is_only_called_a_count_is_none(self, validate: Validate) -> None:
+        metrics = {"nulls(carrier)": 0.25, "distinct(flight)": 2.5, "distinct(carrier)": 2.0, "min(flight)": 0.5}
+        checks = (CheckResult(name="shares", passed=True, blocking=False, metrics=metrics),)
+        start = cases.started(RUN)
+        found = exported([start, cases.ended(start, evidence=Evidence(version="v2", checks=checks))])
+        validate(found)
+        facet = output(found[-1])["facets"]["dataQualityMetrics"]
+        assert facet["columnMetrics"] == {"carrier": {"distinctCount": 2.0}, "flight": {"min": 0.5}}
+
     def test_columns_whose_origin_is_unknown_are_left_out(self) -> None:
         edges = (cases.edge("name", "name"), cases.edge("delay", "dep_delay"))
         unknown = (UnknownColumn(column="delay", reason="map_batches"),)

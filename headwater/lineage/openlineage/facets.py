@@ -220,8 +220,12 @@ def quality_metrics(checks: Sequence[Plain], rows: int | None, size: int | None)
     for check in checks:
         for name, value in (check.get("metrics") or {}).items():
             found = _METRIC.fullmatch(name)
-            if found is not None and value is not None:
-                columns.setdefault(found[2], {})[_METRICS[found[1]]] = value
+            if found is None or value is None:
+                continue
+            metric = _METRICS[found[1]]
+            # A check of one's own may call by this name what is no count: the schema takes whole numbers only.
+            if metric not in _COUNTS or float(value).is_integer():
+                columns.setdefault(found[2], {})[metric] = value
     if not columns:
         return None
     known = {key: value for key, value in (("rowCount", rows), ("bytes", size)) if value is not None}
@@ -230,6 +234,7 @@ def quality_metrics(checks: Sequence[Plain], rows: int | None, size: int | None)
 
 _METRICS = {"nulls": "nullCount", "distinct": "distinctCount", "sum": "sum", "min": "min", "max": "max"}
 """OpenLineage's names of the metrics that it knows."""
+_COUNTS = frozenset({"nullCount", "distinctCount"})
 _METRIC = re.compile(rf"({'|'.join(_METRICS)})\((.+)\)", re.DOTALL)
 
 
