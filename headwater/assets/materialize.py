@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from headwater.assets import execution, ranged, registry
 from headwater.assets.asset import Asset, AssetInput, as_asset
@@ -51,6 +51,17 @@ class Materialization(Task[P, R]):
     """Whether a call gives back what it made; without it only its outcome counts, as in a backfill."""
     tell: Callable[[str | None], None] | None = None
     """What a call for several partitions tells of each key that it has published, at that moment."""
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+        # What a call leaves out is read from its asset, `partition` comes from `.at(…)`, and a value may come in another form.
+        @overload
+        def __call__(self, *args: Any, **kwargs: Any) -> R: ...
+
+        def __call__(self, *args: Any, **kwargs: Any) -> R: ...
 
     @property
     def wants_partition(self) -> bool:
