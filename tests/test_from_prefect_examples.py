@@ -31,6 +31,21 @@ def test_it_prints_what_it_says(script: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()) == (0, expected), done.stderr
 
 
+def test_resuming_is_shown_beside_other_runs_too(tmp_path: Path) -> None:
+    for name in ("a_flows_and_tasks.py", "o_resume.py", "o_resume.py"):
+        done = subprocess.run(
+            [sys.executable, str(FOLDER / name)],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    assert "3 rows sent" in done.stdout
+
+
 def test_the_one_for_tests_is_run_by_pytest(tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text((FOLDER / "test_k_testing.py").read_text(encoding="utf-8"), encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "test_shop.py"]

@@ -39,5 +39,5 @@ if __name__ == "__main__":
     except ConnectionError as error:
         print(f"failed: {error}")
     down.clear()
-    (run,) = Project.open().reader.runs()["runs"]
-    print(nightly.resume(run["id"]))
+    newest = Project.open().reader.runs(flow="nightly")["runs"][0]
+    print(nightly.resume(newest["id"]))
