@@ -15,7 +15,7 @@ from headwater.cli.output import emit, say
 from headwater.cli.start import finished, given_values, plain
 from headwater.core.decisions import is_cancellation
 from headwater.core.flow import Flow
-from headwater.core.tracebacks import users_line
+from headwater.core.tracebacks import text_of, users_line
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.loading import load_file
 
@@ -111,7 +111,7 @@ def _again(
             raise
         say(_told_text(_told(found, "Failed")))
         raise HeadwaterError(
-            f"{flow.name} failed: {type(error).__name__}: {error}",
+            f"{flow.name} failed: {type(error).__name__}: {text_of(error)}",
             where=users_line(error),
             hint=f"headwater runs resume {found.run_id} goes on from here; --debug gives the traceback",
         ) from error

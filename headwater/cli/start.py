@@ -21,7 +21,7 @@ from headwater.cli.output import emit
 from headwater.core.decisions import is_cancellation
 from headwater.core.flow import Flow
 from headwater.core.task import Task
-from headwater.core.tracebacks import users_line
+from headwater.core.tracebacks import text_of, users_line
 from headwater.core.validation import convert, spelled
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.loading import load_file
@@ -66,7 +66,7 @@ def run(
         if is_cancellation(error):
             raise
         raise HeadwaterError(
-            f"{found.name} failed: {type(error).__name__}: {error}",
+            f"{found.name} failed: {type(error).__name__}: {text_of(error)}",
             where=users_line(error),
             hint="headwater runs shows it; --debug gives the traceback",
         ) from error

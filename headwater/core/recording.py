@@ -12,7 +12,7 @@ from headwater.core.decisions import is_cancellation
 from headwater.core.events import RunEnded, RunStarted, RunState, TaskEnded, TaskStarted, TaskState
 from headwater.core.prints import unfinished
 from headwater.core.states import State
-from headwater.core.tracebacks import error_info, summary
+from headwater.core.tracebacks import error_info, summary, text_of
 from headwater.types import ErrorInfo
 
 if TYPE_CHECKING:
@@ -206,5 +206,5 @@ def _info(error: BaseException | ErrorInfo | None) -> ErrorInfo | None:
         return error
     if is_cancellation(error):
         # Where the signal happened to find the program is no defect of the line that it found.
-        return ErrorInfo(type=type(error).__qualname__, message=str(error) or summary(error))
+        return ErrorInfo(type=type(error).__qualname__, message=text_of(error) or summary(error))
     return error_info(error)

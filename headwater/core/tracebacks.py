@@ -56,7 +56,19 @@ def error_info(error: BaseException) -> ErrorInfo:
     """
     trace = strip(error.__traceback__)
     lines = traceback.format_exception(type(error), error, trace) if trace is not None else None
-    return ErrorInfo(type=type(error).__qualname__, message=str(error), traceback="".join(lines) if lines else None)
+    return ErrorInfo(type=type(error).__qualname__, message=text_of(error), traceback="".join(lines) if lines else None)
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says; its class may be the user's own, and raise when it is asked.
+
+    >>> text_of(ValueError("no"))
+    'no'
+    """
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - whatever it raises, what is told is the error that it belongs to
+        return "(its text can't be shown)"
 
 
 def users_line(error: BaseException) -> str | None:
@@ -78,7 +90,7 @@ def in_users_words(error: BaseException) -> HeadwaterError:
     if isinstance(error, HeadwaterError):
         return error
     hint = "mend what that line does, and run it again" if (line := users_line(error)) else None
-    return HeadwaterError(f"{type(error).__name__}: {error}", where=line, hint=hint)
+    return HeadwaterError(f"{type(error).__name__}: {text_of(error)}", where=line, hint=hint)
 
 
 def summary(error: BaseException) -> str:

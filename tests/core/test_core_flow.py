@@ -436,3 +436,28 @@ def test_system_exit_in_a_task_is_recorded_and_goes_on(project: Any) -> None:
         leaves()
     assert caught.value.code == 4
     assert project.one("run.ended").state == State.FAILED
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("how", ["called", "submitted", "raised"])
+def test_an_error_that_raises_when_it_is_told_is_recorded_and_comes_out_as_itself(project: Any, how: str) -> None:
+    @task
+    def load() -> None:
+        raise _Mute
+
+    @flow
+    def main() -> None:
+        if how == "raised":
+            raise _Mute
+        if how == "called":
+            load()
+        load.submit()
+
+    with pytest.raises(_Mute):
+        main()
+    ended = project.one("run.ended")
+    assert (ended.state, ended.error.type, ended.error.message) == ("Failed", "_Mute", "(its text can't be shown)")

@@ -10,6 +10,7 @@ from typing import Any
 from headwater.assets.checks.base import Check, Found, Unmeasurable, number
 from headwater.assets.checks.context import CheckContext
 from headwater.assets.events import CheckResult
+from headwater.core.tracebacks import text_of
 from headwater.errors import CheckFailed, HeadwaterError
 
 _log = logging.getLogger("headwater.checks")
@@ -79,7 +80,7 @@ def _result(check: Check, found: Found | Exception, context: CheckContext) -> Ch
 
 
 def _raised(error: Exception) -> str:
-    return f"the check raised {type(error).__name__}: {error}"
+    return f"the check raised {type(error).__name__}: {text_of(error)}"
 
 
 def _measured(context: CheckContext, checks: Sequence[Check]) -> dict[Check, Found | Exception]:

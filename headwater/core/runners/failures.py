@@ -13,7 +13,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any
 
-from headwater.core.tracebacks import strip, summary
+from headwater.core.tracebacks import strip, summary, text_of
 
 _MOST_FRAMES = 200
 _MOST_CAUSES = 10
@@ -76,14 +76,7 @@ def _bytes_of(error: BaseException, dumps: Callable[[Any], bytes]) -> bytes:
             reason = reason or summary(found)
     note = f"it was raised in a worker process and could not be sent as it is: {reason}"
     kind = type(error)
-    return dumps(_Named(kind.__qualname__, kind.__module__, _text(error), isinstance(error, Exception), note))
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - as above
-        return "(its text can't be shown)"
+    return dumps(_Named(kind.__qualname__, kind.__module__, text_of(error), isinstance(error, Exception), note))
 
 
 class _Plain:
