@@ -127,7 +127,7 @@ def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
         yield CloseStreams(run)
     if error is not None and _stops(run, error) and not isinstance(error, GeneratorExit):
         yield Settle(run)
-    return value, error or _unseen_failure(run, value)
+    return value, _unseen_failure(run, value) if error is None else error
 
 
 def _stops(run: Run, error: BaseException) -> bool:
@@ -319,4 +319,4 @@ def _block(run: Run, context: RunContext) -> Generator[RunContext, None, BaseExc
     if error is not None and is_cancellation(error):
         run.cancelled.set()
         settle(run)
-    return error or _unseen_failure(run, None)
+    return _unseen_failure(run, None) if error is None else error

@@ -284,7 +284,7 @@ class Transaction:
                 if home._state is TransactionState.OPEN:
                     return None
             interrupted = yield from self._roll_back(run, error)
-            return interrupted or error
+            return error if interrupted is None else interrupted
         finally:
             _reset(token)
 
@@ -352,7 +352,7 @@ class Transaction:
             error = TransactionError(f"the {self.name} was not committed: {summary(failure)}; {said}", hint=hint)
             error.__cause__ = failure
         interrupted = yield from self._roll_back(run, error)
-        return interrupted or error
+        return error if interrupted is None else interrupted
 
     def _roll_back(self, run: Run, error: BaseException | None) -> Steps:
         # The signal that leads here has been heard; another one gives up the hook that runs then.

@@ -461,3 +461,31 @@ def test_an_error_that_raises_when_it_is_told_is_recorded_and_comes_out_as_itsel
         main()
     ended = project.one("run.ended")
     assert (ended.state, ended.error.type, ended.error.message) == ("Failed", "_Mute", "(its text can't be shown)")
+
+
+class _Several(Exception):
+    """Counts as false, as an empty list does."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("where", ["flow", "task", "open_run"])
+def test_an_error_that_counts_as_false_is_an_error_all_the_same(project: Any, where: str) -> None:
+    @task
+    def load() -> None:
+        raise _Several
+
+    @flow
+    def main() -> None:
+        if where == "flow":
+            raise _Several
+        load()
+
+    def in_a_block() -> None:
+        with open_run(flow="main"):
+            raise _Several
+
+    with pytest.raises(_Several):
+        in_a_block() if where == "open_run" else main()
+    assert project.one("run.ended").state == "Failed"

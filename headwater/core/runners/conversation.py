@@ -117,7 +117,7 @@ class Conversation:
                 answer = self._setup
         except BaseException as error:  # noqa: BLE001 - told to the worker, or when the try has ended
             if not message.asks:
-                self._error = self._error or error
+                self._error = error if self._error is None else self._error
             self._answer(message, ("error", error))
         else:
             self._answer(message, ("value", answer))

@@ -27,7 +27,7 @@ from headwater.core.runners.conversation import Conversation
 from headwater.core.runners.threads import ThreadPool
 from headwater.core.signals import Terminated, interruption
 from headwater.core.timeouts import exceeded
-from headwater.core.tracebacks import summary
+from headwater.core.tracebacks import summary, text_of
 from headwater.errors import HeadwaterError, ResultError, WorkerDied
 
 if TYPE_CHECKING:
@@ -235,7 +235,11 @@ def _ended_early(error: BaseException, waiting: _Waiting, call: TaskCall) -> Bas
         return exceeded(waiting.exceeded)
     if isinstance(error, HeadwaterError) and not isinstance(error, WorkerDied):
         return error
-    what = error.message if isinstance(error, WorkerDied) else f"its worker was lost: {error or type(error).__name__}"
+    what = (
+        error.message
+        if isinstance(error, WorkerDied)
+        else f"its worker was lost: {text_of(error) or type(error).__name__}"
+    )
     hint = "with retries=… it is tried again in a new worker; a worker that is killed may have used too much memory"
     died = WorkerDied(
         f"'{call.context.task}' was stopped in the middle: {what}",
