@@ -67,7 +67,7 @@ class Flow(Definition[P, R]):
             value: R = drive_sync(run_flow(self, run, self._own(args), kwargs), run)
         except BaseException as error:
             # The engine's frames between the caller and the function tell nobody anything.
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
         if run.parent is not None and run.root.signal is not None:
             raise_pending()
@@ -79,7 +79,7 @@ class Flow(Definition[P, R]):
             steps = run_flow(self, run, self._own(args), kwargs)
             return await (drive_outermost(steps, run) if run.parent is None else drive_async(steps, run))
         except BaseException as error:
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
 
     def _stream(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

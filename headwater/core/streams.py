@@ -168,7 +168,7 @@ class Stream:
             return self._advanced(drive_sync(self._steps, self._run, sent, thrown))
         except BaseException as error:
             self._leave_run()
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
         finally:
             self._exit(outer)
@@ -180,7 +180,7 @@ class Stream:
             return self._advanced(await drive(self._steps, self._run, sent, thrown))
         except BaseException as error:
             self._leave_run()
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
         finally:
             self._exit(outer)

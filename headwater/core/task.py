@@ -52,7 +52,7 @@ class Task(Definition[P, R]):
             value: R = drive_sync(steps, run)
         except BaseException as error:
             # The engine's frames between the caller and the function tell nobody anything.
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
         if run.root.signal is not None:
             raise_pending()
@@ -65,7 +65,7 @@ class Task(Definition[P, R]):
                 return await drive_outermost(steps, run)
             return await drive_async(steps, run)
         except BaseException as error:
-            error.__traceback__ = shown(error)
+            error.with_traceback(shown(error))
             raise
 
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Steps]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from typing import Any
 
 from headwater.core.context import current
@@ -40,18 +39,21 @@ def exceeded(seconds: float) -> TimeLimitExceeded:
     return error
 
 
-@contextmanager
-def overrun(seconds: float) -> Iterator[None]:
-    """Warn, in the run's log, the moment that the block has taken longer than that."""
-    context = contextvars.copy_context()
-    timer = threading.Timer(seconds, context.run, (_tell, seconds))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
+class overrun:
+    """Warn, in the run's log, the moment that the block has taken longer than so many seconds."""
+
+    # No generator: `contextmanager` assigns to what is raised in its block, which may be a frozen dataclass.
+    def __init__(self, seconds: float) -> None:
+        context = contextvars.copy_context()
+        self._timer = threading.Timer(seconds, context.run, (_tell, seconds))
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
 
 
 def _tell(seconds: float) -> None:

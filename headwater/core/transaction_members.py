@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -199,7 +200,9 @@ def _tell(
     _log.error("%s", text, exc_info=failure)
     errors.append(failure)
     if error is not None:
-        error.add_note(text)
+        # One that takes no attributes (a frozen dataclass) takes no notes.
+        with suppress(Exception):
+            error.add_note(text)
 
 
 def ensured(fn: Any, *args: Any) -> Steps:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 import traceback
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from headwater.core.context import current
 from headwater.core.flow import flow, open_run
 from headwater.core.states import State
 from headwater.core.task import task
+from headwater.core.transactions import transaction
 from headwater.errors import Cancelled, CheckFailed, DefinitionError, RunRefused, UnknownNameError
 
 
@@ -489,3 +491,45 @@ def test_an_error_that_counts_as_false_is_an_error_all_the_same(project: Any, wh
     with pytest.raises(_Several):
         in_a_block() if where == "open_run" else main()
     assert project.one("run.ended").state == "Failed"
+
+
+@dataclass(frozen=True)
+class _Refusal(Exception):
+    code: int
+
+
+def test_an_error_that_takes_no_attributes_comes_out_as_itself(project: Any) -> None:
+    @task(timeout=60)
+    def load() -> int:
+        raise _Refusal(3)
+
+    @task
+    def write() -> None:
+        undone.append("not yet")
+
+    undone: list[str] = []
+
+    @write.on_rollback
+    def first(_: Any) -> None:
+        undone.append("first")
+
+    @write.on_rollback
+    def second(_: Any) -> None:
+        raise ValueError("no")
+
+    @flow
+    def main() -> None:
+        with transaction():
+            write()
+            load()
+
+    @flow
+    async def in_coroutines() -> None:
+        await load.submit()
+
+    with pytest.raises(_Refusal):
+        main()
+    assert undone == ["not yet", "first"]
+    with pytest.raises(_Refusal):
+        asyncio.run(in_coroutines())
+    assert [one.error.type for one in project.all("run.ended")] == ["_Refusal"] * 2

@@ -7,6 +7,7 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -196,6 +197,26 @@ def test_causes_and_notes_of_an_error_come_along(runner: Any, journal: MemoryCar
     assert caught.value.__notes__ == ["in the second row"]
     assert isinstance(caught.value.__cause__, ValueError)
     assert traceback.extract_tb(caught.value.__cause__.__traceback__)[-1].name == "parse"
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):
+    code: int
+
+
+def test_an_error_that_takes_no_attributes_comes_back_as_itself(runner: Any, journal: MemoryCarrier) -> None:
+    @task
+    def parse() -> None:
+        raise Refusal(3) from ValueError("no")
+
+    @flow(runner=runner)
+    def main() -> None:
+        parse.submit().result()
+
+    with pytest.raises(Refusal) as caught:
+        main()
+    assert caught.value.code == 3
+    assert isinstance(caught.value.__cause__, ValueError)
 
 
 def test_retries_hooks_and_conditions_stay_with_the_flow(runner: Any, journal: MemoryCarrier, tmp_path: Any) -> None:

@@ -58,9 +58,10 @@ def failure_of(error: BaseException, dumps: Callable[[Any], bytes], depth: int =
 def error_of(failure: Failure) -> BaseException:
     """The error again, with a traceback of its own lines."""
     error: BaseException = pickle.loads(failure.error)  # noqa: S301 - from our own process
-    error.__cause__ = None if failure.cause is None else error_of(failure.cause)
-    error.__context__ = None if failure.context is None else error_of(failure.context)
-    error.__suppress_context__ = failure.quiet
+    # An error may be a frozen dataclass, which takes no assignment.
+    object.__setattr__(error, "__cause__", None if failure.cause is None else error_of(failure.cause))
+    object.__setattr__(error, "__context__", None if failure.context is None else error_of(failure.context))
+    object.__setattr__(error, "__suppress_context__", failure.quiet)
     return error.with_traceback(_traceback_of(failure.lines))
 
 
@@ -91,7 +92,7 @@ class _Plain:
 
 def _revived(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
     error = kind.__new__(kind, *args)
-    error.args = args
+    object.__setattr__(error, "args", args)
     vars(error).update(state)
     return error
 
