@@ -167,9 +167,12 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
         limits = _limits(flow, run, parameters) if flow.is_limited else None
         token = _current.set(RunContext(run, is_async=flow.is_async))
         try:
-            yield from _tell(flow, run, State.RUNNING)
             body = flow.body(run, args, kwargs)
-            value, error = yield from attempt_of(run, body if limits is None else limits.around(body))
+            if limits is not None:
+                body = limits.around(body)
+            if flow.options.hooks:
+                body = _told(flow, run, body)
+            value, error = yield from attempt_of(run, body)
             if error is None:
                 yield from _tell(flow, run, _returned(run))
                 run.root.release(run)
@@ -192,6 +195,12 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
         run.attempt += 1
         if run.parent is None:
             run.root.attempt = run.attempt
+
+
+def _told(flow: Flow[..., Any], run: Run, body: Invoke | Steps) -> Steps:
+    """The body, once the hooks of Running have heard of it: what interrupts them ends the attempt."""
+    yield from _tell(flow, run, State.RUNNING)
+    return (yield body) if isinstance(body, Invoke) else (yield from body)
 
 
 def _limits(flow: Flow[..., Any], run: Run, parameters: Mapping[str, Any]) -> RunLimits:

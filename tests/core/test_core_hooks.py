@@ -177,3 +177,24 @@ def test_with_options_gives_hooks_too(project: Any) -> None:
     assert one.with_options(hooks={State.COMPLETED: told})() == 1
     assert one() == 1
     assert told.states == [("one", "Completed", 1)]
+
+
+@pytest.mark.parametrize(("raised", "state"), [(KeyboardInterrupt, "Cancelled"), (SystemExit, "Failed")])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_what_stops_a_hook_of_a_run_that_begins_ends_the_run(
+    project: Any, is_async: bool, raised: Any, state: str
+) -> None:
+    def stop(change: StateChange) -> None:
+        raise raised
+
+    @flow(hooks={State.RUNNING: stop})
+    def main() -> None:
+        raise AssertionError("it was called")
+
+    @flow(name="main", hooks={State.RUNNING: stop})
+    async def in_coroutines() -> None:
+        raise AssertionError("it was called")
+
+    with pytest.raises(raised):
+        asyncio.run(in_coroutines()) if is_async else main()
+    assert project.one("run.ended").state == state
