@@ -177,8 +177,7 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
                 yield from _tell(flow, run, _returned(run))
                 run.root.release(run)
                 return value
-            error = _final_error(run, error)
-            decision = _after_error(flow, run, error)
+            error, decision = _after_error(flow, run, _final_error(run, error))
             if isinstance(decision, Retry):
                 run.root.claim(run)
             state = State.FAILED if isinstance(decision, Retry) else decision.state
@@ -210,7 +209,15 @@ def _limits(flow: Flow[..., Any], run: Run, parameters: Mapping[str, Any]) -> Ru
     return RunLimits(flow, run, parameters, partial(_tell, flow, run))
 
 
-def _after_error(flow: Flow[..., Any], run: Run, error: BaseException) -> Retry | Finish:
+def _after_error(flow: Flow[..., Any], run: Run, error: BaseException) -> tuple[BaseException, Retry | Finish]:
+    """What an attempt ends with, and what follows."""
+    try:
+        return error, _decided(flow, run, error)
+    except BaseException as second:  # noqa: BLE001 - a condition or a delay of the user's own raised: that is how the run ends
+        return second, Finish(State.CANCELLED if is_cancellation(second) else State.FAILED)
+
+
+def _decided(flow: Flow[..., Any], run: Run, error: BaseException) -> Retry | Finish:
     if _timed_out(run, error):
         # All that it had begun was stopped for good: there is nothing that another attempt could go on in.
         return Finish(State.TIMED_OUT)

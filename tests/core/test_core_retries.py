@@ -105,3 +105,18 @@ def test_what_follows_an_error(error: BaseException, refused: bool, decision: An
     assert after_error(TaskOptions(retries=1, retry_delay=2), 1, error, refused=refused) == decision
     if isinstance(decision, Retry):
         assert after_error(TaskOptions(retries=1), 2, error) == Finish(State.FAILED)
+
+
+@pytest.mark.parametrize("option", ["retry_if", "retry_delay"])
+def test_a_condition_or_a_delay_of_a_flow_that_raises_is_how_its_run_ends(project: Any, option: str) -> None:
+    def wrong(_: Any) -> float:
+        raise KeyError("wrong condition")
+
+    @flow(retries=5)
+    def main() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(KeyError, match="wrong condition"):
+        main.with_options(**{option: wrong})()
+    assert project.one("run.ended").state == "Failed"
+    assert project.one("run.ended").error.type == "KeyError"
