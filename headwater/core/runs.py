@@ -172,7 +172,11 @@ def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapp
                 body = limits.around(body)
             if flow.options.hooks:
                 body = _told(flow, run, body)
-            value, error = yield from attempt_of(run, body)
+            try:
+                value, error = yield from attempt_of(run, body)
+            except GeneratorExit as closed:
+                # Python closes what stands within when a coroutine is given up, and asks it for no answer.
+                value, error = None, closed
             if error is None:
                 yield from _tell(flow, run, _returned(run))
                 run.root.release(run)
@@ -265,7 +269,10 @@ def run_alone(task: Task[..., Any], run: Run, call: TaskCall) -> Steps:
     begin(run, task.bind(call.args, call.kwargs), task.run_fields(call))
     token = _current.set(RunContext(run, is_async=task.is_async))
     try:
-        value, error = yield from attempt_of(run, run_task(task, call))
+        try:
+            value, error = yield from attempt_of(run, run_task(task, call))
+        except GeneratorExit as closed:
+            value, error = None, closed  # as in `run_flow`
         if error is None:
             _returned(run)
             return value
@@ -309,7 +316,10 @@ def open_run(
     begin(run, parameters or {})
     token = _current.set(context)
     try:
-        error = yield from _block(run, context)
+        try:
+            error = yield from _block(run, context)
+        except GeneratorExit as closed:
+            error = closed  # the block stands in a generator that was closed; as in `run_flow`
         if error is None:
             _returned(run)
             return

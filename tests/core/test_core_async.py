@@ -258,3 +258,23 @@ def test_a_sync_flow_in_an_event_loop_still_works(project: Any) -> None:
         return main()
 
     assert asyncio.run(outside()) == 6
+
+
+def test_a_coroutine_that_is_closed_ends_its_run(project: Any) -> None:
+    @task
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    @flow
+    async def main() -> None:
+        await hangs()
+
+    async def drops() -> None:
+        for dropped in (main(), hangs()):
+            dropped.send(None)
+            dropped.close()
+
+    asyncio.run(drops())
+    assert [one.state for one in project.all("run.ended")] == ["Cancelled"] * 2
+    assert project.states() == {"hangs": ["Cancelled"] * 2}
+    assert project.runs_ended == 2

@@ -4,6 +4,7 @@ import asyncio
 import re
 import threading
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -533,3 +534,17 @@ def test_an_error_that_takes_no_attributes_comes_out_as_itself(project: Any) -> 
     with pytest.raises(_Refusal):
         asyncio.run(in_coroutines())
     assert [one.error.type for one in project.all("run.ended")] == ["_Refusal"] * 2
+
+
+@pytest.mark.parametrize("block", [lambda: open_run(flow="main"), lambda: transaction("main")])
+def test_a_block_in_a_generator_that_is_closed_ends_its_run(project: Any, block: Any) -> None:
+    def rows() -> Iterator[int]:
+        with block():
+            yield double(1)
+            yield double(2)
+
+    reader = rows()
+    assert next(reader) == 2
+    reader.close()
+    assert project.one("run.ended").state == "Cancelled"
+    assert project.runs_ended == 1
