@@ -150,54 +150,56 @@ def _unseen_failure(run: Run, value: Any) -> BaseException | None:
 
 def run_flow(flow: Flow[..., Any], run: Run, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Steps:
     """A flow's run with all its attempts: returns what the flow returned, or raises what it raised."""
-    args, kwargs = yield from _resolved(args, kwargs)
-    args, kwargs = flow.fitted(args, kwargs)
-    parameters = flow.bind(args, kwargs)
-    fields: dict[str, Any] = {}
-    if run.root.resumable:
-        fields = note_run(flow, run, args, kwargs, parameters)
-    if flow.options.run_name is not None:
-        from headwater.core.run_names import run_name
+    try:
+        args, kwargs = yield from _resolved(args, kwargs)
+        args, kwargs = flow.fitted(args, kwargs)
+        parameters = flow.bind(args, kwargs)
+        fields: dict[str, Any] = {}
+        if run.root.resumable:
+            fields = note_run(flow, run, args, kwargs, parameters)
+        if flow.options.run_name is not None:
+            from headwater.core.run_names import run_name
 
-        fields["name"] = run_name(flow.options.run_name, parameters)
-    while True:
-        if run.root.earlier is not None and run.parent is None:
-            run.root.earlier.rewind()
-        begin(run, parameters, fields)
-        limits = _limits(flow, run, parameters) if flow.is_limited else None
-        token = _current.set(RunContext(run, is_async=flow.is_async))
-        try:
-            body = flow.body(run, args, kwargs)
-            if limits is not None:
-                body = limits.around(body)
-            if flow.options.hooks:
-                body = _told(flow, run, body)
+            fields["name"] = run_name(flow.options.run_name, parameters)
+        while True:
+            if run.root.earlier is not None and run.parent is None:
+                run.root.earlier.rewind()
+            begin(run, parameters, fields)
+            limits = _limits(flow, run, parameters) if flow.is_limited else None
+            token = _current.set(RunContext(run, is_async=flow.is_async))
             try:
-                value, error = yield from attempt_of(run, body)
-            except GeneratorExit as closed:
-                # Python closes what stands within when a coroutine is given up, and asks it for no answer.
-                value, error = None, closed
-            if error is None:
-                yield from _tell(flow, run, _returned(run))
-                run.root.release(run)
-                return value
-            error, decision = _after_error(flow, run, _final_error(run, error))
-            if isinstance(decision, Retry):
-                run.root.claim(run)
-            state = State.FAILED if isinstance(decision, Retry) else decision.state
-            end(run, state, error)
-            yield from _tell(flow, run, State.AWAITING_RETRY if isinstance(decision, Retry) else state, error)
-        finally:
-            leave(token)
-            if limits is not None:
-                limits.free()
-        if not isinstance(decision, Retry):
-            run.root.release(run)
-            raise error
-        yield Sleep(decision.delay)
-        run.attempt += 1
-        if run.parent is None:
-            run.root.attempt = run.attempt
+                body = flow.body(run, args, kwargs)
+                if limits is not None:
+                    body = limits.around(body)
+                if flow.options.hooks:
+                    body = _told(flow, run, body)
+                try:
+                    value, error = yield from attempt_of(run, body)
+                except GeneratorExit as closed:
+                    # Python closes what stands within when a coroutine is given up, and asks it for no answer.
+                    value, error = None, closed
+                if error is None:
+                    yield from _tell(flow, run, _returned(run))
+                    return value
+                error, decision = _after_error(flow, run, _final_error(run, error))
+                if isinstance(decision, Retry):
+                    run.root.claim(run)
+                state = State.FAILED if isinstance(decision, Retry) else decision.state
+                end(run, state, error)
+                yield from _tell(flow, run, State.AWAITING_RETRY if isinstance(decision, Retry) else state, error)
+            finally:
+                leave(token)
+                if limits is not None:
+                    limits.free()
+            if not isinstance(decision, Retry):
+                raise error
+            yield Sleep(decision.delay)
+            run.attempt += 1
+            if run.parent is None:
+                run.root.attempt = run.attempt
+    finally:
+        # Whatever comes, in the middle of a delay, too: nobody is kept from making another attempt.
+        run.root.release(run)
 
 
 def _told(flow: Flow[..., Any], run: Run, body: Invoke | Steps) -> Steps:

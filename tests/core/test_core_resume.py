@@ -797,3 +797,20 @@ def test_secrets_in_results_are_not_kept(project: Project, world: World) -> None
     assert kept["numbers"] is None
     assert kept["many"] == "result is larger than 4,096 bytes"
     assert "secret by its name" in kept["sign_in"]
+
+
+def test_a_run_that_was_stopped_while_it_waited_for_its_retry_is_resumed(project: Project, world: World) -> None:
+    def stop(change: Any) -> None:
+        raise KeyboardInterrupt
+
+    @flow(retries=1, hooks={State.AWAITING_RETRY: stop})
+    def main() -> int:
+        if world.broken:
+            raise ValueError("no")
+        return 1
+
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        main()
+    world.broken = False
+    assert main.resume(newest(project)["id"]) == 1
+    assert stopped.value is not None  # nobody frees the claim by letting go of the error
