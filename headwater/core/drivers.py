@@ -25,6 +25,7 @@ from headwater.core.effects import (
 from headwater.core.hooks import failed as hook_failed
 from headwater.core.signals import interruptible, interruption
 from headwater.core.timeouts import overrun, within
+from headwater.core.tracebacks import as_raised
 from headwater.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ def drive_sync(steps: Steps, run: Run, sent: Any = None, thrown: BaseException |
                 del sent
     except StopIteration as stop:
         return stop.value
+    except RuntimeError as error:
+        raised = as_raised(error)
+        if raised is error:
+            raise
+    try:
+        raise raised
+    finally:
+        del raised
 
 
 @interruptible

@@ -18,7 +18,7 @@ from headwater.core.effects import Effect, Gather, Invoke, Notify, Sleep, Steps
 from headwater.core.hooks import StateChange
 from headwater.core.signals import interruption
 from headwater.core.states import State
-from headwater.core.tracebacks import summary
+from headwater.core.tracebacks import as_raised, summary
 from headwater.errors import TimeLimitExceeded, WorkerDied
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
                         task.keep(call, value)
                     else:
                         yield from _keep(task, call, value)
-            except BaseException as error:
+            except BaseException as raised:
+                error = as_raised(raised)
                 delay = _after_error(task, call, error)
                 if hooks and not isinstance(error, GeneratorExit):
                     yield from tell(task, call, error)

@@ -21,6 +21,7 @@ from headwater.core.parameters import plain_parameters
 from headwater.core.runners.runner import close_session, runner_of
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
+from headwater.core.tracebacks import as_raised
 from headwater.errors import RunRefused, RunSkipped, TimeLimitExceeded
 from headwater.types import ErrorInfo, SourceCode
 
@@ -115,7 +116,7 @@ def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
     try:
         value = (yield body) if isinstance(body, Invoke) else (yield from body)
     except BaseException as raised:  # noqa: BLE001 - recorded, then raised
-        error = raised
+        error = as_raised(raised)
     if error is None or not _stops(run, error):
         try:
             yield Gather(tuple(run.pending.values()))

@@ -48,6 +48,15 @@ def shown(error: BaseException) -> TracebackType | None:
     return trace if any(not _is_ours(frame) for frame, _ in traceback.walk_tb(trace)) else None
 
 
+def as_raised(error: BaseException) -> BaseException:
+    """The error that a function raised: a StopIteration leaves no generator as it is, and the engine is made of them."""
+    cause = error.__cause__
+    if type(error) is not RuntimeError or not isinstance(cause, StopIteration) or cause.__traceback__ is None:
+        return error
+    # The frame that it came out of: a generator or a coroutine of the user's own makes the same of it, which stays.
+    return cause if _is_ours(cause.__traceback__.tb_frame) else error
+
+
 def error_info(error: BaseException) -> ErrorInfo:
     """An exception as it stands in the journal, its traceback without the engine's own leading frames.
 

@@ -548,3 +548,22 @@ def test_a_block_in_a_generator_that_is_closed_ends_its_run(project: Any, block:
     reader.close()
     assert project.one("run.ended").state == "Cancelled"
     assert project.runs_ended == 1
+
+
+@pytest.mark.parametrize("where", ["flow", "task", "submitted", "alone"])
+def test_a_stop_iteration_comes_out_as_itself(project: Any, where: str) -> None:
+    @task(retries=1)
+    def first(rows: list[int]) -> int:
+        return next(iter(rows))
+
+    @flow
+    def main() -> int:
+        if where == "flow":
+            return next(iter([]))
+        return first([]) if where == "task" else first.submit([]).result()
+
+    with pytest.raises(StopIteration):
+        first([]) if where == "alone" else main()
+    ended = project.one("run.ended")
+    assert (ended.state, ended.error.type) == ("Failed", "StopIteration")
+    assert [one.error.type for one in project.all("task.ended")] == [] if where == "flow" else ["StopIteration"]
