@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar
 
@@ -48,7 +48,9 @@ class Definition(Generic[P, R]):
         # What every call needs is worked out here, once.
         self.name: str = self.options.name or str(getattr(self.fn, "__name__", type(self.fn).__name__))
         self.generates: bool = _generates(self.fn)
-        self.is_async: bool = _is_coroutine(self.fn) or (self.generates and inspect.isasyncgenfunction(self.fn))
+        self.is_async: bool = _is_coroutine(self.fn) or (
+            self.generates and inspect.isasyncgenfunction(_called(self.fn))
+        )
         self.is_limited: bool = bool(self.options.limits or self.options.rate or self.options.tags)
         if self.options.hooks and not self.is_async:
             _check_hooks(self.fn, self.options.hooks)
@@ -167,7 +169,15 @@ def _is_coroutine(fn: Any) -> bool:
     # A plain function says it by a flag: `inspect` looks through what it could be wrapped in, thrice the time.
     if type(fn) is FunctionType and not hasattr(fn, _MARKED):
         return bool(fn.__code__.co_flags & inspect.CO_COROUTINE)
-    return inspect.iscoroutinefunction(fn)
+    return inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(_called(fn))
+
+
+def _called(fn: Any) -> Any:
+    """The function that is called with something: what a partial is of, and the `__call__` of any other object."""
+    while isinstance(fn, partial):
+        fn = fn.func
+    call = type(fn).__call__
+    return call if isinstance(call, FunctionType) else fn
 
 
 def _check_hooks(fn: Any, hooks: Mapping[Any, tuple[Any, ...]]) -> None:
@@ -193,8 +203,9 @@ def _check(fn: Any, noun: str, may_generate: bool) -> None:
             f"a lambda can't be a {noun}: it has no name", where=place_of(fn), hint="write it with def"
         )
     if not may_generate and _generates(fn):
+        name = getattr(fn, "__name__", type(fn).__name__)
         raise DefinitionError(
-            f"the generator function '{fn.__name__}' can't be a {noun}", where=place_of(fn), hint="return a list"
+            f"the generator function '{name}' can't be a {noun}", where=place_of(fn), hint="return a list"
         )
     names = () if code is None else code.co_varnames
     if code is not None and "wait_for" in names and "wait_for" in names[: code.co_argcount + code.co_kwonlyargcount]:
@@ -230,4 +241,5 @@ def place_of(fn: Any) -> str | None:
 def _generates(fn: Any) -> bool:
     if type(fn) is FunctionType:
         return bool(fn.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR))
-    return inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+    called = _called(fn)
+    return inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from headwater.core.flow import flow
 from headwater.core.futures import allow_failure, as_completed
 from headwater.core.states import State
 from headwater.core.task import task
-from headwater.errors import CheckFailed, UsageError
+from headwater.errors import CheckFailed, DefinitionError, UsageError
 
 
 @task
@@ -278,3 +280,31 @@ def test_a_coroutine_that_is_closed_ends_its_run(project: Any) -> None:
     assert [one.state for one in project.all("run.ended")] == ["Cancelled"] * 2
     assert project.states() == {"hangs": ["Cancelled"] * 2}
     assert project.runs_ended == 2
+
+
+class _Fetch:
+    async def __call__(self, number: int) -> int:
+        await asyncio.sleep(0)
+        if number < 0:
+            raise ValueError("no")
+        return 2 * number
+
+
+class _Rows:
+    def __call__(self, count: int) -> Iterator[int]:
+        yield from range(count)
+
+
+def test_an_object_that_is_called_is_what_its_call_is(project: Any) -> None:
+    fetch, rows = task(name="fetch")(_Fetch()), task(name="rows")(_Rows())
+    last = task(name="last")(partial(_Fetch(), -1))
+
+    @flow
+    async def main() -> list[Any]:
+        return [await fetch(1), await fetch.submit(2), await rows.submit(3), list(rows(2)), await last.submit()]
+
+    with pytest.raises(ValueError, match="no"):
+        asyncio.run(main())
+    assert project.states() == {"fetch": ["Completed"] * 2, "rows": ["Completed"] * 2, "last": ["Failed"]}
+    with pytest.raises(DefinitionError, match="is async"):
+        double.with_options(hooks={State.FAILED: _Fetch()})
