@@ -138,7 +138,9 @@ class Stream:
                 with contextlib.suppress(Cancelled):
                     self.end()
                 return None
-            except BaseException as error:  # noqa: BLE001 - the generator decides
+            except BaseException as error:
+                if self._over:
+                    raise  # it was closed with its run: whoever throws now (an event loop that ends does) gets that back
                 thrown = error
             finally:
                 del found
@@ -157,7 +159,9 @@ class Stream:
                 with contextlib.suppress(Cancelled):
                     await self.end_async()
                 return
-            except BaseException as error:  # noqa: BLE001 - the generator decides
+            except BaseException as error:
+                if self._over:
+                    raise  # it was closed with its run: whoever throws now (an event loop that ends does) gets that back
                 thrown = error
             finally:
                 del found

@@ -467,3 +467,23 @@ def test_the_retry_budget_bounds_the_retries_of_a_run(project: Any) -> None:
     assert len(calls) == 3
     with pytest.raises(DefinitionError, match="retry_budget is a number from 0"):
         flow(retry_budget=-1)
+
+
+def test_an_async_reader_that_left_is_not_told_that_the_run_has_ended(
+    project: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @task
+    async def count() -> AsyncIterator[int]:
+        for number in range(5):
+            yield number
+
+    @flow
+    async def main() -> int:
+        async for number in count():
+            if number == 2:
+                break
+        return number
+
+    assert asyncio.run(main()) == 2
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
+    assert project.states() == {"count": ["Completed"]}
