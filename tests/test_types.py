@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = '''
+SCRIPT = """
 from typing import Annotated, assert_type
 
 import polars as pl
@@ -57,7 +57,7 @@ nightly(3)  # wrong
 text: str = add(1)  # wrong
 number: int = total()  # wrong
 add.with_options(retry=3)  # wrong
-'''
+"""
 
 
 def test_what_is_right_passes_and_what_is_wrong_is_told(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Materialization(Task[P, R]):
         @overload
         def __call__(self, *args: Any, **kwargs: Any) -> R: ...
 
-        def __call__(self, *args: Any, **kwargs: Any) -> R: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> R: ...  # noqa: D102 - told by the overloads
 
     @property
     def wants_partition(self) -> bool:

@@ -44,7 +44,15 @@ def other() -> Iterator[Other]:
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(200, b"<html>log in</html>"), (200, b""), (200, b"[]"), (200, b"\xff"), (302, b""), (302, b"{}"), (502, b"<html>")],
+    [
+        (200, b"<html>log in</html>"),
+        (200, b""),
+        (200, b"[]"),
+        (200, b"\xff"),
+        (302, b""),
+        (302, b"{}"),
+        (502, b"<html>"),
+    ],
 )
 def test_what_is_no_answer_of_a_server_is_an_error(other: Other, status: int, body: bytes) -> None:
     other.status, other.body = status, body
@@ -52,7 +60,9 @@ def test_what_is_no_answer_of_a_server_is_an_error(other: Other, status: int, bo
         Client(other.url).runs()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://127.0.0.1:port", "http://[::1", "http://", "ftp://x"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999", "http://127.0.0.1:port", "http://[::1", "http://", "ftp://x"]
+)
 def test_what_is_no_address_is_told_at_once(url: str) -> None:
     with pytest.raises(UsageError, match="not the address of a server"):
         Client(url)

@@ -80,9 +80,9 @@ def test_what_no_command_line_can_say_has_failed_and_holds_up_nothing_else(shop:
             client.post("/api/materializations", json={"selection": "sales", "partition": partition}).json()["id"]
             for partition in ("2024-01-06\0", "2024-01-06")
         ]
-        long = client.post(
-            "/api/runs", json={"flow": "shop.py:hello", "parameters": {"name": "x" * 200_000}}
-        ).json()["id"]
+        long = client.post("/api/runs", json={"flow": "shop.py:hello", "parameters": {"name": "x" * 200_000}}).json()[
+            "id"
+        ]
         with working(shop, shop / "shop.py"):
             nul, good, too_long = (ended(client, one) for one in (*asked, long))
         assert (nul["state"], nul["exit_code"]) == ("failed", work.EXIT_REFUSED)
