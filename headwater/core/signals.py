@@ -60,7 +60,7 @@ def enter(root: RootRun) -> None:
     if not _active:
         for signum in _SIGNALS:
             handler = signal.getsignal(signum)
-            if handler is signal.SIG_DFL or callable(handler):
+            if handler is not _handle and (handler is signal.SIG_DFL or callable(handler)):
                 _previous[signum] = handler
                 signal.signal(signum, _handle)
     _active.append(root)
@@ -71,14 +71,19 @@ def leave(root: RootRun) -> None:
     if root not in _active:
         return
     _active.remove(root)
-    if _active:
-        return
+    if _active or threading.current_thread() is not threading.main_thread():
+        return  # handlers are the main thread's: the next signal, or the next run of that thread, gives them back
+    handlers = _give_back()
+    if root.signal == signal.SIGTERM and callable(handlers.get(signal.SIGTERM)):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _give_back() -> dict[int, Any]:
     handlers = dict(_previous)
     _previous.clear()
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
-    if root.signal == signal.SIGTERM and callable(handlers.get(signal.SIGTERM)):
-        signal.raise_signal(signal.SIGTERM)
+    return handlers
 
 
 def interruption(run: Run) -> BaseException:
@@ -136,6 +141,11 @@ def closing(root: RootRun) -> Iterator[None]:
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
+    if not _active:
+        # The last run has ended in another thread.
+        _give_back()
+        signal.raise_signal(signum)
+        return
     again = any(root.signal is not None for root in _active)
     for root in _active:
         root.impatient = root.impatient or root.closing

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from headwater import flow
 
 PREAMBLE = """
 import asyncio, dataclasses, json, os, signal, sys, threading, time
@@ -376,3 +379,35 @@ def test_runs_outside_the_main_thread_leave_signals_alone(project: Any) -> None:
     assert seen[0] is before
     assert seen[1] is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_that_ends_in_another_thread_gives_the_signals_back_all_the_same(project: Any) -> None:
+    @flow
+    def numbers() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    @flow
+    def main() -> int:
+        return 1
+
+    def left() -> None:
+        reader = numbers()
+        assert next(reader) == 1
+        ends = threading.Thread(target=reader.close)
+        ends.start()
+        ends.join()
+
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: heard.append(signum))
+    try:
+        left()
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+        mine = signal.getsignal(signal.SIGTERM)
+        left()
+        assert main() == 1
+        assert signal.getsignal(signal.SIGTERM) is mine
+        assert [one.state for one in project.all("run.ended")] == ["Completed"] * 3
+    finally:
+        signal.signal(signal.SIGTERM, before)
