@@ -178,5 +178,8 @@ def _refused(
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a class of the user's may raise anything: the parameter is named all the same
+        text = f"a {type(value).__qualname__.rpartition('.')[2]} that can't be shown"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -179,3 +179,16 @@ def test_what_is_said_to_fit_pydantic_accepts_unchanged(hint: Any, value: Any) -
         except ValidationError as error:
             raise AssertionError(f"{value!r} is no {hint}") from error
         assert found == value
+
+
+def test_a_value_that_can_not_be_shown_is_refused_like_any_other(project: Any) -> None:
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError("no words")
+
+    @flow
+    def main(number: int) -> int:
+        return number
+
+    with pytest.raises(ParameterError, match=r"'number' does not fit: .*got a Mute"):
+        main(Mute())  # type: ignore[arg-type]
