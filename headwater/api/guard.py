@@ -89,7 +89,12 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
 
+        # Who only asks for the head is answered as anybody, without the body: live updates alone have none that ends.
+        only_head = scope["method"] == "HEAD" and scope["path"] != "/api/events"
+
         async def hardened(message: Message) -> None:
+            if only_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 if not any(name == b"cache-control" for name, _ in headers):
@@ -113,7 +118,7 @@ class Guard:
                 self._heard_refused((scope.get("client") or ("unknown",))[0])
             await _refuse(hardened, refused.document)
             return
-        await self._app(scope, receive, hardened)
+        await self._app({**scope, "method": "GET"} if only_head else scope, receive, hardened)
 
     def _check_host(self, headers: _Headers) -> None:
         found = headers.all("host")

@@ -124,3 +124,11 @@ def test_a_mistyped_address_is_a_page_for_a_browser_and_a_problem_for_a_script(r
     for path, headers in (("/asets", {}), ("/api/asets", browser), ("/api", browser)):
         problem = reader.get(path, headers=headers)
         assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json"), path
+
+
+def test_who_asks_for_the_head_is_answered_without_the_body(reader: TestClient) -> None:
+    for path in ("/api/health", "/api/runs", "/metrics", "/", "/api/openapi.json"):
+        whole, head = reader.get(path), reader.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == whole.headers["content-type"]
+    assert reader.head("/api/runs/nothing-like-it").status_code == reader.get("/api/runs/nothing-like-it").status_code
