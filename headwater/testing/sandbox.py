@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +15,7 @@ from headwater.assets.materialize import Materialization
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Form
 from headwater.core.definition import Definition
+from headwater.errors import UnknownNameError
 from headwater.materializers import memory
 from headwater.project import Project
 from headwater.testing import FakeClock, project
@@ -73,13 +74,22 @@ class Sandbox:
 
     def states(self, flow: Definition[..., Any] | str | None = None) -> list[str]:
         """The states of the runs so far (of one flow, or of its name), the oldest first."""
-        name = flow.name if isinstance(flow, Definition) else flow
-        return [run["state"] for run in reversed(self.project.reader.runs(flow=name)["runs"])]
+        if not isinstance(flow, Definition):
+            return _states(self.project.reader.runs(flow=flow))
+        try:
+            return _states(self.project.reader.runs(flow=flow.name))
+        except UnknownNameError:
+            # A flow that is at hand exists: it has not run.
+            return []
 
     def logs(self) -> list[str]:
         """What the runs so far logged and printed, the oldest first."""
         runs = reversed(self.project.reader.runs()["runs"])
         return [row["message"] for run in runs for row in self.project.reader.logs(run["id"])["logs"]]
+
+
+def _states(found: Mapping[str, Any]) -> list[str]:
+    return [run["state"] for run in reversed(found["runs"])]
 
 
 def _asset(made: Made) -> Asset:

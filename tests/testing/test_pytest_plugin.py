@@ -54,7 +54,7 @@ def test_totals_of_a_day(headwater):
     assert ("orders.amount", "totals.total") in {(edge["from"], edge["to"]) for edge in lineage["edges"]}
 
 def test_nothing_is_left_of_the_test_before(headwater):
-    assert headwater.states() == []
+    assert headwater.states() == headwater.states(nightly) == []
     with pytest.raises(Exception, match="there is no data of 'orders'"):
         headwater.load(orders)
 
