@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from headwater.cli.app import build
+from headwater.lineage.reader import Reader
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -99,3 +100,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         if not target.startswith(("http://", "https://")):
             assert (page.parent / target).exists(), target
+
+
+def test_what_the_page_on_tests_says_of_the_reader_is_there() -> None:
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"`\.reader` answers .*?\(([^)]*)\)", page)
+    names = re.findall(r"`(\w+)`", told)
+    assert names
+    assert [name for name in names if not hasattr(Reader, name)] == []
