@@ -12,6 +12,7 @@ import pytest
 
 from headwater.cli.app import build
 from headwater.lineage.reader import Reader
+from headwater.lineage.retention import DETAIL
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -108,3 +109,9 @@ def test_what_the_page_on_tests_says_of_the_reader_is_there() -> None:
     names = re.findall(r"`(\w+)`", told)
     assert names
     assert [name for name in names if not hasattr(Reader, name)] == []
+
+
+def test_the_kinds_of_events_that_expire_are_all_told() -> None:
+    page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"only of these kinds: (.*?)\. No other kind", page, re.DOTALL)
+    assert re.findall(r"`([^`]+)`", told) == list(DETAIL)
