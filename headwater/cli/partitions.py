@@ -91,7 +91,7 @@ def _here(found: KnownKeys) -> list[str]:
 def _changed(name: str, how: str, keys: tuple[str, ...], found: KnownKeys, common: Common) -> int:
     value = {"name": name, how: list(keys), "partitions": len(found.here)}
     text = f"{how} {', '.join(keys)}" if keys else f"nothing to do: {name} has them already"
-    emit(value, common.json, lambda: f"{text}; {name} has {len(found.here):,} partitions")
+    emit(value, common.json, lambda: f"{text}; {name} has {len(found.here):,} partition{'s' * (len(found.here) != 1)}")
     return 0
 
 
