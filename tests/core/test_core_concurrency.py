@@ -156,6 +156,7 @@ def test_one_block_object_may_be_used_by_many_threads(shop: Project) -> None:
 
     def work(_: int) -> None:
         with limit, peak:
+            until(lambda: peak.most >= 2)
             time.sleep(0.002)
 
     run_threads(work, 6)
@@ -168,6 +169,7 @@ def test_tasks_with_a_limit_and_the_states_that_they_come_into(shop: Project) ->
     @task(limits={"warehouse": 2})
     def load(_: int) -> None:
         with peak:
+            until(lambda: peak.most >= 2)
             time.sleep(0.005)
 
     @flow
@@ -314,8 +316,9 @@ def test_where_two_places_give_a_number_the_smaller_one_holds(tmp_path: Path) ->
     for number, most in ((1, 1), (5, 2)):
         peak = Peak()
 
-        def work(_: int, number: int = number, peak: Peak = peak) -> None:
+        def work(_: int, number: int = number, most: int = most, peak: Peak = peak) -> None:
             with concurrency("warehouse", number), peak:
+                until(lambda: peak.most >= most)  # on a busy machine they may come one after the other
                 time.sleep(0.003)
 
         with project(tmp_path):
@@ -566,6 +569,7 @@ def test_a_journal_in_memory_has_limits_too() -> None:
     @task(limits={"warehouse": 2})
     def load(_: int) -> None:
         with peak:
+            until(lambda: peak.most >= 2)
             time.sleep(0.002)
 
     @flow
