@@ -145,6 +145,15 @@ def to_us(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+def given_us(moment: datetime) -> int:
+    """Microseconds since the epoch of a datetime that somebody gave: without a zone it is UTC.
+
+    >>> given_us(datetime(1970, 1, 1, 0, 0, 1))
+    1000000
+    """
+    return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
 def is_time(us: int) -> bool:
     """Whether so many microseconds since the epoch lie in a year from 1 to 9999: others can't be written.
 

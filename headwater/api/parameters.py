@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
@@ -75,7 +75,7 @@ def moment(found: datetime | None) -> int | None:
     """A time that was given, in microseconds since the epoch; without a zone it is UTC. Raises ApiError."""
     if found is None:
         return None
-    at = clock.to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+    at = clock.given_us(found)
     if not clock.is_time(at):
         raise ApiError(400, "usage", "that time is out of range", hint="in UTC it is in the years 1 to 9999")
     return at

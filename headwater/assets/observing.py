@@ -299,4 +299,4 @@ def _end_of(moment: datetime | date | str | None, partition: Partition | None) -
         start = None if partition is None else partition.start
         zone = UTC if start is None else start.tzinfo
         moment = datetime.combine(moment + timedelta(days=1), time(), zone)
-    return clock.to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return clock.given_us(moment)

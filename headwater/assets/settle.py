@@ -22,8 +22,7 @@ from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Materializer, Target
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.events import Body, Event
-from headwater.core.journal.lines import decode
-from headwater.core.journal.recovery import ODD
+from headwater.core.journal.lines import ODD, decode
 from headwater.errors import HeadwaterError
 from headwater.types import ErrorInfo
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from headwater import clock, project
@@ -59,7 +59,7 @@ def moment(text: str | None, name: str = "--as-of") -> int:
         raise UsageError(
             f"{text!r} is not a time", where=name, hint="write 2014-01-01, 2014-01-01T09:00 or 2014-01-01T09:00+01:00"
         ) from error
-    at = clock.to_us(found if found.tzinfo else found.replace(tzinfo=UTC))
+    at = clock.given_us(found)
     if not clock.is_time(at):
         raise UsageError(f"{text!r} is out of range", where=name, hint="in UTC it is in the years 1 to 9999")
     return at

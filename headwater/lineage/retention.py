@@ -18,8 +18,8 @@ from headwater import clock, failpoints
 from headwater.assets.durations import parse_duration
 from headwater.core.events import LogWritten, TaskCache, TaskEnded, TaskKept, TaskStarted, TaskState
 from headwater.core.journal import archive, index
-from headwater.core.journal.reader import Reader, decode
-from headwater.core.journal.recovery import ODD
+from headwater.core.journal.lines import events_in
+from headwater.core.journal.reader import Reader
 from headwater.core.journal.writer import Writer
 from headwater.core.request_events import PrunedRun, RunsPruned
 from headwater.lineage.ingest import transaction
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.archive import Archive
-    from headwater.core.journal.events import Event
     from headwater.core.journal.home import Home
     from headwater.core.journal.reader import Batch
     from headwater.lineage.projection import Projection
@@ -261,15 +260,12 @@ def _find_staying(connection: DuckDBPyConnection, batches: Iterable[Batch], kind
     sql = statements("retention.sql")
     connection.execute(sql["begin"])
     for batch in batches:
-        ids = [event.id for event in _events(batch) if expires(event.kind, event.time, kinds=kinds, before=before)]
+        # A whole line that is no event stays as well.
+        ids = [
+            event.id for event in events_in(batch.lines) if expires(event.kind, event.time, kinds=kinds, before=before)
+        ]
         if ids:
             connection.execute(sql["stay"], {"ids": ids})
-
-
-def _events(batch: Batch) -> Iterator[Event]:
-    for line in batch.lines:
-        with suppress(*ODD):  # a whole line that is no event stays as well
-            yield decode(line)
 
 
 def _leaving(home: Home) -> _Leaving:

@@ -20,7 +20,7 @@ from headwater.core.journal.locks import driven
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.recovery import Recovered, Settler, crashed, endings
 from headwater.core.journal.scan import MOST_BYTES, MOST_LINES, Damage
-from headwater.core.journal.segment import opened
+from headwater.core.journal.segment import opened, says_closed
 from headwater.core.journal.waiting import pause
 from headwater.errors import JournalError, LockTimeout
 
@@ -344,7 +344,7 @@ class _Segment:
 
     @property
     def closed(self) -> bool:
-        return _says_closed(self.lines[-1])
+        return says_closed(self.lines[-1])
 
     def events(self) -> list[Event]:
         return [decode(line) for line in self.lines]
@@ -381,11 +381,7 @@ class _Segment:
         while last < min(end, seq + MOST_LINES) and self.ends[last] - start <= MOST_BYTES:
             last += 1
         lines, position = tuple(self.lines[seq:last]), Position(last, self.ends[last - 1])
-        return Batch(writer=self.writer, lines=lines, first_seq=seq, position=position, closed=_says_closed(lines[-1]))
-
-
-def _says_closed(line: bytes) -> bool:
-    return decode(line).kind == WriterClosed.kind
+        return Batch(writer=self.writer, lines=lines, first_seq=seq, position=position, closed=says_closed(lines[-1]))
 
 
 def _killed(writer: str) -> JournalError:

@@ -14,7 +14,7 @@ from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted, 
 from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT, decode, head_of, is_whole, sequence_of
+from headwater.core.journal.lines import ODD, REBOOT, events_in, head_of, is_whole, sequence_of
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import UNBORN, Segment, boot_id, is_closed, segment_path
@@ -25,9 +25,6 @@ Settler = Callable[[Sequence[Event]], Iterable[Body]]
 """Says what must be appended to a dead writer's segment, of all that stands in it: nothing if it has been said before."""
 
 STATE = "Crashed"
-
-ODD = (KeyError, TypeError, ValueError, AttributeError)
-"""What an event raises whose body is not what its kind says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,9 +292,7 @@ class SegmentEvents(Sequence[Event]):
 
     def __iter__(self) -> Iterator[Event]:
         for stretch in Scan(self._descriptor, self._path).stretches():
-            for line in stretch.lines:
-                with contextlib.suppress(*ODD):
-                    yield decode(line)
+            yield from events_in(stretch.lines)
 
     def __len__(self) -> int:
         return sum(len(stretch.lines) for stretch in Scan(self._descriptor, self._path).stretches())

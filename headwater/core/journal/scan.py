@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
-from headwater.core.events import WriterClosed, WriterOpened
+from headwater.core.events import WriterOpened
 from headwater.core.journal.home import unknown_format
 from headwater.core.journal.lines import FORMAT, REBOOT, decode, head_of, is_whole, sequence_of
+from headwater.core.journal.segment import says_closed
 
 _CHUNK = 1 << 20
 MOST_LINES = 20_000
@@ -172,9 +172,7 @@ class Scan:
 
     def _stretch(self) -> Stretch:
         if self._lines:
-            self.closed = False
-            with suppress(KeyError, TypeError, ValueError):  # a whole line that is no event is one that says nothing
-                self.closed = decode(self._lines[-1]).kind == WriterClosed.kind
+            self.closed = says_closed(self._lines[-1])
         stretch = Stretch(
             lines=self._lines,
             first_seq=self._first_seq,

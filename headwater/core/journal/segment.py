@@ -15,7 +15,7 @@ from headwater.core.events import RunEnded, RunStarted, WriterClosed, WriterOpen
 from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home, sync_folder
-from headwater.core.journal.lines import FORMAT, encode, encode_all, head_of, is_whole, sequence_of
+from headwater.core.journal.lines import FORMAT, encode, encode_all, events_in, head_of, is_whole, sequence_of
 from headwater.errors import JournalError
 
 SUFFIX = ".ndjson"
@@ -189,17 +189,15 @@ class Segment:
 
 def is_closed(descriptor: int) -> bool:
     """Whether the last event of a segment says that nothing follows (looks at the file's last 4 kB only)."""
-    import orjson
-
     size = os.fstat(descriptor).st_size
     found = os.pread(descriptor, 4096, max(0, size - 4096))
     line = found[:-1].rpartition(b"\n")[2]
-    if not found.endswith(b"\n") or not is_whole(line):
-        return False
-    try:
-        return bool(orjson.loads(line)["k"] == WriterClosed.kind)
-    except (KeyError, TypeError, ValueError):  # a whole line that is no event
-        return False
+    return found.endswith(b"\n") and is_whole(line) and says_closed(line)
+
+
+def says_closed(line: bytes) -> bool:
+    """Whether a whole line says that its writer is closed."""
+    return any(event.kind == WriterClosed.kind for event in events_in([line]))
 
 
 def segment_path(home: Home, writer: str) -> Path:
