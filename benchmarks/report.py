@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measure import Sample
@@ -83,6 +83,16 @@ class Judged:
             return None
         return self.judged >= self.row.goal if self.row.unit == "/s" else self.judged <= self.row.goal
 
+    def ratios(self) -> Iterator[tuple[str, float, float | None]]:
+        """For each peer that stood beside the goal: the ratio to it that the goal was there, and the one reached here."""
+        for who, there in self.row.beside:
+            here = self._figure(who)
+            reached = None if not here or not self.judged else self._times(self.judged, here)
+            yield who, self._times(self.row.goal or 0, there), reached
+
+    def _times(self, ours: float, other: float) -> float:
+        return ours / other if self.row.unit == "/s" else other / ours
+
     def _figure(self, who: str) -> float | None:
         found = self.of(who)
         return None if found is None else found.figure(self.row.figure)
@@ -90,15 +100,14 @@ class Judged:
     def ratio(self, who: str) -> float | None:
         """How many times Headwater's figure somebody's is; for a rate, how many times less."""
         ours, other = self._figure("Headwater"), self._figure(who)
-        if not ours or not other:
-            return None
-        return ours / other if self.row.unit == "/s" else other / ours
+        return self._times(ours, other) if ours and other else None
 
 
 def render(rows: Iterable[Judged], machine: Iterable[tuple[str, str]], command: str) -> str:
     """The whole document."""
     judged = list(rows)
-    return "\n".join([*_head(judged, command), *_summary(judged), "", *_machine(machine), *_details(judged)]) + "\n"
+    parts = (_head(judged, command), _summary(judged), _ratios(judged), _machine(machine), _details(judged))
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _head(judged: Sequence[Judged], command: str) -> list[str]:
@@ -135,6 +144,29 @@ def _summary(judged: Iterable[Judged]) -> list[str]:
         "",
         "(12x): 12 times Headwater's figure; for a rate, 12 times slower. Of several ways in which one library does a row's "
         "work the quickest is here; all are below.",
+        "",
+    ]
+
+
+def _ratios(judged: Iterable[Judged]) -> list[str]:
+    lines = [
+        f"| {one.row.measure} | {who} | {_times(wanted)} | {_times(reached) if reached else 'not measured'} | "
+        f"{'' if reached is None else 'yes' if reached >= wanted else '**no**'} |"
+        for one in judged
+        for who, wanted, reached in one.ratios()
+    ]
+    if not lines:
+        return []
+    return [
+        "## The goals as ratios",
+        "",
+        "The goals were set beside what the peers took on another machine. How many times Headwater's figure (over raw, where the "
+        "goal is) a peer's was to be there, and is here:",
+        "",
+        "| measure | peer | goal | here | reached |",
+        "|---|---|---|---|---|",
+        *lines,
+        "",
     ]
 
 

@@ -35,7 +35,8 @@ class Row:
     """A measure: the figure that counts (a name of what a side says), its goal, and the sides.
 
     With `over_raw` the goal is for what Headwater needs beyond the raw work, in the figure that it names; with `of_raw` it is
-    the share of the raw work's rate that Headwater must reach. Units: ms, MB, or /s, where more is better.
+    the share of the raw work's rate that Headwater must reach. `beside` is what the peers took where the goal was set, on another
+    machine: a goal is also a ratio to them. Units: ms, MB, or /s, where more is better.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Row:
     goal: float | None = None
     over_raw: str = ""
     of_raw: bool = False
+    beside: tuple[tuple[str, float], ...] = ()
     sides: tuple[Side, ...]
     note: str = ""
 
@@ -91,6 +93,7 @@ def _imports(name: str, measure: str, goal: float | None, texts: tuple[str, str,
         measure=measure,
         figure="wall_ms",
         goal=goal,
+        beside=(("Prefect", 900), ("Dagster", 530)) if goal else (),
         sides=(
             _own(f"`{ours}`", "process", "code", ours, repeat=9),
             _raw("`pass`", "process", "code", "pass", repeat=9),
@@ -107,6 +110,7 @@ def _task(name: str, measure: str, how: str, goal: float | None) -> Row:
         measure=measure,
         figure="cpu_ms",
         goal=goal,
+        beside=(("Prefect", 2.9), ("Dagster", 19)) if goal else (),
         sides=(
             _own("5,000 calls in a flow", "one_task", "headwater", "5000", how, durable=_JOURNAL),
             _raw("an append for each event", "one_task", "raw", "5000", how, durable="synced at the end"),
@@ -201,6 +205,7 @@ ROWS: tuple[Row, ...] = (
         measure="`python flow.py`, one task, fresh home, whole process",
         figure="wall_ms",
         goal=300,
+        beside=(("Prefect", 3_100), ("Dagster", 1_800)),
         sides=(
             _own("fresh home", "process", "script", "headwater", durable=_JOURNAL),
             _own(
@@ -228,6 +233,7 @@ ROWS: tuple[Row, ...] = (
         figure="wall_ms",
         goal=0.5,
         over_raw="unsynced_wall_ms",
+        beside=(("Prefect", 10.5), ("Dagster", 66)),
         sides=(
             _own("200 assets, Parquet", "chain", "headwater", "200", durable=_PUBLISHED, repeat=7),
             _raw("the same reads, files and syncs", "chain", "raw", "200", durable="the same syncs", repeat=7),
@@ -256,6 +262,7 @@ ROWS: tuple[Row, ...] = (
         figure="wall_ms",
         goal=1.5,
         over_raw="unsynced_wall_ms",
+        beside=(("Dagster", 79),),
         sides=(
             _own("10,000 days", "backfill", "headwater", "10000", durable=_PUBLISHED, repeat=3, timeout=600),
             _raw("the same files and syncs", "backfill", "raw", "10000", durable="the same syncs", repeat=3),
@@ -281,6 +288,7 @@ ROWS: tuple[Row, ...] = (
         measure="define and load a graph of 10,000 assets, CPU",
         figure="cpu_ms",
         goal=500,
+        beside=(("Dagster", 6_600),),
         sides=(
             _own("import, definitions, order", "graph", "headwater", "10000"),
             _dagster("import, repository, asset graph", "graph", "dagster", "10000", durable="", repeat=2),
@@ -292,6 +300,7 @@ ROWS: tuple[Row, ...] = (
         measure="staleness of 10,000 assets of 10 partitions, CPU",
         figure="cpu_ms",
         goal=100,
+        beside=(("Dagster", 19_000),),
         sides=(
             _own("100,000 partitions made, 5 again", "stale", "headwater", "10000", "10", repeat=3, timeout=400),
             _own("10,000 without partitions, 5 again", "stale", "headwater", "10000", aside=True),
@@ -352,6 +361,7 @@ ROWS: tuple[Row, ...] = (
         figure="events_per_s",
         unit="/s",
         goal=8_000,
+        beside=(("OpenLineage client", 793),),
         sides=(
             _own("from the journal's event to bytes", "lineage_event", "headwater", "20"),
             _raw("orjson alone, nothing built", "lineage_event", "raw", "20"),
@@ -370,6 +380,7 @@ ROWS: tuple[Row, ...] = (
         figure="memory_mb",
         unit="MB",
         goal=60,
+        beside=(("Prefect", 97), ("Dagster", 126)),
         sides=(
             _own("whole process", "memory", "headwater", "1000", durable=_JOURNAL, repeat=3),
             _raw("`python -c pass`", "memory", "raw", repeat=3),

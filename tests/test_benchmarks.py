@@ -23,7 +23,7 @@ def _outcome(who: str, label: str = "a way", *, times: int = 1, aside: bool = Fa
 
 
 def _line(text: str, start: str) -> list[str]:
-    (found,) = [line for line in text.splitlines() if line.startswith(f"| {start}")]
+    found = next(line for line in text.splitlines() if line.startswith(f"| {start}"))
     return [cell.strip() for cell in found.strip("|").split("|")]
 
 
@@ -70,6 +70,23 @@ def test_a_goal_over_the_raw_work_is_for_the_difference(raw, verdict):
     outcomes = [_outcome("Headwater", wall_ms=99.0, quiet_ms=10.0), _outcome("raw", wall_ms=50.0, quiet_ms=raw)]
     text = render([_judged(outcomes, goal=1.5, over_raw="quiet_ms")], [], "make bench")
     assert _line(text, "one thing")[-1] == verdict
+
+
+@pytest.mark.parametrize(
+    ("row", "ours", "peer", "cells"),
+    [
+        ({}, 20.0, 400.0, ["5x", "20x", "yes"]),
+        ({}, 5.0, 20.0, ["5x", "4x", "**no**"]),
+        ({"over_raw": "quiet_ms"}, 30.0, 400.0, ["5x", "40x", "yes"]),
+        ({"unit": "/s"}, 30.0, 10.0, ["0.2x", "3x", "yes"]),
+        ({}, 20.0, None, ["5x", "not measured", ""]),
+    ],
+)
+def test_a_goal_is_also_a_ratio_to_the_peer_beside_which_it_was_set(row, ours, peer, cells):
+    outcomes = [_outcome("Headwater", wall_ms=ours, quiet_ms=ours), _outcome("raw", wall_ms=1.0, quiet_ms=20.0)]
+    outcomes += [] if peer is None else [_outcome("Dagster", wall_ms=peer)]
+    text = render([_judged(outcomes, beside=(("Dagster", 50.0),), **row)], [], "make bench")
+    assert _line(text, "one thing | Dagster")[2:] == cells
 
 
 @pytest.mark.parametrize(("events", "verdict"), [(600.0, "yes"), (400.0, "**no**")])
