@@ -14,12 +14,10 @@ from typing import Any
 import leaks
 import pytest
 from hypothesis import settings
+from tried import STRESS
 
 from headwater.core.journal import segment as segment_module
 from headwater.lineage import store
-
-STRESS = os.environ.get("HEADWATER_STRESS") == "1"
-MANY = 40
 
 
 def _one_at_a_time(parse: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,13 +48,6 @@ settings.register_profile("stress", deadline=None, max_examples=2_000)
 settings.load_profile("stress" if STRESS else "quick")
 
 
-def _halve(test: object) -> None:
-    """Of many examples that a test asks for, the quick form looks at half: others each time."""
-    asked = getattr(test, "_hypothesis_internal_use_settings", None)
-    if asked is not None and asked.max_examples >= MANY:
-        test._hypothesis_internal_use_settings = settings(asked, max_examples=asked.max_examples // 2)  # type: ignore[attr-defined]
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "stress: too long for every day; runs with HEADWATER_STRESS=1 (make stress)")
     if not BYTECODE and not hasattr(config, "workerinput"):
@@ -66,8 +57,6 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if STRESS:
         return
-    for test in {getattr(item, "function", None) for item in items}:
-        _halve(test)
     full = [item for item in items if item.get_closest_marker("stress")]
     if full:
         config.hook.pytest_deselected(items=full)

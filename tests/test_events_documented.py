@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 import headwater
 from headwater.assets import backfill_events
@@ -118,7 +119,7 @@ def instances(cls: type[Any]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("cls", KINDS.values(), ids=KINDS.keys())
-@settings(max_examples=15)
+@tried_on(15)
 @given(data=st.data())
 def test_a_body_is_the_same_again_from_plain_values(cls: type[Body], data: st.DataObject) -> None:
     body = data.draw(instances(cls))
@@ -127,7 +128,7 @@ def test_a_body_is_the_same_again_from_plain_values(cls: type[Body], data: st.Da
     assert from_plain(cls, {**plain, "added_by_a_later_version": 1}) == body
 
 
-@settings(max_examples=15)
+@tried_on(15)
 @given(bodies=st.lists(st.one_of([instances(cls) for cls in KINDS.values()]), max_size=4))
 def test_bodies_are_the_same_again_from_the_journal(
     bodies: list[Body], tmp_path_factory: pytest.TempPathFactory

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from api_world import served
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.api.finding import NameIndex
 
@@ -38,7 +39,7 @@ def test_search_finds_assets_columns_and_runs(reader: TestClient) -> None:
 
 
 @given(st.lists(st.text(min_size=1, max_size=6), max_size=12), st.text(max_size=3), st.integers(1, 5))
-@settings(max_examples=40)
+@tried_on(20)
 def test_an_index_finds_what_holds_the_text_the_best_first(names: list[str], text: str, limit: int) -> None:
     found = NameIndex(names).find(text, limit)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from api_world import served
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import DailyPartitions, HourlyPartitions, ProductPartitions, StaticPartitions, clock
 from headwater.api.partition_grids import product_grid
@@ -163,7 +164,7 @@ some = st.sets(st.integers(0, len(DAYS.all()) - 1), max_size=20)
 
 
 @given(there=some, failing=some, running=some)
-@settings(max_examples=25)
+@tried_on(25)
 def test_every_partition_is_in_one_state(there: set[int], failing: set[int], running: set[int]) -> None:
     keys = list(DAYS.all().keys())
     known = AssetFacts(

@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 from check_cases import ask, frames, one
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.assets.checks.anomalies import bounds
 from headwater.assets.checks.contract import Column, Declared, changes
@@ -19,7 +20,7 @@ from headwater.assets.checks.metrics import Metric
 from headwater.checks import accepted_values, in_range, not_null, row_count, sql_check, unique
 
 COLUMNS = st.lists(st.sampled_from(["x", "s", "i"]), min_size=1, max_size=3, unique=True)
-few = settings(max_examples=150, deadline=None)
+few = tried_on(75)
 
 
 def key(value: Any) -> Any:
@@ -117,7 +118,7 @@ def test_metrics(frame: pl.DataFrame) -> None:
     assert mean is None if not whole else mean == pytest.approx(fmean(whole), rel=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@tried_on(25)
 @given(frames())
 def test_a_query_says_what_the_built_in_one_says(frame: pl.DataFrame) -> None:
     same = sql_check("select s from {this} where s is not null and s not in ('a', 'b')", name="same", examples=["s"])

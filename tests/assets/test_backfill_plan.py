@@ -3,8 +3,9 @@ from itertools import pairwise
 
 import pytest
 from asset_worlds import DAYS, World, keys, keys_of, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
 from headwater.assets.mappings import WindowMapping
@@ -270,7 +271,7 @@ def rivers(draw):
     return world
 
 
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 @given(rivers(), st.data())
 def test_plans_are_closed_and_in_topological_order(world, data):
     targets = tuple(data.draw(st.lists(st.sampled_from(sorted(world.definitions)), min_size=1, unique=True)))
@@ -285,7 +286,7 @@ def test_plans_are_closed_and_in_topological_order(world, data):
     assert set(targets) <= set(planned)
 
 
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 @given(rivers(), st.data())
 def test_carrying_out_what_is_stale_leaves_nothing_stale(world, data):
     targets = tuple(data.draw(st.lists(st.sampled_from(sorted(world.definitions)), min_size=1, unique=True)))

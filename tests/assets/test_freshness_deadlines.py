@@ -5,8 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from asset_worlds import DAY, HOUR, World, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import clock
 from headwater.assets.business_days import BusinessCalendar
@@ -65,7 +66,7 @@ def missed(value, as_of, policy, early=timedelta(0)):
     return False
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(values, st.integers(0, 96), st.integers(1, 5), st.integers(0, 47), zones, calendars)
 def test_a_lag_in_business_days_counts_no_other_day(value, later, days, half, zone, calendar):
     lag, as_of = timedelta(days=days, minutes=30 * half), value + later * 4 * HALF
@@ -75,7 +76,7 @@ def test_a_lag_in_business_days_counts_no_other_day(value, later, days, half, zo
     assert policy.judge(value, as_of)[0] == expected
 
 
-@settings(max_examples=80, deadline=None)
+@tried_on(40)
 @given(
     values,
     st.integers(0, 120),
@@ -103,7 +104,7 @@ policies = st.builds(
 ) | st.builds(Freshness, st.sampled_from(["1bd", "36h"]), warn=st.sampled_from([None, "1h"]), calendar=calendars)
 
 
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 @given(policies, st.integers(-(10**17), 10**17), st.integers(0, 10**13))
 def test_a_verdict_holds_until_its_announced_change_and_not_a_moment_longer(policy, value, later):
     as_of = value + later
@@ -116,7 +117,7 @@ def test_a_verdict_holds_until_its_announced_change_and_not_a_moment_longer(poli
         assert policy.judge(value, change)[0] != verdict
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(policies, values, st.integers(0, 10**12), st.integers(0, 10**12))
 def test_who_reaches_further_is_never_late_before(policy, value, more, later):
     assert policy.limits(value + more)[1] >= policy.limits(value)[1]

@@ -4,8 +4,9 @@ import itertools
 from datetime import timedelta
 
 from asset_worlds import DAY, World, keys, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.assets.facts import Consumed
 from headwater.assets.freshness import Freshness, board, data_through, partition_data_through
@@ -134,7 +135,7 @@ def verdict_oracle(facts, name, as_of):
     return "warn" if policy.warn is not None and behind > policy.warn else "fresh"
 
 
-@settings(max_examples=80, deadline=None)
+@tried_on(40)
 @given(worlds())
 def test_every_partition_and_every_asset_reaches_as_far_as_the_rules_say(world):
     facts = world.facts()
@@ -151,7 +152,7 @@ def test_every_partition_and_every_asset_reaches_as_far_as_the_rules_say(world):
         assert whole.end is None or (newest, whole.basis) in ends.values()
 
 
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 @given(worlds())
 def test_the_witness_is_a_path_of_consumed_partitions_that_all_reach_no_further_than_the_answer(world):
     facts = world.facts()
@@ -164,7 +165,7 @@ def test_the_witness_is_a_path_of_consumed_partitions_that_all_reach_no_further_
             assert partition_data_through(facts, other, part).end == found.end
 
 
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 @given(worlds(st.just(Freshness("36h", warn="12h"))), moments, moments)
 def test_verdicts_change_only_at_the_announced_moments(world, one, other):
     facts = world.facts()
@@ -178,7 +179,7 @@ def test_verdicts_change_only_at_the_announced_moments(world, one, other):
             assert board(facts, verdict.next_change - 1)[name].verdict == verdict.verdict
 
 
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 @given(st.integers(1, 7), st.data())
 def test_making_an_older_partition_again_never_turns_a_late_asset_fresh(count, data):
     world = World().source("feed").asset("a", "feed", partitions=WEEK, freshness=Freshness("24h"))

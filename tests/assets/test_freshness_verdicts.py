@@ -1,13 +1,12 @@
 """Verdicts out of the projection's columns are those of the rules, whatever happened and wherever the definitions are."""
 
-import os
-
 import pytest
 from asset_worlds import DAY, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recorded_worlds import RecordedWorld, empty_projection
 from test_freshness_oracle import moments, worlds
+from tried import tried_on
 
 from headwater.assets.business_days import BusinessCalendar
 from headwater.assets.freshness import Freshness, board, standing
@@ -38,7 +37,7 @@ def expected(catalog, as_of):
     return {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
 
 
-@settings(max_examples=80 if os.environ.get("HEADWATER_STRESS") == "1" else 8, deadline=None)
+@tried_on(8, full=80)
 @given(worlds(policies | by_days, RecordedWorld), moments, st.booleans(), st.none() | st.randoms(use_true_random=False))
 def test_columns_and_rules_give_the_same_verdicts(projection, world, as_of, loaded, dice):
     catalog = world.catalog(projection, order=dice and (lambda count: step_by_step(count, dice)), loaded=loaded)

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import Asset, materialize
 from headwater.assets.asset import AssetInput
@@ -106,7 +107,7 @@ def subset(data: st.DataObject, definition: PartitionsDefinition) -> PartitionSe
 
 
 @given(st.integers(0, len(SAID) - 1), st.data())
-@settings(max_examples=50)
+@tried_on(25)
 def test_both_ways_are_one_relation(place: int, data: st.DataObject) -> None:
     said, source, target = SAID[place]
     mapping = mapping_of(said, source, target)

@@ -1,8 +1,9 @@
 """Mappings are relations between partitions that can be followed both ways."""
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.assets.mappings import (
     AllMapping,
@@ -65,7 +66,7 @@ def subset(data: st.DataObject, definition: PartitionsDefinition) -> PartitionSe
 
 
 @given(cases, st.data())
-@settings(max_examples=120, deadline=None)
+@tried_on(60)
 def test_both_ways_are_one_relation(
     case: tuple[PartitionMapping, PartitionsDefinition, PartitionsDefinition], data: st.DataObject
 ) -> None:
@@ -91,7 +92,7 @@ def test_both_ways_are_one_relation(
 
 
 @given(timed, timed)
-@settings(max_examples=25, deadline=None)
+@tried_on(25)
 def test_overlap_is_overlap_of_windows(source: PartitionsDefinition, target: PartitionsDefinition) -> None:
     for part in target.all():
         assert part.start_us is not None
@@ -154,7 +155,6 @@ def test_what_is_inferred(
 
 @given(st.one_of(windows, *(st.builds(kind, needs=at_least) for kind in (SameMapping, AllMapping, OverlapMapping))))
 @example(UnpartitionedMapping())
-@settings(deadline=None)
 def test_mappings_survive_json(mapping: PartitionMapping) -> None:
     assert mapping_from_json(mapping.to_json()) == mapping
     assert mapping.describe()

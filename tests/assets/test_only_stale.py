@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from asset_worlds import DAY, World, keys_of
-from hypothesis import given, settings
+from hypothesis import given
 from test_staleness_oracle import START, WEEK, worlds
+from tried import tried_on
 
 from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan
 from headwater.assets.partitions import partitioning
@@ -53,7 +54,7 @@ def reads_as_declared(world: World) -> bool:
     return True
 
 
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 @given(worlds().filter(reads_as_declared))
 def test_what_is_announced_is_made_and_then_nothing_is_stale(world: World) -> None:
     before, found = announced(world), planned(world)
@@ -66,7 +67,7 @@ def test_what_is_announced_is_made_and_then_nothing_is_stale(world: World) -> No
     assert not planned(world).steps
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(worlds().filter(reads_as_declared))
 def test_where_nothing_was_never_made_exactly_what_is_announced_is_made(world: World) -> None:
     for name, one in world.definitions.items():

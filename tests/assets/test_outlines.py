@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 from asset_worlds import DAY, keys, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recorded_worlds import RecordedWorld, empty_projection
 from test_staleness_oracle import AS_OF, worlds
+from tried import tried_on
 
 from headwater.assets.facts import Facts, outlines
 from headwater.assets.partitions import DailyPartitions
@@ -36,7 +37,7 @@ def told(one):
     return frozenset(one.keys), one.code, one.mixed, one.oldest, one.newest, reads, one.settled
 
 
-@settings(max_examples=12, deadline=None)
+@tried_on(12)
 @given(worlds(RecordedWorld))
 def test_the_projection_and_the_facts_say_the_same(projection, world):
     catalog = world.catalog(projection)
@@ -52,7 +53,7 @@ def test_the_projection_and_the_facts_say_the_same(projection, world):
             assert by_outlines[name].why(part.key) == found.why(part.key)
 
 
-@settings(max_examples=6, deadline=None)
+@tried_on(6)
 @given(worlds(RecordedWorld), st.randoms(use_true_random=False))
 def test_outlines_do_not_depend_on_the_order_in_which_events_came(projection, world, dice: random.Random):
     def order(count):
@@ -72,7 +73,7 @@ def test_outlines_do_not_depend_on_the_order_in_which_events_came(projection, wo
     assert found(world.catalog(projection)) == found(world.catalog(projection, order))
 
 
-@settings(max_examples=6, deadline=None)
+@tried_on(6)
 @given(worlds(RecordedWorld))
 def test_inside_a_session_that_began_before_outlines_were_worked_out_the_answers_are_the_same(projection, world):
     catalog = world.catalog(projection)

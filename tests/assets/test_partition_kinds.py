@@ -9,8 +9,9 @@ from typing import Any
 import cronsim
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import Asset, clock, materialize
 from headwater.assets import backfilling, boxes
@@ -72,7 +73,7 @@ def some(data: st.DataObject, definition: PartitionsDefinition) -> set[str | Non
 
 
 @given(st.sampled_from(DEFINITIONS), st.data())
-@settings(max_examples=120)
+@tried_on(60)
 def test_sets_are_sets_of_keys(definition: PartitionsDefinition, data: st.DataObject) -> None:
     every = list(definition.all().keys())
     left, right = some(data, definition), some(data, definition)
@@ -99,7 +100,7 @@ def test_sets_are_sets_of_keys(definition: PartitionsDefinition, data: st.DataOb
 
 
 @given(st.sampled_from(DEFINITIONS), st.data())
-@settings(max_examples=120)
+@tried_on(60)
 def test_what_is_printed_written_and_pickled_reads_back(definition: PartitionsDefinition, data: st.DataObject) -> None:
     found = definition.set_of(some(data, definition))
     if data.draw(st.booleans()):

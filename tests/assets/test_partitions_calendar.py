@@ -5,8 +5,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import clock
 from headwater.assets.partitions import (
@@ -116,7 +117,7 @@ def test_an_hour_that_the_clock_sets_back_over_midnight_stays_with_the_new_day()
 
 @given(st.sampled_from(ZONES), st.sampled_from(STEPS), st.integers(-150_000, 350_000), st.integers(-2, 2))
 @example("Pacific/Apia", STEPS[1], 0, 0)
-@settings(max_examples=300, deadline=None)
+@tried_on(150)
 def test_every_instant_lies_in_exactly_one_partition(
     zone: str, step: tuple[type[TimePartitions], str], hours: int, us: int
 ) -> None:
@@ -134,7 +135,7 @@ def test_every_instant_lies_in_exactly_one_partition(
 
 
 @given(st.sampled_from(ZONES), st.sampled_from(STEPS), st.integers(0, 420_000), st.integers(1, 400))
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 def test_stretches_have_no_gap_no_overlap_and_no_key_twice(
     zone: str, step: tuple[type[TimePartitions], str], skip: int, count: int
 ) -> None:
@@ -169,7 +170,7 @@ def test_other_steps(definition: TimePartitions, instant: str, key: str, hours: 
 
 
 @given(st.sampled_from(ZONES), st.integers(0, 30 * 24 * 60))
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 def test_an_open_ended_definition_has_what_has_ended(zone: str, minutes: int) -> None:
     days = DailyPartitions("2011-12-20", timezone=zone)
     as_of = clock.to_us(datetime(2011, 12, 18, tzinfo=UTC)) + minutes * 60_000_000

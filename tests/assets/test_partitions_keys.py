@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from partition_cases import HOSTILE
 
@@ -43,7 +43,6 @@ def test_hostile_keys_are_refused_with_one_short_error(key: str) -> None:
 
 @given(st.text(max_size=16), st.sampled_from(KINDS))
 @example("2013-01-05", DAYS)
-@settings(deadline=None)
 def test_a_text_is_a_key_only_if_it_is_the_key_of_what_it_means(text: str, definition: TimePartitions) -> None:
     try:
         found = definition.partition(text)
@@ -55,7 +54,6 @@ def test_a_text_is_a_key_only_if_it_is_the_key_of_what_it_means(text: str, defin
 
 @given(st.text(alphabet="0123456789-., T", max_size=30), st.sampled_from(KINDS))
 @example("2013-01..2013-03", KINDS[3])
-@settings(deadline=None)
 def test_any_text_parses_or_is_refused(text: str, definition: TimePartitions) -> None:
     try:
         found = definition.parse(text)

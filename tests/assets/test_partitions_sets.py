@@ -5,9 +5,10 @@ import pickle
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from partition_cases import defined
+from tried import tried_on
 
 from headwater.assets import intervals
 from headwater.assets.partitions import (
@@ -30,7 +31,7 @@ some_numbers = st.sets(st.integers(-20, 20))
 
 
 @given(some_keys, some_keys)
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 def test_algebra_is_that_of_sets_of_keys(left: set[str], right: set[str]) -> None:
     one, other = DAYS.set_of(left), DAYS.set_of(right)
     for found, expected in [
@@ -53,7 +54,6 @@ def test_algebra_is_that_of_sets_of_keys(left: set[str], right: set[str]) -> Non
 
 
 @given(some_keys)
-@settings(deadline=None)
 def test_intervals_are_sorted_disjoint_and_merged(keys: set[str]) -> None:
     found = DAYS.set_of(keys).intervals
     edges = [edge for interval in found for edge in interval]
@@ -61,7 +61,6 @@ def test_intervals_are_sorted_disjoint_and_merged(keys: set[str]) -> None:
 
 
 @given(some_keys)
-@settings(deadline=None)
 def test_what_is_printed_and_what_is_written_as_json_reads_back(keys: set[str]) -> None:
     found = DAYS.set_of(keys)
     assert DAYS.set_from_json(found.to_json()) == found
@@ -72,7 +71,6 @@ def test_what_is_printed_and_what_is_written_as_json_reads_back(keys: set[str]) 
 
 
 @given(some_numbers, some_numbers)
-@settings(deadline=None)
 def test_intervals_of_numbers(left: set[int], right: set[int]) -> None:
     one, other = intervals.of_numbers(left), intervals.of_numbers(right)
     assert intervals.intersection(one, other) == intervals.of_numbers(left & right)

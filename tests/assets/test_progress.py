@@ -2,9 +2,10 @@ import time
 
 import pytest
 from asset_worlds import DAYS, World, keys, keys_of, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_backfill_plan import SHORT, river, rivers
+from tried import tried_on
 
 from headwater.assets.backfill import BackfillRequest, Progress, plan
 from headwater.assets.mappings import AllMapping, SameMapping, WindowMapping
@@ -159,7 +160,7 @@ def test_an_empty_plan_is_done():
     assert found.next() is None
 
 
-@settings(max_examples=80, deadline=None)
+@tried_on(40)
 @given(rivers(), st.sampled_from(["oldest", "newest"]), st.data())
 def test_every_unit_gets_an_outcome_whatever_comes_and_in_whichever_order(world, order, data):
     facts = world.facts()

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from partition_cases import HOSTILE, defined
+from tried import tried_on
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.dependencies import topological
@@ -171,7 +172,6 @@ def test_names_of_any_letters_can_be_written_in_quotes(name: str) -> None:
 
 
 @given(st.text(min_size=1, max_size=8))
-@settings(deadline=None)
 def test_any_name_can_be_written_in_quotes(name: str) -> None:
     assert select(f"+{quoted(name)}", {name: defined(name)}) == (name,)
 
@@ -212,7 +212,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=14).map("".join) | st.text(max_size=20))
 @example("\x00")
-@settings(max_examples=200, deadline=None)
+@tried_on(100)
 def test_any_text_means_something_or_is_refused(expression: str) -> None:
     try:
         found = select(expression, FLIGHTS, stale=stale)
@@ -277,7 +277,7 @@ def meanings(graph: Graph) -> st.SearchStrategy[tuple[str, set[str]]]:
 
 
 @given(graphs(), st.data())
-@settings(max_examples=50, deadline=None)
+@tried_on(25)
 def test_selections_on_random_graphs(graph: Graph, data: st.DataObject) -> None:
     expression, expected = data.draw(meanings(graph))
     found = select(expression, graph, stale=lambda name: name < "d")
@@ -286,7 +286,7 @@ def test_selections_on_random_graphs(graph: Graph, data: st.DataObject) -> None:
 
 
 @given(graphs())
-@settings(max_examples=30, deadline=None)
+@tried_on(30)
 def test_inputs_come_before_what_reads_them(graph: dict[str, AssetDefinition]) -> None:
     order = topological(graph)
     assert sorted(order) == sorted(graph)
@@ -297,7 +297,7 @@ def test_inputs_come_before_what_reads_them(graph: dict[str, AssetDefinition]) -
 
 
 @given(graphs(), st.data())
-@settings(max_examples=30, deadline=None)
+@tried_on(30)
 def test_a_circle_is_named(graph: Graph, data: st.DataObject) -> None:
     start = data.draw(st.sampled_from(sorted(graph)))
     end = data.draw(st.sampled_from(sorted(steps(graph, {start}, up=True, depth=9))))

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from asset_worlds import DAY, World, keys, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.assets.facts import Consumed
 from headwater.assets.made_graph import MadeGraph
@@ -140,7 +141,7 @@ def is_news(known, used, started):
     return (made is not None and made.code_version is not None) or now.at > started
 
 
-@settings(max_examples=120, deadline=None)
+@tried_on(60)
 @given(worlds())
 def test_every_partition_is_stale_or_not_as_the_rules_say(world):
     facts = world.facts()
@@ -165,7 +166,7 @@ def test_a_partition_that_was_made_before_it_ends_is_stale_with_its_input():
     assert found.why("2013-01-06").because[0].kind == "upstream_stale"
 
 
-@settings(max_examples=15, deadline=None)
+@tried_on(15)
 @given(worlds(), st.permutations([-2, 0, 1, 4]), st.randoms(use_true_random=False))
 def test_what_is_kept_for_the_next_question_says_the_same_at_any_moment_and_in_any_order(world, days, dice):
     facts = world.facts()

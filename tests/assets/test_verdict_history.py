@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from asset_worlds import HOUR, us
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import Asset, Freshness, clock, materialize, observe, on_freshness, record
 from headwater.assets.freshness import board
@@ -19,7 +20,7 @@ START = us("2013-01-01")
 numbers = st.integers(0, 60)
 
 
-@settings(max_examples=150, deadline=None)
+@tried_on(75)
 @given(
     st.sampled_from([Freshness(10), Freshness(10, warn=4), Freshness("2s", warn="1s"), None]),
     st.lists(st.tuples(numbers, st.none() | numbers), min_size=1, max_size=6, unique_by=lambda one: one[0]),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from cli_project import Cli
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from screens import screen, widest
+from tried import tried_on
 
 from headwater.cli.board_text import status_text
 from headwater.cli.tables import fitted, table
@@ -129,7 +130,7 @@ def _row(n: int) -> dict[str, object]:
 WIDTHS = st.lists(st.integers(0, 60), min_size=2, max_size=7)
 
 
-@settings(max_examples=60)
+@tried_on(30)
 @given(WIDTHS, st.integers(20, 200), st.data())
 def test_columns_are_fitted_to_the_room(widths: list[int], room: int, data: st.DataObject) -> None:
     headers = [str(place) for place in range(len(widths))]
@@ -143,7 +144,7 @@ def test_columns_are_fitted_to_the_room(widths: list[int], room: int, data: st.D
         assert found == widths
 
 
-@settings(max_examples=60)
+@tried_on(30)
 @given(st.text(max_size=30), st.integers(4, 30))
 def test_cells_are_cut_to_their_room_and_safe(text: str, room: int) -> None:
     shown = cut(one_line(text), room)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import Asset, materialize, sql_connection
 from headwater.assets.events import ColumnSchema
@@ -244,7 +244,7 @@ def outcome(statements: list[str], query: str, changed: str | None) -> dict[str,
         return dict(zip(found.columns, map(list, zip(*found.fetchall(), strict=True)), strict=False))
 
 
-@settings(max_examples=300 if os.environ.get("HEADWATER_STRESS") == "1" else 6, deadline=None)
+@tried_on(6, full=300)
 @given(st.integers(min_value=0, max_value=2**32))
 def test_no_edge_is_missed_through_random_statements(seed: int) -> None:
     statements, query = _Author(seed).script()

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from concurrency_cases import expect, finish, free, kill, start, states
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import flow, rate_limit, task, try_rate_limit
 from headwater.clock import use as use_clock
@@ -64,7 +65,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=80)
+@tried_on(40)
 @given(STEPS, st.integers(1, 5), st.integers(1, 12), st.booleans(), st.booleans())
 def test_never_more_than_so_many_in_any_window(
     steps: list[tuple[str, int]], calls: int, seconds: int, restarts: bool, knows_boot: bool

@@ -21,8 +21,9 @@ import numpy as np
 import orjson
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from pydantic import BaseModel
+from tried import tried_on
 
 from headwater.core.encodings import Encoded, Refused, decode, encode
 from headwater.core.typed_json import same
@@ -107,13 +108,13 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-@settings(max_examples=150)
+@tried_on(75)
 def test_what_is_encoded_comes_back_in_value_and_type(value: Any) -> None:
     assert same(back(value), value)
 
 
 @given(VALUES)
-@settings(max_examples=50)
+@tried_on(25)
 def test_the_same_value_is_the_same_bytes(value: Any) -> None:
     first, second = encode(value), encode(back(value))
     assert first == second
@@ -257,7 +258,7 @@ plain_values = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@tried_on(30)
 @given(plain_values)
 def test_what_is_plain_is_written_as_what_is_not(value: Any) -> None:
     found, beside = encode(value), encode([value, (1,)])  # a tuple is not plain: the list is written the longer way
@@ -303,7 +304,7 @@ def test_pickle_is_written_and_read_only_where_it_is_asked_for() -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from(["json", "polars", "polars.series", "numpy", "arrow", "x", "pickle"]))
-@settings(max_examples=80)
+@tried_on(40)
 def test_bytes_of_somebody_else_are_an_error_and_nothing_else(data: bytes, encoding: str) -> None:
     try:
         decode(encoding, data)
@@ -313,7 +314,7 @@ def test_bytes_of_somebody_else_are_an_error_and_nothing_else(data: bytes, encod
 
 
 @given(VALUES, st.data())
-@settings(max_examples=60)
+@tried_on(30)
 def test_json_of_another_shape_is_an_error_or_another_value(value: Any, data: st.DataObject) -> None:
     encoded = encode({"value": value})
     assert isinstance(encoded, Encoded)

@@ -11,15 +11,16 @@ import hypothesis.strategies as st
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from test_core_encodings import HASHABLE, VALUES, Colour, Loose, Order, Point
+from tried import tried_on
 
 from headwater.core.hashing import Unhashable, fingerprint
 from headwater.core.typed_json import same
 
 
 @given(VALUES, VALUES)
-@settings(max_examples=150)
+@tried_on(75)
 def test_only_what_is_alike_has_the_same_fingerprint(one: Any, other: Any) -> None:
     assert (fingerprint(one) == fingerprint(other)) <= _alike(one, other)
 
@@ -31,7 +32,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 
 @given(st.dictionaries(HASHABLE, VALUES, max_size=6), st.randoms())
-@settings(max_examples=60)
+@tried_on(30)
 def test_the_order_of_dicts_and_sets_does_not_count(value: dict[Any, Any], random: Any) -> None:
     keys = list(value)
     random.shuffle(keys)

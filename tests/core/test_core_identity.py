@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.core.identity import LARGEST, Unidentified, code_of, identify, identify_plain
 
@@ -52,7 +53,7 @@ def spelled(value: Any) -> Any:
     return [type(value).__name__, repr(value)]
 
 
-@settings(max_examples=150)
+@tried_on(75)
 @given(PLAIN, PLAIN)
 def test_two_calls_have_one_identity_if_and_only_if_their_arguments_are_alike(one: Any, two: Any) -> None:
     assert of(one) == of(copy.deepcopy(one))

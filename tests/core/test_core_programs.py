@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 import random_programs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_programs import Boom, Node, expected, programs, stopped
+from tried import tried_on
 
 from headwater import InlineRunner, ProcessRunner, ThreadRunner, flow
 from headwater.core.journal.events import Event
@@ -78,7 +79,7 @@ def carried_out(node: Node, runner: Any) -> Recorded:
 
 @pytest.mark.parametrize("runner", RUNNERS, indirect=True)
 def test_random_programs_end_as_the_model_says(runner: Any, stress: bool) -> None:
-    @settings(max_examples=500 if stress else 15)
+    @tried_on(15, full=500)
     @given(programs())
     def holds(node: Node) -> None:
         model = expected(node)
@@ -96,7 +97,7 @@ def test_random_programs_end_as_the_model_says(runner: Any, stress: bool) -> Non
 
 @pytest.mark.parametrize("runner", RUNNERS, indirect=True)
 def test_random_programs_that_are_stopped_end_all_that_they_began(runner: Any, stress: bool) -> None:
-    @settings(max_examples=300 if stress else 8)
+    @tried_on(8, full=300)
     @given(programs(), st.integers(0, 30))
     def holds(node: Node, place: int) -> None:
         found = carried_out(stopped(node, place), runner)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from runner_worlds import warm_up
+from tried import tried_on
 
 from headwater import flow, task
 from headwater.core.events import RunEnded, RunStarted, TaskEnded, TaskStarted
@@ -104,10 +104,7 @@ def outcome(program: Any, runner: Any) -> Any:
     }
 
 
-@settings(
-    max_examples=300 if os.environ.get("HEADWATER_STRESS") == "1" else 10,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+@tried_on(10, full=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(program=st.tuples(st.just("submit"), st.lists(PROGRAMS, min_size=1, max_size=3)))
 def test_a_program_ends_alike_on_every_runner(program: Any, processes: ProcessRunner) -> None:
     expected = outcome(program, "threads")

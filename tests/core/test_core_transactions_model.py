@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from fake_project import FakeProject
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import TaskOutcome, flow, task, transaction
 from headwater.core import runtime
@@ -205,7 +206,7 @@ class World:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(program=blocks)
 def test_exactly_the_models_hooks_in_the_models_order(is_async: bool, program: Any) -> None:
     steps = numbered(program, iter(range(10_000)))

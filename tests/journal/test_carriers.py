@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import pickle
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 from carrier_cases import MemorySuite
 from journal_cases import kill, start
+from tried import STRESS
 
 from headwater import flow
 from headwater.core.journal.archive import compact
@@ -29,7 +29,7 @@ from headwater.testing.carriers.cases import log, messages, open_work
 pytestmark = pytest.mark.usefixtures("no_sync")
 
 
-EXAMPLES = 300 if os.environ.get("HEADWATER_STRESS") == "1" else 20
+EXAMPLES = 300 if STRESS else 20
 
 
 class TestFiles(CarrierSuite):

@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 from archive_cases import ODD, Follower, archived, files, lines, scripts
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from journal_cases import dead_writer, events, log, of_kind, run_ended, run_started, segments
+from tried import tried_on
 
 from headwater import clock, ids
 from headwater.core.journal import archive as archive_module
@@ -303,7 +304,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried_on(20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mixture_read_from_anywhere(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
 ) -> None:

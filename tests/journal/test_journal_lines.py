@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from journal_cases import run_started
+from tried import tried_on
 
 from headwater.assets.events import AssetObserved, AssetRef
 from headwater.core.events import LogWritten, RunStarted
@@ -30,7 +31,7 @@ def line_of(parameters: Any, seq: int = 0) -> bytes:
 
 
 @given(st.dictionaries(st.text(), plain, max_size=4), st.integers(0, 2**40))
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 def test_what_is_written_is_what_is_read(parameters: dict[str, Any], seq: int) -> None:
     line = line_of(parameters, seq)
     assert line.endswith(b"\n")
@@ -56,7 +57,7 @@ def test_events_that_are_written_together_are_the_lines_of_each_one_after_the_ot
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@tried_on(100)
 def test_a_flipped_bit_anywhere_is_seen(data: st.DataObject) -> None:
     line = bytearray(line_of({"a": 1}, 7)[:-1])
     line[data.draw(st.integers(0, len(line) - 1))] ^= 1 << data.draw(st.integers(0, 7))

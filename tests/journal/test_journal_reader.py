@@ -4,9 +4,10 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from journal_cases import events, expect, finish, log, messages, run_started, segments, start
+from tried import tried_on
 
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
@@ -122,7 +123,7 @@ def test_what_is_no_segment_is_passed_over(home: Home) -> None:
 
 
 @given(seq=st.integers(0, 35), offset=st.integers(0, 9000))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried_on(75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_wrong_offset_is_seen_and_does_no_harm(home: Home, seq: int, offset: int) -> None:
     if not segments(home):
         writer = Writer(home)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.core.journal import descriptors
 from headwater.core.journal.waiting import PATIENCE, Line, Place, pause
@@ -22,7 +23,7 @@ def die(place: Place) -> None:
     place.forget()
 
 
-@settings(max_examples=60)
+@tried_on(30)
 @given(STEPS)
 def test_the_first_who_lives_is_first(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

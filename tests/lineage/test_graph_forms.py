@@ -6,9 +6,10 @@ import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_hostile_names import HOSTILE
+from tried import tried_on
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
@@ -72,13 +73,13 @@ def test_mermaid_and_dot_tell_declared_edges_apart_and_escape_names() -> None:
     assert '  "b" -> "c" [style=dashed];' in found.to_dot()
 
 
-@settings(max_examples=100, deadline=None)
+@tried_on(50)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_the_id_of_a_column_can_be_taken_apart_again(asset: str, column: str) -> None:
     assert split_column_id(column_id(asset, column)) == (asset, column)
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=15))
 def test_a_tree_holds_exactly_what_can_be_reached(pairs: list[tuple[int, int]]) -> None:
     found = graph("0>0", *(f"{source}>{target}" for source, target in pairs), root="0")
@@ -144,7 +145,7 @@ def test_a_picture_of_too_many_says_what_is_left_out() -> None:
     assert not [one for one in texts(found.to_svg(limit=500)) if "left out" in one]
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=30))
 def test_cards_never_overlap_and_data_goes_to_the_right(pairs: list[tuple[int, int]]) -> None:
     sizes = {str(n): (60.0 + 10 * n, 20.0 + 7 * n) for n in range(10)}

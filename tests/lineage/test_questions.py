@@ -7,9 +7,10 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lineage_world import defined, made, started, write
+from tried import tried_on
 
 from headwater.core.journal.home import Home
 from headwater.errors import UnknownNameError
@@ -60,7 +61,7 @@ def oracle(graph: LineageGraph, *, of_columns: bool) -> Any:
     return found
 
 
-@settings(max_examples=80, deadline=None)
+@tried_on(40)
 @given(PAIRS, st.integers(0, 9), st.integers(0, 9))
 def test_reaching_and_paths_are_as_networkx_has_them(pairs: list[tuple[int, int]], one: int, other: int) -> None:
     graph, right = assets(pairs), oracle(assets(pairs), of_columns=False)
@@ -75,7 +76,7 @@ def test_reaching_and_paths_are_as_networkx_has_them(pairs: list[tuple[int, int]
         assert all(right.has_edge(*step) for step in pairwise(path))
 
 
-@settings(max_examples=80, deadline=None)
+@tried_on(40)
 @given(COLUMN_EDGES, COLUMN)
 def test_the_impact_of_a_column_is_all_that_is_made_of_it(edges: Any, start: tuple[int, int]) -> None:
     graph, subject = columns(edges), f"a{start[0]}.c{start[1]}"
@@ -99,7 +100,7 @@ def test_the_impact_of_a_column_is_all_that_is_made_of_it(edges: Any, start: tup
     assert retyped == (nx.descendants(carried, subject) if subject in carried else set())
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(COLUMN_EDGES, COLUMN, st.lists(COLUMN, max_size=2), st.lists(st.integers(0, 3), max_size=2))
 def test_tags_flow_as_far_as_nothing_masks_them(edges: Any, start: Any, masks: Any, unknown: Any) -> None:
     def name(column: Any) -> tuple[str, str]:
@@ -128,7 +129,7 @@ def test_tags_flow_as_far_as_nothing_masks_them(edges: Any, start: Any, masks: A
     assert not masked & found.keys()
 
 
-@settings(max_examples=60, deadline=None)
+@tried_on(30)
 @given(PAIRS, PAIRS)
 def test_a_difference_is_what_one_has_and_the_other_has_not(before: Any, after: Any) -> None:
     found = difference(assets(before), assets(after))
@@ -232,7 +233,7 @@ def test_tags_flow_to_what_is_in_place_and_say_what_was_gained(home: Home, quest
     assert [one.id for one in first.since(last)[0]] == ["mails.to"]
 
 
-@settings(max_examples=40, deadline=None)
+@tried_on(20)
 @given(COLUMN_EDGES, st.integers(0, 3), st.sampled_from([None, 1, 2]))
 def test_the_part_around_an_asset_holds_what_leads_there_and_away(edges: Any, start: int, depth: int | None) -> None:
     graph = columns(edges)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from lineage_world import cache_story, content_of, defined, ended, made, started, story, task_story
+from tried import tried_on
 
 from headwater import clock
 from headwater.assets.events import KINDS as ASSET_KINDS
@@ -35,7 +35,6 @@ from headwater.lineage.reader import Reader
 from headwater.lineage.retention import DETAIL, Pruned, cutoff, prune
 from headwater.testing import FakeClock
 
-STRESS = os.environ.get("HEADWATER_STRESS") == "1"
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
 AGES = 100_000
@@ -366,7 +365,7 @@ def test_pruning_inside_a_session_is_refused(history: History, projection: Proje
         history.prune(projection, 1)
 
 
-@settings(max_examples=40 if STRESS else 3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried_on(3, full=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     chapters=st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=4),
     cuts=st.lists(st.tuples(st.integers(0, 6 * LENGTH), st.booleans()), min_size=1, max_size=2),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from lineage_world import batch, lines_of, made, started, story
+from tried import STRESS
 
 from headwater import ids
 from headwater.core.journal.lines import encode, head_of, plain_json
@@ -22,7 +22,7 @@ from headwater.lineage.ingest import ingest
 from headwater.lineage.statements import statements
 
 KINDS = sorted(kind for kind in statements("ingest.sql") if rows._form(kind) is not None)
-ROUNDS = 300 if os.environ.get("HEADWATER_STRESS") else 14
+ROUNDS = 300 if STRESS else 14
 KNOWN = {
     "namespace": [None, "file", "file"],
     "dataset": [None, "a", "b", "b"],

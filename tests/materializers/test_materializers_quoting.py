@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater.core.globs import literal_glob
 from headwater.errors import HeadwaterError, PartitionError
@@ -21,7 +22,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=200)
+@tried_on(100)
 def test_a_partition_key_is_refused_or_comes_back_exactly(key: str) -> None:
     try:
         name = encode_key(key)
@@ -45,7 +46,7 @@ def test_keys_in_two_normal_forms_stay_apart() -> None:
 
 
 @given(TEXT)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried_on(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_literal_and_an_identifier_mean_themselves_to_duckdb(
     connection: duckdb.DuckDBPyConnection, text: str
 ) -> None:

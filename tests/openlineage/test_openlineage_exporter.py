@@ -14,8 +14,9 @@ from typing import Any
 
 import openlineage_cases as cases
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import clock, ids
 from headwater.core.events import LogWritten
@@ -273,7 +274,7 @@ class _Mortal(FileDestination):
         raise Killed
 
 
-quick = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+quick = tried_on(15, suppress_health_check=list(HealthCheck))
 
 
 @quick

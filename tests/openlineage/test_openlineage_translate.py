@@ -6,8 +6,9 @@ from typing import Any
 import openlineage_cases as cases
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from tried import tried_on
 
 from headwater import ids
 from headwater.assets.events import (
@@ -290,7 +291,7 @@ def test_a_journal_of_an_earlier_version_lacks_members_that_have_defaults() -> N
     assert output(found)["facets"]["version"]["datasetVersion"] == "v1"
 
 
-quick = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+quick = tried_on(12, suppress_health_check=list(HealthCheck))
 
 
 @quick

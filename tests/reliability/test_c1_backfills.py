@@ -7,7 +7,6 @@ resumed, and die in the middle; at the end all of them end.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections import Counter
 from contextlib import ExitStack, suppress
@@ -22,6 +21,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from tried import STRESS
 
 from headwater import Asset, DailyPartitions, DynamicPartitions, Partition, PartitionSet, clock, materialize
 from headwater.assets import backfilling, listening, registry
@@ -35,7 +35,7 @@ from headwater.testing import project
 
 OUTCOMES = {"completed", "failed", "skipped", "blocked"}
 RAN: Counter[str] = Counter()
-PARTS = 4 if os.environ.get("HEADWATER_STRESS") == "1" else 1
+PARTS = 4 if STRESS else 1
 """The full form takes more than an hour of CPU: its parts are told one by one, and may run side by side (`ARGS="-n 2"`)."""
 
 
