@@ -77,7 +77,7 @@ $(UI): ui/package-lock.json
 .PHONY: screenshots
 screenshots: setup ui browser ## take the pictures of the web pages in docs/pages/
 	@echo "== screenshots: tests/ui, with HEADWATER_SCREENSHOTS=1"
-	@HEADWATER_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 tests/ui
+	@HEADWATER_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 --basetemp=/tmp/pages tests/ui
 
 # End-to-end tests drive a real browser. As root (a container, a CI machine) it is installed; nobody's own machine is changed.
 .PHONY: browser

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from ui_world import Viewer, settled
 
 PAGES = (
@@ -33,6 +33,7 @@ def test_why_is_it_late_and_who_holds_it_back(viewer: Viewer) -> None:
     expect(page.get_by_role("heading", name="route_risk")).to_be_visible()
     way = page.get_by_role("navigation", name="The path to what holds it back")
     expect(way).to_contain_text("flights@2013-01-07")
+    expect(page.get_by_text(re.compile("Policy: limit 12h"))).to_be_visible()
     viewer.keep("asset")
     way.get_by_role("link", name="flights@2013-01-07").click()
     expect(page.get_by_role("heading", name="flights", exact=True)).to_be_visible()
@@ -41,6 +42,16 @@ def test_why_is_it_late_and_who_holds_it_back(viewer: Viewer) -> None:
     page.go_back()
     page.go_back()
     expect(page.get_by_role("heading", name="route_risk")).to_be_visible()
+
+
+def test_an_asset_is_not_said_to_have_no_policy_before_it_is_known(viewer: Viewer) -> None:
+    held: list[Route] = []
+    viewer.page.route("**/api/assets/detail?*", lambda route: held.append(route))
+    page = settled(viewer.go("/asset?name=route_risk"))
+    policy = page.locator(".clocks-policy")
+    expect(policy).to_have_text("…")
+    held.pop().continue_()
+    expect(policy).to_contain_text("Policy:")
 
 
 def test_where_a_column_comes_from(viewer: Viewer) -> None:

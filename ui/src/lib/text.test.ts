@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { assetOf, bytes, distance, quoted, span } from "@/lib/text";
+import { assetOf, bytes, counted, distance, quoted, span } from "@/lib/text";
 
 describe("numbers and spans", () => {
   it("have at most two units", () => {
@@ -12,6 +12,11 @@ describe("numbers and spans", () => {
       "12 y 327 d",
     ]);
     expect([-7_200_000, 1_000, 300_000].map(distance)).toEqual(["2 h ago", "now", "in 5 min"]);
+    expect([0, 1, 1_260].map((one) => counted(one, "asset"))).toEqual([
+      "0 assets",
+      "1 asset",
+      "1,260 assets",
+    ]);
     expect([12, 1_536, 5e9].map(bytes)).toEqual(["12 B", "1.5 kB", "5.0 GB"]);
   });
 });

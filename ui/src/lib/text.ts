@@ -30,6 +30,11 @@ export function count(value: number): string {
   return value.toLocaleString("en-US");
 }
 
+/** How many things of one name: "1 asset", "1,260 assets". */
+export function counted(value: number, name: string): string {
+  return `${count(value)} ${name}${value === 1 ? "" : "s"}`;
+}
+
 /** `2 h ago`, `in 5 min`, `now`. */
 export function distance(milliseconds: number): string {
   const seconds = Math.abs(milliseconds) / 1000;

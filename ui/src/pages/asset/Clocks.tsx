@@ -93,7 +93,9 @@ export function Clocks({
         <span />
       </div>
       <p className="clocks-policy">
-        {detail?.policy ? (
+        {detail === undefined ? (
+          <span className="dim">…</span>
+        ) : detail.policy ? (
           <>
             {limit === null ? null : <span className="clock-key" data-tone="fresh" aria-hidden="true" />}
             Policy: {detail.policy}

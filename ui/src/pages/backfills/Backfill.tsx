@@ -14,7 +14,7 @@ import { State, type Tone } from "@/kit/State";
 import { Time } from "@/kit/Time";
 import { useTitle } from "@/kit/usePage";
 import { address, change, Problem } from "@/lib/api";
-import { count, span } from "@/lib/text";
+import { count, counted, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
 import { OPEN, paceOf, shares, usePicture, Waiting } from "@/pages/backfills/Progress";
 import { type Listed, OUTCOMES, type OutcomeCounts, type Picture } from "@/pages/backfills/types";
@@ -159,7 +159,9 @@ function Assets({ picture }: { picture: Picture }): JSX.Element {
           </div>
         </div>
       ))}
-      {picture.more > 0 ? <p className="dim backfill-more">and {count(picture.more)} more assets</p> : null}
+      {picture.more > 0 ? (
+        <p className="dim backfill-more">and {counted(picture.more, "more asset")}</p>
+      ) : null}
     </section>
   );
 }

@@ -10,7 +10,7 @@ import { Icon } from "@/kit/Icon";
 import { State } from "@/kit/State";
 import { Time } from "@/kit/Time";
 import { get } from "@/lib/api";
-import { count } from "@/lib/text";
+import { count, counted } from "@/lib/text";
 import type { Check, CheckAnswer } from "@/pages/asset/types";
 import "@/pages/checks/checks.css";
 
@@ -94,8 +94,8 @@ function Row({ check, withAsset, isOpen, press }: RowProps): JSX.Element {
       <span className="dim check-partitions">
         {check.partitions > 1
           ? failing
-            ? `${count(check.failing)} of ${count(check.partitions)} partitions`
-            : `${count(check.partitions)} partitions`
+            ? `${count(check.failing)} of ${counted(check.partitions, "partition")}`
+            : counted(check.partitions, "partition")
           : null}
       </span>
       <span

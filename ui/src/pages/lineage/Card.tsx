@@ -2,7 +2,7 @@
 
 import { type JSX, memo } from "react";
 import { Shape, type Tone } from "@/kit/State";
-import { count, span } from "@/lib/text";
+import { count, counted, span } from "@/lib/text";
 import type { GraphNode } from "@/pages/lineage/types";
 
 const PAD = 12;
@@ -44,7 +44,7 @@ export function noteOf(node: GraphNode): string {
       .filter((one) => (node.verdicts?.[one] ?? 0) > 0)
       .slice(0, 2)
       .map((one) => `${count(node.verdicts?.[one] ?? 0)} ${one}`);
-    return [`${count(node.assets ?? 0)} ${node.assets === 1 ? "asset" : "assets"}`, ...worst].join(" · ");
+    return [counted(node.assets ?? 0, "asset"), ...worst].join(" · ");
   }
   const verdict = node.verdict === "none" ? "no policy" : node.verdict;
   return [node.lag === null ? verdict : `${verdict} ${span(node.lag)}`, node.kind ?? "not defined"].join(

@@ -7,7 +7,7 @@ import { links } from "@/app/links";
 import { Answer } from "@/kit/Answer";
 import { AssetLink } from "@/kit/AssetLink";
 import { get } from "@/lib/api";
-import { count } from "@/lib/text";
+import { count, counted } from "@/lib/text";
 import type { Impact } from "@/pages/lineage/types";
 
 /** Columns that a change reaches, of which so many are listed at most. */
@@ -23,8 +23,8 @@ export function ImpactPart({ subject }: { subject: string }): JSX.Element {
       {(impact) => (
         <section aria-label="Impact">
           <h3>
-            {count(impact.totals.assets ?? 0)} assets downstream
-            {impact.columns.length > 0 ? `, ${count(impact.totals.columns ?? 0)} columns` : ""}
+            {counted(impact.totals.assets ?? 0, "asset")} downstream
+            {impact.columns.length > 0 ? `, ${counted(impact.totals.columns ?? 0, "column")}` : ""}
           </h3>
           {impact.assets.length === 0 ? <p className="dim">Nothing is made of it.</p> : null}
           <ul className="panel-edges">
@@ -32,7 +32,7 @@ export function ImpactPart({ subject }: { subject: string }): JSX.Element {
               <li key={one.id}>
                 <AssetLink name={one.id} />
                 <span className="dim">
-                  {one.steps} {one.steps === 1 ? "step" : "steps"} · {one.effect}
+                  {counted(one.steps, "step")} · {one.effect}
                 </span>
               </li>
             ))}

@@ -2,7 +2,7 @@
 
 import type { JSX } from "react";
 import { State } from "@/kit/State";
-import { count, span } from "@/lib/text";
+import { count, counted, span } from "@/lib/text";
 import type { Graph, GraphNode } from "@/pages/lineage/types";
 
 interface Props {
@@ -39,7 +39,7 @@ export function Table({ graph, picked, pick }: Props): JSX.Element {
                   <bdi>{node.name}</bdi>
                 </button>
                 <span className="dim">
-                  {node.type === "group" ? `${count(node.assets ?? 0)} assets` : node.kind}
+                  {node.type === "group" ? counted(node.assets ?? 0, "asset") : node.kind}
                 </span>
               </th>
               <td>

@@ -6,7 +6,7 @@ import { Segments } from "@/kit/Segments";
 import type { Change } from "@/kit/usePage";
 import { address, get } from "@/lib/api";
 import { useSettled } from "@/lib/settled";
-import { count } from "@/lib/text";
+import { counted } from "@/lib/text";
 import type { AssetPage } from "@/lib/types";
 import { type Asked, MOST_STEPS, parametersOf } from "@/pages/lineage/asked";
 import type { Graph } from "@/pages/lineage/types";
@@ -75,7 +75,7 @@ export function Toolbar({ asked, graph, change }: Props): JSX.Element {
         Columns
       </label>
       <span className="lineage-count dim" role="status">
-        {graph ? counted(graph) : ""}
+        {graph ? shown(graph) : ""}
       </span>
       <Segments
         label="Show as"
@@ -94,13 +94,10 @@ export function Toolbar({ asked, graph, change }: Props): JSX.Element {
   );
 }
 
-function counted(graph: Graph): string {
+function shown(graph: Graph): string {
   const cards = graph.nodes.length;
-  const what = graph.collapse === "none" ? "assets" : "cards";
-  if (graph.collapse !== "none") return `${count(cards)} ${what} of ${count(graph.total)} assets`;
-  return graph.truncated
-    ? `the first ${count(cards)} ${what}`
-    : `${count(cards)} ${cards === 1 ? "asset" : what}`;
+  if (graph.collapse !== "none") return `${counted(cards, "card")} of ${counted(graph.total, "asset")}`;
+  return `${graph.truncated ? "the first " : ""}${counted(cards, "asset")}`;
 }
 
 /** Around what: an asset or a column, with the names that begin so. */

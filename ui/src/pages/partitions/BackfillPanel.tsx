@@ -5,7 +5,7 @@ import { type JSX, useId, useState } from "react";
 import { useMayRun } from "@/app/session";
 import { change, Problem } from "@/lib/api";
 import { useSettled } from "@/lib/settled";
-import { count, quoted, span } from "@/lib/text";
+import { count, counted, quoted, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
 import { Progress } from "@/pages/backfills/Progress";
 import type { Planned } from "@/pages/partitions/types";
@@ -125,7 +125,7 @@ function Plan({ planned, isBusy }: { planned: Planned | undefined; isBusy: boole
         ))}
       </ul>
       {planned.steps.length > 8 ? (
-        <p className="dim">and {count(planned.steps.length - 8)} more assets</p>
+        <p className="dim">and {counted(planned.steps.length - 8, "more asset")}</p>
       ) : null}
     </div>
   );

@@ -3,7 +3,7 @@
 import type { JSX } from "react";
 import { Shares } from "@/kit/Shares";
 import type { Change } from "@/kit/usePage";
-import { count } from "@/lib/text";
+import { count, counted } from "@/lib/text";
 import { BackfillPanel } from "@/pages/partitions/BackfillPanel";
 import { TONES, total, WORDS } from "@/pages/partitions/cells";
 import type { Choice } from "@/pages/partitions/choice";
@@ -34,9 +34,7 @@ export function Chosen({
           <b className="ellipsis" title={chosen.text}>
             <bdi>{chosen.text}</bdi>
           </b>
-          <span className="dim">
-            {count(many)} {many === 1 ? "partition" : "partitions"}
-          </span>
+          <span className="dim">{counted(many, "partition")}</span>
         </div>
         <button type="button" className="button quiet" aria-label="Choose nothing" onClick={clear}>
           ×
@@ -68,7 +66,7 @@ export function Chosen({
       <BackfillPanel
         asset={grid.asset}
         partition={grid.kind === "unpartitioned" ? null : chosen.partition}
-        text={`${count(many)} ${many === 1 ? "partition" : "partitions"}`}
+        text={counted(many, "partition")}
         started={started}
         start={(id) => change({ started: id })}
       />
