@@ -41,6 +41,7 @@ def lineage(
     ----------
     asset
         An asset, or one of its columns: carrier_scorecard.avg_delay. '*' is everything, in all forms but the tree.
+        Without one it is --drift that is shown.
     up
         Only what it is made of.
     down
@@ -52,12 +53,21 @@ def lineage(
     as_of
         The graph as it was known then.
     drift
-        Instead: what was declared and never observed, and the reverse.
+        Instead, of all assets: what was declared and never observed, and the reverse.
     format
         How to print it.
     """
     if depth is not None and depth < 0:
         raise UsageError(f"--depth {depth} is not a number of steps", hint="give 0 or more")
+    if drift or asset is None:
+        around = {
+            "--up": up,
+            "--down": down,
+            "--depth": depth is not None,
+            "--columns": columns,
+            "--as-of": as_of is not None,
+        }
+        _check_drift(asset, [name for name, given in around.items() if given], format)
     project = open_project(where)
     # What is only defined yet has its edges too.
     project.record_definitions()
@@ -78,6 +88,16 @@ def lineage(
     as_json = common.json or format == "json"
     emit(graph.to_json(), as_json, lambda: _text(graph, format, up=up or both, down=down or both))
     return 0
+
+
+def _check_drift(asset: str | None, around: list[str], format: Format) -> None:
+    """Raise UsageError for what says nothing about the drift of all assets: a graph was meant."""
+    around += [] if format in ("tree", "json") else [f"--format {format}"]
+    if asset is not None:
+        raise UsageError(f"--drift is of all assets, and '{asset}' is one", hint="leave one of the two out")
+    if around:
+        hint = "name an asset; '*' is everything"
+        raise UsageError(f"{around[0]} is for the graph of an asset, and none is named", hint=hint)
 
 
 def _text(graph: LineageGraph, format: Format, *, up: bool, down: bool) -> str:

@@ -299,6 +299,20 @@ def test_drift(made: Cli) -> None:
     assert made("lineage", "--drift").out == "no drift: what was declared is what was observed\n"
 
 
+def test_lineage_of_no_asset_is_the_drift_and_says_so(made: Cli) -> None:
+    assert made("lineage").out == made("lineage", "--drift").out
+    assert "Without one it is --drift that is shown." in " ".join(
+        made("lineage", "--help").out.replace("│", "").split()
+    )
+    for wrong in (["--up"], ["--depth", "0"], ["--format", "svg"], ["--columns", "--drift"], ["--as-of", "2024-01-01"]):
+        done = made("lineage", *wrong)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(f"error: {wrong[0]} ")
+        assert "name an asset; '*' is everything" in done.err
+    done = made("lineage", "daily", "--drift")
+    assert (done.code, "--drift is of all assets, and 'daily' is one" in done.err) == (2, True)
+
+
 def test_runs(made: Cli) -> None:
     rows = made("runs", "--json").json["runs"]
     assert [row["flow"] for row in rows] == ["report", "materialize totals", "materialize +daily"]
