@@ -103,6 +103,13 @@ NAMES = (
         hint="give more of the id: headwater runs lists them",
     ),
     Mistake(
+        title="An unknown task of the cache",
+        does="headwater cache clear duoble",
+        code=2,
+        what="there is no task 'duoble'",
+        hint="did you mean 'double'?",
+    ),
+    Mistake(
         title="An unknown backfill",
         does="headwater backfill resume zzz",
         code=2,

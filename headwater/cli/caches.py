@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -14,7 +14,10 @@ from headwater.cli.options import COMMON, Common, Flag
 from headwater.cli.output import emit, size_of
 from headwater.cli.tables import table
 from headwater.core.cache_entries import Cleared, Kept, clear, entries
-from headwater.errors import UsageError
+from headwater.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from headwater.project import Project
 
 
 def cache_list(task: str | None = None, /, *, common: Common = COMMON) -> int:
@@ -25,7 +28,10 @@ def cache_list(task: str | None = None, /, *, common: Common = COMMON) -> int:
     task
         The name of a task: only its results.
     """
-    found, damaged = entries(open_project(None).results, task)
+    project = open_project(None)
+    found, damaged = entries(project.results, task)
+    if task is not None and not found:
+        _check_task(project, task)
     now = clock.now_us()
     value = {"entries": [_plain(one, now) for one in found], "damaged": damaged}
     emit(value, common.json, lambda: _listed(found, damaged, now))
@@ -67,6 +73,8 @@ def cache_clear(
         everything=all,
         dry_run=dry_run,
     )
+    if task is not None and not found.entries:
+        _check_task(project, task)
     value = {
         "dry_run": dry_run,
         "entries": len(found.entries),
@@ -76,6 +84,13 @@ def cache_clear(
     }
     emit(value, common.json, lambda: _cleared(found, dry_run))
     return 0
+
+
+def _check_task(project: Project, task: str) -> None:
+    """Raise UnknownNameError for a task that never ran here, and of which nothing is kept: results may be shared by homes."""
+    known = {*project.reader.known_tasks(), *(one.entry.task for one in entries(project.results)[0])}
+    if task not in known:
+        raise UnknownNameError.of("task", task, known)
 
 
 def _plain(one: Kept, now: int) -> dict[str, Any]:

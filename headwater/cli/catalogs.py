@@ -118,14 +118,14 @@ def replay(
     if run == "":
         raise UsageError("--run names no run", hint="give its id, or the beginning of it: headwater runs lists them")
     project = open_project()
-    rows, failed = [], False
+    rows, failed, met = [], False, False
     # Traces tell what has just ended: only what was refused of them is sent again.
     everywhere = project.exporters() if all_ or begin or run else _all(project)
     for exporter in _chosen(everywhere, to):
         before = exporter.status().delivered
         error = None
         try:
-            _replayed(exporter, all_, begin, run)
+            met |= _replayed(exporter, all_, begin, run)
         except ExportError as found:
             error = found
             say(f"{exporter.destination}: {found}")
@@ -133,20 +133,32 @@ def replay(
         failed = failed or error is not None or (not (all_ or begin or run) and after.dead > 0)
         rows.append({"destination": after.destination, "replayed": after.delivered - before, "dead": after.dead})
         _wake(project, [error])
+    if run is not None and not (met or failed):
+        project.reader.run_id(run)  # a run of which nothing was told, or none at all
     emit({"destinations": rows}, common.json, lambda: "\n".join(_again(row) for row in rows))
     return 1 if failed else 0
 
 
-def _replayed(exporter: Exporter, everything: bool, begin: str | None, run: str | None) -> None:
+def _replayed(exporter: Exporter, everything: bool, begin: str | None, run: str | None) -> bool:
+    """Deliver again; whether there was an event of the run, where one is named."""
+    met = run is None
+
+    def is_of_run(event: dict[str, Any]) -> bool:
+        nonlocal met
+        found = run is not None and any(one.startswith(run) for one in _runs(event))
+        met |= found
+        return found
+
     if everything:
         exporter.restart()
         exporter.drain()
     elif begin is not None:
         exporter.redeliver(lambda event: event["eventTime"] >= begin)
     elif run is not None:
-        exporter.redeliver(lambda event: any(one.startswith(run) for one in _runs(event)))
+        exporter.redeliver(is_of_run)
     else:
         exporter.replay()
+    return met
 
 
 def _runs(event: dict[str, Any]) -> set[str]:

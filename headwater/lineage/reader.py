@@ -265,6 +265,11 @@ class Reader:
             subject, verdict, reason = explain_task(session, _id(session, run_id), task)
             return {"subject": subject, "verdict": verdict, "reason": reason.to_json()}
 
+    def known_tasks(self) -> list[str]:
+        """The names of the tasks that ran, as far as their detail has not expired."""
+        with self.projection.session() as session:
+            return [name for (name,) in session.rows(statements("runs.sql")["known_tasks"])]
+
     def result_files(self) -> dict[str, int]:
         """The files of the result store that task runs name, and when each was last named: microseconds since the epoch."""
         with self.projection.session() as session:

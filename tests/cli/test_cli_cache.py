@@ -149,6 +149,18 @@ def test_kept_results_are_listed_and_let_go(ran: Cli, folder: Path) -> None:
     assert ran("cache", "clear", "--all", "--older-than", "1d").code == 2
 
 
+def test_a_task_that_never_ran_is_unknown_and_one_that_keeps_nothing_is_not(ran: Cli) -> None:
+    run(ran)
+    for wrong in (("list", "fetsh"), ("clear", "fetsh"), ("clear", "fetsh", "--all", "--dry-run")):
+        done = ran("cache", *wrong, "--json")
+        assert (done.code, done.json["error"]["kind"]) == (2, "unknown_name")
+        assert done.json["error"]["hint"] == "did you mean 'fetch'?"
+    assert len(ran("cache", "list", "--json").json["entries"]) == 2
+    for known in ("plain", "fetch"):
+        assert ran("cache", "clear", known).code == 0
+    assert ran("cache", "list", "plain").out == "no results are kept\n"
+
+
 def test_what_a_newer_event_names_stays(ran: Cli, folder: Path) -> None:
     run(ran, "-p", "size=5000")
     used = run(ran, "-p", "size=5000")

@@ -92,6 +92,9 @@ def test_what_was_delivered_is_delivered_again(ask: Ask) -> None:
         assert again("--run", run_id[:20]) in (first[:2], first)
         assert again("--since", "2020-01-01", "--to", "lineage") == first
         assert again("--since", "2120-01-01") == []
+        code, found, _ = ask("replay", "--run", "nope", url=collector.url)
+        assert (code, found["error"]["message"]) == (2, "there is no run 'nope'")
+        assert run_id in found["error"]["hint"]
         collector.behaviour = lambda number, event: Answer(503)
         code, _, said = ask("replay", "--all", url=collector.url)
         assert (code, "503 Service Unavailable" in said) == (1, True)

@@ -238,6 +238,9 @@ FROM facts.run_started
 WHERE type = 'flow' AND parent_run_id IS NULL AND ($flow IS NULL OR flow = $flow)
 GROUP BY flow ORDER BY flow;
 
+-- name: known_tasks
+SELECT DISTINCT task FROM task_runs ORDER BY task;
+
 -- name: artifacts
 -- What the attempts of a run made: partitions of assets, what checks said about them, results that can be restored.
 SELECT *, make_timestamp(time) AS "at" FROM (
