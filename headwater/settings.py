@@ -26,7 +26,7 @@ class Settings:
     project: str = ""
     """The project's name: the OpenLineage job namespace unless `openlineage_namespace` says otherwise."""
     home: str = ".headwater"
-    """Where the journal and the projection live, relative to the root."""
+    """Where the journal and the projection live, relative to the root; `load` has expanded `~` in it, as in all paths."""
     modules: tuple[str, ...] = ()
     """Modules in which assets and flows are defined."""
     openlineage_namespace: str = ""
@@ -155,19 +155,43 @@ def _check_limits(limits: object, where: str | None) -> None:
             raise SettingsError(f"the limit '{name}' is a number from 1, got {number!r}", where=where, hint=hint)
 
 
+_PATHS = ("home", "results", "openlineage_file")
+
+
 def _check_paths(values: Mapping[str, Any], origin: Mapping[str, str]) -> None:
-    for name in ("home", "results", "openlineage_file"):
-        if "\0" in str(values.get(name, "")):
+    for name in _PATHS:
+        value = str(values.get(name, ""))
+        if "\0" in value:
             raise SettingsError(
                 f"the setting '{name}' is no path: it holds a NUL",
                 where=origin.get(name),
                 hint="mend it, or leave it out",
             )
+        if value.startswith("~"):
+            raise SettingsError(
+                f"the setting '{name}' is '{value}', and nobody knows where that home folder is",
+                where=origin.get(name),
+                hint=f"write the whole path, or './{value}' for a folder of that name",
+            )
+
+
+def _expanded(values: dict[str, Any]) -> dict[str, Any]:
+    """The same with `~` at the beginning of paths as a shell reads it, which never sees `pyproject.toml`."""
+
+    def expanded(value: object) -> object:
+        # Path.expanduser raises where nobody's home is known, as in some containers.
+        return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111
+
+    found = values | {name: expanded(values[name]) for name in _PATHS if name in values}
+    if isinstance(locations := values.get("locations"), dict):
+        found["locations"] = {name: expanded(value) for name, value in locations.items()}
+    return found
 
 
 def _validated(values: dict[str, Any], origin: Mapping[str, str]) -> Settings:
     if "limits" in values:
         _check_limits(values["limits"], origin.get("limits"))
+    values = _expanded(values)
     _check_paths(values, origin)
     if all(_is_plain(name, values[name]) for name in origin):
         return Settings(**{**values, "modules": tuple(values.get("modules", ()))})

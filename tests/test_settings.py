@@ -97,6 +97,25 @@ def test_what_is_wrong_is_refused_with_its_name_and_place(shop: Path, name: str,
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["home", "results", "openlineage_file"])
+def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HOME", "/home/you")
+    (tmp_path / "pyproject.toml").write_text(f'[tool.headwater]\n{name} = "~/hw"\n', encoding="utf-8")
+    assert getattr(load(tmp_path, {}), name) == "/home/you/hw"
+    assert getattr(load(tmp_path, {f"HEADWATER_{name.upper()}": "~/else"}), name) == "/home/you/else"
+    assert getattr(load(tmp_path, {f"HEADWATER_{name.upper()}": "a~b/~"}), name) == "a~b/~"
+    with pytest.raises(SettingsError, match="nobody knows where that home folder is") as caught:
+        load(tmp_path, {f"HEADWATER_{name.upper()}": "~nobody-of-that-name/hw"})
+    assert caught.value.hint == "write the whole path, or './~nobody-of-that-name/hw' for a folder of that name"
+
+
+def test_a_location_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/you")
+    text = '[tool.headwater]\nlocations = { lake = "~/lake", old = "lake~", part = "~1" }\n'
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    assert load(tmp_path, {}).locations == {"lake": "/home/you/lake", "old": "lake~", "part": "~1"}
+
+
 def test_the_page_lists_each_with_its_variable() -> None:
     rows = [line.split("|")[1:3] for line in PAGE.splitlines() if line.startswith("| `")]
     told = {name.strip(" `"): re.search(r"HEADWATER_[A-Z_]+", variable) for name, variable in rows}
