@@ -130,6 +130,20 @@ def made(cli: Cli) -> int:
     return count
 
 
+def test_a_materialization_that_failed_is_resumed_as_the_next_attempt(cli: Cli, shop: Path) -> None:
+    (shop / "broken-2024-01-02").touch()
+    made = cli("materialize", "sales", "--partition", "2024-01-01..2024-01-02", "--json")
+    assert made.code == 1
+    (listed,) = cli("backfill", "list", "--json").json["backfills"]
+    assert (listed["state"], listed["attempt"]) == ("failed", 1)
+    (shop / "broken-2024-01-02").unlink()
+    assert cli("backfill", "resume", made.json["id"], "--json").code == 0
+    (listed,) = cli("backfill", "list", "--json").json["backfills"]
+    assert (listed["state"], listed["attempt"], listed["ended"] is None) == ("completed", 2, False)
+    (run,) = cli("runs", "--json").json["runs"]
+    assert (run["id"], run["state"], run["attempt"]) == (made.json["id"], "Completed", 2)
+
+
 def test_what_is_no_exception_fails_alone_too(cli: Cli, shop: Path) -> None:
     text = (shop / "shop.py").read_text().replace("raise ValueError(", "raise Panic(")
     (shop / "shop.py").write_text("class Panic(BaseException):\n    pass\n\n\n" + text)

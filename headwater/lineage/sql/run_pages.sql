@@ -1,10 +1,10 @@
 -- What pages about runs and backfills ask: flows, the course of a run, its log from the end, and how far a backfill is.
 
 -- name: running
--- The partitions of an asset that a backfill makes now.
+-- The partitions of an asset that a backfill, or `headwater materialize`, makes now.
 SELECT partition FROM backfill_partitions
 WHERE asset = $asset AND state = 'running' AND backfill_id IN (
-    SELECT run_id FROM facts.run_started AS s WHERE type = 'backfill' AND NOT EXISTS (
+    SELECT run_id FROM facts.run_started AS s WHERE type IN ('backfill', 'materialize') AND NOT EXISTS (
         FROM facts.run_ended AS e WHERE e.run_id = s.run_id AND e.attempt = s.attempt
     )
 );

@@ -1,6 +1,7 @@
 -- The documented views: a stable interface for everybody's SQL. Times are UTC TIMESTAMPs.
 
--- What the view `runs` says: of all runs, or, without a look at the others, of those that backfills are.
+-- What the view `runs` says: of all runs, or, without a look at the others, of those that backfills are:
+-- `headwater materialize` drives one, too.
 CREATE MACRO state.runs_of(backfills) AS TABLE
 SELECT
     run_id, min(flow) AS flow, attempt,
@@ -17,7 +18,7 @@ SELECT
 FROM (
     SELECT run_id, attempt, flow, name, type, project, parent_run_id, root_run_id, root_flow, time AS started,
            NULL AS outcome, NULL AS rank, NULL AS step, NULL AS moment
-    FROM facts.run_started WHERE NOT backfills OR type = 'backfill'
+    FROM facts.run_started WHERE NOT backfills OR type IN ('backfill', 'materialize')
     UNION ALL
     SELECT run_id, attempt, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, state, {time: time, id: id}
     FROM facts.run_state
@@ -25,7 +26,7 @@ FROM (
     SELECT run_id, attempt, flow, NULL, type, project, parent_run_id, root_run_id, root_flow, started,
            {state: state, ended: time, error: error.message},
            {state: state_rank(state), time: time, id: id}, NULL, NULL
-    FROM facts.run_ended WHERE NOT backfills OR type = 'backfill'
+    FROM facts.run_ended WHERE NOT backfills OR type IN ('backfill', 'materialize')
 )
 GROUP BY run_id, attempt;
 
