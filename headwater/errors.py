@@ -115,8 +115,10 @@ class UnknownNameError(UsageError):
     kind = "unknown_name"
 
     @classmethod
-    def of(cls, what: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
-        """The error for an unknown name, with the nearest known names as the hint.
+    def of(
+        cls, what: str, name: str, known: Iterable[str], *, where: str | None = None, none: str | None = None
+    ) -> UnknownNameError:
+        """The error for an unknown name, with the nearest known names as the hint; `none` is the hint where there are none.
 
         >>> print(UnknownNameError.of("asset", "dealys", ["delays", "flights"]))
         there is no asset 'dealys'
@@ -131,7 +133,7 @@ class UnknownNameError(UsageError):
         elif known:
             hint = f"known: {', '.join(known[:10])}" + (f" and {len(known) - 10} more" if len(known) > 10 else "")
         else:
-            hint = f"no {what} is known yet"
+            hint = none or f"no {what} is known yet"
         shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
         return cls(f"there is no {what} '{shown}'", where=where, hint=hint)
 

@@ -57,6 +57,9 @@ def checks(
     return 0
 
 
+_LOAD = "name the file that defines it: -f my_flow.py, or list it in [tool.headwater] modules"
+
+
 def check(subject: Selection, /, *, common: Common = COMMON, where: Where = WHERE) -> int:
     """Ask the checks of an asset about the data that is in place now, and record what they say.
 
@@ -75,7 +78,9 @@ def check(subject: Selection, /, *, common: Common = COMMON, where: Where = WHER
     facts = project.catalog.facts()
     asset = registry.current().assets.get(name)
     if asset is None:
-        raise UnknownNameError.of("asset", name, registry.current().assets, where="what is loaded")
+        if name in facts.definitions:
+            raise UnknownNameError(f"nothing in the loaded modules defines '{name}'", hint=_LOAD)
+        raise UnknownNameError.of("asset", name, facts.definitions, none=_LOAD)
     parts = _partitions(facts, asset, key)
     rows = [{"asset": name, **asdict(result)} for part in parts for result in run_checks(asset, partition=part)]
     value = {"checks": rows, "passed": all(row["passed"] for row in rows)}

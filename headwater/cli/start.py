@@ -159,7 +159,7 @@ def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
         if name not in known and (rest is None or not name.isidentifier()):
-            raise UnknownNameError.of("parameter", name, known, where=fn.__qualname__)
+            raise UnknownNameError.of("parameter", name, known, where=fn.__qualname__, none="it has none: leave -p out")
         values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any))
     return values
 

@@ -299,7 +299,7 @@ class Resumption:
 
         for name in given:
             if name not in flow.parameters:
-                raise UnknownNameError.of("parameter", name, flow.parameters, where=flow.name)
+                raise UnknownNameError.of("parameter", name, flow.parameters, where=flow.name, none="it has none")
         left_out = frozenset((*self.defaulted, *self.lost, *self.kept, *given))
         kept = {name: text for name, text in self.kept.items() if name not in given}
         found = {**restored_parameters(flow, self.plain, kept, left_out), **given}

@@ -106,3 +106,13 @@ def test_the_board_says_that_the_old_table_stays_and_why(priced: Cli, folder: Pa
     (folder / "none").unlink()
     assert priced("materialize", "prices", "-p", "2024-01-01").code == 0
     assert "refused" not in priced("status", "prices").out
+
+
+def test_an_asset_that_no_loaded_module_defines_has_no_checks_to_ask(priced: Cli, folder: Path) -> None:
+    (folder / "pyproject.toml").unlink()
+    done = priced("check", "prices")
+    assert (done.code, done.out) == (2, "")
+    assert "nothing in the loaded modules defines 'prices'" in done.err
+    assert "name the file that defines it: -f my_flow.py" in done.err
+    assert "did you mean 'prices'?" in priced("check", "prizes").err
+    assert priced("check", "prices", "-f", "shop.py").code == 0

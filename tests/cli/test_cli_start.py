@@ -180,6 +180,12 @@ def test_parameters_of_every_kind(cli: Cli, shop: Path) -> None:
     assert run("anything", f"value={'[' * 100_000}")["result"] == ["[" * 100_000, ""]
 
 
+def test_a_flow_without_parameters_says_so(cli: Cli, shop: Path) -> None:
+    done = cli("run", "shop.py:breaks", "-p", "day=2024-01-05", "--json")
+    assert (done.code, done.json["error"]["message"]) == (2, "there is no parameter 'day'")
+    assert done.json["error"]["hint"] == "it has none: leave -p out"
+
+
 def test_run_of_a_flow_that_fails(cli: Cli, shop: Path) -> None:
     done = cli("run", "shop.py:breaks", "--json")
     assert done.code == 1
