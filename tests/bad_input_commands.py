@@ -51,6 +51,13 @@ NAMES = (
         hint="join names with and, or, not",
     ),
     Mistake(
+        title="A selection without quotes",
+        does="headwater status daily or totals",
+        code=2,
+        what="'or' is one argument too many",
+        hint="headwater status --help says what it takes; what holds spaces or * stands in quotes",
+    ),
+    Mistake(
         title="An unknown function in a selection",
         does="headwater status 'stail()'",
         code=2,
@@ -246,6 +253,13 @@ OPTIONS = (
         what="-p 'day' is not name=value",
         where="report",
         hint="write -p day=…",
+    ),
+    Mistake(
+        title="A parameter without -p",
+        does="headwater run shop.py:report day=2024-01-01",
+        code=2,
+        what="'day=2024-01-01' is one argument too many",
+        hint="a parameter is given by -p: -p day=2024-01-01",
     ),
     Mistake(
         title="A partition for a flow",

@@ -67,9 +67,20 @@ def _explained(error: BaseException) -> HeadwaterError:
     if isinstance(error, HeadwaterError):
         return error
     if isinstance(error, cyclopts.CycloptsError):
+        if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
+            return _too_many(error.unused_tokens[0], error.command_chain or ())
         hint = "headwater --help lists the commands, headwater COMMAND --help explains one"
         return UsageError(" ".join(str(error).split()), hint=hint)
     return HeadwaterError(f"{type(error).__name__}: {error}", hint="--debug gives the traceback")
+
+
+def _too_many(argument: str, command: Sequence[str]) -> UsageError:
+    if "=" in argument and command[:1] in (("run",), ("runs",)):
+        hint = f"a parameter is given by -p: -p {argument}"
+    else:
+        shown = " ".join((PROGRAM, *command, "--help"))
+        hint = f"{shown} says what it takes; what holds spaces or * stands in quotes"
+    return UsageError(f"'{argument}' is one argument too many", hint=hint)
 
 
 def build() -> cyclopts.App:
