@@ -41,7 +41,11 @@ def export(
         Go on delivering what comes in, until Ctrl-C; a destination that is down is tried again when its time has come.
     """
     project = open_project()
-    exporters = [project.exporter(to.absolute())] if to is not None else _configured(project.exporters())
+    exporters = (
+        [project.exporter(to.absolute())]
+        if to is not None
+        else _configured(project.exporters(), f"give --to FILE, or {_NONE}")
+    )
     if follow and common.json:
         raise UsageError("--follow has no end to print a document at", hint="leave --json out, or --follow")
     project.projection.refresh()
@@ -177,9 +181,9 @@ def _all(project: Project) -> Sequence[Exporter]:
         return found
 
 
-def _configured(found: Sequence[Exporter]) -> Sequence[Exporter]:
+def _configured(found: Sequence[Exporter], hint: str = _NONE) -> Sequence[Exporter]:
     if not found:
-        raise UsageError("no destination is configured", hint=f"give --to FILE, or {_NONE}")
+        raise UsageError("no destination is configured", hint=hint)
     return found
 
 

@@ -102,7 +102,10 @@ def test_what_was_delivered_is_delivered_again(ask: Ask) -> None:
 
 def test_wrong_calls(ask: Ask) -> None:
     assert ask("export")[0] == 2
-    assert "OPENLINEAGE_URL" in ask("export")[1]["error"]["hint"]
+    assert ask("export")[1]["error"]["hint"].startswith("give --to FILE, or set OPENLINEAGE_URL")
+    # Here --to names one of those that are configured, and no file.
+    for other in ("dead", "replay"):
+        assert ask(other)[1]["error"]["hint"].startswith("set OPENLINEAGE_URL")
     url = "http://127.0.0.1:9"
     assert ask("replay", "--all", "--run", "x", url=url)[0] == 2
     assert "there is no destination" in ask("replay", "--to", "nobody", url=url)[1]["error"]["message"]
