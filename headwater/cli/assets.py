@@ -6,7 +6,7 @@ from typing import Any
 
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition
-from headwater.cli.board import chosen
+from headwater.cli.board import chosen, no_assets
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
@@ -24,7 +24,7 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
     facts = open_project(where).catalog.facts()
     names = chosen(facts, selection, clock.now_us())
     rows = [_row(facts.definitions[name]) for name in names]
-    emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names))
+    emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names) if rows else no_assets(facts))
     return 0
 
 
@@ -59,8 +59,6 @@ def _row(one: AssetDefinition) -> dict[str, Any]:
 def _text(rows: list[dict[str, Any]], *, whole: bool) -> str:
     if whole:
         return "\n\n".join(map(_all_of, rows))
-    if not rows:
-        return "no asset is in the selection"
     headers = ("asset", "kind", "group", "owners", "tags", "partitions", "reads", "made by", "location")
     cells: list[tuple[Cell, ...]] = [
         (

@@ -72,7 +72,7 @@ def status(
         return _count(where, selection, verdict, at, common)
     facts = _facts(where)
     value = board.status(facts, chosen(facts, selection, at), at)
-    none = "no assets yet: run a flow that materializes one"
+    none = no_assets(facts)
     if verdict:
         none = f"no asset is {' or '.join(verdict)}" if value["assets"] else none
         value["assets"] = [row for row in value["assets"] if row["freshness"]["verdict"] in verdict]
@@ -157,7 +157,7 @@ def freshness(
         emit(value, common.json, lambda: partitions_text(value) if value["partitions"] else "there are no partitions")
         return _failing(failing, fail_on)
     value = board.freshness(facts, chosen(facts, selection, at), at)
-    emit(value, common.json, lambda: freshness_text(value, every=all))
+    emit(value, common.json, lambda: freshness_text(value, every=all) if value["assets"] else no_assets(facts))
     return _failing([row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on], fail_on)
 
 
@@ -214,6 +214,13 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     if not found and selection != "*" and "()" not in selection:
         raise UnknownNameError.of("asset", selection, _selectable(facts), where="the selection")
     return found
+
+
+def no_assets(facts: Facts) -> str:
+    """What is told where there is no asset to show."""
+    if facts.definitions:
+        return "no asset is in the selection"
+    return "no assets yet: run a flow that materializes one, or name the file that defines them: -f my_flow.py"
 
 
 def _selectable(facts: Facts) -> set[str]:

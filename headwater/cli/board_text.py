@@ -37,7 +37,8 @@ def status_text(value: Mapping[str, Any], *, every: bool) -> str:
 def counts_text(value: Mapping[str, Any]) -> str:
     """The counts of `status --count --json` for people."""
     counts = [f"{count:,} {SHAPES[verdict]}" for verdict, count in value["verdicts"].items() if count]
-    return f"{value['assets']:,} assets: {', '.join(counts)}; {value['stale']:,} stale"
+    assets = f"{value['assets']:,} asset{'' if value['assets'] == 1 else 's'}"
+    return f"{assets}: {', '.join(counts)}; {value['stale']:,} stale" if counts else assets
 
 
 def freshness_text(value: Mapping[str, Any], *, every: bool) -> str:

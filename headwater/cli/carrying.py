@@ -109,23 +109,27 @@ def _left(counts: Mapping[str, int]) -> int:
 
 
 def nothing(common: Common) -> int:
-    """Say that there is nothing to do."""
+    """Say that there is nothing to do, for a selection by what is known now that is empty."""
     empty = Intent(name="", type="", targets=(), range=None, plan=BackfillPlan(), parallel=1, dry_run=True)
-    emit(_plan_json(empty), common.json, lambda: _plan_text(empty.plan, 1))
+    emit(_plan_json(empty), common.json, lambda: "no asset is in the selection: nothing to do")
     return 0
 
 
 def made(facts: Facts, selection: str) -> tuple[str, ...]:
-    """The selected assets that something makes; sources among them are left out. None, when nothing is stale."""
+    """The selected assets that something makes; sources among them are left out. None, when nothing is stale, late or failed."""
     names = chosen(facts, selection, clock.now_us())
     found = tuple(name for name in names if not facts.definitions[name].is_source)
-    if not names and "stale(" in selection:
+    if not names and "()" in selection:
         return ()
-    if not found:
+    if not names:
         raise UsageError(
-            f"nothing produces '{selection}': {', '.join(names) or 'no asset'} is a source",
-            hint="select what @materialize makes",
+            "there are no assets to make",
+            hint="name the file that defines them: -f my_flow.py, or list it in [tool.headwater] modules",
         )
+    if not found:
+        verb = "is a source" if len(names) == 1 else "are sources"
+        hint = "select what @materialize makes"
+        raise UsageError(f"nothing produces '{selection}': {', '.join(names)} {verb}", hint=hint)
     return found
 
 

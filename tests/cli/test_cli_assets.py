@@ -37,4 +37,15 @@ def test_a_selection_and_one_asset(shop, cli: Cli):
 
 
 def test_a_selection_of_none(shop, cli: Cli):
-    assert cli("assets", "failed()").out == "no asset is in the selection\n"
+    for command in ("assets", "status", "freshness"):
+        assert cli(command, "failed()").out == "no asset is in the selection\n"
+    assert cli("status", "failed()", "--count").out == "0 assets\n"
+    assert cli("status", "sales", "--count").out == "1 asset: 1 ? unknown; 1 stale\n"
+
+
+def test_without_assets_it_is_told_how_to_come_by_some(cli: Cli, folder):
+    (folder / "flows.py").write_text("from headwater import flow\n")
+    assert cli("observe", "-f", "flows.py").code == 0  # makes the home
+    for command in ("assets", "status", "freshness"):
+        done = cli(command, "-f", "flows.py")
+        assert (done.code, done.out.startswith("no assets yet: run a flow that materializes one")) == (0, True)

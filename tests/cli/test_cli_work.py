@@ -224,10 +224,26 @@ def test_an_input_that_was_never_made_is_refused(cli: Cli, shop: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("command", ["materialize", "backfill"])
+@pytest.mark.parametrize("selection", ["failed()", "late() and failed()", "stale() and kind:csv"])
+def test_a_selection_that_is_empty_now_is_nothing_to_do(cli: Cli, shop: Path, command: str, selection: str) -> None:
+    done = cli(command, selection)
+    assert (done.code, done.out) == (0, "no asset is in the selection: nothing to do\n")
+    assert cli(command, selection, "--json").json["partitions"]["requested"] == 0
+
+
+def test_where_nothing_is_defined_there_is_nothing_to_make(cli: Cli, folder: Path) -> None:
+    done = cli("materialize", "*")
+    assert (done.code, done.out) == (2, "")
+    assert "there are no assets to make" in done.err
+    assert "-f my_flow.py" in done.err
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
         (["materialize", "shops"], "nothing produces 'shops'"),
+        (["materialize", "shops or kind:csv"], "nothing produces 'shops or kind:csv': shops is a source"),
         (["materialize", "dialy"], "'dialy'"),
         (["materialize", "totals", "-p", "2024-01-01"], "totals: no partitions"),
         (["materialize", "sales", "-p", "2023-12-31"], "2023-12-31"),
