@@ -81,7 +81,7 @@ def logs(
     reader = open_project(None).reader
     if not follow:
         value = reader.logs(run_id, level=least)
-        emit(value, common.json, lambda: _logs_text(value))
+        emit(value, common.json, lambda: _logs_text(value, least))
         return 0
     if common.json:
         raise UsageError("--follow prints lines as they come, and no document", hint="leave --json out, or --follow")
@@ -111,11 +111,11 @@ def _follow(reader: Reader, run_id: str, level: int) -> None:
         clock.sleep(_PAUSE)
 
 
-def _logs_text(value: Mapping[str, Any]) -> str:
+def _logs_text(value: Mapping[str, Any], least: int) -> str:
     lines = [_log_line(row) for row in value["logs"]]
     if "pruned" in value:
         lines.insert(0, f"what it logged before {instant(value['pruned'])} has expired (headwater prune)")
-    return "\n".join(lines) or "it logged nothing"
+    return "\n".join(lines) or ("it logged nothing of this level" if least else "it logged nothing")
 
 
 def _runs_text(value: Mapping[str, Any]) -> str:

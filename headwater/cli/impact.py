@@ -70,9 +70,14 @@ def _run_or_moment(text: str) -> str | int:
     return moment(text) if "-" in text[:5] else text
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _impact_lines(found: Impact) -> Iterator[str]:
     done = {"drop": "dropping", "rename": "renaming", "retype": "retyping"}[found.change]
-    yield f"{done} {found.subject} reaches {len(found.columns):,} columns of {len(found.assets):,} assets"
+    columns, assets = _count(len(found.columns), "column"), _count(len(found.assets), "asset")
+    yield f"{done} {found.subject} reaches {columns} of {assets}"
     yield from (f"  {one.effect:<9} {one.id}{_via(one.via)}" for one in found.columns)
     yield from (f"  {one.effect:<9} every row of {one.id}{_via(one.via)}" for one in found.wholes)
     if not found.columns and not found.wholes:

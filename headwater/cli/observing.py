@@ -50,15 +50,19 @@ def observe(
         rows = list(pool.map(_row, sources))
     project.record_verdicts()
     value = {"observed": rows}
-    emit(value, common.json, lambda: _text(rows) if rows else _NONE)
+    which = "" if selection == "*" else " in the selection"
+    emit(value, common.json, lambda: _text(rows) if rows else f"no source{which} has an observer: {_GIVE_ONE}")
     failed = [row["asset"] for row in rows if row["error"] is not None]
+    for row in rows:
+        if row["error"] is not None:
+            say(f"{row['asset']}: {row['error']}")
     if failed:
         say(f"{len(failed)} of {len(rows)} observers failed: {', '.join(failed)}")
         return 1
     return 0
 
 
-_NONE = "no source has an observer: declare one with @observer(asset), or Asset(…, observe=file_times())"
+_GIVE_ONE = "declare one with @observer(asset), or Asset(…, observe=file_times())"
 
 
 def _row(asset: Asset) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def _text(rows: list[dict[str, Any]]) -> str:
             _SEEN if row["error"] is None else _FAILED,
             instant(row["data_through"]),
             None if row["rows"] is None else f"{row['rows']:,}",
-            row["error"] or row["version"],
+            row["version"] if row["error"] is None else row["error"].partition("\n")[0],
         )
         for row in rows
     ]

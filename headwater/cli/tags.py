@@ -60,14 +60,15 @@ def tags(
     if since is not None:
         gained, lost = (tuple(filter(wanted, some)) for some in found.since(questions.tags(moment(since, "--since"))))
         value |= {"gained": [one.to_json() for one in gained], "lost": [one.to_json() for one in lost]}
-    emit(value, common.json, lambda: _text(shown, gained, lost))
+    emit(value, common.json, lambda: _text(shown, gained, lost, tag))
     return 0
 
 
-def _text(found: Tags, gained: tuple[ColumnTag, ...], lost: tuple[ColumnTag, ...]) -> str:
+def _text(found: Tags, gained: tuple[ColumnTag, ...], lost: tuple[ColumnTag, ...], tag: str | None) -> str:
     rows = [(one.id, one.tag, one.origin, " → ".join(one.path[:-1])) for one in found.columns]
     parts = [table(("column", "tag", "known", "from"), rows, spare=("from", "known"))] if rows else []
     parts += ["\n".join(f"masked: {tag} of {source} in {column}" for column, tag, source in found.masked)]
     parts += ["\n".join(f"gained: {one.id} {one.tag} ({one.origin})" for one in gained)]
     parts += ["\n".join(f"lost: {one.id} {one.tag}" for one in lost)]
-    return "\n\n".join(part for part in parts if part) or "no column carries a tag"
+    which = "a tag" if tag is None else f"the tag '{tag}'"
+    return "\n\n".join(part for part in parts if part) or f"no column carries {which}"

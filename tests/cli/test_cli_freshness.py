@@ -43,6 +43,22 @@ def feeds(folder):
     return folder
 
 
+def test_why_an_observer_failed_stands_in_lines_below_the_table(feeds, cli):
+    (feeds / "feeds.py").write_text((feeds / "feeds.py").read_text() + ABSENT)
+    done = cli("observe", "absent")
+    assert done.code == 1
+    assert "there is no file of 'absent'\n" in done.out
+    assert "\\n" not in done.out
+    assert f"absent: there is no file of 'absent'\n  where: {feeds / 'absent.csv'}\n  hint: " in done.err
+
+
+ABSENT = """
+from headwater import file_times
+
+absent = Asset("absent", at="csv://absent.csv", observe=file_times())
+"""
+
+
 def test_observe_records_what_it_can_and_tells_what_failed(feeds, cli):
     done = cli("observe", "--json")
     assert done.code == 1
@@ -56,7 +72,7 @@ def test_observe_records_what_it_can_and_tells_what_failed(feeds, cli):
     assert board == {"good": "fresh", "bad": "unknown", "days": "unknown"}
     assert cli("observe", "good").code == 0
     assert "good" in cli("observe", "good").out
-    assert cli("observe", "days").out.startswith("no source has an observer")
+    assert cli("observe", "days").out.startswith("no source in the selection has an observer")
     assert cli("observe", "--parallel", "0").code == 2
 
 

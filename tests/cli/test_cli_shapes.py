@@ -248,6 +248,7 @@ def test_lineage_impact(made: Cli) -> None:
     assert value["stale"] == ["daily", "totals"]
     assert "stale then: daily, totals" in made("lineage", "impact", "sales", "--change", "rename").out
     assert made("lineage", "impact", "sales.amuont").code == 2
+    assert "reaches 1 column of 1 asset\n" in made("lineage", "impact", "daily.total").out
 
 
 def test_lineage_path(made: Cli) -> None:
@@ -268,6 +269,7 @@ def test_lineage_diff(made: Cli) -> None:
 
 def test_tags(made: Cli) -> None:
     assert made("tags").out == "no column carries a tag\n"
+    assert made("tags", "--tag", "pii").out == "no column carries the tag 'pii'\n"
     assert made("tags", "daily", "--since", "2000-01-01", "--json").json["gained"] == []
 
 
@@ -344,6 +346,7 @@ def test_logs(made: Cli) -> None:
     assert made("logs", "no-such-run", "--json").json["error"]["kind"] == "unknown_name"
     silent = made("runs", "--flow", "materialize totals", "--json").json["runs"][0]["id"]
     assert made("logs", silent).out == "it logged nothing\n"
+    assert made("logs", run, "--level", "ERROR").out == "it logged nothing of this level\n"
 
 
 def test_backfills(remade: Cli) -> None:
