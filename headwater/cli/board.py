@@ -193,13 +193,30 @@ def explain(subject: Selection, /, *, as_of: str | None = None, common: Common =
     """
     run_id, slash, task = subject.partition("/")
     if slash and _RUN.fullmatch(run_id):
+        if not task:
+            raise _no_task(run_id)
         found = open_project(None).reader.explain_task(run_id, task)
         emit(found, common.json, lambda: tree(found["reason"]))
         return 0
     name, _, key = subject.partition("@")
-    value = board.explain(_facts(where), name, key or None, moment(as_of))
+    facts = _facts(where)
+    if name not in facts.definitions and _RUN.fullmatch(subject) and _is_run(subject):
+        raise _no_task(subject)
+    value = board.explain(facts, name, key or None, moment(as_of))
     emit(value, common.json, lambda: tree(value["reason"]))
     return 0
+
+
+def _no_task(run_id: str) -> UsageError:
+    return UsageError(f"'{run_id}' is a run: what is explained is a task run", hint=f"headwater explain {run_id}/TASK")
+
+
+def _is_run(text: str) -> bool:
+    try:
+        open_project(None).reader.run_id(text)
+    except UsageError:
+        return False
+    return True
 
 
 _RUN = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")

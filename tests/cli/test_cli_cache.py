@@ -117,6 +117,15 @@ def test_a_task_run_is_named_by_its_task_or_its_id_and_several_are_listed(ran: C
     assert ran("explain", "0123456789/fetch").code == 2
 
 
+def test_a_run_alone_is_not_explained_but_its_tasks_are(ran: Cli) -> None:
+    first = run(ran)
+    for subject in (first, first[:13], f"{first}/"):
+        error = ran("explain", subject, "--json").json["error"]
+        assert error["message"] == f"'{subject.strip('/')}' is a run: what is explained is a task run"
+        assert error["hint"] == f"headwater explain {subject.strip('/')}/TASK"
+    assert ran("explain", "feed").err.startswith("error: there is no asset 'feed'")
+
+
 def test_kept_results_are_listed_and_let_go(ran: Cli, folder: Path) -> None:
     run(ran, "-p", "size=5000")
     run(ran)
