@@ -93,10 +93,12 @@ class Asset:
             _check_type(self, "freshness", Freshness, 'freshness=Freshness(max_lag="26h")')
         if self.owners != ():
             _keep_owners(self)
+        if self.time_column is not None:
+            _check_type(self, "time_column", str, 'time_column="at"')
         if self.tags is not _NONE:
-            object.__setattr__(self, "tags", MappingProxyType(dict(self.tags)) if self.tags else _NONE)
+            _keep_mapping(self, "tags", 'tags={"tier": "gold"}')
         if self.options is not _NONE:
-            object.__setattr__(self, "options", MappingProxyType(dict(self.options)) if self.options else _NONE)
+            _keep_mapping(self, "options", 'options={"separator": ";"}')
         if self.group is not None:
             _check_type(self, "group", str, 'group="finance"')
         if self.renamed_from is not None:
@@ -222,25 +224,25 @@ def _of_dimension(name: str, value: tuple[int, int] | AssetInput) -> PartitionMa
     return mapping
 
 
-def shorthand(uri: str) -> Asset:
+def shorthand(uri: str, *, where: str | None = "@materialize") -> Asset:
     """The asset that a bare URI stands for: named after the last part of its place, without an ending.
 
     >>> shorthand("parquet://lake/x").name
     'x'
     """
-    place = parse_uri(uri, where="@materialize")
+    place = parse_uri(uri, where=where)
     last = (place.table or place.path).rstrip("/").rsplit("/", 1)[-1]
     name = last.rsplit(".", 1)[-1] if place.table else last.removesuffix(".parquet").removesuffix(".csv")
     known = registry.current().assets.get(name)
     return known if known is not None and known.at == uri else Asset(name, at=uri)
 
 
-def as_asset(value: Asset | str) -> Asset:
+def as_asset(value: Asset | str, *, where: str | None = "@materialize") -> Asset:
     """An asset given as itself or as the URI of its place. Raises DefinitionError for anything else."""
     if isinstance(value, Asset):
         return value
     if isinstance(value, str):
-        return shorthand(value)
+        return shorthand(value, where=where)
     raise DefinitionError(
         f"expected an Asset or the URI of one, got {value!r}",
         hint='write @materialize(Asset("x", at="parquet://lake/x")) or @materialize("parquet://lake/x")',
@@ -253,6 +255,13 @@ def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:
         raise DefinitionError(
             f"{name} of the asset '{asset.name}' can't be {value!r}", where="Asset(…)", hint=f"write {example}"
         )
+
+
+def _keep_mapping(asset: Asset, name: str, example: str) -> None:
+    given = getattr(asset, name)
+    if given:
+        _check_type(asset, name, Mapping, example)
+    object.__setattr__(asset, name, MappingProxyType(dict(given)) if given else _NONE)
 
 
 def _check_partition_column(asset: Asset) -> None:

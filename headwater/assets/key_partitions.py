@@ -181,13 +181,23 @@ class DynamicPartitions(KeyPartitions):
         """Add keys, durably; those that were not there. Raises PartitionError for a key that is not safe everywhere."""
         from headwater.assets.dynamic_keys import add
 
+        self._check_texts(keys)
         return add(self.name, keys)
 
     def remove(self, *keys: str) -> tuple[str, ...]:
         """Remove keys, durably; those that were there. What was made of them is not touched."""
         from headwater.assets.dynamic_keys import remove
 
+        self._check_texts(keys)
         return remove(self.name, keys)
+
+    def _check_texts(self, keys: Iterable[object]) -> None:
+        for key in keys:
+            if not isinstance(key, str):
+                hint = 'give texts, each by itself: "acme", "zeta", or *keys'
+                raise PartitionError(
+                    f"a partition key can't be {key!a}"[:200], where=f"dynamic partitions '{self.name}'", hint=hint
+                )
 
     @property
     def fixed(self) -> bool:

@@ -46,7 +46,7 @@ def observe(
     ...     observe(rates, version="2024-01-05", rows=3).rows
     3
     """
-    found = as_asset(asset)
+    found = as_asset(asset, where="observe(…)")
     run = runtime.current()
     given = Observation(data_through=data_through, version=version, rows=rows)
     looks = observer_of(found) if given == Observation() and partition is None else None
@@ -123,7 +123,7 @@ def record(
     ...     record(report, version="v7", rows=12)
     'v7'
     """
-    found = as_asset(asset)
+    found = as_asset(asset, where="record(…)")
     run = runtime.current()
     with _identity(f"record {found.name}") as identity:
         part = given_partition(found, partition)
@@ -176,7 +176,7 @@ def materializing(
     >>> with project(), materializing("memory://chosen") as m:
     ...     m.write([{"id": 1}])
     """
-    found = as_asset(asset)
+    found = as_asset(asset, where="materializing(…)")
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
         consumed = Consumed(tracker=tracker(core_context.current()))

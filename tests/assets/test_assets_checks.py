@@ -317,6 +317,8 @@ def made_wrong() -> list[Any]:
         lambda: in_range("a"),
         lambda: in_range("a", 1, closed="up"),  # type: ignore[arg-type]
         lambda: row_count(),
+        lambda: in_range("a", 3, 2),
+        lambda: in_range("a", "z", "a"),
         lambda: row_count(min=3, max=2),
         lambda: row_count(min=-1),
         lambda: anomaly("median(x)"),

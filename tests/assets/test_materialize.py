@@ -23,6 +23,7 @@ from headwater import (
     sql,
     task,
 )
+from headwater.checks import run_checks
 from headwater.errors import CheckFailed, DefinitionError, InputMissing, PartitionError, ReturnTypeError
 from headwater.testing import project
 
@@ -416,6 +417,14 @@ def test_wrong_definitions_say_what_to_do(shop):
         Asset("uno", at="memory://one")
     with pytest.raises(DefinitionError, match="needs the asset"):
         materialize(first.fn)
+    for name, value in (("tags", ["gold"]), ("tags", "gold"), ("options", [";"]), ("time_column", ["at"])):
+        with pytest.raises(DefinitionError, match=f"{name} of the asset 'six' can't be") as caught:
+            Asset("six", at="memory://six", **{name: value})
+        assert caught.value.hint.startswith(f"write {name}=")
+    for says in (observe, record, run_checks):
+        with pytest.raises(DefinitionError, match="the location 'one' has no scheme") as caught:
+            says("one")
+        assert caught.value.where == f"{says.__name__}(…)"
     with pytest.raises(DefinitionError, match="no parameter of"):
         materialize("memory://three", inputs={"nope": one})(first.fn)
     with pytest.raises(DefinitionError, match="can't be given as"):

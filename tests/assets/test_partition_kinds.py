@@ -185,6 +185,14 @@ def test_keys_that_a_file_system_may_not_tell_apart_are_refused() -> None:
         CUSTOMERS.add("ACME")
 
 
+def test_a_list_of_keys_is_given_one_by_one() -> None:
+    for change in (CUSTOMERS.add, CUSTOMERS.remove):
+        with pytest.raises(PartitionError, match="can't be \\['acme', 'new'\\]") as raised:
+            change(["acme", "new"])  # type: ignore[arg-type]
+        assert raised.value.hint == 'give texts, each by itself: "acme", "zeta", or *keys'
+    assert CUSTOMERS.keys == ("acme", "b,c", "zeta", "ω")
+
+
 def test_a_removed_key_is_no_partition_and_keeps_its_number() -> None:
     numbers = {key: CUSTOMERS.ordinal(key) for key in CUSTOMERS.keys}
     everything = CUSTOMERS.all()

@@ -36,7 +36,7 @@ def run_checks(asset: Asset | str, *, partition: Partition | str | date | None =
     ...     [(one.name, one.passed, one.message) for one in run_checks("memory://rates")]
     [('row_count', False, '1 row, at least 2 must be there')]
     """
-    found = as_asset(asset)
+    found = as_asset(asset, where="run_checks(…)")
     run = runtime.current()
     checks = registry.current().checks_of(found.name)
     if not checks:

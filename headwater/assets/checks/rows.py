@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
@@ -275,6 +276,10 @@ def in_range(
     over = column_names("in_range", (column,))
     if min is None and max is None:
         raise DefinitionError("in_range needs a bound", hint=f'write in_range("{column}", 0, 100) or min=0')
+    with suppress(TypeError):  # what Python can't compare an engine may: dates and datetimes
+        if min is not None and max is not None and max < min:
+            hint = f'write in_range("{column}", {max!r}, {min!r})'
+            raise DefinitionError(f"nothing lies between {min!r} and {max!r}", where=f'in_range("{column}")', hint=hint)
     if closed not in ("both", "left", "right", "none"):
         raise DefinitionError(f"closed can't be {closed!r}", hint='give "both", "left", "right" or "none"')
     return InRange(over=over, least=min, greatest=max, closed=closed, **named(_name("in_range", over), options))
