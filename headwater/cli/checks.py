@@ -110,8 +110,9 @@ def _text(value: Mapping[str, Any], *, history: bool) -> str:
     for row in value["checks"]:
         of = row["partition"] if history else _share(row)
         cells.append((row["asset"], row["name"], _state(row), of, ago(row["at"], now), row["message"]))
-    headers = ("asset", "check", "state", "partition" if history else "partitions", "asked", "message")
-    return table(headers, cells, numbers=("asked",), spare=("partition", "partitions", "asked"), colours=_COLOURS)
+    of_what = "partition" if history else "partitions"
+    headers = ("asset", "check", "state", of_what, "asked", "message")
+    return table(headers, cells, numbers=("asked",), spare=(of_what, "asked"), colours=_COLOURS)
 
 
 def _share(row: Mapping[str, Any]) -> str | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from cli_project import Cli, write_shop
+from screens import screen, widest
 
 MORE = """
 
@@ -106,6 +107,14 @@ def test_the_board_says_that_the_old_table_stays_and_why(priced: Cli, folder: Pa
     (folder / "none").unlink()
     assert priced("materialize", "prices", "-p", "2024-01-01").code == 0
     assert "refused" not in priced("status", "prices").out
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_shows_the_checks_too(priced: Cli, folder: Path, columns: int) -> None:
+    for more in ([], ["--history"]):
+        found = screen(folder, "checks", *more, columns=columns, NO_COLOR="1")
+        assert found.splitlines()[0].split()[:2] == ["asset", "check"]
+        assert widest(found) <= columns
 
 
 def test_an_asset_that_no_loaded_module_defines_has_no_checks_to_ask(priced: Cli, folder: Path) -> None:
