@@ -25,7 +25,7 @@ Selection = Annotated[
 ]
 Name = Annotated[str, Query(min_length=1, max_length=10_000, description="The name of an asset.")]
 AsOf = Annotated[datetime | None, Query(description="The time to judge at; now when it is left out.")]
-Id = Annotated[str, Path(min_length=4, max_length=100, description="An id, or its beginning.")]
+Id = Annotated[str, Path(min_length=1, max_length=100, description="An id, or a beginning that no other has.")]
 
 
 def _problem(what: str) -> dict[str, Any]:

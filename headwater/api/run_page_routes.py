@@ -163,14 +163,14 @@ def picture(the: The, backfill_id: Id) -> BackfillPicture:
 
     One that was asked for, and that nobody has begun yet, is its `request` alone.
     """
-    asked = the.reader.work_requests(backfill_id)["requests"]
-    request = asked[0] if asked else None
     try:
         record = backfill_record(the.project.projection, backfill_id)
     except UnknownNameError:
+        request = _request(the, backfill_id)
         if request is None or request["what"] != "backfill":
             raise
         return BackfillPicture(id=request["id"], state=request["state"], request=models.Request(**request))
+    request = _request(the, record.backfill_id)
     found = the.reader.backfill(record.backfill_id)
     steps = plan_from_json(record.plan, the.board.definitions()).steps
     with the.project.projection.session() as session:
@@ -193,6 +193,11 @@ def picture(the: The, backfill_id: Id) -> BackfillPicture:
             "trouble": trouble,
         }
     )
+
+
+def _request(the: The, request_id: str) -> dict[str, Any] | None:
+    found: list[dict[str, Any]] = the.reader.work_requests(request_id)["requests"]
+    return found[0] if found else None
 
 
 def _row(step: PlanStep, states: dict[str | None, str]) -> dict[str, Any]:

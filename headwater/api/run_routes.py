@@ -23,15 +23,16 @@ def runs(
     flow: Annotated[str | None, Query(max_length=1_000, description="Only runs of this flow.")] = None,
     state: Annotated[str | None, Query(max_length=50, description="Only runs in this state.")] = None,
     parent: Annotated[
-        str | None, Query(max_length=100, description="Only those within this run, by its whole id.")
+        str | None, Query(max_length=100, description="Only those within this run: its id, or its beginning.")
     ] = None,
     q: Annotated[str, Query(max_length=200, description="A part of the flow's name, or the beginning of the id.")] = "",
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> models.Runs:
     """The runs, the newest first, each with its newest attempt."""
+    within = None if parent is None else the.reader.run_id(parent)
     found = the.reader.runs(
-        flow=flow, state=state, parent=parent, text=q, limit=limit + 1, before=moment_and_id(cursor)
+        flow=flow, state=state, parent=within, text=q, limit=limit + 1, before=moment_and_id(cursor)
     )
     return models.Runs.model_validate(cut(found, "runs", limit, "started", "id"))
 

@@ -145,6 +145,7 @@ class Service:
         """Ask the process of a run to stop."""
         project = self.project
         project.projection.refresh()
+        run_id = self.reader.run_id(run_id)
         asking.cancel_run(project.projection, project.carrier, project.journal, run_id, asked_by)
         project.projection.refresh()
         return self.reader.run(run_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_world import served
+from api_world import served, until
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from tried import tried_on
 from headwater import DailyPartitions, HourlyPartitions, ProductPartitions, StaticPartitions, clock
 from headwater.api.partition_grids import product_grid
 from headwater.api.partition_picture import STATES, days, starting, states_of, years
+from headwater.assets.backfill_events import BackfillRequested
 from headwater.assets.definition_json import definition_from_json, definition_to_json
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef
@@ -92,6 +93,26 @@ def test_what_nobody_has_begun_is_its_request(client: TestClient) -> None:
     picture = get(client, f"/api/backfills/{request['id']}/picture")
     assert (picture["state"], picture["backfill"], picture["request"]["state"]) == ("asked", None, "asked")
     assert client.get("/api/backfills/0198a2ff/picture").status_code == 404
+
+
+def test_a_backfill_tells_its_request_also_by_the_beginning_of_its_id(client: TestClient, shop: Path) -> None:
+    request = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()["id"]
+    writer = carrier_of(Home(shop / ".headwater")).writer()
+    writer.append(
+        BackfillRequested(
+            backfill_id=request,
+            name="sales",
+            targets=("sales",),
+            options={},
+            plan={"steps": []},
+            requested=0,
+            origin={"kind": "manual"},
+        )
+    )
+    writer.close()
+    until(lambda: client.get(f"/api/backfills/{request}").status_code == 200)
+    picture = get(client, f"/api/backfills/{request[:-2]}/picture")
+    assert (picture["id"], picture["request"]["id"]) == (request, request)
 
 
 def write_run(folder: Path) -> str:

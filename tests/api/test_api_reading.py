@@ -135,6 +135,33 @@ def test_task_runs_and_logs_of_a_run(client: TestClient, shop: Path) -> None:
     writer.close()
 
 
+def test_the_beginning_of_an_id_is_enough_wherever_one_is_taken_as_on_the_command_line(
+    client: TestClient, shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run,) = client.get("/api/runs").json()["runs"]
+    short = run["id"][:2]
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["backfill", "show", short, "--json"]) == 0
+    assert f'"id": "{run["id"]}"' in capsys.readouterr().out
+    assert client.get(f"/api/runs/{short}").json()["id"] == run["id"]
+    for what in ("tasks", "logs", "artifacts", "failures", "groups", "timeline", "made", "tail"):
+        assert client.get(f"/api/runs/{short}/{what}").json()["run"] == run["id"], what
+    for what in ("", "/picture"):
+        assert client.get(f"/api/backfills/{short}{what}").json()["id"] == run["id"], what
+    for what in ("cancel", "resume"):
+        assert client.post(f"/api/runs/{short}/{what}").json()["type"] == "urn:headwater:error:usage", what
+    writer = carrier_of(Home.open(shop / ".headwater", create=False)).writer()
+    roots = {"root_run_id": run["id"], "parent_run_id": run["id"], "root_flow": "all"}
+    child = RunStarted(run_id=new_id(), flow="part", project="shop", parameters={}, **roots)
+    writer.append(child)
+    writer.close()
+    until(lambda: len(client.get("/api/runs").json()["runs"]) == 2)
+    within = client.get("/api/runs", params={"parent": run["id"][:16]}).json()["runs"]
+    assert [row["id"] for row in within] == [child.run_id]
+    several = client.get(f"/api/runs/{short}")
+    assert (several.status_code, several.json()["detail"]) == (404, f"several runs begin with '{short}'")
+
+
 def test_what_is_new_is_there_within_a_second(client: TestClient, shop: Path) -> None:
     before = client.get("/api/partitions?asset=sales&limit=10").json()["partitions"]
     with contextlib.chdir(shop), cli_project.as_in_a_new_process():
@@ -152,6 +179,8 @@ PROBLEMS = [
     ("/api/assets?selection=(", 400, "usage"),
     ("/api/explain?subject=sales@yesterday", 400, "partition"),
     ("/api/runs/0000", 404, "unknown_name"),
+    ("/api/runs/%F0%9F%90%9F", 404, "unknown_name"),
+    ("/api/runs?parent=0000", 404, "unknown_name"),
     ("/api/runs?flow=nope", 404, "unknown_name"),
     ("/api/backfills/0000", 404, "unknown_name"),
     ("/api/requests/0000", 404, "unknown_name"),
