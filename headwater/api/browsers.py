@@ -31,11 +31,16 @@ class BrowserSession:
     @property
     def token_id(self) -> str:
         """The id of the token that it was begun with."""
-        return self.cookie.partition(".")[0]
+        return self.cookie.split(".")[0]
+
+    @property
+    def expires(self) -> int:
+        """When it is over, in microseconds since the epoch."""
+        return int(self.cookie.split(".")[1])
 
 
 class Browsers:
-    """Begins sessions, and knows them again. A session ends with its time, its token, or the key of the home."""
+    """Begins sessions, and knows them again. A session ends with its time, its token, the key of the home, or when it is ended."""
 
     def __init__(self, home: Home, tokens: Tokens) -> None:
         self._tokens = tokens
@@ -51,9 +56,15 @@ class Browsers:
         text, _, mac = cookie.rpartition(".")
         if not hmac.compare_digest(self._mac("session", text).encode(), mac.encode()):
             return None
-        token_id, _, expires = text.partition(".")
-        token = self._tokens.by_id(token_id) if clock.now_us() < int(expires) else None
-        return None if token is None else (token, self._session(cookie))
+        session = self._session(cookie)
+        if clock.now_us() >= session.expires or self._tokens.has_ended(cookie):
+            return None
+        token = self._tokens.by_id(session.token_id)
+        return None if token is None else (token, session)
+
+    def end(self, session: BrowserSession) -> None:
+        """End a session, wherever its cookie has been copied to."""
+        self._tokens.end_session(session.cookie, session.expires)
 
     def _session(self, cookie: str) -> BrowserSession:
         return BrowserSession(cookie=cookie, csrf=self._mac("csrf", cookie))

@@ -60,8 +60,9 @@ def login(body: models.Login, request: Request, response: Response) -> models.Se
 
 @router.delete("/session", status_code=204)
 def logout(who: Asker, request: Request, response: Response) -> None:
-    """End a browser session."""
+    """End a browser session: nobody is let in with its cookie any more."""
     if who.session is not None:
+        request.app.state.browsers.end(who.session)
         access: AccessLog = request.app.state.access
         access.note("session.ended", who.session.token_id, who.name)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")

@@ -1,4 +1,7 @@
-"""Tokens: who may ask the server for what. Only a hash of each is kept, in a file of the home that its owner alone can read."""
+"""Tokens: who may ask the server for what. Only a hash of each is kept, in a file of the home that its owner alone can read.
+
+Beside them stand the browser sessions that were ended before their time, so that every server of the home knows of them.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -49,6 +52,14 @@ class Token:
         return self.revoked is None and (self.expires is None or now < self.expires)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What the file holds. `ended` are hashes of sessions, each with when it would have been over by itself."""
+
+    tokens: tuple[Token, ...] = ()
+    ended: Mapping[str, int] = field(default_factory=dict)
+
+
 class Tokens:
     """The tokens of a home. Changes of the file are seen at once, whichever process makes them.
 
@@ -62,7 +73,7 @@ class Tokens:
         self._home = home
         self._path = home.path / "tokens.json"
         self._locks = locks
-        self._known: tuple[object, tuple[Token, ...]] = (None, ())
+        self._known: tuple[object, _Kept] = (None, _Kept())
 
     def create(
         self, name: str, scope: Scope, *, expires: int | None = None, by: str | None = None
@@ -79,28 +90,15 @@ class Tokens:
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         made = Token(id=token_id, name=name, scope=scope, hash=_hash(secret), created=clock.now_us(), expires=expires)
         with self._locks.hold(_LOCK):
-            known = self.all()
+            known = self._kept()
             # Recorded first: there is never a token that nobody knows of.
             self._record(AccessRecorded(what="token.created", subject=token_id, by=by))
-            self._write((*known, made))
+            self._write(replace(known, tokens=(*known.tokens, made)))
         return f"hw_{token_id}_{secret}", made
 
     def all(self) -> tuple[Token, ...]:
         """All tokens, in the order in which they were made. Raises HomeError when the file can't be read."""
-        try:
-            state = self._path.stat()
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise _unreadable(self._path, error) from error
-        seen = (state.st_ino, state.st_mtime_ns, state.st_size)
-        if self._known[0] != seen:
-            try:
-                rows = json.loads(self._path.read_bytes())["tokens"]
-                self._known = (seen, tuple(Token(**row) for row in rows))
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                raise _unreadable(self._path, error) from error
-        return self._known[1]
+        return self._kept().tokens
 
     def revoke(self, token: str, *, by: str | None = None) -> Token:
         """Revoke a token, by its id or its name; whoever uses it is refused from now on. Raises UnknownNameError."""
@@ -112,7 +110,8 @@ class Tokens:
             if len(found) > 1:
                 raise UsageError(f"several tokens are named '{token}'", hint="give the id: headwater token list")
             gone = replace(found[0], revoked=clock.now_us())
-            self._write(tuple(gone if one.id == gone.id else one for one in self.all()))
+            kept = self._kept()
+            self._write(replace(kept, tokens=tuple(gone if one.id == gone.id else one for one in kept.tokens)))
             self._record(AccessRecorded(what="token.revoked", subject=gone.id, by=by))
         return gone
 
@@ -129,9 +128,41 @@ class Tokens:
         now = clock.now_us()
         return next((one for one in self.all() if one.id == token_id and one.is_valid(now)), None)
 
-    def _write(self, tokens: Sequence[Token]) -> None:
-        draft = self._path.with_suffix(f".{os.getpid()}.draft")
-        write_private(draft, json.dumps({"tokens": [asdict(one) for one in tokens]}, indent=1).encode())
+    def end_session(self, session: str, until: int) -> None:
+        """Let nobody in any more with this session, which would be over by itself at a moment (microseconds)."""
+        self._home.check_writable()
+        with self._locks.hold(_LOCK):
+            known = self._kept()
+            self._write(replace(known, ended={**known.ended, _hash(session): until}))
+
+    def has_ended(self, session: str) -> bool:
+        """Whether this session was ended before its time."""
+        return _hash(session) in self._kept().ended
+
+    def _kept(self) -> _Kept:
+        try:
+            state = self._path.stat()
+        except FileNotFoundError:
+            return _Kept()
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
+        seen = (state.st_ino, state.st_mtime_ns, state.st_size)
+        if self._known[0] != seen:
+            try:
+                found = json.loads(self._path.read_bytes())
+                tokens = tuple(Token(**row) for row in found["tokens"])
+                self._known = (seen, _Kept(tokens=tokens, ended=dict(found.get("ended", {}))))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                raise _unreadable(self._path, error) from error
+        return self._known[1]
+
+    def _write(self, kept: _Kept) -> None:
+        draft, now = self._path.with_suffix(f".{os.getpid()}.draft"), clock.now_us()
+        ended = {session: until for session, until in kept.ended.items() if now < until}
+        value = {"tokens": [asdict(one) for one in kept.tokens], "ended": ended}
+        # Whoever holds the lock is alone: what lies there was left by one that failed, or died under the same number.
+        draft.unlink(missing_ok=True)
+        write_private(draft, json.dumps(value, indent=1).encode())
         draft.replace(self._path)
         sync_folder(self._path.parent)
 

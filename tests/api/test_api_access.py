@@ -1,6 +1,7 @@
 """F2: every route without, with a wrong, an expired, a revoked token; odd paths; foreign Host and Origin. Nothing else answers."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,40 @@ def test_a_session_can_be_ended(guarded: tuple[TestClient, FastAPI], place: Path
     csrf = client.post("/api/session", json={"token": text}).json()["csrf"]
     assert client.delete("/api/session", headers={"X-CSRF-Token": csrf}).status_code == 204
     assert client.get("/api/session").status_code == 401
+
+
+def test_a_copy_of_a_cookie_is_worth_nothing_once_its_session_was_ended(
+    guarded: tuple[TestClient, FastAPI], place: Path
+) -> None:
+    client, app = guarded
+    text, token = tokens_of(place).create("copied", "read")
+    began = client.post("/api/session", json={"token": text})
+    copy = {"Cookie": f"headwater_session={began.cookies['headwater_session']}"}
+    other = {"Cookie": f"headwater_session={app.state.browsers.begin(token).cookie}"}
+    client.cookies.clear()
+    with served(place) as (beside, _):
+        assert beside.get("/api/session", headers=copy).status_code == 200
+        ended = client.delete("/api/session", headers={**copy, "X-CSRF-Token": began.json()["csrf"]})
+        assert ended.status_code == 204
+        for one in (client, beside):
+            assert one.get("/api/session", headers=copy).status_code == 401
+            assert one.get("/api/session", headers=other).status_code == 200  # of the same token, elsewhere
+    tokens_of(place).create("after it", "read")  # which writes the file anew
+    with served(place) as (after_a_restart, _):
+        assert after_a_restart.get("/api/session", headers=copy).status_code == 401
+        assert after_a_restart.get("/api/session", headers=other).status_code == 200
+
+
+def test_what_was_ended_is_forgotten_when_it_would_be_over(tmp_path: Path) -> None:
+    tokens, kept = tokens_of(tmp_path), tmp_path / ".headwater" / "tokens.json"
+    tokens.end_session("one", clock.now_us() + HOUR)
+    tokens.end_session("two", clock.now_us() - 1)
+    tokens.end_session("three", clock.now_us() + HOUR)
+    assert [tokens.has_ended(one) for one in ("one", "two", "three", "four")] == [True, False, True, False]
+    assert len(json.loads(kept.read_text())["ended"]) == 2
+    kept.with_suffix(f".{os.getpid()}.draft").write_text("left by a server that was killed")
+    tokens.end_session("four", clock.now_us() + HOUR)
+    assert tokens.has_ended("four")
 
 
 def test_tokens_that_can_not_be_read_let_nobody_in_and_say_so(shop: Path) -> None:

@@ -135,6 +135,26 @@ def test_who_listens_with_a_token_that_is_revoked_hears_nothing_more(shop: Path)
         assert answer.read() == b""
 
 
+def test_who_listens_with_a_session_that_was_ended_hears_nothing_more(shop: Path) -> None:
+    others, (text, _) = bearer(shop, "run"), tokens_of(shop).create("a browser", "read")
+    with serving(shop) as server:
+        began = asked(server, "POST", {"Content-Type": "application/json"}, json.dumps({"token": text}))
+        session = {"Cookie": str(began.headers["set-cookie"]).partition(";")[0]}
+        with Listening(server, session) as answer:
+            assert b"event: hello" in read_message(answer)
+            headers = {**session, "X-CSRF-Token": json.loads(began.read())["csrf"]}
+            assert asked(server, "DELETE", headers).status == 204
+            client = Client(server.url, token=others["Authorization"].split()[1])
+            client.backfill_create("sales", partition="2024-01-06")
+            assert answer.read() == b""
+
+
+def asked(server: Server, method: str, headers: dict[str, str], body: str = "") -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.request(method, "/api/session", body=body, headers={**headers, "Connection": "close"})
+    return connection.getresponse()
+
+
 class Listening:
     """A connection that listens to live updates."""
 
