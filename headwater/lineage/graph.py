@@ -105,7 +105,7 @@ class LineageGraph:
 
     def _reached(self, name: str, direction: Direction, depth: int | None) -> tuple[str, ...]:
         columns = self.node(name).kind == "column"
-        return tuple(sorted(distances(steps(self, direction, columns=columns), name, depth).keys() - {name}))
+        return tuple(sorted(distances(steps(self, direction, columns=columns), name, depth=depth).keys() - {name}))
 
     def to_json(self) -> dict[str, Any]:
         """The shape that `lineage --json` prints: root, nodes, edges."""

@@ -131,14 +131,14 @@ def _of_column(
         if name != own and (known is None or one.steps < known.steps):
             first[name] = Affected(id=name, steps=one.steps, effect=one.effect)
     readers = distances(steps(graph, "down", columns=False), own)
-    touched = {node.id, *(one.id for one in columns)}
+    touched = {(nodes[name].asset, nodes[name].name) for name in (node.id, *(one.id for one in columns))}
     return Impact(
         subject=node.id,
         change=change,
         columns=columns,
         wholes=wholes,
         assets=tuple(sorted(first.values(), key=lambda one: (one.steps, one.id))),
-        checks=tuple(one for one in checks if _names(graph, one, touched)),
+        checks=tuple(one for one in checks if any((one.asset, column) in touched for column in one.columns)),
         stale=_stale(graph, own, first),
         # Nearest first: what is behind one that is unknown may be reached through it.
         unknown=tuple(name for name, _ in _sorted(readers) if name != own and name in unseen and name not in first),
@@ -147,16 +147,8 @@ def _of_column(
 
 def _stale(graph: LineageGraph, own: str, affected: Mapping[str, Affected]) -> tuple[str, ...]:
     """What names the column is made anew with other code, and so is all that is made of that."""
-    ahead = steps(graph, "down", columns=False)
-    found: set[str] = set()
-    for name in affected:
-        found |= distances(ahead, name).keys()
-    return tuple(sorted(found - {own}))
-
-
-def _names(graph: LineageGraph, check: CheckColumns, touched: set[str]) -> bool:
-    columns = {one.id for one in graph.nodes if one.asset == check.asset and one.name in check.columns}
-    return bool(columns & touched)
+    found = distances(steps(graph, "down", columns=False), *affected)
+    return tuple(sorted(found.keys() - {own}))
 
 
 def _first(change: Change, count: int) -> Effect:

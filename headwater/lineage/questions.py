@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.difference import GraphDifference, difference
-from headwater.lineage.drawing import Names, Walk, draw, snapshot
+from headwater.lineage.drawing import Names, Sql, Walk, draw, snapshot
 from headwater.lineage.graph import LineageGraph, LineageNode
 from headwater.lineage.impact import Change, CheckColumns, Impact, impact
 from headwater.lineage.names import Dataset
@@ -36,12 +36,15 @@ class Questions:
     def impact(self, subject: str, change: Change = "drop") -> Impact:
         """What it does to drop, rename or retype an asset or a column. Raises UnknownNameError."""
         with self.projection.session(outlined=True) as session:
-            graph = draw(session, subject, Walk(up=False), columns=True)
+            graph = draw(session, subject, Walk(up=False), columns=False)
             column = next((node for node in graph.nodes if node.id == subject and node.kind == "column"), None)
+            unknown = set[str]()
             if column is not None:
                 # Around a column there are columns only: what else reads its asset belongs to the answer, too.
                 graph = _joined(graph, draw(session, str(column.asset), Walk(up=False), columns=False))
-            checks, unknown = _checks(session), _unknown(session)
+                unknown = _unknown(session)
+            touched = {subject} if column is None else {node.asset for node in graph.nodes if node.asset is not None}
+            checks = _checks(session, touched)
         return impact(graph, subject, change, checks=checks, unknown=unknown)
 
     def path(self, source: str, target: str) -> tuple[str, ...] | None:
@@ -77,7 +80,7 @@ def around(graph: LineageGraph, subject: str | None, walk: Walk, *, columns: boo
     for wanted, direction in ((walk.up, "up"), (walk.down, "down")):
         if wanted:
             ahead = steps(graph, "up" if direction == "up" else "down", columns=of_column)
-            far = distances(ahead, node.id, walk.depth)
+            far = distances(ahead, node.id, depth=walk.depth)
             kept |= far.keys()
             inner = {one for one, count in far.items() if walk.depth is None or count < walk.depth}
             edges |= {e for e in graph.edges if (e.target if direction == "up" else e.source) in inner}
@@ -123,21 +126,23 @@ def _state(session: Session, of: str | int) -> LineageGraph:
     return snapshot(session, run=rows[0][0])
 
 
-def _checks(session: Session) -> list[CheckColumns]:
+def _checks(session: Session, assets: Iterable[str]) -> list[CheckColumns]:
     found: list[CheckColumns] = []
-    for name, _, _, text in session.rows(statements("lineage.sql")["definitions_as_of"], {"moment": 2**63 - 1}):
-        definition = json.loads(text)
-        columns = definition.get("check_columns") or {}
+    for name, checks, named in session.rows(statements("lineage.sql")["checks_of"], {"names": list(assets)}):
+        columns = json.loads(named or "null") or {}
         found += [
             CheckColumns(asset=name, name=check, columns=tuple(columns.get(check, ())))
-            for check in definition.get("checks") or ()
+            for check in json.loads(checks or "null") or ()
         ]
     return found
 
 
 def _unknown(session: Session) -> set[str]:
-    names = Names(session).of
-    return {names.get((row[0], row[1]), row[1]) for row in session.rows(statements("lineage.sql")["unknown"])}
+    sql = Sql(session)
+    called = {(namespace, dataset): name for namespace, dataset, name in session.rows(sql["unknown_datasets"])}
+    given = {"namespaces": [one[0] for one in called], "datasets": [one[1] for one in called]}
+    called |= {(namespace, dataset): name for name, namespace, dataset in session.rows(sql["names_of"], given)}
+    return set(called.values())
 
 
 def _tag_facts(session: Session, moment: int) -> TagFacts:

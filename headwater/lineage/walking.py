@@ -27,14 +27,14 @@ def steps(graph: LineageGraph, direction: Direction, *, columns: bool) -> Steps:
     return {here: tuple(sorted(there)) for here, there in found.items()}
 
 
-def distances(ahead: Steps, start: str, depth: int | None = None) -> dict[str, int]:
-    """How many steps off each node is that can be reached in at most `depth` (None: any number), the start included.
+def distances(ahead: Steps, *starts: str, depth: int | None = None) -> dict[str, int]:
+    """How many steps off each node is that can be reached in at most `depth` (None: any number), the starts included.
 
     >>> distances({"a": ("b", "c"), "b": ("d",), "c": ("d",)}, "a")
     {'a': 0, 'b': 1, 'c': 1, 'd': 2}
     """
-    found = {start: 0}
-    border = [start]
+    found = dict.fromkeys(starts, 0)
+    border = list(found)
     while border and (depth is None or found[border[0]] < depth):
         following = []
         for node in border:

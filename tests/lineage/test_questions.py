@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from lineage_world import defined, made, started, write
 from tried import tried_on
 
+from headwater.assets.events import UnknownColumn
 from headwater.core.journal.home import Home
 from headwater.errors import UnknownNameError
+from headwater.lineage import walking
 from headwater.lineage.difference import difference
 from headwater.lineage.drawing import Walk
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
 from headwater.lineage.impact import CheckColumns, impact
 from headwater.lineage.projection import Projection
 from headwater.lineage.questions import Questions, around
+from headwater.lineage.session import Answer, Session
 from headwater.lineage.tags import TagFacts, tags_of
 
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=25)
@@ -180,6 +183,68 @@ def test_impact_of_a_column_names_columns_checks_and_what_is_stale_then(home: Ho
     assert [one["id"] for one in questions.impact("people").to_json()["assets"]] == ["mails", "hashed"]
     with pytest.raises(UnknownNameError):
         questions.impact("people.nothing")
+
+
+def test_impact_names_those_that_may_read_the_column_unseen_whether_they_are_defined_or_not(
+    home: Home, questions: Questions
+) -> None:
+    world(home)
+    unseen = {"unknown_columns": (UnknownColumn(column=None, reason="map_batches"),)}
+    write(
+        home,
+        [defined("told"), started("r3")]
+        + [made(name, None, name, [("people", None, "p")], run="r3", **unseen) for name in ("told", "untold")],
+    )
+    assert questions.impact("people.email").unknown == ("told", "untold")
+    assert questions.impact("people").unknown == ()
+
+
+def test_what_impact_costs_follows_what_it_reaches(
+    home: Home, questions: Questions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world(home)
+    others = [f"other{number}" for number in range(300)]
+    write(
+        home,
+        [started("r3"), *(defined(name, checks=["given"], check_columns={"given": ["x"]}) for name in others)]
+        + [made(name, None, "o1", [(before, None, "o1")], run="r3") for before, name in pairwise(others)],
+    )
+    questions.impact("people.email")  # which has taken in what is new
+    read, rows = 0, Session.execute
+
+    def counted(self: Session, *given: Any) -> Answer:
+        nonlocal read
+        found = rows(self, *given)
+        read += len(found.rows)
+        return found
+
+    monkeypatch.setattr(Session, "execute", counted)
+    assert len(questions.impact("people.email").columns) == 3
+    assert questions.impact("people").checks[0].name == "given"
+    assert read < 150
+
+
+def test_impact_walks_each_asset_a_few_times_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"a{number}" for number in range(200)]
+    nodes = [LineageNode(id=name, kind="asset", name=name) for name in names]
+    nodes += [LineageNode(id=f"{name}.c", kind="column", name="c", asset=name) for name in names]
+    edges = [LineageEdge(source=one, target=other, origin="observed") for one, other in pairwise(names)]
+    edges += [
+        LineageEdge(source=f"{one}.c", target=f"{other}.c", origin="observed", type="DIRECT", subtype="IDENTITY")
+        for one, other in pairwise(names)
+    ]
+    walked, walk = 0, walking.distances
+
+    def counted(*given: Any, **named: Any) -> dict[str, int]:
+        nonlocal walked
+        found = walk(*given, **named)
+        walked += len(found)
+        return found
+
+    monkeypatch.setattr("headwater.lineage.impact.distances", counted)
+    found = impact(LineageGraph(root=None, nodes=tuple(nodes), edges=tuple(edges)), "a0.c")
+    assert (len(found.columns), len(found.stale)) == (199, 199)
+    assert walked <= 5 * len(names)
 
 
 def test_path(home: Home, questions: Questions) -> None:

@@ -322,6 +322,23 @@ SELECT DISTINCT u.namespace, u.dataset, u."column", u.reason
 FROM facts.unknown_columns AS u SEMI JOIN state.latest AS l ON u.id = l.id
 ORDER BY ALL;
 
+-- name: unknown_datasets
+-- The datasets of which the newest run that published them could not tell all, each with what it called them.
+SELECT u.namespace, u.dataset, max(l.asset) FROM facts.unknown_columns AS u JOIN state.latest AS l ON u.id = l.id
+GROUP BY u.namespace, u.dataset;
+
+-- name: checks_of
+-- The checks of the assets that have these names, and the columns that the checks name, by the newest definition of each dataset.
+SELECT name, CAST(definition -> '$.checks' AS VARCHAR), CAST(definition -> '$.check_columns' AS VARCHAR) FROM (
+    FROM facts.definitions
+    WHERE (namespace, dataset) IN (
+        SELECT (namespace, dataset) FROM facts.definitions WHERE name IN (SELECT unnest($names::VARCHAR[]))
+    )
+    QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
+)
+WHERE name IN (SELECT unnest($names::VARCHAR[]))
+ORDER BY time, dataset, namespace;
+
 -- name: declared_only
 -- Declared and never observed; `made` says whether the target was made at all.
 SELECT d.source, d.target, EXISTS (
