@@ -13,6 +13,7 @@ from headwater.api.guard import Identity
 from headwater.api.models import Verdict
 from headwater.api.problems import MEDIA_TYPE, ApiError
 from headwater.api.service import Service
+from headwater.core.states import State
 
 PAGE = 50
 MOST = 500
@@ -25,6 +26,7 @@ Selection = Annotated[
 ]
 Name = Annotated[str, Query(min_length=1, max_length=10_000, description="The name of an asset.")]
 AsOf = Annotated[datetime | None, Query(description="The time to judge at; now when it is left out.")]
+OfState = Annotated[State | None, Query(description="Only those in this state.")]
 Id = Annotated[str, Path(min_length=1, max_length=100, description="An id, or a beginning that no other has.")]
 
 

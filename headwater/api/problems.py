@@ -115,7 +115,10 @@ def _invalid(request: Request, error: Exception) -> Response:
     found = [{"at": [str(part) for part in one["loc"]], "message": one["msg"]} for one in error.errors()[:20]]
     first = found[0] if found else {"at": [], "message": "it can't be read"}
     detail = f"{' '.join(first['at'])}: {first['message']}"
-    return _answer(problem(422, "invalid", detail, hint="see /api/openapi.json", errors=found))
+    hint = "see /api/openapi.json"
+    if first["at"] == ["body"] and isinstance(error.body, bytes) and error.body:
+        hint = "it was not read as JSON: send it with Content-Type: application/json"
+    return _answer(problem(422, "invalid", detail, hint=hint, errors=found))
 
 
 def _http(request: Request, error: Exception) -> Response:

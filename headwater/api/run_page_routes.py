@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from headwater import clock
 from headwater.api import models
 from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
-from headwater.api.parameters import MOST, PAGE, Cursor, Id, Limit, The, moment
+from headwater.api.parameters import MOST, PAGE, Cursor, Id, Limit, OfState, The, moment
 from headwater.api.run_routes import Level
 from headwater.api.shared import SharedRoute
 from headwater.assets.backfill import PlanStep, plan_from_json
@@ -113,7 +113,7 @@ def timeline(
     the: The,
     run_id: Id,
     task: Annotated[str | None, Query(max_length=1_000, description="Only runs of this task.")] = None,
-    state: Annotated[str | None, Query(max_length=50, description="Only task runs in this state.")] = None,
+    state: OfState = None,
     since: Annotated[datetime | None, Query(description="Only those that had not ended before.")] = None,
     until: Annotated[datetime | None, Query(description="Only those that had begun by then.")] = None,
     limit: Limit = PAGE,

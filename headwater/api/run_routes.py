@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from headwater.api import models, requests
 from headwater.api.cursors import cut, encoded_cursor, moment_and_id, offset
-from headwater.api.parameters import PAGE, Asker, Cursor, Id, Limit, The
+from headwater.api.parameters import PAGE, Asker, Cursor, Id, Limit, OfState, The
 from headwater.api.shared import SharedRoute
 
 router = APIRouter(prefix="/api", tags=["runs"], route_class=SharedRoute)
@@ -21,7 +21,7 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 def runs(
     the: The,
     flow: Annotated[str | None, Query(max_length=1_000, description="Only runs of this flow.")] = None,
-    state: Annotated[str | None, Query(max_length=50, description="Only runs in this state.")] = None,
+    state: OfState = None,
     parent: Annotated[
         str | None, Query(max_length=100, description="Only those within this run: its id, or its beginning.")
     ] = None,
@@ -47,7 +47,7 @@ def run(the: The, run_id: Id) -> models.RunOne:
 def task_runs(
     the: The,
     run_id: Id,
-    state: Annotated[str | None, Query(max_length=50, description="Only task runs in this state.")] = None,
+    state: OfState = None,
     q: Annotated[str, Query(max_length=200, description="A part of the task's name.")] = "",
     limit: Limit = PAGE,
     cursor: Cursor = None,

@@ -189,6 +189,9 @@ PROBLEMS = [
     ("/api/assets?as_of=0001-01-01T00:00:00%2B14:00", 400, "usage"),
     ("/api/assets/overview?as_of=9999-12-31T23:59:59-14:00", 400, "usage"),
     ("/api/runs?limit=501", 422, "invalid"),
+    ("/api/runs?state=completed", 422, "invalid"),
+    ("/api/runs/0000/tasks?state=Nope", 422, "invalid"),
+    ("/api/runs/0000/timeline?state=Nope", 422, "invalid"),
     ("/api/lineage?depth=51", 422, "invalid"),
     ("/api/partitions/grid?asset=sales&day=9999-12-31", 422, "invalid"),
     ("/api/nope", 404, "not_found"),
@@ -207,6 +210,16 @@ def test_every_error_is_a_problem(reader: TestClient) -> None:
         )
         assert problem["title"]
         assert problem["detail"]
+
+
+def test_a_body_that_does_not_say_that_it_is_json_is_told_what_to_send(client: TestClient) -> None:
+    for kind in ("application/x-www-form-urlencoded", "text/plain", ""):
+        answer = client.post("/api/runs", content=b'{"flow": "hello"}', headers={"content-type": kind})
+        assert answer.status_code == 422
+        assert "Content-Type: application/json" in answer.json()["hint"], kind
+    for body in (b"", b"[]", b"{}", b"{"):
+        answer = client.post("/api/runs", content=body, headers={"content-type": "application/json"})
+        assert (answer.status_code, answer.json()["hint"]) == (422, "see /api/openapi.json"), body
 
 
 def test_the_history_of_checks_repeats_nothing_while_answers_come(client: TestClient, shop: Path) -> None:
