@@ -148,7 +148,11 @@ def _partition(definition: AssetDefinition, key: str) -> Partition:
 
 
 def _attempted(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
-    """That the last attempt at a partition failed, also when an earlier one left data in place."""
+    """That the last attempt at a partition failed or left it out, also when an earlier one left data in place."""
+    skipped = facts.of(name).skipped.get(key)
+    if skipped is not None:
+        text = f"left out at {clock.rfc3339(skipped.at)}: run {skipped.run_id} skipped this optional output"
+        return (Reason("skipped", text),)
     failed = facts.of(name).failed.get(key)
     if failed is None:
         return ()

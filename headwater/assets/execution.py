@@ -62,7 +62,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
                 filled[PARTITION] = partition
             check_complete(task, filled)
             value = yield from _invoke(task, filled, partition, consumed)
-            outputs, parts = made_only(run, outputs, values_for(task, value))
+            outputs, parts = made_only(run, outputs, values_for(task, value), consumed)
             for output, part in zip(outputs, parts, strict=True):
                 writing.stage(run, output, part, consumed)
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
@@ -202,14 +202,14 @@ def values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
 
 
 def made_only(
-    run: runtime.AssetRuntime, outputs: list[Output], parts: tuple[Any, ...]
+    run: runtime.AssetRuntime, outputs: list[Output], parts: tuple[Any, ...], consumed: Consumed
 ) -> tuple[list[Output], tuple[Any, ...]]:
     """The outputs that a call made, and what it returned for them; optional ones that it left out get their outcome."""
     if not any(part is NOT_MADE for part in parts):
         return outputs, parts
     for output, part in zip(outputs, parts, strict=True):
         if part is NOT_MADE:
-            writing.end(run, output, "skipped")
+            writing.skip(run, output, consumed)
     kept = [(output, part) for output, part in zip(outputs, parts, strict=True) if part is not NOT_MADE]
     return [output for output, _ in kept], tuple(part for _, part in kept)
 

@@ -64,6 +64,20 @@ class Failure:
     message: str | None = None
 
 
+class Skipped(NamedTuple):
+    """The newest attempt at a partition, when it left out the output, which is optional: what is in place stays, if anything is.
+
+    `started` and `at` are when it began and ended, `inputs` is what it read to say so.
+    """
+
+    partition: str | None
+    at: int
+    started: int
+    run_id: str
+    code_version: str | None = None
+    inputs: tuple[Consumed, ...] = ()
+
+
 class FailedCheck(NamedTuple):
     """A check that the version in place of a partition did not pass when it was asked last."""
 
@@ -84,7 +98,7 @@ class AssetFacts(NamedTuple):
     `last_run` is when something last tried to make it, whatever came of it. `replaced` holds versions that are no longer
     in place, by partition and version: as many as are known. A version that something in place was made of belongs
     there, for its data end is what that thing's data end is derived from. `observed_before` holds the newest observation
-    of each earlier version, by partition and version, for the same use.
+    of each earlier version, by partition and version, for the same use. `skipped` are partitions that were left as they are.
     """
 
     made: Mapping[str | None, Made] = NONE
@@ -93,6 +107,7 @@ class AssetFacts(NamedTuple):
     last_run: int | None = None
     replaced: Mapping[tuple[str | None, str], Made] = NONE
     observed_before: Mapping[tuple[str | None, str], Observed] = NONE
+    skipped: Mapping[str | None, Skipped] = NONE
 
 
 Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]

@@ -32,7 +32,7 @@ class OwnStaleness:
         divided, causes = self._divisions.of(definition), list[Cause]()
         current = (None, definition.code_version)
         if there.mixed or there.code not in current:
-            made = self._facts.of(name).made
+            made = self._last_said(name)
             changed = tuple([key for key, one in made.items() if one.code_version not in current])
             if where := divided.set_of(changed):
                 causes.append(Cause("code_changed", where))
@@ -60,14 +60,26 @@ class OwnStaleness:
         unread = self.news(used, name, divided, there)
         if not unread:
             return ()
-        made, source = self._facts.of(name).made, self._facts.of(used.asset).made
+        made, source = self._last_said(name), self._facts.of(used.asset).made
         return [(key, part) for key, part in unread if source[part].at > made[key].started]
+
+    def _last_said(self, name: str) -> Mapping[str | None, Made]:
+        """What is in place; of what a later call left as it is, with what that call read and the code that it ran."""
+        known = self._facts.of(name)
+        if not known.skipped:
+            return known.made
+        found = dict(known.made)
+        for key, one in known.skipped.items():
+            # One without the version of its code comes from a journal that does not tell what it read.
+            if key in found and one.code_version is not None:
+                found[key] = found[key]._replace(started=one.started, code_version=one.code_version, inputs=one.inputs)
+        return found
 
     def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
         """What was read and is another version now, and all else that was read."""
         updated: dict[str, dict[str | None, str | None]] = {}
         others: dict[str, list[tuple[str | None, str | None]]] = {}
-        for key, one in self._facts.of(name).made.items():
+        for key, one in self._last_said(name).items():
             for used in one.inputs:
                 asset, partition, version = used
                 if asset == name and partition == key:

@@ -154,7 +154,7 @@ class _Making:
         )
         try:
             consumed = self._consumed_by(partition)
-            outputs, parts = execution.made_only(self.run, outputs, execution.values_for(self._task, value))
+            outputs, parts = execution.made_only(self.run, outputs, execution.values_for(self._task, value), consumed)
             for output, part in zip(outputs, parts, strict=True):
                 # Its own time: since the one before it was published.
                 output.started_at = since

@@ -167,6 +167,17 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
     failpoints.reach("publish.staged")
 
 
+def skip(run: runtime.AssetRuntime, output: Output, consumed: Consumed) -> None:
+    """The outcome of an optional output that a call left out, with what the call read to say so, and by which code."""
+    output.evidence = Evidence(
+        version=output.version,
+        inputs=_once(dict.fromkeys(consumed.kept(consumed.sources))),
+        unknown_inputs=tuple(dict.fromkeys(consumed.unknown)),
+        code_version=_code_version(run, output),
+    )
+    end(run, output, "skipped")
+
+
 def _code_version(run: runtime.AssetRuntime, output: Output) -> str | None:
     """The version of the code that made it: of an asset that was chosen at run time that of the function alone."""
     source = output.started.source

@@ -16,6 +16,7 @@ from headwater.assets.facts import (
     Observed,
     Outline,
     OutlinedAssets,
+    Skipped,
     outline,
 )
 from headwater.lineage.names import Dataset
@@ -45,6 +46,7 @@ class KnownAssets(OutlinedAssets):
         replaced: Sequence[Row],
         consumed: Sequence[Row],
         failed: Sequence[Row],
+        skipped: Sequence[Row],
         observations: Sequence[Row],
         outlines: Mapping[str, Outline] | None = None,
     ) -> None:
@@ -63,6 +65,7 @@ class KnownAssets(OutlinedAssets):
         for row in consumed:
             self._reads[row[0]].append(row)
         self._replaced = self._before(replaced)
+        self._skipped = self._left_out(skipped, len(replaced))
         self._failed = _failed(failed, names)
         self._observed, self._observed_before = _observed(observations, names)
 
@@ -121,6 +124,15 @@ class KnownAssets(OutlinedAssets):
                 found.setdefault(name, {})[one.partition, one.version] = one
         return found
 
+    def _left_out(self, skipped: Sequence[Row], before: int) -> dict[str, dict[str | None, Skipped]]:
+        found: dict[str, dict[str | None, Skipped]] = {}
+        for number, row in enumerate(skipped, before):
+            name = self._names.get(row[:2])
+            if name is not None:
+                one = Skipped._make((*row[3:], self._inputs(-1 - number)))
+                found.setdefault(name, {})[one.partition] = one
+        return found
+
     def _put_together(self, name: str) -> AssetFacts:
         rows = self._rows.get(name)
         # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
@@ -133,6 +145,7 @@ class KnownAssets(OutlinedAssets):
             self._last_run.get(name),
             self._replaced.get(name, NONE),
             self._observed_before.get(name, NONE),
+            self._skipped.get(name, NONE),
         )
 
     def _consumed(self, read: Row) -> Consumed:
@@ -172,6 +185,7 @@ def known_assets(
     sql, keys = statements("catalog.sql"), chosen(places)
     replaced = session.rows(sql["replaced"], keys) if past else []
     latest = session.rows(sql["latest"], keys)
+    skipped = session.rows(sql["skipped"], keys)
     if len(set(names.values())) < len(names):
         # An asset that was moved has two datasets: what was made last stands.
         latest = sorted(latest, key=lambda row: row[_MADE_AT] or 0)
@@ -179,8 +193,9 @@ def known_assets(
         names,
         latest=latest,
         replaced=replaced,
-        consumed=session.rows(sql["consumed"], {**keys, "replaced": [row[2] for row in replaced]}),
+        consumed=session.rows(sql["consumed"], {**keys, "besides": [row[2] for row in (*replaced, *skipped)]}),
         failed=session.rows(sql["failed"], keys) if past else (),
+        skipped=skipped,
         observations=session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else (),
         outlines=outlines,
     )

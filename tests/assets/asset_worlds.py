@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.events import AssetRef
-from headwater.assets.facts import AssetFacts, Consumed, Facts, Failure, Made, Observed
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Failure, Made, Observed, Skipped
 from headwater.assets.mappings import PartitionMapping, infer_mapping
 from headwater.assets.partitions import DailyPartitions, partitioning
 
@@ -46,7 +46,7 @@ class World:
 
     def facts_of(self, name):
         return self.assets.setdefault(
-            name, {"made": {}, "observed": {}, "failed": {}, "replaced": {}, "observed_before": {}}
+            name, {"made": {}, "observed": {}, "failed": {}, "replaced": {}, "observed_before": {}, "skipped": {}}
         )
 
     def observe(self, name, through=None, partition=None, version=None, at=None, rows=None):
@@ -91,6 +91,22 @@ class World:
                 }
             )
             facts["failed"].pop(key, None)
+            facts["skipped"].pop(key, None)
+        return self
+
+    def skip(self, name, *partitions):
+        """Leave partitions as they are, after everything in the mapped windows was read."""
+        definition = self.definitions[name]
+        for key in partitions or (None,):
+            self.now += 1_000_000
+            self.facts_of(name)["skipped"][key] = Skipped(
+                partition=key,
+                at=self.now,
+                started=self.now - 500_000,
+                run_id="run-skipped",
+                code_version=definition.code_version,
+                inputs=tuple(self.read(definition, partitioning(definition), key)),
+            )
         return self
 
     def read(self, definition, divided, key):

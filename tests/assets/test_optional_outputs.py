@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 import pytest
 
-from headwater import Asset, materialize
-from headwater.assets.board import status
+from headwater import Asset, DailyPartitions, materialize
+from headwater.assets.board import explain, status
 from headwater.clock import now_us
 from headwater.errors import ReturnTypeError
 from headwater.testing import project
@@ -60,3 +60,71 @@ def test_an_output_that_is_not_optional_has_to_be_made(tmp_path: Path) -> None:
 
         with pytest.raises(ReturnTypeError, match="makes 2 assets"):
             split()
+
+
+def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
+    with project(tmp_path) as here:
+        raw, good = Asset("raw", at="parquet://lake/raw"), Asset("good", at="parquet://lake/good")
+        bad = Asset("bad", at="parquet://lake/bad", optional=True)
+        report = Asset("report", at="parquet://lake/report")
+        every = True
+
+        @materialize(raw)
+        def fetch() -> Any:
+            return table()
+
+        @materialize(good, bad)
+        def split(rows: Annotated[pl.DataFrame, raw]) -> Any:
+            return {"good": rows, "bad": rows} if every else {"good": rows}
+
+        @materialize(report, inputs={"rows": bad})
+        def tell(rows: Any) -> Any:
+            return rows
+
+        def stale() -> list[str]:
+            return [name for name, one in here.catalog.staleness(now_us()).items() if one.is_stale]
+
+        fetch()
+        split()
+        tell()
+        every = False
+        fetch()
+        assert sorted(stale()) == ["bad", "good", "report"]
+        split()
+        assert stale() == []
+        facts = here.catalog.facts()
+        (why,) = [one for one in explain(facts, "bad", None, now_us())["reason"]["because"] if one["kind"] == "skipped"]
+        run_id = facts.of("good").made[None].run_id
+        assert why["text"].startswith("left out at ")
+        assert why["text"].endswith(f": run {run_id} skipped this optional output")
+        fetch()
+        assert sorted(stale()) == ["bad", "good", "report"]
+        every = True
+        split()
+        assert stale() == ["report"]
+        assert not here.catalog.facts().of("bad").skipped
+
+
+def test_a_partition_that_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
+    with project(tmp_path) as here:
+        days = DailyPartitions("2024-01-01", "2024-01-03")
+        raw, good = (Asset(name, at=f"parquet://lake/{name}", partitions=days) for name in ("raw", "good"))
+        bad = Asset("bad", at="parquet://lake/bad", partitions=days, optional=True)
+        every = True
+
+        @materialize(raw)
+        def fetch() -> Any:
+            return table()
+
+        @materialize(good, bad)
+        def split(rows: Annotated[pl.DataFrame, raw]) -> Any:
+            return {"good": rows, "bad": rows} if every else {"good": rows}
+
+        for day in ("2024-01-01", "2024-01-02"):
+            fetch.at(day)()
+            split.at(day)()
+        every = False
+        for day in ("2024-01-01", "2024-01-02"):
+            fetch.at(day)()
+        split.at("2024-01-02")()
+        assert str(here.catalog.staleness(now_us())["bad"].stale) == "2024-01-01"

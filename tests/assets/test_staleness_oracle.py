@@ -51,11 +51,13 @@ def happens(draw, world, names):
     definition = world.definitions[name]
     key = draw(st.sampled_from(keys(WEEK))) if definition.partitions else None
     parts = [key] if key else []
-    what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code"]))
+    what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip"]))
     if definition.code_version is None or what == "observe":
         world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
     elif what == "code":
         world.definitions[name] = replace(definition, code_version=draw(st.sampled_from(["code-1", "code-2"])))
+    elif what == "skip":
+        world.skip(name, *parts)
     elif what == "make":
         world.make(name, *parts, started=draw(st.none() | st.just("2014-06-01")))
     else:
@@ -77,7 +79,7 @@ def oracle(facts):
         for part in divided.all(AS_OF):
             if part.key not in made:
                 kinds[part.key] = {"never_made"}
-        there = {key: one for key, one in made.items() if key in PARTS[divided]}
+        there = {key: last_said(facts, name, one) for key, one in made.items() if key in PARTS[divided]}
         for key, one in there.items():
             because = set(reasons(facts, found, definition, key, one))
             if because:
@@ -90,6 +92,13 @@ def oracle(facts):
                 ):
                     kinds.setdefault(key, {"upstream_stale"})
     return found
+
+
+def last_said(facts, name, one):
+    said = facts.of(name).skipped.get(one.partition)
+    if said is None:
+        return one
+    return one._replace(started=said.started, code_version=said.code_version, inputs=said.inputs)
 
 
 PARTS = {

@@ -78,6 +78,14 @@ FROM state.latest
 WHERE attempt_state NOT IN ('published', 'skipped')
   AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
+-- name: skipped
+-- The newest attempts that left out an optional output, with the code that said so. From `partition` on the columns are the
+-- fields of `Skipped` in their order.
+SELECT l.namespace, l.dataset, CAST(o.id AS VARCHAR), l.partition, o.time, o.started_at, o.run_id, o.code_version
+FROM state.latest AS l JOIN facts.outcomes AS o ON o.id = l.attempt_id
+WHERE l.attempt_state = 'skipped'
+  AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
+
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
 WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published')
@@ -94,8 +102,8 @@ WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCH
 ORDER BY time, id;
 
 -- name: consumed
--- What each version in place was made of, and each that was replaced since: a row an input, in no order. Those that
--- were replaced are numbered -1, -2 and so on. What was read is the number of a version in place, or its texts.
+-- What each version in place was made of, and what others were that are asked for besides: a row an input, in no order. Those
+-- others are numbered -1, -2 and so on. What was read is the number of a version in place, or its texts.
 WITH chosen AS (
     SELECT rowid AS number, id, namespace, dataset, partition, version FROM state.latest
     WHERE $everything
@@ -107,7 +115,7 @@ FROM facts.inputs AS i
 JOIN (
     SELECT id, number FROM chosen
     UNION ALL
-    SELECT unnest($replaced::UUID[]), -1 - unnest(range(len($replaced::UUID[])))
+    SELECT unnest($besides::UUID[]), -1 - unnest(range(len($besides::UUID[])))
 ) AS l ON i.id = l.id
 LEFT JOIN chosen AS s
     ON s.namespace = i.source_namespace AND s.dataset = i.source_dataset AND s.version = i.source_version
