@@ -50,6 +50,15 @@ READER_OPTIONS = frozenset(
 _SQL_OPTIONS = frozenset({"separator", "quote_char", "has_header", "null_values"})
 """Those that DuckDB understands alike."""
 
+_SQL_TYPES = {
+    "Boolean": "BOOLEAN",
+    "Float64": "DOUBLE",
+    "Int64": "BIGINT",
+    "Int128": "HUGEINT",
+    "String": "VARCHAR",
+}
+"""What Polars finds in a file without being told, as DuckDB calls it."""
+
 
 KEPT_AT_MOST = 256 << 20
 """Bytes of a file that is kept parsed when it is read again and again; greater ones are scanned each time."""
@@ -111,9 +120,10 @@ class CsvMaterializer:
 
             lazy = pl.scan_csv(file, glob=False, **options)
             if form == "sql" and set(options) <= _SQL_OPTIONS and _plain(options.get("null_values")):
-                names = lazy.collect_schema().names()
-                if len({name.lower() for name in names}) == len(names):
-                    return SqlRelation(select=_select(file, options, names))
+                schema = lazy.collect_schema()
+                known = _SQL_TYPES.keys() >= set(map(str, schema.values()))
+                if known and len({name.lower() for name in schema}) == len(schema):
+                    return SqlRelation(select=_select(file, options, schema))
             if form in ("lazy", "any"):
                 parsed = self._parsed(target, file, lazy, options)
                 return lazy if parsed is None else parsed
@@ -176,8 +186,11 @@ def _plain(null_values: object) -> bool:
     return null_values is None or isinstance(null_values, (str, list, tuple))
 
 
-def _select(file: Path, options: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The file as a query: its columns are told, as DuckDB would guess otherwise where the fields end and what is a header."""
+def _select(file: Path, options: Mapping[str, Any], schema: pl.Schema) -> str:
+    """The file as a query: its columns are told, as DuckDB would guess otherwise where the fields end, what is a header, and which
+    types there are: `01234` is a number in a frame, and would be a text in a query.
+    """
+    types = [_SQL_TYPES[str(dtype)] for dtype in schema.values()]
     quote = literal(options.get("quote_char", '"') or "")
     arguments = [
         literal(literal_glob(str(file))),
@@ -185,9 +198,12 @@ def _select(file: Path, options: Mapping[str, Any], names: Sequence[str]) -> str
         f"quote = {quote}",
         f"escape = {quote}",
         f"header = {str(options.get('has_header', True)).lower()}",
-        f"names = [{', '.join(map(literal, names))}]",
+        f"names = [{', '.join(map(literal, schema))}]",
+        f"types = [{', '.join(map(literal, types))}]",
     ]
     nulls = options.get("null_values")
+    # To Polars an empty text in quotes is a text, and what is named as null is one in quotes, too.
+    arguments.append(f"allow_quoted_nulls = {str(nulls is not None).lower()}")
     if nulls is not None:
         listed = [nulls] if isinstance(nulls, str) else list(nulls)
         # Polars takes an empty field for null besides; said alone, DuckDB would not.

@@ -35,6 +35,15 @@ def test_a_file_is_read_with_the_options_of_its_asset(airlines: Any, tmp_path: P
     assert CSV.load(airlines, None, "pandas")["carrier"].tolist() == ["UA", "AA"]
 
 
+TYPES = {
+    "BIGINT": pl.Int64,
+    "BOOLEAN": pl.Boolean,
+    "DOUBLE": pl.Float64,
+    "HUGEINT": pl.Int128,
+    "VARCHAR": pl.String,
+}
+
+
 def test_as_sql_a_file_is_read_by_the_engine_where_the_options_allow_it(at: Any, airlines: Any) -> None:
     plain = at("csv://airlines.csv", options={"separator": ";", "null_values": ["NA"]})
     relation = CSV.load(plain, None, "sql")
@@ -57,6 +66,11 @@ def test_as_sql_a_file_is_read_by_the_engine_where_the_options_allow_it(at: Any,
         ('a,b\n"x,1\ny"",2\n', {"quote_char": None}),
         ('a,b\n"x ""y"" z",1\n"one\ntwo",2\n', {}),
         ("a,A\n1,2\n", {}),
+        ("code,n\n01234,007\n00042,x\n", {}),
+        ("day,at,hour\n2024-01-05,2024-01-05 10:00:00,10:00:00\n", {}),
+        ('ok,said,x\ntrue,yes,""\nfalse,no,\n', {}),
+        ("big,padded,real\n99999999999999999999, 7,1e5\n1,8,inf\n", {}),
+        ('a,b\n"NA",NA\n1,x\n', {"null_values": "NA"}),
     ],
 )
 def test_the_engine_finds_the_rows_and_columns_that_others_find(
@@ -69,6 +83,7 @@ def test_the_engine_finds_the_rows_and_columns_that_others_find(
         with duckdb.connect() as connection:
             relation = connection.sql(given.select)
             assert (relation.columns, relation.fetchall()) == (frame.columns, frame.rows())
+            assert [TYPES[str(dtype)] for dtype in relation.types] == frame.dtypes
     else:  # a query could not tell these columns apart
         assert given.equals(frame)
         assert frame.columns == ["a", "A"]
