@@ -157,7 +157,8 @@ class DuckDBMaterializer:
         return _relation(place.file, select) if form == "relation" else source.load(form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
-        """The version that the table holds, or a hash of its rows when somebody else made it (or it is a view).
+        """The version that the table holds, or a hash of its rows when somebody else made it (or it is a view); of a partition, of
+        those that its column tells, if there are any.
 
         Read again only when the file has changed.
         """
@@ -165,13 +166,15 @@ class DuckDBMaterializer:
         if files.file_state(place.file) is None:
             return None
         versions = self._versions.get(place.file, lambda: _read(place.file), beside=(_log(place.file),))
-        found = versions.of(place, files.key_of(partition))
-        if found is not None or target.partitioned:
+        key = files.key_of(partition)
+        found = versions.of(place, key)
+        if found is not None or (target.partitioned and (key is None or place.name.lower() in versions.tables)):
             return found
-        if place.name not in versions.foreign:
+        if (place.name, key) not in versions.foreign:
             with reading(place.file) as opened:
-                versions.foreign[place.name] = opened.content_version(place)
-        return versions.foreign[place.name]
+                part = partition if target.partitioned else None
+                versions.foreign[place.name, key] = opened.content_version(place, target, part)
+        return versions.foreign[place.name, key]
 
     def discard(self, target: Target, version: str) -> None:
         """Remove what was staged, or half of it, if it is still there."""

@@ -64,14 +64,20 @@ class Opened:
         described = self.connection.execute(f"DESCRIBE {self.table(place)}").fetchall()
         return {str(row[0]): str(row[1]) for row in described}
 
-    def content_version(self, place: Place) -> str | None:
-        """A version for a table or view that somebody else made, the same for the same rows; None when there is none."""
+    def content_version(self, place: Place, target: Target, partition: Partition | None) -> str | None:
+        """A version for a table or view that somebody else made, or for a partition of it, the same for the same rows.
+
+        None when there is no table, or no row of the partition: what somebody else has not made yet looks so, too.
+        """
         columns = self.columns(place, views=True)
         if columns is None:
             return None
+        condition = "true" if partition is None else tables.rows_to_replace(target, partition, columns) or "false"
         # A sum, because the order of rows says nothing, and rows that come twice do.
-        query = f"SELECT count(*), sum(CAST(hash(t) AS HUGEINT)) FROM {self.table(place)} AS t"  # noqa: S608 (quoted)
+        query = f"SELECT count(*), sum(CAST(hash(t) AS HUGEINT)) FROM {self.table(place)} AS t WHERE {condition}"  # noqa: S608 (quoted)
         count, total = self.connection.execute(query).fetchone()
+        if partition is not None and count == 0:
+            return None
         return hashlib.blake2b(repr((columns, count, str(total))).encode(), digest_size=16).hexdigest()
 
 
@@ -80,7 +86,9 @@ class Versions:
     """The versions that a database file holds, by table and partition key; tables in lower case, as DuckDB knows them."""
 
     known: Mapping[tuple[str, str | None], str]
-    foreign: dict[str, str | None] = field(default_factory=dict)
+    tables: frozenset[str] = frozenset()
+    """Tables of which anything was made here: what `known` does not name of them is missing, whatever rows there are."""
+    foreign: dict[tuple[str, str | None], str | None] = field(default_factory=dict)
     """Those of tables and views that somebody else made, each worked out when it is first asked for."""
 
     def of(self, place: Place, key: str | None) -> str | None:
@@ -100,7 +108,8 @@ def read_versions(opened: Opened) -> Versions:
     book = opened.connection.execute(
         f'SELECT lower("table"), "partition", version FROM {opened.book}'  # noqa: S608 (quoted)
     ).fetchall()
-    return Versions({(name, key): version for name, key, version in book if tuple(name.split(".", 1)) in existing})
+    known = {(name, key): version for name, key, version in book if tuple(name.split(".", 1)) in existing}
+    return Versions(known, frozenset(name for name, _ in known))
 
 
 def publish_rows(

@@ -691,3 +691,39 @@ def test_a_forked_child_works_with_files_and_ends_as_it_should(tmp_path: Path, s
     run = [sys.executable, "-W", "ignore", "-c", _FORK, str(tmp_path), state]
     found = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=30)
     assert (found.returncode, found.stdout) == (0, "7\n"), found.stderr
+
+
+@pytest.mark.parametrize("what", ["TABLE", "VIEW"])
+def test_what_somebody_else_made_is_read_by_partition_where_a_column_tells_it(
+    at: Any, make: Any, days: DailyPartitions, file: Path, what: str
+) -> None:
+    rows = "FROM (VALUES (DATE '2013-01-04', 1), (DATE '2013-01-05', 2), (DATE '2013-01-05', 3)) AS v(date, x)"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE base AS " + rows)
+        connection.execute(f"CREATE {what} delays AS FROM base")
+    target = at(URI, partitioned=True, partition_column="date")
+    versions = {key: DUCK.version(target, days.partition(f"2013-01-0{key}")) for key in (4, 5, 6)}
+    assert versions[4] != versions[5]
+    assert versions[6] is None
+    assert DUCK.version(target, None) is None
+    assert DUCK.load(target, [days.partition("2013-01-05")], "eager")["x"].to_list() == [2, 3]
+    table = "base" if what == "VIEW" else "delays"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(f"INSERT INTO {table} VALUES ('2013-01-06', 4); UPDATE {table} SET x = 7 WHERE x = 2")
+    again = {key: DUCK.version(target, days.partition(f"2013-01-0{key}")) for key in (4, 5, 6)}
+    assert again[4] == versions[4]
+    assert again[5] != versions[5]
+    assert again[6] is not None
+    other = at(URI, partitioned=True, partition_column="elsewhere")
+    assert DuckDBMaterializer().version(other, days.partition("2013-01-05")) is None
+
+
+def test_of_a_table_that_was_made_here_other_rows_are_no_partitions(
+    at: Any, make: Any, days: DailyPartitions, file: Path
+) -> None:
+    with duckdb.connect(str(file)) as connection:
+        connection.execute("CREATE TABLE delays AS SELECT DATE '2013-01-04' AS date, 1::BIGINT AS x")
+    target = at(URI, partitioned=True, partition_column="date")
+    make(target, {"date": [DAY], "x": [2]}, days.partition("2013-01-05"), version="v1")
+    assert DUCK.version(target, days.partition("2013-01-05")) == "v1"
+    assert DUCK.version(target, days.partition("2013-01-04")) is None
