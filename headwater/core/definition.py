@@ -136,7 +136,16 @@ class Definition(Generic[P, R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, without those that are not passed. Raises TypeError when they don't fit."""
-        return dict(self.signature.bind_partial(*args, **kwargs).arguments) if args or kwargs else {}
+        return dict(self.bound(self.signature.bind_partial, args, kwargs).arguments) if args or kwargs else {}
+
+    def bound(
+        self, bind: Callable[..., inspect.BoundArguments], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> inspect.BoundArguments:
+        """What a signature says to the arguments of a call. Raises TypeError, which names the function, as Python's own does."""
+        try:
+            return bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}() {error}") from None
 
     def unbind(self, arguments: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Positional and keyword arguments again, of what `bind` gave."""

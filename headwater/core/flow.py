@@ -139,7 +139,7 @@ class Flow(Definition[P, R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by parameter, defaults included. Raises TypeError when they don't fit the function."""
-        bound = self.signature.bind(*args, **kwargs)
+        bound = self.bound(self.signature.bind, args, kwargs)
         bound.apply_defaults()
         return dict(bound.arguments)
 

@@ -440,6 +440,17 @@ def test_wrong_definitions_say_what_to_do(shop):
             return itself
 
 
+def test_an_argument_that_the_function_does_not_have_is_told_with_its_name(shop):
+    @materialize("memory://single")
+    def single(rows=None):
+        return {"id": [1]}
+
+    # A type checker can't: any input may be left out of a call, and come in another form.
+    with pytest.raises(TypeError, match=r"^single\(\) got an unexpected keyword argument 'row'$"):
+        single(row={"id": [2]})
+    assert made(shop, "single") == []
+
+
 def test_what_an_asset_cannot_store_is_refused(shop):
     @materialize("parquet://lake/odd")
     def odd():

@@ -391,7 +391,11 @@ def test_wrong_arguments_are_a_type_error(project: Any) -> None:
 
     with pytest.raises(TypeError, match="number"):
         main()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^main\(\) too many positional arguments$"):
+        main(1, 2)  # type: ignore[call-arg]
     assert project.bodies == []
+    with pytest.raises(TypeError, match=r"^double\(\) got an unexpected keyword argument 'numbers'$"):
+        double(numbers=1)  # type: ignore[call-arg]
 
 
 def test_bind_and_unbind() -> None:
