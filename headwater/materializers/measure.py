@@ -124,7 +124,8 @@ def _belongs(name: str, schema: pl.Schema, target: Target, partition: Partition)
 
     dtype = schema[name]
     if isinstance(dtype, pl.Date):
-        return pl.col(name) == pl.lit(partition.date)
+        first, last = dates_of(partition)
+        return pl.col(name).is_between(pl.lit(first), pl.lit(last))
     if isinstance(dtype, pl.Datetime) and partition.start is not None:
         return _within(name, partition)
     if isinstance(dtype, (pl.String, pl.Enum, pl.Categorical)) or dtype.is_integer():
@@ -163,6 +164,21 @@ def days_of(partition: Partition) -> tuple[dt.date, dt.date]:
     # In UTC, because arithmetic on a zoned datetime goes by the wall clock.
     last = (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(end.tzinfo)
     return start.date(), last.date()
+
+
+def dates_of(partition: Partition) -> tuple[dt.date, dt.date]:
+    """The first and the last date by which a column tells rows of a partition: all its days, as a week has seven.
+
+    One that is not made of whole days, or that is named by another one than its first, has its own date alone: no date may
+    tell two partitions.
+    """
+    start, end = partition.start, partition.end
+    first, last = days_of(partition)
+    if start is not None and end is not None and first == partition.date < last < end.date():
+        before = (start.astimezone(UTC) - timedelta(microseconds=1)).astimezone(start.tzinfo)
+        if before.date() < first:
+            return first, last
+    return partition.date, partition.date
 
 
 def _zone(partition: Partition | None) -> tzinfo:

@@ -14,7 +14,7 @@ from headwater.assets.location import parse_uri
 from headwater.assets.partitions import boxes_of
 from headwater.assets.protocols import Target
 from headwater.errors import MaterializationError, ReturnTypeError
-from headwater.materializers.measure import partition_columns
+from headwater.materializers.measure import dates_of, partition_columns
 from headwater.materializers.quoting import identifier, literal
 
 if TYPE_CHECKING:
@@ -269,7 +269,7 @@ def rows_of(partition: Partition, column: str | None, dtype: str) -> str:
     if column is None or dtype == "VARCHAR" or dtype.startswith("ENUM("):
         return f"{name} = {literal(partition.key or '')}"
     if dtype == "DATE":
-        return f"{name} = {literal(partition.date)}"
+        return _between(name, dates_of(partition))
     if dtype.startswith("TIMESTAMP") and partition.start is not None and partition.end is not None:
         zoned = "TIMESTAMPTZ" if dtype == "TIMESTAMP WITH TIME ZONE" else "TIMESTAMP"
         first, end = (moment.astimezone(UTC).replace(tzinfo=None) for moment in (partition.start, partition.end))
@@ -281,14 +281,18 @@ def rows_of(partition: Partition, column: str | None, dtype: str) -> str:
     raise MaterializationError(f"rows of a partition can't be told by the column {column!r}, which is of type {dtype}")
 
 
+def _between(name: str, span: tuple[date, date]) -> str:
+    first, last = map(literal, span)
+    return f"({name} BETWEEN {first} AND {last})"
+
+
 def rows_of_all(partitions: Sequence[Partition], column: str | None, dtype: str) -> str:
     """The condition for several partitions; days that follow each other become one range."""
     if not partitions:
         return "false"
     if column is not None and dtype == "DATE":
         name = identifier(column)
-        spans = _spans(sorted({partition.date for partition in partitions}))
-        return " OR ".join(f"({name} BETWEEN {literal(first)} AND {literal(last)})" for first, last in spans)
+        return " OR ".join(_between(name, span) for span in _spans(sorted(set(map(dates_of, partitions)))))
     if column is None or dtype == "VARCHAR":
         keys = ", ".join(literal(partition.key or "") for partition in partitions)
         return f"{identifier(column or PARTITION_COLUMN)} IN ({keys})"
@@ -339,11 +343,11 @@ def _type_of(column: str, columns: Mapping[str, str]) -> str | None:
     return next((dtype for name, dtype in columns.items() if name.lower() == column.lower()), None)
 
 
-def _spans(days: Sequence[date]) -> list[tuple[date, date]]:
+def _spans(dates: Sequence[tuple[date, date]]) -> list[tuple[date, date]]:
     spans: list[tuple[date, date]] = []
-    for day in days:
-        if spans and spans[-1][1] + timedelta(days=1) == day:
-            spans[-1] = (spans[-1][0], day)
+    for first, last in dates:
+        if spans and spans[-1][1] + timedelta(days=1) == first:
+            spans[-1] = (spans[-1][0], last)
         else:
-            spans.append((day, day))
+            spans.append((first, last))
     return spans

@@ -14,12 +14,20 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from headwater.assets.partitions import CronPartitions, DailyPartitions, HourlyPartitions, Partition
+from headwater.assets.partitions import (
+    CronPartitions,
+    DailyPartitions,
+    HourlyPartitions,
+    MonthlyPartitions,
+    Partition,
+    WeeklyPartitions,
+)
 from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers import attaching, locking
 from headwater.materializers import duckdb as module
 from headwater.materializers.duckdb import DuckDBMaterializer, TableSource
+from headwater.materializers.measure import dates_of
 
 DUCK = DuckDBMaterializer()
 URI = "duckdb://warehouse.duckdb/main.delays"
@@ -727,3 +735,41 @@ def test_of_a_table_that_was_made_here_other_rows_are_no_partitions(
     make(target, {"date": [DAY], "x": [2]}, days.partition("2013-01-05"), version="v1")
     assert DUCK.version(target, days.partition("2013-01-05")) == "v1"
     assert DUCK.version(target, days.partition("2013-01-04")) is None
+
+
+def test_a_week_has_the_rows_of_all_its_days(at: Any, make: Any, file: Path) -> None:
+    weeks = WeeklyPartitions("2024-01-01", "2024-02-05", timezone="Europe/Berlin")
+    target = at(URI, partitioned=True, partition_column="day")
+    first, second, third = (weeks.partition(key) for key in ("2024-01-01", "2024-01-08", "2024-01-15"))
+    for number, week in enumerate((first, second, third)):
+        make(target, {"day": [week.date, week.date + timedelta(days=6)], "x": [number] * 2}, week)
+    make(target, {"day": [date(2024, 1, 10)], "x": [7]}, second)
+    assert DUCK.load(target, None, "eager").sort("day")["x"].to_list() == [0, 0, 7, 2, 2]
+    assert DUCK.load(target, [first, second], "eager").sort("day")["x"].to_list() == [0, 0, 7]
+    assert DUCK.load(target, [first, third], "eager").sort("day")["x"].to_list() == [0, 0, 2, 2]
+    with pytest.raises(PartitionError, match="1 of 1 rows lies outside the partition 2024-01-08"):
+        make(target, {"day": [date(2024, 1, 15)], "x": [8]}, second)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        DailyPartitions("2018-10-25", "2018-12-01", timezone="America/Sao_Paulo"),
+        DailyPartitions("2011-12-20", "2012-01-10", timezone="Pacific/Apia"),
+        DailyPartitions("2024-01-01", "2024-02-01", hour_offset=6),
+        WeeklyPartitions("2024-01-07", "2024-03-03", day_offset=6),
+        WeeklyPartitions("2018-10-01", "2018-12-03", timezone="America/Sao_Paulo"),
+        MonthlyPartitions("2023-11", "2024-06"),
+        MonthlyPartitions("2023-11", "2024-06", day_offset=14),
+        CronPartitions("0 0 * * 1-5", "2024-01-01", "2024-02-01"),
+        CronPartitions("0 12 * * 1", "2024-01-01", "2024-03-01"),
+    ],
+)
+def test_no_date_tells_two_partitions(definition: Any) -> None:
+    seen: set[date] = set()
+    for partition in definition.all():
+        first, last = dates_of(partition)
+        days = {first + timedelta(days=number) for number in range((last - first).days + 1)}
+        assert partition.date in days
+        assert not days & seen
+        seen |= days
