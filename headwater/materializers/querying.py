@@ -116,11 +116,30 @@ def _explained(query: SqlQuery, whose: str, hint: str) -> Iterator[None]:
 
 def register(connection: Any, name: str, frame: pl.DataFrame) -> None:
     """Let queries on this connection see a frame under a name."""
+    other: dict[Any, Any] = {
+        column: found for column, dtype in frame.schema.items() if (found := _for_engine(dtype)) != dtype
+    }
+    # DuckDB scans a Polars frame itself only by way of pyarrow.
+    connection.register(name, ArrowStream(frame.cast(other) if other else frame))
+
+
+def _for_engine(dtype: Any) -> Any:
+    """A type as DuckDB reads it from Arrow: it knows no nulls without a type, no whole numbers of 128 bits, no half floats."""
     import polars as pl
 
-    # DuckDB does not read Arrow's null type, and scans a Polars frame itself only by way of pyarrow.
-    nulls = [column for column, dtype in frame.schema.items() if isinstance(dtype, pl.Null)]
-    connection.register(name, ArrowStream(frame.with_columns(pl.col(nulls).cast(pl.String)) if nulls else frame))
+    if dtype == pl.Null:
+        return pl.String()
+    if dtype in (pl.Int128, pl.UInt128):
+        return pl.Decimal(38, 0)
+    if dtype == pl.Float16:
+        return pl.Float32()
+    if isinstance(dtype, pl.List):
+        return pl.List(_for_engine(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_for_engine(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct([pl.Field(field.name, _for_engine(field.dtype)) for field in dtype.fields])
+    return dtype
 
 
 def in_database(select: str, name: str) -> str:

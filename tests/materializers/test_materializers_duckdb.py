@@ -773,3 +773,21 @@ def test_no_date_tells_two_partitions(definition: Any) -> None:
         assert partition.date in days
         assert not days & seen
         seen |= days
+
+
+@pytest.mark.parametrize(
+    ("column", "types"),
+    [
+        (pl.Series([{"a": None}, {"a": None}]), "STRUCT(a VARCHAR)"),
+        (pl.Series([[{"a": None, "b": 1}], None]), "STRUCT(a VARCHAR, b BIGINT)[]"),
+        (pl.Series([10**30, None], dtype=pl.Int128), "DECIMAL(38,0)"),
+        (pl.Series([[2**64], None], dtype=pl.List(pl.UInt128)), "DECIMAL(38,0)[]"),
+        (pl.Series([[None, None], None], dtype=pl.Array(pl.Null, 2)), "VARCHAR[2]"),
+        (pl.Series([1.5, None], dtype=pl.Float16), "FLOAT"),
+    ],
+)
+def test_types_that_the_engine_does_not_know_are_handed_to_it_as_others(column: pl.Series, types: str) -> None:
+    relation = module.relation_of_frame(pl.DataFrame({"x": column}))
+    assert [str(dtype) for dtype in relation.types] == [types]
+    found = [list(value) if isinstance(value, tuple) else value for (value,) in relation.fetchall()]
+    assert found == column.to_list()

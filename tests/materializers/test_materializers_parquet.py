@@ -16,8 +16,9 @@ import polars as pl
 import pytest
 
 from headwater.assets.partitions import DailyPartitions, Partition
-from headwater.assets.protocols import SqlRelation, Staged
+from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
 from headwater.errors import DefinitionError, LocationError, MaterializationError, PartitionError, ReturnTypeError
+from headwater.materializers.duckdb import failing
 from headwater.materializers.parquet import ParquetMaterializer
 
 PARQUET = ParquetMaterializer()
@@ -488,3 +489,13 @@ def test_a_place_that_cannot_be_written_is_named(at: Any, tmp_path: Path) -> Non
     (tmp_path / "lake").write_text("a file where a folder should be")
     with pytest.raises(LocationError, match="can't be written: Not a directory"):
         PARQUET.stage(at("parquet://lake/x"), None, {"a": [1]}, version="v")
+
+
+def test_whole_numbers_of_128_bits_are_no_bytes_in_a_query(at: Any, make: Any) -> None:
+    target = at("parquet://lake/wide")
+    make(target, pl.DataFrame({"x": pl.Series([-5, 10**30], dtype=pl.Int128)}))
+    given = PARQUET.load(target, None, "sql")
+    assert failing(SqlQuery(text="SELECT x + 1 AS x FROM {rows}", inputs={"rows": given}), ["x"], 2) == (
+        2,
+        [(-4,), (10**30 + 1,)],
+    )
