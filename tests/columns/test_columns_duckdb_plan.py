@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from columns_data import FRAMES, SCHEMAS, found_lines, lineage_of_sql
 
+from headwater.assets.events import ColumnSchema
 from headwater.lineage.columns import Columns, duckdb_plan, queries
 from headwater.lineage.columns.algebra import IDENTITY, of_source
 from headwater.lineage.columns.duckdb_bound import Bound, bound
@@ -93,3 +94,12 @@ def test_leaves_are_those_that_the_lineage_asks_for() -> None:
     Columns().of_frame(frame, asked.append)
     assert sorted(map(repr, Columns().leaves(frame))) == sorted(map(repr, asked))
     assert Columns().leaves(first.map_batches(lambda each: each).select("no such column")) == []
+
+
+def test_columns_that_a_query_can_not_tell_apart_are_not_taken_for_each_other() -> None:
+    tables = {"t": ("t", [ColumnSchema(name=name, type="BIGINT") for name in ("a", "A", "b")])}
+    for text in ("SELECT * FROM t", 'SELECT "A" AS x FROM t', "SELECT sum(a) AS s, b FROM t"):
+        found = Columns().of_sql(text, tables, dialect="duckdb")
+        assert found.edges == ()
+        assert [one.reason for one in found.unknown] == ["columns of 't' have names that differ only in case"]
+    assert Columns().of_sql('SELECT "A" AS x FROM t', tables, dialect="postgres").edges[0].source_column == "A"

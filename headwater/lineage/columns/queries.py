@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import PlanLineage
 from headwater.lineage.columns import duckdb_plan, sqlglot_walk
-from headwater.lineage.columns.sql_tables import Tables
+from headwater.lineage.columns.algebra import nothing_known
+from headwater.lineage.columns.sql_tables import Names, Tables
 
 _Given: TypeAlias = tuple[tuple[str, Hashable, tuple[ColumnSchema, ...]], ...]
 
@@ -27,6 +29,12 @@ def of_sql(text: str, tables: Tables, *, dialect: str) -> PlanLineage:
 def _read(text: str, given: _Given, dialect: str) -> PlanLineage:
     """Kept, because the same query makes each partition of an asset."""
     tables = {name: (source, columns) for name, source, columns in given}
+    names = Names(dialect)
+    for name, _, columns in given:
+        if len({names(column.name) for column in columns}) < len(columns):
+            # The engine gives all but the first of them other names: those of the text would be taken for the wrong ones.
+            reason = f"columns of '{name}' have names that differ only in case"
+            return replace(nothing_known(reason), sources=tuple(source for _, source, _ in given))
     written = sqlglot_walk.of_sql(text, tables, dialect=dialect)
     planned = duckdb_plan.of_sql(text, tables) if dialect == "duckdb" else None
     if planned is None or planned.unknown:
