@@ -15,7 +15,7 @@ from headwater import clock
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.partitions import Partition
-from headwater.assets.protocols import SqlQuery
+from headwater.assets.protocols import SqlQuery, Target
 from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class _FileTimes:
 
     def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
         if self.pattern is None:
-            target = run.definitions.target(asset)
+            target = _there(run, asset, partition)
             found = run.materializer(target.asset).load(target, _only(partition), "path")
             places = [Path(one) for one in (found if isinstance(found, tuple) else (found,))]
         else:
@@ -82,7 +82,7 @@ class _Sql:
     query: str
 
     def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
-        target = run.definitions.target(asset)
+        target = _there(run, asset, partition)
         inputs = {}
         if "{asset}" in self.query:
             inputs["asset"] = run.materializer(target.asset).load(target, _only(partition), "sql")
@@ -113,7 +113,7 @@ class _ColumnMax:
     def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
         import polars as pl
 
-        target = run.definitions.target(asset)
+        target = _there(run, asset, partition)
         frame = run.materializer(target.asset).load(target, _only(partition), "lazy")
         with named_column(asset, self.column):
             row = frame.select(through=pl.col(self.column).max(), rows=pl.len()).collect().row(0, named=True)
@@ -165,6 +165,15 @@ _PARTITION = "{partition}"
 
 def _only(partition: Partition | None) -> tuple[Partition, ...] | None:
     return None if partition is None else (partition,)
+
+
+def _there(run: AssetRuntime, asset: Asset, partition: Partition | None) -> Target:
+    """The place to look at. Raises LocationError when it has nothing of the partition: a table gives no rows of it then."""
+    target = run.definitions.target(asset)
+    if partition is not None and run.materializer(target.asset).version(target, partition) is None:
+        message = f"there is nothing of the partition {partition} of '{asset.name}'"
+        raise LocationError(message, where=asset.at, hint="put its data there")
+    return target
 
 
 def _not_of_one(asset: Asset, hint: str) -> DefinitionError:

@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, date, datetime
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -228,3 +229,17 @@ def test_a_ready_made_observer_looks_at_each_partition_that_is_there(here, tmp_p
     landed = here.catalog.facts().of("landed").observed
     assert set(landed) == {"2013-01-01", "2013-01-03"}
     assert landed["2013-01-03"].data_through == 1_357_200_000_000_000
+
+
+def test_partitions_that_a_table_has_no_rows_of_are_not_observed(here, tmp_path):
+    with duckdb.connect(str(tmp_path / "source.duckdb")) as connection:
+        connection.execute("CREATE TABLE t AS SELECT DATE '2013-01-02' AS day, TIMESTAMP '2013-01-02 07:00' AS at")
+    days = DailyPartitions("2013-01-01", "2013-01-05")
+    place, column = "duckdb://source.duckdb/main.t", {"partition_column": "day"}
+    for looks in (column_max("at"), sql_observer('select max("at") from {asset}'), file_times()):
+        observe(Asset("rows", at=place, partitions=days, observe=looks, **column))
+        assert set(here.catalog.facts().of("rows").observed) == {"2013-01-02"}
+    with duckdb.connect(str(tmp_path / "source.duckdb")) as connection:
+        connection.execute("DELETE FROM t")
+    with pytest.raises(LocationError, match="there is nothing of the partition 2013-01-04 of 'rows'"):
+        observe(Asset("rows", at=place, partitions=days, observe=column_max("at"), **column))
