@@ -178,6 +178,7 @@ class Run:
         "flow",
         "handed_out",
         "is_async",
+        "over",
         "parameters",
         "parent",
         "pending",
@@ -228,6 +229,8 @@ class Run:
         """Where its submitted tasks run, if it says so itself."""
         self.session: Session | None = None
         """What is open of its runner."""
+        self.over = False
+        """Whether its attempt has ended: what is called from then on is none of it."""
         self.suspended = False
         self.retries_left: int | None = None
         """How many retries its task runs may still make together; None when nothing bounds them."""
@@ -439,3 +442,14 @@ def current() -> RunContext | None:
     True
     """
     return _current.get()
+
+
+def current_open() -> RunContext | None:
+    """What a call made here belongs to: a run that has ended counts as the one around it.
+
+    A thread, a callback or a hook may be left over from a run. Of one that was asked to stop it is to stop, too.
+    """
+    context = _current.get()
+    while context is not None and context.run.over and not context.run.cancelled.is_set():
+        context = context.run.parent
+    return context

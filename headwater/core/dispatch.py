@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import ids
 from headwater.core.arguments import find
-from headwater.core.context import Run, RunContext, TaskCall, current
+from headwater.core.context import Run, RunContext, TaskCall, current_open
 from headwater.core.drivers import drive_async, drive_sync
 from headwater.core.effects import Steps
 from headwater.core.engine import run_task
@@ -63,7 +63,7 @@ def submit(
     task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()
 ) -> TaskFuture[Any]:
     """Start a task run when its upstream has ended; returns its future at once."""
-    context = current()
+    context = current_open()
     if context is None:
         run, call = alone(task, args, kwargs, wait_for)
         loop = _running_loop() if task.is_async else None
@@ -92,7 +92,10 @@ def submit(
 
 def _place_of(task: Task[..., Any], call: TaskCall) -> Place | None:
     """Where the tries of a submitted task happen, if not in this process."""
-    place = session_of(call.context.run).place
+    run = call.context.run
+    if run.cancelled.is_set():
+        return None
+    place = session_of(run).place
     # A transaction is committed where it was opened: what belongs to it stays there.
     return place if place is not None and call.transaction is None and place.takes(task) else None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
 from headwater.core import runtime
-from headwater.core.context import current
+from headwater.core.context import current_open
 from headwater.core.definition import Definition, place_of
 from headwater.core.drivers import drive_async, drive_outermost, drive_sync
 from headwater.core.effects import Invoke
@@ -104,13 +104,13 @@ class Flow(Definition[P, R]):
         `parameters` gives what was not kept (secrets, objects), or changes some. Raises UsageError for a run that can't be
         resumed, and what the flow raises.
         """
-        if current() is not None:
+        if current_open() is not None:
             raise UsageError("a run can't be resumed within another one", where=run_id)
         found = runtime.current().resumption(run_id, from_task=from_task)
         return cast("R", found.call(self, parameters or {}))
 
     def _new_run(self) -> Run:
-        outer = current()
+        outer = current_open()
         run = new_run(
             self.name,
             "flow",

@@ -11,7 +11,7 @@ from headwater import clock, ids
 from headwater.core import logs, prints, recording, runtime, signals
 from headwater.core.arguments import find, resolve
 from headwater.core.call_records import note_run
-from headwater.core.context import RootRun, Run, RunContext, _current, open_transaction
+from headwater.core.context import RootRun, Run, RunContext, _current, current_open, open_transaction
 from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
 from headwater.core.drivers import settle
 from headwater.core.effects import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps
@@ -59,7 +59,7 @@ def new_run(
 def begin(run: Run, parameters: Mapping[str, Any], fields: Mapping[str, Any] | None = None) -> None:
     """Record that an attempt begins; at the root, take over signals and logs."""
     run.started = clock.now_us()
-    run.failure = None
+    run.failure, run.over = None, False
     run.parameters = parameters
     run.pending.clear()
     if run.parent is None:
@@ -80,16 +80,14 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
     said = [] if context is None or context.run is not run else prints.unfinished(context)
     if run.parent is not None:
         run.cancelled.detach()
-        if run.session is not None:
-            close_session(run, join=True)
+        close_session(run, join=True)
         recording.run_ended(run, state, error, *said)
         return
     with signals.closing(root):
         try:
             recording.run_ended(run, state, error, *said, *_given_up(run))
         finally:
-            if run.session is not None:
-                close_session(run, join=not root.abandoned)
+            close_session(run, join=not root.abandoned)
             logs.detach()
             root.closing = True
             signals.leave(root)
@@ -314,7 +312,7 @@ def open_run(
     It ends as Failed when the block raises (or `context.fail(message)` was called), as Cancelled on Cancelled and Ctrl-C.
     Within another run it is a subrun of that.
     """
-    run = new_run(flow, type, run_id=run_id, attempt=attempt, parent=_current.get(), source=source)
+    run = new_run(flow, type, run_id=run_id, attempt=attempt, parent=current_open(), source=source)
     context = RunContext(run)
     begin(run, parameters or {})
     token = _current.set(context)

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headwater.core.context import Run, TaskCall, _current, _transaction, current
+from headwater.core.context import Run, TaskCall, _current, _transaction, current_open
 from headwater.core.drivers import drive_async, drive_outermost, drive_sync
 from headwater.core.effects import Close, Invoke, Item, Steps
 from headwater.core.signals import interruptible, interruption
@@ -114,9 +114,9 @@ class Stream:
 
     def __init__(self, steps: Steps, run: Run, holder: TaskCall | Run) -> None:
         self._steps, self._run, self._holder = steps, run, holder
-        self._inner: tuple[RunContext | None, Transaction | None] = current(), _transaction.get()
+        self._inner: tuple[RunContext | None, Transaction | None] = current_open(), _transaction.get()
         """The context in which the steps go on."""
-        self._outermost = current() is None
+        self._outermost = self._inner[0] is None
         self._over = False
 
     def reader(self, is_async: bool) -> Generator[Any, Any, Any] | AsyncGenerator[Any, Any]:

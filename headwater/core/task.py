@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from headwater.core.arguments import spread, spread_lazily
 from headwater.core.call_records import keep_result, note_call, restore_result
-from headwater.core.context import Run, TaskCall, current
+from headwater.core.context import Run, TaskCall, current_open
 from headwater.core.definition import Definition
 from headwater.core.dispatch import alone, new_call, submit
 from headwater.core.drivers import drive_async, drive_outermost, drive_sync
@@ -61,7 +61,7 @@ class Task(Definition[P, R]):
     async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             run, steps = self._start(args, kwargs)
-            if current() is None:
+            if current_open() is None:
                 return await drive_outermost(steps, run)
             return await drive_async(steps, run)
         except BaseException as error:
@@ -73,7 +73,7 @@ class Task(Definition[P, R]):
         return run, steps
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, TaskCall, Steps]:
-        context = current()
+        context = current_open()
         wait_for = kwargs.pop("wait_for", ()) if kwargs else ()
         if context is None:
             run, call = alone(self, self._own(args), kwargs, wait_for)

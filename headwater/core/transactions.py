@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import failpoints
 from headwater.core import recording
-from headwater.core.context import _transaction, current, open_transaction
+from headwater.core.context import _transaction, current, current_open, open_transaction
 from headwater.core.decisions import is_cancellation
 from headwater.core.drivers import drive_async, drive_sync
 from headwater.core.effects import Gather, Settle, Steps
@@ -174,7 +174,7 @@ class Transaction:
     # The block.
 
     def __enter__(self) -> Self:
-        context = current()
+        context = current_open()
         if context is not None and context.is_async:
             raise UsageError(
                 "'with transaction()' would block the event loop that this runs in",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 import time
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 
 from headwater import clock
+from headwater.core.context import Run, current
 from headwater.core.flow import flow
 from headwater.core.futures import allow_failure, as_completed, unmapped, wait
+from headwater.core.hooks import StateChange
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.errors import UsageError
@@ -410,3 +413,80 @@ def test_annotations_reach_the_future(project: Any) -> None:
         assert future.annotations == {"waited for": ["double"]}
 
     main()
+
+
+@pytest.mark.parametrize("runner", ["threads", "processes"])
+def test_what_is_called_when_its_flow_has_ended_is_a_run_of_its_own_and_leaves_nothing_open(
+    project: Any, runner: str
+) -> None:
+    go_on = threading.Event()
+    threads: list[threading.Thread] = []
+    runs: list[Run] = []
+    results: list[int] = []
+
+    def outlives() -> None:
+        assert go_on.wait(10)
+        results.append(double.submit(1).result() + later.submit(2).result() + double(3) + inner())
+
+    @flow
+    def inner() -> int:
+        return double(4)
+
+    @flow(runner=runner)
+    def main() -> None:
+        context = current()
+        assert context is not None
+        runs.append(context.run)
+        threads.append(threading.Thread(target=contextvars.copy_context().run, args=(outlives,)))
+        threads[0].start()
+
+    main()
+    go_on.set()
+    threads[0].join()
+    assert results == [2 + 3 + 6 + 8]
+    assert runs[0].session is None
+    assert not project.all("task.started", run_id=runs[0].run_id)
+    assert [(one.flow, one.parent_run_id) for one in project.all("run.started")] == [
+        ("main", None),
+        ("double", None),
+        ("later", None),
+        ("double", None),
+        ("inner", None),
+    ]
+    assert {one.state for one in project.all("run.ended")} == {"Completed"}
+
+
+def test_what_outlives_a_subflow_belongs_to_the_flow_around_it(project: Any) -> None:
+    go_on = threading.Event()
+
+    def outlives() -> None:
+        assert go_on.wait(10)
+        double.submit(1).result()
+
+    @flow(runner="threads")
+    def inner() -> threading.Thread:
+        thread = threading.Thread(target=contextvars.copy_context().run, args=(outlives,))
+        thread.start()
+        return thread
+
+    @flow
+    def main() -> None:
+        thread = inner()
+        go_on.set()
+        thread.join()
+
+    main()
+    assert project.one("task.started").run_id == project.one("run.started", flow="main").run_id
+
+
+def test_what_a_hook_of_a_flows_end_submits_is_a_run_of_its_own(project: Any) -> None:
+    def tell(change: StateChange) -> None:
+        assert double.submit(1).result() == 2
+
+    @flow(hooks={"Failed": tell, "AwaitingRetry": tell}, retries=1)
+    def main() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        main()
+    assert [one.flow for one in project.all("run.started")] == ["main", "double", "main", "double"]

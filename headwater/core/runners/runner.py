@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from headwater.core.runners.threads import ThreadPool
-from headwater.errors import DefinitionError, UnknownNameError
+from headwater.errors import DefinitionError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from headwater.core.context import Run
@@ -133,6 +133,11 @@ def session_of(run: Run) -> Session:
     while run.runner is None and run.parent is not None:
         run = run.parent.run
     with run.root.lock:
+        if run.over:
+            raise UsageError(
+                f"'{run.flow}' has ended: nothing can be submitted in it any more",
+                hint="submit while the flow runs; outside of it a call is a run of its own",
+            )
         if run.session is None:
             runner = run.runner or ThreadRunner()
             run.session = runner.open(run.root.max_workers)
@@ -140,8 +145,9 @@ def session_of(run: Run) -> Session:
 
 
 def close_session(run: Run, *, join: bool) -> None:
-    """The run is over: nothing of its runner is left."""
+    """The run is over: nothing of its runner is left, and nobody opens it again."""
     with run.root.lock:
+        run.over = True
         session, run.session = run.session, None
     if session is not None:
         session.close(join=join)
