@@ -203,9 +203,8 @@ async def _with_children(loop: AbstractEventLoop, steps: Steps, run: Run) -> Any
     try:
         return await _stoppable(steps, run)
     finally:
-        # What it submitted lives in this loop, which ends with it.
-        children = [one for one in list(run.pending.values()) if one.loop is loop and not one.done()]
-        if children:
+        # What it submitted, and what that submitted, lives in this loop, which ends with it.
+        while children := [one for one in list(run.pending.values()) if one.loop is loop and not one.done()]:
             await asyncio.wait([asyncio.wrap_future(one._done) for one in children])
 
 

@@ -85,3 +85,12 @@ class CloseStreams(NamedTuple):
 
 Effect: TypeAlias = Invoke | Sleep | Gather | Settle | Ensure | Notify | Item | Close | CloseStreams
 Steps: TypeAlias = Generator[Effect, Any, Any]
+
+
+def gathered(pending: Mapping[Any, TaskFuture[Any]]) -> Steps:
+    """Wait until all futures have ended, also those that the tasks of others submit meanwhile."""
+    while True:
+        left = tuple(future for future in tuple(pending.values()) if not future.done())
+        yield Gather(left)
+        if not left:
+            return

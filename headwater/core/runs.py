@@ -14,7 +14,7 @@ from headwater.core.call_records import note_run
 from headwater.core.context import RootRun, Run, RunContext, _current, current_open, open_transaction
 from headwater.core.decisions import Finish, Retry, after_error, is_cancellation
 from headwater.core.drivers import settle
-from headwater.core.effects import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps
+from headwater.core.effects import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps, gathered
 from headwater.core.engine import leave, run_task
 from headwater.core.hooks import StateChange
 from headwater.core.parameters import plain_parameters
@@ -117,7 +117,7 @@ def attempt_of(run: Run, body: Invoke | Steps) -> Steps:
         error = as_raised(raised)
     if error is None or not _stops(run, error):
         try:
-            yield Gather(tuple(run.pending.values()))
+            yield from gathered(run.pending)
         except BaseException as raised:  # noqa: BLE001 - recorded, then raised
             error = raised
     if error is not None and _stops(run, error):
@@ -339,8 +339,9 @@ def _block(run: Run, context: RunContext) -> Generator[RunContext, None, BaseExc
         error = raised
     if error is None or not is_cancellation(error):
         try:
-            for future in tuple(run.pending.values()):
-                future._wait()
+            while left := [future for future in tuple(run.pending.values()) if not future.done()]:
+                for future in left:
+                    future._wait()
         except BaseException as raised:  # noqa: BLE001 - recorded, then raised
             error = raised
     if error is not None and is_cancellation(error):

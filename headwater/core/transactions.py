@@ -19,7 +19,7 @@ from headwater.core import recording
 from headwater.core.context import _transaction, current, current_open, open_transaction
 from headwater.core.decisions import is_cancellation
 from headwater.core.drivers import drive_async, drive_sync
-from headwater.core.effects import Gather, Settle, Steps
+from headwater.core.effects import Settle, Steps, gathered
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
 from headwater.core.tracebacks import summary
@@ -290,21 +290,20 @@ class Transaction:
 
     def _waited(self, run: Run, error: BaseException | None) -> Steps:
         """Wait for what was submitted in the block, but not for ever in a run that was asked to stop."""
-        futures = tuple(self._pending.values())
         if isinstance(error, GeneratorExit):
             return error
         if error is None or not is_cancellation(error):
             try:
-                yield Gather(futures)
+                yield from gathered(self._pending)
             except BaseException as raised:  # noqa: BLE001 - it rolls back, and is raised then
                 error = raised
         if error is not None and is_cancellation(error):
             if run.cancelled.is_set():
                 # It may be only marked: those who wait hear of it now.
                 run.cancelled.set()
-            yield from guarded(Settle(run, futures))
+            yield from guarded(Settle(run, tuple(self._pending.values())))
         elif error is None:
-            for future in futures:
+            for future in tuple(self._pending.values()):
                 if future.error is not None and not future.looked_at:
                     future.looked_at = True
                     return future.error

@@ -14,11 +14,12 @@ import pytest
 
 from headwater import clock
 from headwater.core.context import Run, current
-from headwater.core.flow import flow
+from headwater.core.flow import flow, open_run
 from headwater.core.futures import allow_failure, as_completed, unmapped, wait
 from headwater.core.hooks import StateChange
 from headwater.core.states import State
 from headwater.core.task import task
+from headwater.core.transactions import transaction
 from headwater.errors import UsageError
 
 Pair = namedtuple("Pair", "left right")
@@ -490,3 +491,71 @@ def test_what_a_hook_of_a_flows_end_submits_is_a_run_of_its_own(project: Any) ->
     with pytest.raises(ValueError, match="no"):
         main()
     assert [one.flow for one in project.all("run.started")] == ["main", "double", "main", "double"]
+
+
+@task
+def last() -> None:
+    time.sleep(0.02)
+    raise ValueError("the last one")
+
+
+@task
+def submits_last() -> None:
+    time.sleep(0.02)  # until the flow waits
+    last.submit()
+
+
+@task
+async def last_async() -> None:
+    await asyncio.sleep(0.02)
+    raise ValueError("the last one")
+
+
+@task
+async def submits_last_async() -> None:
+    await asyncio.sleep(0.02)
+    last_async.submit()
+
+
+@task
+async def submits_twice() -> None:
+    submits_last_async.submit()
+
+
+@pytest.mark.parametrize("first", [submits_last, submits_last_async, submits_twice])
+def test_what_a_task_submits_while_its_flow_waits_is_waited_for(project: Any, first: Any) -> None:
+    @flow
+    def plain() -> None:
+        first.submit()
+
+    @flow
+    def with_transaction() -> None:
+        with transaction():
+            first.submit()
+
+    @flow
+    async def asynchronous() -> None:
+        first.submit()
+
+    @flow
+    async def asynchronous_transaction() -> None:
+        async with transaction():
+            first.submit()
+
+    def block() -> None:
+        with open_run(flow="block"):
+            first.submit()
+
+    for way in (
+        plain,
+        with_transaction,
+        block,
+        lambda: asyncio.run(asynchronous()),
+        lambda: asyncio.run(asynchronous_transaction()),
+    ):
+        with pytest.raises(ValueError, match="the last one"):
+            way()
+    assert [one.state for one in project.all("run.ended")] == ["Failed"] * 5
+    ends = [one.kind for one in project.bodies if one.kind in ("task.ended", "run.ended")]
+    assert ends[-1] == "run.ended"
+    assert not [one for one in project.all("task.ended") if one.state == "Cancelled"]
