@@ -15,6 +15,8 @@ from headwater.core.signals import interruptible
 from headwater.core.states import State
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from headwater.core.arguments import Upstream
     from headwater.core.call_records import CallRecord
     from headwater.core.futures import TaskFuture
@@ -140,6 +142,8 @@ class RootRun:
         """The signal that asked it to stop."""
         self.interrupt: Callable[[], object] | None = None
         """How a signal reaches a run that is a coroutine; set while it runs."""
+        self.loop: AbstractEventLoop | None = None
+        """The event loop that it is in; one that was closed never goes on with it."""
         self.closing = False
         """Whether it is ending: a signal then no longer raises, it only makes us wait less."""
         self.impatient = False

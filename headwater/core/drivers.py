@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -206,9 +207,18 @@ async def drive_outermost(steps: Steps, run: Run, sent: Any = None, thrown: Base
     """Like `drive_async`, for an outermost run: a signal cancels the asyncio task that it runs in."""
     import asyncio
 
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    run.root.interrupt = lambda: loop.call_soon_threadsafe(task.cancel)
+    loop, current = asyncio.get_running_loop(), asyncio.current_task()
+    assert current is not None
+    # Weakly: an event loop may be closed with this in it. What nobody waits for any more is then let go, and ends the run.
+    found = weakref.ref(current)
+    del current
+
+    def interrupt() -> None:
+        task = found()
+        if task is not None:
+            loop.call_soon_threadsafe(task.cancel)
+
+    run.root.interrupt, run.root.loop = interrupt, loop
     next_look: list[asyncio.TimerHandle] = []
 
     def look() -> None:
@@ -221,7 +231,7 @@ async def drive_outermost(steps: Steps, run: Run, sent: Any = None, thrown: Base
         return await drive_async(steps, run, sent, thrown)
     finally:
         next_look[0].cancel()
-        run.root.interrupt = None
+        run.root.interrupt = run.root.loop = None
 
 
 async def _perform_async(effect: Effect) -> BaseException | None:

@@ -141,8 +141,9 @@ def closing(root: RootRun) -> Iterator[None]:
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
+    _active[:] = [root for root in _active if root.loop is None or not root.loop.is_closed()]
     if not _active:
-        # The last run has ended in another thread.
+        # The last run has ended in another thread, or its event loop was closed.
         _give_back()
         signal.raise_signal(signum)
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import os
 import signal
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from headwater import flow
+from headwater import flow, task
 
 PREAMBLE = """
 import asyncio, dataclasses, json, os, signal, sys, threading, time
@@ -409,5 +411,48 @@ def test_a_run_that_ends_in_another_thread_gives_the_signals_back_all_the_same(p
         assert main() == 1
         assert signal.getsignal(signal.SIGTERM) is mine
         assert [one.state for one in project.all("run.ended")] == ["Completed"] * 3
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@task
+async def never() -> None:
+    await asyncio.Event().wait()
+
+
+@flow
+async def never_ends() -> None:
+    await never()
+
+
+def closed_in_the_middle() -> asyncio.Task[None]:
+    """The asyncio task of a flow whose event loop was closed while it waited."""
+    loop = asyncio.new_event_loop()
+    left = loop.create_task(never_ends())
+    loop.call_later(0.05, loop.stop)
+    loop.run_forever()
+    loop.close()
+    left._log_destroy_pending = False  # type: ignore[attr-defined]
+    return left
+
+
+def test_a_run_whose_event_loop_was_closed_ends_when_nobody_waits_for_it_any_more(project: Any) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    closed_in_the_middle()
+    gc.collect()
+    assert [one.state for one in project.all("run.ended")] == ["Cancelled"]
+    assert project.states() == {"never": ["Cancelled"]}
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_whose_event_loop_was_closed_keeps_no_signal_from_others(project: Any) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        left = closed_in_the_middle()
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+        del left
+        gc.collect()
     finally:
         signal.signal(signal.SIGTERM, before)
