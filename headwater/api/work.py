@@ -124,8 +124,6 @@ class Worker:
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:
         """Whether one that was taken has to be started again: nobody holds its lock, so its process is gone, or never was."""
-        if request["host"] != os.uname().nodename:
-            return False
         subject = commands.subject(request["what"], request["id"], request["arguments"])
         began = self._project.reader.began_since(subject, request["id"])
         if began is None:

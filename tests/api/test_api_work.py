@@ -166,6 +166,15 @@ def kinds(shop: Path) -> list[str]:
     return [event.kind for event in Reader(Home.open(shop / ".headwater", create=False)).events()]
 
 
+def test_what_was_taken_before_the_machine_got_another_name_is_started_again(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()
+        app.state.service.project.journal.append(WorkTaken(request_id=asked["id"], pid=1, host="its old container"))
+        with working(shop):
+            done = ended(client, asked["id"])
+        assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 2)
+
+
 def test_what_never_gets_to_record_anything_is_given_up(shop: Path) -> None:
     with served(shop, insecure=True) as (client, app):
         asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()
