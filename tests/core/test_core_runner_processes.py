@@ -93,6 +93,42 @@ def test_a_worker_that_dies_fails_its_own_task_alone(how: str, said: str, journa
     assert "about to die" in [one.message for one in journal.records(LogWritten)]
 
 
+FORKS = """
+import os
+
+fork, allowed = os.fork, int(os.environ["FORKS"])
+
+def few():
+    global allowed
+    allowed -= 1
+    if allowed < 0:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    return fork()
+
+os.fork = few
+"""
+
+
+@pytest.mark.parametrize("forks", [0, 1])
+def test_where_no_more_processes_can_be_started_the_workers_that_are_there_do_it(
+    forks: int, journal: MemoryCarrier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FORKS)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("FORKS", str(forks))
+
+    @flow(runner=ProcessRunner(max_workers=3))
+    def main() -> list[int]:
+        return [future.result() for future in [pid.submit() for _ in range(6)]]
+
+    if forks:
+        assert len(set(main())) == 1
+        return
+    with pytest.raises(WorkerDied, match="can't be started: Resource temporarily unavailable"):
+        main()
+    assert {one.state for one in journal.records(TaskEnded)} == {"Crashed"}
+
+
 def test_a_task_whose_worker_died_is_tried_again(journal: MemoryCarrier, tmp_path: Path) -> None:
     before, after, value, state = one_worker(place=tmp_path / "died", retries=1)
     assert (value, state) == (7, "Completed")

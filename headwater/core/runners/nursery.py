@@ -7,6 +7,7 @@ Linux and by the end of their sockets elsewhere, its workers. Nothing of the use
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -50,6 +51,11 @@ class Nursery:
         try:
             with self._lock:
                 pid = self._ask(self._order, 0, theirs)
+            if pid < 0:
+                raise WorkerDied(
+                    f"a worker process can't be started: {os.strerror(-pid)}",
+                    hint="end other processes, or start fewer with max_workers=…",
+                )
         except BaseException:
             ours.close()
             raise
@@ -157,7 +163,10 @@ def _serve(orders: socket.socket) -> int | None:
             if order == b"r":
                 reply = _reap(number)
             else:
-                reply = _fork() if order == b"f" else _spawn(given[0])
+                try:
+                    reply = _fork() if order == b"f" else _spawn(given[0])
+                except OSError as error:
+                    reply = -(error.errno or errno.EAGAIN)  # those that are there go on
                 if reply == 0:
                     return given[0]
                 os.close(given[0])

@@ -157,13 +157,18 @@ class Workers:
                 worker = self._new(order)
             if worker is not None:
                 worker.take(order)
+                continue
+            with self._lock:
+                if self._workers and not self._idle:
+                    return
 
     def _new(self, order: _Order) -> _Worker | None:
-        worker = None
+        """A new worker; None when there can be none: then those that are there take it, or who waits for it is told."""
+        worker, failed = None, None
         try:
             worker = _Worker(self, *self.nursery.start())
         except Exception as error:  # noqa: BLE001 - told to who waits for it
-            order.handle.set_exception(error)
+            failed = error
         with self._lock:
             self._starting -= 1
             if worker is not None:
@@ -172,7 +177,12 @@ class Workers:
                 if self._closed:
                     worker.kill()
                 worker.begin()
-        return worker
+                return worker
+            if self._workers and not self._closed:
+                self._orders.appendleft(order)
+                return None
+        order.handle.set_exception(failed)
+        return None
 
     def sent(self, worker: _Worker, order: _Order, *, delivered: bool) -> None:
         """A worker was given something, or was dead before it got it: then another one gets it."""
