@@ -17,7 +17,7 @@ from headwater.core.engine import run_task
 from headwater.core.futures import TaskFuture
 from headwater.core.runners.runner import session_of
 from headwater.core.runs import new_run, run_alone
-from headwater.errors import Cancelled
+from headwater.errors import Cancelled, UsageError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -143,8 +143,12 @@ class _Job:
         if self._run.cancelled.is_set():
             # Its threads may be gone already.
             self._future.fail(Cancelled("the run was asked to stop"))
-        else:
+            return
+        try:
             session_of(self._run).submit(self._in_thread)
+        except (RuntimeError, UsageError) as error:
+            # Nobody else would ever say so: it may have waited for others until now.
+            self._future.fail(error)
 
     def in_new_thread(self) -> None:
         """Run in a thread that outlives the caller: nobody else waits for a task outside any flow."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskEnded, T
 from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.runners.processes import ProcessRunner
 from headwater.core.runners.runner import InlineRunner, ThreadRunner, runner_of
-from headwater.errors import DefinitionError, ResultError, UnknownNameError, UsageError
+from headwater.errors import DefinitionError, ResultError, UnknownNameError, UsageError, WorkerDied
 from headwater.testing import project as project_of
 from headwater.testing.remote import FakeRemoteRunner
 
@@ -454,3 +456,44 @@ def test_caching_limits_and_transactions_are_of_the_flow(runner: Any, journal: M
     assert main() == ([9, 9], [1, 2, 3], os.getpid())
     assert committed == [2]
     assert states(journal)["squared"] == ["Cached", "Completed"]
+
+
+@pytest.mark.parametrize(
+    ("runner", "missing", "enough"),
+    [
+        ("threads", {1}, False),
+        ("threads", {2, 3}, True),
+        (ProcessRunner(max_workers=3), {2, 3, 4, 5, 6}, True),
+        (ProcessRunner(max_workers=3), {1, 2, 3, 4, 5, 6}, False),
+    ],
+)
+def test_where_no_more_threads_can_be_started_those_that_are_there_do_it(
+    runner: Any, missing: set[int], enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, 0
+    which = re.compile(r"headwater-\d+" if runner == "threads" else r"headwater-worker-\d+")
+
+    def few(thread: threading.Thread) -> None:
+        nonlocal started
+        if which.fullmatch(thread.name):
+            started += 1
+            if started in missing:
+                raise RuntimeError("can't start new thread")
+        start(thread)
+
+    @task
+    def back(number: int) -> int:
+        time.sleep(0.05)
+        return number
+
+    @flow(runner=runner)
+    def main() -> list[int]:
+        return back.map([1, 2, 3, 4]).result()
+
+    monkeypatch.setattr(threading.Thread, "start", few)
+    with project_of(carrier=MemoryCarrier()):
+        if enough:
+            assert main() == [1, 2, 3, 4]
+        else:
+            with pytest.raises((RuntimeError, WorkerDied), match="can't start new thread"):
+                main()

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -159,7 +160,7 @@ class Workers:
                 worker.take(order)
                 continue
             with self._lock:
-                if self._workers and not self._idle:
+                if (self._workers or self._starting) and not self._idle:
                     return
 
     def _new(self, order: _Order) -> _Worker | None:
@@ -167,18 +168,24 @@ class Workers:
         worker, failed = None, None
         try:
             worker = _Worker(self, *self.nursery.start())
-        except Exception as error:  # noqa: BLE001 - told to who waits for it
-            failed = error
-        with self._lock:
-            self._starting -= 1
-            if worker is not None:
+            with self._lock:
+                worker.begin()
+                self._starting -= 1
                 self._workers.add(worker)
                 worker.order = worker.sending = order
                 if self._closed:
                     worker.kill()
-                worker.begin()
                 return worker
-            if self._workers and not self._closed:
+        except Exception as error:  # noqa: BLE001 - told to who waits for it
+            failed = error
+        if worker is not None:
+            # There is no thread that could listen to it.
+            worker.wire.close()
+            with suppress(WorkerDied):
+                self.nursery.reap(worker.pid)
+        with self._lock:
+            self._starting -= 1
+            if (self._workers or self._starting) and not self._closed:
                 self._orders.appendleft(order)
                 return None
         order.handle.set_exception(failed)

@@ -50,20 +50,29 @@ class ThreadPool:
         self._start_afresh()
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Run a job when a thread is free. It must not raise."""
+        """Run a job when a thread is free. It must not raise. Raises RuntimeError when there is no thread and can be none."""
         with self._changed:
             self._jobs.append(job)
             if self._idle >= len(self._jobs):
                 self._changed.notify()
-            else:
+                return
+            try:
                 self._grow()
+            except RuntimeError:
+                self._jobs.pop()
+                raise
 
     def _grow(self) -> None:
         if len(self._threads) - self._waiting < self._limit:
             self._started += 1
             worker = _Worker(self, self._started)
+            try:
+                worker.start()
+            except RuntimeError:
+                if len(self._threads) <= self._waiting:
+                    raise
+                return  # the threads that are there take it
             self._threads.add(worker)
-            worker.start()
 
     def work(self, worker: _Worker) -> None:
         """What a thread does for as long as it is needed."""
@@ -91,8 +100,12 @@ class ThreadPool:
         """Let another thread take this one's place for as long as it only waits."""
         with self._changed:
             self._waiting += 1
-            if len(self._jobs) > self._idle:
-                self._grow()
+            try:
+                if len(self._jobs) > self._idle:
+                    self._grow()
+            except BaseException:
+                self._waiting -= 1
+                raise
         try:
             yield
         finally:
