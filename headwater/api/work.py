@@ -58,6 +58,8 @@ class Worker:
         self._files = frozenset(file.resolve() for file in files)
         self._where = (*(f"--file={file}" for file in files), *(f"--module={module}" for module in modules))
         self._started: dict[str, _Started] = {}
+        self._taken: set[str] = set()
+        """What this worker has taken and could not start yet, for want of processes, memory or files: that is no try of its own."""
         self._follower: Follower | None = None
         self._look_at = 0
 
@@ -153,7 +155,9 @@ class Worker:
         folder.mkdir(mode=0o700, exist_ok=True)
         output = folder / f"{request['id']}.log"
         # Before it is there: a worker that dies between the two leaves one that is started again, for nothing holds its lock.
-        self._project.journal.append(WorkTaken(request_id=request["id"], pid=os.getpid(), host=os.uname().nodename))
+        if request["id"] not in self._taken:
+            self._project.journal.append(WorkTaken(request_id=request["id"], pid=os.getpid(), host=os.uname().nodename))
+            self._taken.add(request["id"])
         made_new = commands.makes_new(request["what"])
         opened = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         # From here on the lock is held by whoever of the two lives: nobody starts it again while its process is there.
@@ -175,10 +179,12 @@ class Worker:
             if never is None:
                 raise
             output.unlink(missing_ok=True)
+            self._taken.discard(request["id"])
             self._end(request["id"], EXIT_REFUSED, f"error: it can't be started: {never}")
             return None
         finally:
             os.close(opened)
+        self._taken.discard(request["id"])
         _log.info("started %s %s as process %d", request["what"], request["id"], process.pid)
         return _Started(process, claim, output)
 

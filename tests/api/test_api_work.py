@@ -1,6 +1,7 @@
 """Starting and stopping work through the API: by requests in the journal, in processes of their own."""
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -173,6 +174,23 @@ def test_what_was_taken_before_the_machine_got_another_name_is_started_again(sho
         with working(shop):
             done = ended(client, asked["id"])
         assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 2)
+
+
+def test_a_machine_without_room_for_another_process_is_waited_for(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_WHOLE", 0.1)
+    start, refused = subprocess.Popen, iter(range(5))
+
+    def full(*given: Any, **named: Any) -> Any:
+        if next(refused, None) is not None:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        return start(*given, **named)
+
+    with served(shop, insecure=True) as (client, _):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()
+        monkeypatch.setattr(work.subprocess, "Popen", full)
+        with working(shop):
+            done = ended(client, asked["id"])
+        assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 1)
 
 
 def test_what_never_gets_to_record_anything_is_given_up(shop: Path) -> None:
