@@ -211,7 +211,6 @@ async def drive_outermost(steps: Steps, run: Run, sent: Any = None, thrown: Base
     assert current is not None
     # Weakly: an event loop may be closed with this in it. What nobody waits for any more is then let go, and ends the run.
     found = weakref.ref(current)
-    del current
 
     def interrupt() -> None:
         task = found()
@@ -221,12 +220,13 @@ async def drive_outermost(steps: Steps, run: Run, sent: Any = None, thrown: Base
     run.root.interrupt, run.root.loop = interrupt, loop
     next_look: list[asyncio.TimerHandle] = []
 
-    def look() -> None:
+    def look(task: asyncio.Task[Any]) -> None:
         # In slices, as every wait of the main thread (see `clock.in_slices`): of a signal that arrives right before it, the
-        # loop's own wait would never hear.
-        next_look[:] = [loop.call_later(clock.SLICE, look)]
+        # loop's own wait would never hear. For as long as the loop is open, this also keeps the task, as nothing else need.
+        next_look[:] = [loop.call_later(clock.SLICE, look, task)]
 
-    look()
+    look(current)
+    del current
     try:
         return await drive_async(steps, run, sent, thrown)
     finally:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -443,6 +444,27 @@ def test_a_run_whose_event_loop_was_closed_ends_when_nobody_waits_for_it_any_mor
     assert [one.state for one in project.all("run.ended")] == ["Cancelled"]
     assert project.states() == {"never": ["Cancelled"]}
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_flow_lives_as_long_as_its_event_loop_though_nobody_holds_its_task(project: Any) -> None:
+    waiting: weakref.WeakSet[asyncio.Future[None]] = weakref.WeakSet()
+
+    @flow
+    async def waits() -> None:
+        future = asyncio.get_running_loop().create_future()
+        waiting.add(future)
+        await future
+
+    async def main() -> None:
+        asyncio.ensure_future(waits())  # noqa: RUF006 - that nobody holds it is what this is about
+        await asyncio.sleep(0.01)
+        gc.collect()
+        for future in waiting:
+            future.set_result(None)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert [one.state for one in project.all("run.ended")] == ["Completed"]
 
 
 def test_a_run_whose_event_loop_was_closed_keeps_no_signal_from_others(project: Any) -> None:
