@@ -27,6 +27,7 @@ from headwater.lineage.near import (
     traced,
     unknown_of,
 )
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.api.service import Service
@@ -343,7 +344,7 @@ def note(node: Mapping[str, Any]) -> str:
         worst = [
             f"{count:,} {one}" for one, count in node["verdicts"].items() if count and one not in ("fresh", "none")
         ]
-        return " · ".join([f"{node['assets']:,} assets", *worst[:2]])
+        return " · ".join([counted(node["assets"], "asset"), *worst[:2]])
     return shown.note(node["verdict"], node["lag"], node["kind"])
 
 

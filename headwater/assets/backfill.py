@@ -21,6 +21,7 @@ from headwater.assets.progress import Blocked, Progress
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
 from headwater.types import Reason
+from headwater.wording import counted
 
 __all__ = [
     "BackfillPlan",
@@ -215,7 +216,8 @@ class _Planner:
             "downstream": f"{name} is made from {targets}",
         }[kind]
         if only:
-            text += f"; {len(planned)} of {_count(wanted)} {'is' if len(planned) == 1 else 'are'} {' or '.join(only)}"
+            which = f"{'is' if len(planned) == 1 else 'are'} {' or '.join(only)}"
+            text += f"; {len(planned):,} of {counted(len(wanted), 'partition')} {which}"
         because = self._stale[name].reasons if name in self._stale else ()
         return Reason(kind, text, (*because, *self._lacking(name)))
 
@@ -231,7 +233,7 @@ class _Planner:
                 continue
             hit = used.mapping.downstream(lacking, planned.definition, as_of=self._as_of) & planned
             sure = "will" if strict or not there else "may"
-            text = f"{_count(hit)} {sure} be blocked: the input {used.asset} was never made and is not planned"
+            text = f"{counted(len(hit), 'partition')} {sure} be blocked: the input {used.asset} was never made and is not planned"
             yield Reason("input_missing", f"{text}{spread(lacking)}")
 
     def _inputs(self, name: str) -> list[InputDefinition]:
@@ -282,7 +284,3 @@ def _add(found: dict[str, PartitionSet], name: str, partitions: PartitionSet) ->
 def _all_of(parts: list[PartitionSet]) -> PartitionSet:
     first = parts[0]
     return first.definition.union_of(parts)
-
-
-def _count(partitions: PartitionSet) -> str:
-    return "1 partition" if len(partitions) == 1 else f"{len(partitions)} partitions"

@@ -16,6 +16,7 @@ from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.errors import PartitionError, UnknownNameError, UsageError
 from headwater.types import Reason
+from headwater.wording import counted
 
 _LISTED = 20
 """So many failures of an asset are listed."""
@@ -164,7 +165,7 @@ def _made(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
     made = facts.of(name).made.get(key)
     if made is None:
         return () if key in facts.of(name).failed else (Reason("never_made", "it was never made"),)
-    rows = "" if made.rows is None else f" with {made.rows:,} row{'' if made.rows == 1 else 's'}"
+    rows = "" if made.rows is None else f" with {counted(made.rows, 'row')}"
     inputs = tuple(
         Reason("input", f"it read {one.asset}{'@' + one.partition if one.partition else ''} at version {one.version}")
         for one in made.inputs

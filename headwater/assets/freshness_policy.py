@@ -13,6 +13,7 @@ from headwater.assets.deadlines import Covers, business_limit, deadline
 from headwater.assets.durations import format_duration, parse_duration
 from headwater.assets.partitions import DailyPartitions
 from headwater.errors import DefinitionError
+from headwater.wording import counted
 
 FreshnessClock: TypeAlias = Literal["data_through", "complete_through", "last_materialized", "last_run"]
 Verdict: TypeAlias = Literal["fresh", "warn", "late", "unknown", "none"]
@@ -152,7 +153,7 @@ class Freshness:
         if self.calendar is None:
             return text
         days, rest = divmod(lag, timedelta(days=1))
-        return f"{text} of business days" if rest else f"{days} business day{'' if days == 1 else 's'}"
+        return f"{text} of business days" if rest else counted(days, "business day")
 
     def _lag_limit(self, value: int, lag: timedelta) -> int:
         if self.calendar is None:

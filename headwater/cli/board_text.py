@@ -10,6 +10,7 @@ from headwater.cli import terminal
 from headwater.cli.output import ago, duration, instant
 from headwater.cli.tables import Cell, table
 from headwater.cli.terminal import coloured
+from headwater.wording import counted
 
 SHAPES = {"fresh": "● fresh", "warn": "▲ warn", "late": "✖ late", "unknown": "? unknown", "none": "· none"}
 """A verdict with its shape: what a colour says must also be seen without it."""
@@ -37,7 +38,7 @@ def status_text(value: Mapping[str, Any], *, every: bool) -> str:
 def counts_text(value: Mapping[str, Any]) -> str:
     """The counts of `status --count --json` for people."""
     counts = [f"{count:,} {SHAPES[verdict]}" for verdict, count in value["verdicts"].items() if count]
-    assets = f"{value['assets']:,} asset{'' if value['assets'] == 1 else 's'}"
+    assets = counted(value["assets"], "asset")
     return f"{assets}: {', '.join(counts)}; {value['stale']:,} stale" if counts else assets
 
 
@@ -145,7 +146,7 @@ def _left_out(rows: Sequence[Row]) -> list[str]:
 
 
 def _totals(rows: Sequence[Row], as_of: str) -> str:
-    count = f"{len(rows):,} asset{'' if len(rows) == 1 else 's'}"
+    count = counted(len(rows), "asset")
     stale = sum(1 for row in rows if _is_stale(row))
     failed = sum(1 for row in rows if _failed(row))
     also = ", ".join([f"{stale:,} stale"] * bool(stale) + [f"{failed:,} with failures"] * bool(failed))

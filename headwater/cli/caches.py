@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -15,6 +16,7 @@ from headwater.cli.output import emit, size_of
 from headwater.cli.tables import table
 from headwater.core.cache_entries import Cleared, Kept, clear, entries
 from headwater.errors import UnknownNameError, UsageError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.project import Project
@@ -136,15 +138,13 @@ def _until(one: Kept, now: int) -> str:
 def _cleared(found: Cleared, dry_run: bool) -> str:
     if not (found.entries or found.damaged or found.files):
         return "nothing has expired: headwater cache clear --older-than 90d lets go what is older, --all everything"
-    counted: dict[str, int] = {}
-    for entry in found.entries:
-        counted[entry.task] = counted.get(entry.task, 0) + 1
-    rows = [(name, f"{count:,}") for name, count in sorted(counted.items())]
+    results = Counter(entry.task for entry in found.entries)
+    rows = [(name, f"{count:,}") for name, count in sorted(results.items())]
     lines = [table(("task", "results"), rows, numbers=("results",)), ""] if rows else []
     if found.damaged:
-        lines.append(f"{found.damaged:,} damaged entries")
+        lines.append(f"damaged entries: {found.damaged:,}")
     does = "would be freed" if dry_run else "freed"
-    return "\n".join([*lines, f"{size_of(found.bytes)} {does}, in {found.files:,} files beside the entries"])
+    return "\n".join([*lines, f"{size_of(found.bytes)} {does}, in {counted(found.files, 'file')} beside the entries"])
 
 
 cache_app = App(name="cache", help=COMMANDS["cache"].help, help_epilogue=COMMANDS["cache"].epilogue)

@@ -14,6 +14,7 @@ from headwater.cli.common import COMMON, Common, moment, open_project
 from headwater.cli.output import emit, instant, say
 from headwater.cli.tables import table
 from headwater.errors import ExportError, SettingsError, UnknownNameError, UsageError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.lineage.openlineage.dead import DeadLetter
@@ -248,7 +249,7 @@ def _moment(us: int | None) -> str | None:
 
 
 def _exported(row: dict[str, Any]) -> str:
-    parts = [f"{_events(row['exported'])} delivered to {row['destination']}"]
+    parts = [f"{counted(row['exported'], 'event')} delivered to {row['destination']}"]
     if row["pending"]:
         parts.append(f"{row['pending']:,} wait" + ("" if row["error"] else " (another process is delivering)"))
     if row["dead"]:
@@ -258,11 +259,7 @@ def _exported(row: dict[str, Any]) -> str:
 
 def _again(row: dict[str, Any]) -> str:
     left = f", dead letters left: {row['dead']:,}" if row["dead"] else ""
-    return f"{_events(row['replayed'])} delivered again to {row['destination']}{left}"
-
-
-def _events(count: int) -> str:
-    return f"{count:,} event" + ("" if count == 1 else "s")
+    return f"{counted(row['replayed'], 'event')} delivered again to {row['destination']}{left}"
 
 
 def _board(rows: Sequence[dict[str, Any]]) -> str:

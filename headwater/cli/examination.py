@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from headwater import clock, settings
 from headwater.cli.output import size_of
 from headwater.errors import HeadwaterError, HomeError, SettingsError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.core.journal.home import Home
@@ -157,7 +158,8 @@ def _projection(project: Project) -> Iterator[Finding]:
         hint = "close that program when commands have to wait; a look builds a private copy meanwhile"
         yield Finding(name="projection", state="warn", text=found.held, hint=hint)
     else:
-        how = f"{found.behind:,} events behind: the next look reads them" if found.behind else "up to date"
+        behind = f"{counted(found.behind, 'event')} behind: the next look reads what is new"
+        how = behind if found.behind else "up to date"
         yield Finding(name="projection", state="ok", text=f"{size_of(home.database.stat().st_size)}, {how}")
 
 
@@ -194,10 +196,8 @@ def _modules(project: Project) -> Iterator[Finding]:
         load_modules((name,), project.root)
     count = len(project.definitions.all())
     named = ", ".join(project.settings.modules)
-    text = (
-        f"{named}: {count:,} assets" if named else "none are named in the settings; commands take -f FILE or -m MODULE"
-    )
-    yield Finding(name="modules", state="ok", text=text)
+    none = "none are named in the settings; commands take -f FILE or -m MODULE"
+    yield Finding(name="modules", state="ok", text=f"{named}: {counted(count, 'asset')}" if named else none)
 
 
 def _locations(project: Project) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.lineage.difference import GraphDifference
@@ -70,13 +71,9 @@ def _run_or_moment(text: str) -> str | int:
     return moment(text) if "-" in text[:5] else text
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _impact_lines(found: Impact) -> Iterator[str]:
     done = {"drop": "dropping", "rename": "renaming", "retype": "retyping"}[found.change]
-    columns, assets = _count(len(found.columns), "column"), _count(len(found.assets), "asset")
+    columns, assets = counted(len(found.columns), "column"), counted(len(found.assets), "asset")
     yield f"{done} {found.subject} reaches {columns} of {assets}"
     yield from (f"  {one.effect:<9} {one.id}{_via(one.via)}" for one in found.columns)
     yield from (f"  {one.effect:<9} every row of {one.id}{_via(one.via)}" for one in found.wholes)

@@ -12,6 +12,7 @@ from headwater.cli.options import COMMON, Common, Flag
 from headwater.cli.output import emit, size_of
 from headwater.cli.tables import table
 from headwater.lineage.retention import Pruned
+from headwater.wording import counted
 
 
 def prune(
@@ -52,7 +53,8 @@ def _text(found: Pruned) -> str:
             "",
             table(("event", "count"), rows, numbers=("count",)),
             "",
-            f"{found.runs:,} runs lose detail, started from {_moment(found.oldest)} to {_moment(found.newest)}",
+            f"{counted(found.runs, 'run')} {'loses' if found.runs == 1 else 'lose'} detail, "
+            f"started from {_moment(found.oldest)} to {_moment(found.newest)}",
         ]
     else:
         lines.append(f"nothing is older than {moment(found.before)}")

@@ -59,7 +59,7 @@ def test_what_is_behind_damaged_or_broken_is_said_with_a_remedy(cli: Cli, shop: 
     assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
     assert cli("status").code == 0
     assert cli("run", "shop.py:report", "-p", "day=2024-01-05").code == 0
-    assert "events behind" in texts(cli("doctor", "--json"), "projection")
+    assert " behind: the next look reads what is new" in texts(cli("doctor", "--json"), "projection")
 
     (shop / ".headwater" / "headwater.duckdb").write_bytes(b"x" * 9_000)
     segment = max((shop / ".headwater" / "journal").glob("*.ndjson"), key=lambda path: path.stat().st_size)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias,
 from headwater.assets.checks.base import Check, Found, Options, named
 from headwater.assets.events import CheckResult, ColumnSchema
 from headwater.errors import DefinitionError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,8 +72,7 @@ def _of_column(column: Column, declared: Declared | None) -> list[Change]:
         text = f"{column.name} is {column.types[0]}, was {declared.type}"
         found.append(Change("retyped", column.name, text))
     if not declared.nullable and column.nulls:
-        some = f"{column.nulls:,} null{'' if column.nulls == 1 else 's'}"
-        found.append(Change("nullable", column.name, f"{column.name} holds {some}"))
+        found.append(Change("nullable", column.name, f"{column.name} holds {counted(column.nulls, 'null')}"))
     return found
 
 

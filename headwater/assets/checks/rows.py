@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 from headwater.assets.checks.base import Check, Found, Options, column_names, named, require, share
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -305,9 +306,9 @@ class RowCount(Check):
         rows = found["rows"]
         message = None
         if rows < self.least:
-            message = f"{rows:,} row{'' if rows == 1 else 's'}, at least {self.least:,} must be there"
+            message = f"{counted(rows, 'row')}, at least {self.least:,} must be there"
         elif self.greatest is not None and rows > self.greatest:
-            message = f"{rows:,} row{'' if rows == 1 else 's'}, at most {self.greatest:,} may be there"
+            message = f"{counted(rows, 'row')}, at most {self.greatest:,} may be there"
         return CheckResult(passed=message is None, message=message, metrics={"rows": rows})
 
 
