@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,4 +88,8 @@ def _write(path: Path, text: str) -> bool:
 
 def _init_text(value: Mapping[str, Any]) -> str:
     lines = [f"wrote {name}" for name in value["written"]] + [f"kept {name}" for name in value["kept"]]
-    return "\n".join([*lines, "", "next: python flows.py, then headwater status, headwater lineage revenue --columns"])
+    folder = Path(value["folder"])
+    there = "" if folder == Path.cwd() else f"cd {shlex.quote(str(folder))}, then "
+    return "\n".join(
+        [*lines, "", f"next: {there}python flows.py, then headwater status, headwater lineage revenue --columns"]
+    )

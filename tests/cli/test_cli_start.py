@@ -118,6 +118,11 @@ def test_init_keeps_what_is_there(cli: Cli, folder: Path) -> None:
     assert (folder / "new" / "flows.py").read_text() == "# mine\n"
 
 
+def test_init_of_another_folder_says_to_go_there(cli: Cli, folder: Path) -> None:
+    assert f"next: cd '{folder}/my shop', then python flows.py, then " in cli("init", "my shop").out
+    assert "next: python flows.py, then " in cli("init").out
+
+
 def test_init_in_a_folder_with_an_odd_name_makes_a_project_that_loads(cli: Cli, folder: Path) -> None:
     odd = folder / 'a "b" \\ ü\'s'
     assert cli("init", str(odd)).code == 0
