@@ -13,12 +13,11 @@ from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_
 from headwater.assets.backfilling import RunnerName
 from headwater.assets.facts import Facts
 from headwater.cli.backfill_text import backfill_text
-from headwater.cli.carrying import Intent, Several, carry_out, made, nothing, parse, report
+from headwater.cli.carrying import Intent, Several, carry_out, drive, made, nothing, parse
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where
 from headwater.cli.output import emit
-from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
@@ -149,17 +148,8 @@ def backfill_resume(
     project, facts, record, found = _opened(backfill_id, where)
     request = _again(record, found, parallel, runner)
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
-    with watching(request.plan, common.json) as watch:
-        outcome = backfilling.carry_out(
-            project,
-            request,
-            facts.definitions,
-            attempt=record.attempt + 1,
-            done=done,
-            published=backfilling.published_before(request, facts, done),
-            watch=watch,
-        )
-    return report(outcome, request, common)
+    published = backfilling.published_before(request, facts, done)
+    return drive(project, request, facts, common, attempt=record.attempt + 1, done=done, published=published)
 
 
 def backfill_retry(
@@ -189,9 +179,7 @@ def backfill_retry(
         emit(value, common.json, lambda: f"nothing failed in {record.backfill_id}: it is {value['state']}")
         return 0
     request = _again(record, found, parallel, runner)
-    with watching(found, common.json) as watch:
-        outcome = backfilling.carry_out(project, request, facts.definitions, attempt=record.attempt + 1, watch=watch)
-    return report(outcome, request, common)
+    return drive(project, request, facts, common, attempt=record.attempt + 1)
 
 
 def _opened(backfill_id: str, where: Where) -> tuple[Project, Facts, BackfillRecord, BackfillPlan]:

@@ -18,7 +18,7 @@ from headwater.cli.options import Common
 from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
 from headwater.cli.tables import table
-from headwater.errors import HeadwaterError, PartitionError, RefusedError, UsageError
+from headwater.errors import Cancelled, HeadwaterError, PartitionError, RefusedError, UsageError
 from headwater.lineage.backfills import usual_seconds
 from headwater.project import Project
 
@@ -73,12 +73,21 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         max_failures=intent.max_failures,
         type=intent.type,
     )
-    with watching(intent.plan, common.json) as watch:
-        outcome = backfilling.carry_out(project, request, facts.definitions, watch=watch)
-    return report(outcome, request, common)
+    return drive(project, request, facts, common)
 
 
-def report(outcome: backfilling.Outcome, request: backfilling.Request, common: Common) -> int:
+def drive(project: Project, request: backfilling.Request, facts: Facts, common: Common, **how: Any) -> int:
+    """Carry a backfill out before somebody's eyes, and print how it went; the exit code. Who stops it hears how it goes on."""
+    try:
+        with watching(request.plan, common.json) as watch:
+            outcome = backfilling.carry_out(project, request, facts.definitions, watch=watch, **how)
+    except (KeyboardInterrupt, SystemExit, Cancelled):
+        say(f"what is left is run by: headwater backfill resume {request.backfill_id}")
+        raise
+    return _report(outcome, request, common)
+
+
+def _report(outcome: backfilling.Outcome, request: backfilling.Request, common: Common) -> int:
     """Print how it went, and how it goes on; the exit code."""
     counts = dict(outcome.counts)
     value = {

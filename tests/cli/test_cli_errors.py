@@ -254,6 +254,9 @@ def test_a_backfill_that_is_interrupted_is_cancelled_and_resumed(
     assert run["tasks"] == {"Completed": 3, "Cancelled": 1}
     (listed,) = cli("backfill", "list", "--json").json["backfills"]
     assert (listed["state"], listed["partitions"]["completed"]) == ("cancelled", 3)
+    assert f"what is left is run by: headwater backfill resume {listed['id']}\n" in done.err
+    # What was in the middle of it has not ended, and runs no more.
+    assert "  ███·······\n" in cli("backfill", "show", listed["id"]).out
 
     (folder / "wait").unlink()
     resumed = cli("backfill", "resume", listed["id"], "-f", "slow.py", "--json")
