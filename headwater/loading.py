@@ -55,7 +55,9 @@ def load_file(path: Path, root: Path) -> ModuleType:
     path = path.absolute()
     if not path.is_file():
         what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
-        raise UsageError(what, where=str(path), hint="name a Python file, such as my_flow.py")
+        meant = path.with_name(path.name + ".py")
+        hint = f"did you mean {meant.name}?" if meant.is_file() else "name a Python file, such as my_flow.py"
+        raise UsageError(what, where=str(path), hint=hint)
     _on_path(root)
     _on_path(path.parent)
     loaded = sys.modules.get(path.stem)

@@ -31,7 +31,12 @@ class Questions:
             with self.projection.session(outlined=True) as session:
                 return draw(session, subject, walk, columns=columns)
         with self.projection.session() as session:
-            return around(snapshot(session, moment=as_of), subject, walk, columns=columns)
+            graph = snapshot(session, moment=as_of)
+        known = {node.id for node in graph.nodes}
+        if subject is not None and subject not in known:
+            none = "nothing was known then: give a later time"
+            raise UnknownNameError.of("asset or column", subject, known, where="what was known then", none=none)
+        return around(graph, subject, walk, columns=columns)
 
     def impact(self, subject: str, change: Change = "drop") -> Impact:
         """What it does to drop, rename or retype an asset or a column. Raises UnknownNameError."""

@@ -287,6 +287,17 @@ def test_lineage_in_other_forms(made: Cli) -> None:
     assert made("lineage", "dialy").code == 2
 
 
+def test_lineage_as_of_a_time_before_an_asset_was_known_says_so(made: Cli) -> None:
+    error = made("lineage", "daily", "--as-of", "2001-01-01", "--json").json["error"]
+    assert (error["message"], error["where"]) == ("there is no asset or column 'daily'", "what was known then")
+    assert error["hint"] == "nothing was known then: give a later time"
+    assert (
+        made("lineage", "dialy", "--as-of", "2100-01-01", "--json")
+        .json["error"]["hint"]
+        .startswith("did you mean 'daily'")
+    )
+
+
 def test_lineage_before_anything_ran_is_what_is_declared(cli: Cli, shop: Path) -> None:
     value = cli("lineage", "daily", "--json").json
     assert {(edge["from"], edge["to"], edge["origin"]) for edge in value["edges"]} == {

@@ -228,7 +228,8 @@ def test_run_of_what_can_not_be_run_says_how_to_go_on(cli: Cli, shop: Path) -> N
     for target, what, hint in (
         ("helpers.py", "helpers.py defines no flow and no task", "@flow"),
         ("folder", "folder is a folder", "name a Python file, such as my_flow.py"),
-        ("shop:report", "there is no file shop", "name a Python file, such as my_flow.py"),
+        ("shop:report", "there is no file shop", "did you mean shop.py?"),
+        ("shp:report", "there is no file shp", "name a Python file, such as my_flow.py"),
         (
             "shop.py:ingest",
             "the asset 'sales' is partitioned, and no partition was given",
