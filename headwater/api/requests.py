@@ -11,9 +11,9 @@ from headwater import ids
 from headwater.api.commands import What
 from headwater.api.problems import ApiError
 from headwater.core.request_events import WorkAsked
-from headwater.core.states import TERMINAL
 from headwater.errors import UnknownNameError, UsageError
 from headwater.lineage.backfills import backfill_record
+from headwater.lineage.earlier import check_resumable
 
 if TYPE_CHECKING:
     from headwater.project import ServingProject
@@ -55,15 +55,14 @@ def flow(project: ServingProject, name: str, parameters: Mapping[str, Any]) -> d
     return {"target": f"{file}:{function}", **_given(parameters)}
 
 
-def run(project: ServingProject, run_id: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments for another attempt of a run. Raises UnknownNameError, UsageError when it has not ended."""
+def run(
+    project: ServingProject, run_id: str, parameters: Mapping[str, Any], *, from_task: str | None = None
+) -> dict[str, Any]:
+    """The arguments for another attempt of a run, or for one from a task on. Raises UnknownNameError, UsageError."""
     found = project.reader.run(run_id)
-    if found["state"] not in TERMINAL:
-        raise UsageError(f"the run {found['id']} has not ended: it is {found['state']}")
-    if found["type"] != "flow" or found["parent"] is not None:
-        raise UsageError(f"the run {found['id']} is no flow that ran by itself", hint="go on with the outermost run")
+    check_resumable(found, from_task)
     _check_kept(parameters, project.reader.known_flows(found["flow"]))
-    return {"run": found["id"], **_given(parameters)}
+    return {"run": found["id"], **({} if from_task is None else {"from": from_task}), **_given(parameters)}
 
 
 def _check_journaled(parameters: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ def resume_run(the: The, who: Asker, run_id: Id, body: models.ResumeAsked | None
 @router.post("/runs/{run_id}/retry", status_code=202)
 def retry_run(the: The, who: Asker, run_id: Id, body: models.RetryAsked) -> models.Request:
     """Ask for part of a run to be done again: all calls of a task, and what may have used what they returned."""
-    arguments = {**requests.run(the.project, run_id, body.parameters), "from": body.task}
+    arguments = requests.run(the.project, run_id, body.parameters, from_task=body.task)
     return models.Request.model_validate(the.ask("runs.retry", arguments, who.name))
 
 

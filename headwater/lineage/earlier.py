@@ -13,6 +13,8 @@ from headwater.lineage.reader import Reader
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headwater.core.journal.carrier import LockTable
     from headwater.lineage.projection import Projection
     from headwater.lineage.session import Session
@@ -41,7 +43,7 @@ def resumption(
     try:
         # Anew, now that nobody else can begin an attempt.
         row = Reader(projection).run(found["id"])
-        _check(row, from_task)
+        check_resumable(row, from_task)
         with projection.session() as session:
             return _read(session, row, from_task, lock)
     except BaseException:
@@ -50,7 +52,8 @@ def resumption(
         raise
 
 
-def _check(row: dict[str, Any], from_task: str | None) -> None:
+def check_resumable(row: Mapping[str, Any], from_task: str | None) -> None:
+    """Raise UsageError where a run, as `Reader.run` tells it, can have no other attempt; it may be one `from_task` on."""
     where, state, kind = row["id"], row["state"], row["type"]
     if row.get("parent"):
         raise UsageError(

@@ -23,7 +23,7 @@ from headwater.api import commands, work
 from headwater.assets.backfill_events import BackfillRequested
 from headwater.cli import app as command_line
 from headwater.core import runtime
-from headwater.core.events import RunStarted
+from headwater.core.events import RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
 from headwater.core.request_events import WorkTaken
@@ -292,6 +292,16 @@ def test_what_can_not_be_started_is_refused_at_once(shop: Path) -> None:
         asked = client.post("/api/runs", json={"flow": "f", "parameters": {"key": "hunter2"}})
         assert asked.status_code == 400
         assert client.post("/api/runs/0199/resume").status_code == 400  # it has not ended
+        over = RunEnded(
+            run_id="0199", flow="f", state="Completed", started=1, root_run_id="0199", root_flow="f", project="shop"
+        )
+        app.state.service.project.journal.append(over)
+        until(lambda: client.get("/api/runs/0199").json()["state"] == "Completed")
+        told = client.post("/api/runs/0199/resume")
+        assert (told.status_code, told.json()["detail"]) == (400, "the run completed: there is nothing to resume")
+        (backfill,) = client.get("/api/runs", params={"state": "Completed", "flow": "backfill sales"}).json()["runs"]
+        assert "headwater backfill resume" in client.post(f"/api/runs/{backfill['id']}/resume").json()["hint"]
+        assert client.post("/api/runs/0199/retry", json={"from": "half"}).status_code == 202
         assert "hunter2" not in "".join(map(str, Reader(Home.open(shop / ".headwater", create=False)).events()))
 
 
