@@ -82,6 +82,8 @@ class Service:
     def stop(self) -> None:
         """End all that, and close the projection and the journal. What was started goes on by itself."""
         self._over.set()
+        # First of all: the others may wait for what it reads.
+        self.project.projection.unfollow()
         for thread in self._threads:
             thread.join()
         self._threads.clear()

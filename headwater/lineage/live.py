@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -112,17 +112,22 @@ class LiveProjection(Projection):
         self._thread = threading.Thread(target=self._follow_on, name="headwater-live", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop following, and close the file; sessions that are open are waited for."""
+    def unfollow(self) -> None:
+        """Stop following, also in the middle of a long reading; nothing more is taken in."""
         self._over.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def close(self) -> None:
+        """Stop following, and close the file; sessions that are open are waited for."""
+        self.unfollow()
         with self._writing:
             self._shut()
         if self._claim is not None:
             self._claim.release()
             self._claim = None
+        self._over.clear()
 
     def _follow_on(self) -> None:
         recover_at = 0
@@ -133,6 +138,8 @@ class LiveProjection(Projection):
                     recover_at = clock.steady_us() + int(_RECOVER_EVERY * 1e6)
                     self._recover_dead()
             except HeadwaterError as error:
+                if self._over.is_set():
+                    return
                 if self.trouble is None or str(self.trouble) != str(error):
                     _log.warning("the journal can't be followed now: %s", error)
                 self.trouble = error
@@ -236,8 +243,15 @@ class LiveProjection(Projection):
             outline(connection)
         else:
             closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-            batches = self._watched(self._carrier.read(known, skip=closed), self._seen)
+            batches = self._watched(self._read(known, closed), self._seen)
             ingest(connection, batches, self._own.tmp, shared=True)
+
+    def _read(self, known: Mapping[str, Position], closed: Collection[str]) -> Iterator[Batch]:
+        for batch in super()._read(known, closed):
+            # A long journal is read for minutes: who stops takes in nothing of it, and the next one begins there again.
+            if self._over.is_set():
+                raise ProjectionError("the server stops, and reads no more of the journal")
+            yield batch
 
     def _watched(self, batches: Iterable[Batch], seen: list[bytes]) -> Iterator[Batch]:
         for batch in batches:

@@ -288,9 +288,12 @@ class Projection:
         damage: list[Damage] | None = None,
     ) -> None:
         closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-        batches = _noting(self._carrier.read(known, skip=closed), [] if damage is None else damage)
+        batches = _noting(self._read(known, closed), [] if damage is None else damage)
         # What is made anew, or to be compared, is made by SQL: so one way of taking events in is held against the other.
         ingest(connection, batches, self._own.tmp, until=until, anew=damage is not None)
+
+    def _read(self, known: Mapping[str, Position], closed: Collection[str]) -> Iterator[Batch]:
+        return iter(self._carrier.read(known, skip=closed))
 
     def _check_tails(self, connection: DuckDBPyConnection, known: Mapping[str, Position]) -> None:
         # After a power loss a segment may end before what was read of it, and what is appended then gets sequence

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
 from journal_cases import dead_writer, log, run_ended, run_started, until
 
 from headwater import clock
+from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
+from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
 from headwater.lineage.live import LiveProjection
 
@@ -52,3 +59,32 @@ def test_many_events_are_taken_in_wherever_the_home_lies(home: Home) -> None:
         assert session.rows("SELECT count(*) FROM logs") == [(1_200,)]
     live.close()
     assert list((home.path / "server").glob("*.damaged-*")) == []
+
+
+def test_who_stops_does_not_wait_for_the_journal_to_be_read(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, read, go_on = LiveProjection(home), FileCarrier.read, threading.Event()
+    batches = 0
+
+    def without_end(self: FileCarrier, *given: Any, **named: Any) -> Iterator[Batch]:
+        nonlocal batches
+        yield from read(self, *given, **named)
+        while not go_on.is_set():
+            batches += 1
+            yield Batch(writer="a busy one", lines=(), first_seq=0, position=Position(), closed=False)
+
+    monkeypatch.setattr(FileCarrier, "read", without_end)
+    closing = threading.Thread(target=live.close)
+    try:
+        live.follow()
+        until(lambda: batches > 100)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+        assert live.trouble is None
+    finally:
+        go_on.set()
+        closing.join()
+    monkeypatch.undo()
+    with live.session() as session:  # nothing of it was taken in
+        assert session.rows("FROM state.positions") == []
+    live.close()
