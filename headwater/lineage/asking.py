@@ -25,7 +25,7 @@ def cancel_run(projection: Projection, carrier: Carrier, journal: EventWriter, r
     Raises UnknownNameError, UsageError when the run has ended, HeadwaterError when its process can't be asked from here.
     """
     row: dict[str, Any] = Reader(projection).run(run_id)
-    if row["state"] in TERMINAL:
+    if row["state"] in TERMINAL and not _goes_on(carrier, row["id"]):
         raise UsageError(f"the run {row['id']} has ended: it is {row['state']}", hint="headwater runs lists what runs")
     process = _process(projection, carrier, row["id"])
     journal.append(RunCancelRequested(run_id=row["id"], attempt=row["attempt"], asked_by=asked_by))
@@ -38,6 +38,15 @@ def cancel_run(projection: Projection, carrier: Carrier, journal: EventWriter, r
             hint="ask its owner, or cancel it as root",
         ) from error
     return process
+
+
+def _goes_on(carrier: Carrier, run_id: str) -> bool:
+    """Whether somebody is about to make another attempt of a run, and keeps all others from that."""
+    held = carrier.locks.try_hold(f"run:{run_id}")
+    if held is None:
+        return True
+    held.release()
+    return False
 
 
 def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:

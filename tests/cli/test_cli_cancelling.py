@@ -61,6 +61,11 @@ def main():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     time.sleep(600)
 """
+RETRIED = """
+@flow(retries=1, retry_delay=600, hooks={"AwaitingRetry": lambda change: print("here", file=sys.stderr, flush=True)})
+def main():
+    raise ValueError("no")
+"""
 SUBFLOW = """
 @flow
 def inner():
@@ -139,6 +144,17 @@ def test_what_has_ended_is_not_cancelled(cli: Cli, start: Start) -> None:
     assert (code, "it is Crashed" in document["error"]["message"]) == (2, True)
     code, document = headwater(cli, "runs", "cancel", "no-such-run")
     assert (code, document["error"]["kind"]) == (2, "unknown_name")
+
+
+def test_a_run_that_waits_for_its_next_attempt_makes_none_when_it_is_cancelled(cli: Cli, start: Start) -> None:
+    process = start(RETRIED)
+    before = runs(cli)["main"]
+    assert before["state"] == "Failed"
+    assert headwater(cli, "runs", "cancel", before["id"])[0] == 0
+    assert process.wait(30) == -15
+    assert (runs(cli)["main"]["state"], runs(cli)["main"]["attempt"]) == ("Failed", 1)
+    code, document = headwater(cli, "runs", "cancel", before["id"])
+    assert (code, "it is Failed" in document["error"]["message"]) == (2, True)
 
 
 def test_a_run_on_another_machine_is_refused(
