@@ -24,6 +24,7 @@ from headwater.core.effects import (
     Steps,
 )
 from headwater.core.hooks import failed as hook_failed
+from headwater.core.runners import waiting
 from headwater.core.signals import interruptible, interruption
 from headwater.core.timeouts import overrun, within
 from headwater.core.tracebacks import as_raised
@@ -242,7 +243,8 @@ async def _perform_async(effect: Effect) -> BaseException | None:
     elif isinstance(effect, Gather):
         waiting_for = [asyncio.wrap_future(future._done) for future in effect.futures if not future.done()]
         if waiting_for:
-            await asyncio.wait(waiting_for)
+            with waiting():
+                await asyncio.wait(waiting_for)
     elif isinstance(effect, Settle):
         await _settle_async(effect.run, effect.among)
     elif isinstance(effect, Ensure):

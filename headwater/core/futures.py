@@ -175,7 +175,8 @@ class TaskFuture(FutureLike, Generic[R]):
         if not self._ended:
             import asyncio
 
-            yield from asyncio.wrap_future(self._done).__await__()
+            with waiting():
+                yield from asyncio.wrap_future(self._done).__await__()
         return self.result()
 
     def add_done_callback(self, callback: Callable[[TaskFuture[R]], object]) -> None:
@@ -342,6 +343,7 @@ class as_completed(Generic[R]):
             future.add_done_callback(lambda one: loop.call_soon_threadsafe(ended.put_nowait, one))
         async with asyncio.timeout(self._timeout):
             for _ in self._futures:
-                future = await ended.get()
+                with waiting():
+                    future = await ended.get()
                 future.looked_at = True
                 yield future

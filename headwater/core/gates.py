@@ -314,7 +314,7 @@ class Turn:
     async def wait_async(self, run: Run | None, seconds: float | None = None) -> bool:
         """The same in a coroutine, without holding up its loop."""
         until = _until(seconds)
-        with self._stoppable(run):
+        with self._stoppable(run), waiting():
             while not self._step():
                 left = _left(until)
                 if left == 0:

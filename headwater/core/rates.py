@@ -279,9 +279,10 @@ class RateTurn:
         until = None if seconds is None else clock.steady_us() + int(seconds * 1e6)
         if not await self._turn.wait_async(run, seconds):
             return False
-        for left in self._pauses(until):
-            await clock.sleep_async(left)
-            check(run)
+        with waiting():
+            for left in self._pauses(until):
+                await clock.sleep_async(left)
+                check(run)
         return self._turn.lock is None
 
     def free(self) -> None:

@@ -12,15 +12,17 @@ from typing import Any
 
 import pytest
 
-from headwater import clock
+from headwater import clock, concurrency
 from headwater.core.context import Run, current
 from headwater.core.flow import flow, open_run
 from headwater.core.futures import allow_failure, as_completed, unmapped, wait
 from headwater.core.hooks import StateChange
+from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.core.transactions import transaction
 from headwater.errors import UsageError
+from headwater.testing import project as project_of
 
 Pair = namedtuple("Pair", "left right")
 
@@ -559,3 +561,55 @@ def test_what_a_task_submits_while_its_flow_waits_is_waited_for(project: Any, fi
     ends = [one.kind for one in project.bodies if one.kind in ("task.ended", "run.ended")]
     assert ends[-1] == "run.ended"
     assert not [one for one in project.all("task.ended") if one.state == "Cancelled"]
+
+
+@task
+async def awaits_one(number: int) -> int:
+    return await double.submit(number)
+
+
+@task
+async def awaits_many(number: int) -> int:
+    return sum(await asyncio.gather(*double.map([number, number])))
+
+
+@task
+async def awaits_as_they_end(number: int) -> int:
+    return sum([await future async for future in as_completed(double.map([number, number]))])
+
+
+@flow
+async def awaits_at_its_end(number: int) -> int:
+    double.submit(number)
+    return number
+
+
+@task
+async def awaits_a_flow(number: int) -> int:
+    return await awaits_at_its_end(number)
+
+
+@task
+async def awaits_a_slot(number: int) -> int:
+    async with concurrency("one", 1):
+        return await double.submit(number)
+
+
+@pytest.mark.parametrize("first", [awaits_one, awaits_many, awaits_as_they_end, awaits_a_flow, awaits_a_slot])
+def test_a_coroutine_that_awaits_others_takes_no_thread_from_them(first: Any) -> None:
+    results: list[list[int]] = []
+
+    @flow(max_workers=2)
+    def main() -> list[int]:
+        return first.map([1, 1, 1, 1]).result()
+
+    def run() -> None:
+        with project_of(carrier=MemoryCarrier()):
+            results.append(main())
+
+    # A daemon: if they waited for each other, it would be for ever.
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert results
+    assert len(set(results[0])) == 1

@@ -20,6 +20,8 @@ class _Worker(threading.Thread):
         # Daemons: a thread that was given up after Ctrl-C must not keep the process from ending.
         super().__init__(name=f"headwater-{number}", daemon=True)
         self.runner = runner
+        self.waits = 0
+        """How many wait in it: of an event loop, several may."""
 
     def run(self) -> None:
         self.runner.work(self)
@@ -96,21 +98,25 @@ class ThreadPool:
                 self._idle -= 1
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
+    def waiting(self, worker: _Worker) -> Iterator[None]:
         """Let another thread take this one's place for as long as it only waits."""
         with self._changed:
-            self._waiting += 1
+            self._waits(worker, 1)
             try:
                 if len(self._jobs) > self._idle:
                     self._grow()
             except BaseException:
-                self._waiting -= 1
+                self._waits(worker, -1)
                 raise
         try:
             yield
         finally:
             with self._changed:
-                self._waiting -= 1
+                self._waits(worker, -1)
+
+    def _waits(self, worker: _Worker, more: int) -> None:
+        before, worker.waits = worker.waits, worker.waits + more
+        self._waiting += bool(worker.waits) - bool(before)
 
     def close(self, *, join: bool) -> None:
         """Let the threads end once nothing is left to do; with `join`, wait until they have."""
@@ -128,7 +134,7 @@ def waiting() -> Iterator[None]:
     """Tell this thread's runner, if it has one, that it only waits for now."""
     thread = threading.current_thread()
     if isinstance(thread, _Worker):
-        with thread.runner.waiting():
+        with thread.runner.waiting(thread):
             yield
     else:
         yield
