@@ -240,7 +240,13 @@ def _tell(flow: Flow[..., Any], run: Run, state: State, error: BaseException | N
         change = StateChange(
             name=run.flow, state=state, run_id=run.run_id, flow=run.flow, tries=run.attempt, error=error
         )
-        yield Notify(hooks, change)
+        # What is called when the run has ended is none of it, and is not to stop with it.
+        token = _current.set(run.parent) if run.over else None
+        try:
+            yield Notify(hooks, change)
+        finally:
+            if token is not None:
+                leave(token)
 
 
 def _returned(run: Run) -> State:

@@ -21,7 +21,7 @@ from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.core.transactions import transaction
-from headwater.errors import UsageError
+from headwater.errors import Cancelled, UsageError
 from headwater.testing import project as project_of
 
 Pair = namedtuple("Pair", "left right")
@@ -613,3 +613,32 @@ def test_a_coroutine_that_awaits_others_takes_no_thread_from_them(first: Any) ->
     thread.join(20)
     assert results
     assert len(set(results[0])) == 1
+
+
+def test_a_hook_may_call_tasks_when_its_flow_was_stopped(project: Any) -> None:
+    results: list[int] = []
+
+    def tell(change: StateChange) -> None:
+        results.append(double(1) + double.submit(2).result())
+
+    @flow(hooks={"Cancelled": tell})
+    def cancelled() -> None:
+        raise Cancelled("enough")
+
+    @flow(hooks={"TimedOut": tell}, timeout=0.01)
+    async def too_slow() -> None:
+        await asyncio.sleep(10)
+
+    with pytest.raises(Cancelled, match="enough"):
+        cancelled()
+    with pytest.raises(TimeoutError):
+        asyncio.run(too_slow())
+    assert results == [6, 6]
+    assert [(one.flow, one.state) for one in project.all("run.ended")] == [
+        ("cancelled", "Cancelled"),
+        ("double", "Completed"),
+        ("double", "Completed"),
+        ("too_slow", "TimedOut"),
+        ("double", "Completed"),
+        ("double", "Completed"),
+    ]
