@@ -82,9 +82,9 @@ class _Sql:
     query: str
 
     def look(self, run: AssetRuntime, asset: Asset, partition: Partition | None) -> Observation:
-        target = _there(run, asset, partition)
         inputs = {}
         if "{asset}" in self.query:
+            target = _there(run, asset, partition)
             inputs["asset"] = run.materializer(target.asset).load(target, _only(partition), "sql")
         elif partition is not None:
             raise _not_of_one(asset, "ask {asset}, which is then the rows of one partition")

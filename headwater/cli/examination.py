@@ -158,8 +158,8 @@ def _projection(project: Project) -> Iterator[Finding]:
         hint = "close that program when commands have to wait; a look builds a private copy meanwhile"
         yield Finding(name="projection", state="warn", text=found.held, hint=hint)
     else:
-        behind = f"{counted(found.behind, 'event')} behind: the next look reads what is new"
-        how = behind if found.behind else "up to date"
+        behind = counted(found.behind or 0, "event")
+        how = f"{behind} behind: the next look reads what is new" if found.behind else "up to date"
         yield Finding(name="projection", state="ok", text=f"{size_of(home.database.stat().st_size)}, {how}")
 
 

@@ -62,20 +62,27 @@ def test_an_output_that_is_not_optional_has_to_be_made(tmp_path: Path) -> None:
             split()
 
 
+def splitting(left_out: list[str], **of_all: Any) -> tuple[Any, Any, Asset]:
+    """What makes `raw`, what makes `good` and `bad` of it but for those that are left out, and `bad`."""
+    raw, good = (Asset(name, at=f"parquet://lake/{name}", **of_all) for name in ("raw", "good"))
+    bad = Asset("bad", at="parquet://lake/bad", optional=True, **of_all)
+
+    @materialize(raw)
+    def fetch() -> Any:
+        return table()
+
+    @materialize(good, bad)
+    def split(rows: Annotated[pl.DataFrame, raw]) -> Any:
+        return {name: rows for name in ("good", "bad") if name not in left_out}
+
+    return fetch, split, bad
+
+
 def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
     with project(tmp_path) as here:
-        raw, good = Asset("raw", at="parquet://lake/raw"), Asset("good", at="parquet://lake/good")
-        bad = Asset("bad", at="parquet://lake/bad", optional=True)
+        left_out: list[str] = []
+        fetch, split, bad = splitting(left_out)
         report = Asset("report", at="parquet://lake/report")
-        every = True
-
-        @materialize(raw)
-        def fetch() -> Any:
-            return table()
-
-        @materialize(good, bad)
-        def split(rows: Annotated[pl.DataFrame, raw]) -> Any:
-            return {"good": rows, "bad": rows} if every else {"good": rows}
 
         @materialize(report, inputs={"rows": bad})
         def tell(rows: Any) -> Any:
@@ -87,7 +94,7 @@ def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Pa
         fetch()
         split()
         tell()
-        every = False
+        left_out.append("bad")
         fetch()
         assert sorted(stale()) == ["bad", "good", "report"]
         split()
@@ -99,7 +106,7 @@ def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Pa
         assert why["text"].endswith(f": run {run_id} skipped this optional output")
         fetch()
         assert sorted(stale()) == ["bad", "good", "report"]
-        every = True
+        left_out.clear()
         split()
         assert stale() == ["report"]
         assert not here.catalog.facts().of("bad").skipped
@@ -108,22 +115,12 @@ def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Pa
 def test_a_partition_that_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
     with project(tmp_path) as here:
         days = DailyPartitions("2024-01-01", "2024-01-03")
-        raw, good = (Asset(name, at=f"parquet://lake/{name}", partitions=days) for name in ("raw", "good"))
-        bad = Asset("bad", at="parquet://lake/bad", partitions=days, optional=True)
-        every = True
-
-        @materialize(raw)
-        def fetch() -> Any:
-            return table()
-
-        @materialize(good, bad)
-        def split(rows: Annotated[pl.DataFrame, raw]) -> Any:
-            return {"good": rows, "bad": rows} if every else {"good": rows}
-
+        left_out: list[str] = []
+        fetch, split, _ = splitting(left_out, partitions=days)
         for day in ("2024-01-01", "2024-01-02"):
             fetch.at(day)()
             split.at(day)()
-        every = False
+        left_out.append("bad")
         for day in ("2024-01-01", "2024-01-02"):
             fetch.at(day)()
         split.at("2024-01-02")()
