@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import polars as pl
@@ -194,6 +195,15 @@ def test_one_pass_over_the_data_for_all_declared_checks() -> None:
     results = ask(frame, *many, schema({"a": "Int64", "b": "String not null"}), anomaly("mean(a)"))
     assert [result.passed for result in results] == [True, True, True, True, True, False, True]
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+def test_a_bound_with_a_zone_is_an_instant_in_any_zone(zone: str) -> None:
+    noon = datetime(2024, 1, 1, 12, tzinfo=ZoneInfo("Asia/Tokyo"))
+    frame = pl.DataFrame({"at": [datetime(2024, 1, 1, hour, tzinfo=UTC) for hour in (2, 3, 4)]})
+    frame = frame.with_columns(pl.col("at").dt.convert_time_zone(zone))
+    for asked, failed in ((in_range("at", noon), 1), (in_range("at", max=noon), 1), (in_range("at", noon, noon), 2)):
+        assert one(frame, asked).metrics["failed"] == failed
 
 
 # --- functions ----------------------------------------------------------------------------------------------------------

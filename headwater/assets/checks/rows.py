@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from headwater.assets.checks.base import Check, Found, Options, column_names, named, require, share
@@ -243,13 +244,14 @@ class InRange(RowCheck):
         """A row fails when its value is not null and outside; NaN is outside."""
         import polars as pl
 
-        column = pl.col(self.over[0])
+        column, dtype = pl.col(self.over[0]), schema[self.over[0]]
+        least, greatest = _bound(self.least, dtype), _bound(self.greatest, dtype)
         outside = pl.lit(value=False)
-        if self.least is not None:
-            outside |= column < self.least if self.closed in ("both", "left") else column <= self.least
-        if self.greatest is not None:
-            outside |= column > self.greatest if self.closed in ("both", "right") else column >= self.greatest
-        if schema[self.over[0]].is_float():
+        if least is not None:
+            outside |= column < least if self.closed in ("both", "left") else column <= least
+        if greatest is not None:
+            outside |= column > greatest if self.closed in ("both", "right") else column >= greatest
+        if dtype.is_float():
             outside |= column.is_nan()
         return column.is_not_null() & outside.fill_null(value=False)
 
@@ -262,6 +264,16 @@ class InRange(RowCheck):
             return f"{name} is {'above' if self.closed in ('both', 'right') else 'not below'} {high}"
         ends = {"both": "", "left": " (without the last)", "right": " (without the first)", "none": " (without both)"}
         return f"{name} is outside {low} to {high}{ends[self.closed]}"
+
+
+def _bound(value: Any, dtype: pl.DataType) -> Any:
+    """A bound as it can be compared with a column: a time with a zone is an instant, in whichever zone the column has it."""
+    import polars as pl
+
+    zone = dtype.time_zone if isinstance(dtype, pl.Datetime) else None
+    if zone is None or not isinstance(value, datetime) or value.tzinfo is None:
+        return value
+    return pl.lit(value.astimezone(UTC)).dt.convert_time_zone(zone)
 
 
 def in_range(
