@@ -168,7 +168,8 @@ class DuckDBMaterializer:
         versions = self._versions.get(place.file, lambda: _read(place.file), beside=(_log(place.file),))
         key = files.key_of(partition)
         found = versions.of(place, key)
-        if found is not None or (target.partitioned and (key is None or place.name.lower() in versions.tables)):
+        made_here = target.partition_column is None or place.name.lower() in versions.tables
+        if found is not None or (target.partitioned and (key is None or made_here)):
             return found
         if (place.name, key) not in versions.foreign:
             with reading(place.file) as opened:

@@ -791,3 +791,18 @@ def test_types_that_the_engine_does_not_know_are_handed_to_it_as_others(column: 
     assert [str(dtype) for dtype in relation.types] == [types]
     found = [list(value) if isinstance(value, tuple) else value for (value,) in relation.fetchall()]
     assert found == column.to_list()
+
+
+def test_a_table_that_was_renamed_keeps_its_versions_where_they_were_renamed_too(
+    at: Any, make: Any, days: DailyPartitions, file: Path
+) -> None:
+    day = days.partition("2013-01-05")
+    make(at(URI, partitioned=True), {"x": [1]}, day, version="v1")
+    renamed = at("duckdb://warehouse.duckdb/main.arrivals", partitioned=True)
+    with locking.exclusive(file), duckdb.connect(str(file)) as connection:
+        connection.execute("ALTER TABLE delays RENAME TO arrivals")
+    assert DUCK.version(renamed, day) is None
+    with locking.exclusive(file), duckdb.connect(str(file)) as connection:
+        connection.execute("""UPDATE _headwater_versions SET "table" = 'main.arrivals' WHERE "table" = 'main.delays'""")
+    assert DUCK.version(renamed, day) == "v1"
+    assert DUCK.load(renamed, [day], "eager").rows() == [(1,)]
