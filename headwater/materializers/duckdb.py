@@ -257,6 +257,8 @@ def frame_of_pandas(value: Any) -> pl.DataFrame:
 
 def pandas_of_frame(frame: pl.DataFrame) -> Any:
     """A frame as a pandas DataFrame."""
+    if not frame.width:
+        return _pandas(memory().sql("SELECT 1 AS none LIMIT 0"))[[]]
     return _pandas(relation_of_frame(frame))
 
 

@@ -115,7 +115,10 @@ def _explained(query: SqlQuery, whose: str, hint: str) -> Iterator[None]:
 
 
 def register(connection: Any, name: str, frame: pl.DataFrame) -> None:
-    """Let queries on this connection see a frame under a name."""
+    """Let queries on this connection see a frame under a name. Raises MaterializationError for one without columns."""
+    if not frame.width:
+        hint = "take it as a polars.LazyFrame, or make it with its columns when there are no rows, too"
+        raise MaterializationError("a frame without columns is nothing that DuckDB can read", hint=hint)
     other: dict[Any, Any] = {
         column: found for column, dtype in frame.schema.items() if (found := _for_engine(dtype)) != dtype
     }

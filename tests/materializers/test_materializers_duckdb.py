@@ -806,3 +806,9 @@ def test_a_table_that_was_renamed_keeps_its_versions_where_they_were_renamed_too
         connection.execute("""UPDATE _headwater_versions SET "table" = 'main.arrivals' WHERE "table" = 'main.delays'""")
     assert DUCK.version(renamed, day) == "v1"
     assert DUCK.load(renamed, [day], "eager").rows() == [(1,)]
+
+
+def test_a_frame_without_columns_is_an_empty_pandas_frame_and_no_relation() -> None:
+    assert module.pandas_of_frame(pl.DataFrame()).shape == (0, 0)
+    with pytest.raises(MaterializationError, match="a frame without columns is nothing that DuckDB can read"):
+        module.relation_of_frame(pl.DataFrame())
