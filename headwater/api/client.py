@@ -148,6 +148,10 @@ class Client:
         """One request for work."""
         return self._get(f"requests/{quote(request_id, safe='')}")
 
+    def cancel_request(self, request_id: str) -> dict[str, Any]:
+        """Take back what was asked for, before a worker has begun it."""
+        return self._call("POST", f"requests/{quote(request_id, safe='')}/cancel")
+
     def backfill_create(
         self, selection: str, *, first: str | None = None, last: str | None = None, **given: Any
     ) -> dict[str, Any]:

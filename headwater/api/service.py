@@ -18,7 +18,7 @@ from headwater.api.kept import Kept
 from headwater.api.problems import ApiError
 from headwater.api.stream import Hub
 from headwater.core import in_use, runtime
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, UnknownNameError
 from headwater.lineage import asking
 
 if TYPE_CHECKING:
@@ -139,7 +139,14 @@ class Service:
         """Ask a backfill to pause or to be cancelled."""
         project = self.project
         project.projection.refresh()
-        found = asking.stop_backfill(project.projection, project.carrier, project.journal, backfill_id, what, asked_by)
+        try:
+            found = asking.stop_backfill(
+                project.projection, project.carrier, project.journal, backfill_id, what, asked_by
+            )
+        except UnknownNameError:
+            if what != "cancel" or not self._is_asked(backfill_id):
+                raise
+            return self.cancel_request(backfill_id, asked_by)
         project.projection.refresh()
         return self.reader.backfill(found)
 
@@ -147,10 +154,24 @@ class Service:
         """Ask the process of a run to stop."""
         project = self.project
         project.projection.refresh()
-        run_id = self.reader.run_id(run_id)
+        try:
+            run_id = self.reader.run_id(run_id)
+        except UnknownNameError:
+            if not self._is_asked(run_id):
+                raise
+            return self.cancel_request(run_id, asked_by)
         asking.cancel_run(project.projection, project.carrier, project.journal, run_id, asked_by)
         project.projection.refresh()
         return self.reader.run(run_id)
+
+    def cancel_request(self, request_id: str, asked_by: str) -> dict[str, Any]:
+        """Take back what was asked for, before a worker has begun it: the request."""
+        project = self.project
+        asking.cancel_request(project.projection, project.carrier, project.journal, request_id, asked_by)
+        return self.request(request_id)
+
+    def _is_asked(self, request_id: str) -> bool:
+        return bool(self.reader.work_requests(request_id)["requests"])
 
     def request(self, request_id: str) -> dict[str, Any]:
         """One request for work. Raises ApiError when there is none."""

@@ -25,6 +25,7 @@ from headwater.core.journal.reader import Position
 from headwater.core.request_events import WorkAsked, WorkEnded, WorkTaken
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError
+from headwater.lineage.asking import request_lock
 
 if TYPE_CHECKING:
     from headwater.core.journal.carrier import HeldLock
@@ -35,7 +36,6 @@ EVERY = 0.3
 _WHOLE = 15.0
 """Seconds between two looks at all requests that are open: whether another worker has left one behind."""
 EXIT_REFUSED = 3
-_LOCK = "work:"
 _TAKES = 3
 """So often a request is taken whose process ends each time before it has recorded anything."""
 _SHOWN = 500
@@ -106,7 +106,7 @@ class Worker:
         return True
 
     def _consider(self, request_id: str) -> None:
-        lock = self._project.locks.try_hold(f"{_LOCK}{request_id}")
+        lock = self._project.locks.try_hold(request_lock(request_id))
         if lock is None:
             return
         with lock:
@@ -201,7 +201,7 @@ class Worker:
             os.close(started.claim)
             if code == 0:
                 started.output.unlink(missing_ok=True)
-            lock = self._project.locks.try_hold(f"{_LOCK}{request_id}")
+            lock = self._project.locks.try_hold(request_lock(request_id))
             if lock is not None:
                 lock.release()  # which removes its file
 

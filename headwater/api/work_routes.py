@@ -89,3 +89,9 @@ def work_requests(
 def one_request(the: The, request_id: Id) -> models.Request:
     """One request for work, by its whole id."""
     return models.Request.model_validate(the.request(request_id))
+
+
+@router.post("/requests/{request_id}/cancel")
+def cancel_request(the: The, who: Asker, request_id: Id) -> models.Request:
+    """Take back what was asked for, before a worker has begun it. What has begun is cancelled as its run, or its backfill."""
+    return models.Request.model_validate(the.cancel_request(request_id, who.name))

@@ -66,7 +66,10 @@ class WorkTaken(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnded(Body):
-    """The process that was started for a request has ended: its exit code, and what it said last when that is not 0."""
+    """The process that was started for a request has ended: its exit code, and what it said last when that is not 0.
+
+    Or somebody, `cancelled_by`, took the request back before a worker had begun it.
+    """
 
     kind: ClassVar[str] = "work.ended"
     durable: ClassVar[bool] = True
@@ -74,6 +77,7 @@ class WorkEnded(Body):
     request_id: str
     exit_code: int
     message: str | None = None
+    cancelled_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

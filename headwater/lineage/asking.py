@@ -1,4 +1,7 @@
-"""Asking what runs to stop: a run by a signal to its process, a backfill through the journal. The request is journaled first."""
+"""Asking what runs to stop: a run by a signal to its process, a backfill through the journal. The request is journaled first.
+
+What was asked of a server, and no worker has begun yet, is taken back.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from headwater.assets.backfill_events import BackfillAsked, BackfillStopped
 from headwater.assets.backfilling import lock_of
 from headwater.core.events import RunCancelRequested
 from headwater.core.journal.carrier import Carrier, EventWriter
+from headwater.core.request_events import WorkEnded
 from headwater.core.states import TERMINAL
-from headwater.errors import HeadwaterError, UsageError
+from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
 from headwater.lineage.processes import Process, process_of, terminate
 from headwater.lineage.projection import Projection
@@ -99,3 +103,39 @@ def _settled(
             BackfillStopped(backfill_id=record.backfill_id, attempt=record.attempt, what=what, asked_by=asked_by)
         )
     return True
+
+
+def request_lock(request_id: str) -> str:
+    """The lock that a worker takes before it begins with a request, and that the process which it starts then holds."""
+    return f"work:{request_id}"
+
+
+def cancel_request(
+    projection: Projection, carrier: Carrier, journal: EventWriter, request_id: str, asked_by: str
+) -> None:
+    """Take back what was asked of a server, by its whole id. Raises UnknownNameError, UsageError when a worker has begun it."""
+    lock = carrier.locks.try_hold(request_lock(request_id))
+    if lock is None:
+        raise _begun(request_id)
+    with lock:
+        # Looked at now that no worker can take it.
+        projection.refresh()
+        found = Reader(projection).work_requests(request_id)["requests"]
+        if not found:
+            raise UnknownNameError(f"there is no request '{request_id}'", hint="a request is named by its whole id")
+        state = found[0]["state"]
+        if state == "running":
+            raise _begun(request_id)
+        if state != "asked":
+            raise UsageError(f"the request {request_id} is over: it is {state}")
+        message = "cancelled before a worker had begun it"
+        journal.append(WorkEnded(request_id=request_id, exit_code=_CANCELLED, message=message, cancelled_by=asked_by))
+    projection.refresh()
+
+
+_CANCELLED = 130
+"""The exit code of a command that was cancelled."""
+
+
+def _begun(request_id: str) -> UsageError:
+    return UsageError(f"a worker has begun the request {request_id}", hint="cancel its run, or its backfill")

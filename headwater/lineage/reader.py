@@ -188,8 +188,8 @@ class Reader:
     ) -> dict[str, Any]:
         """What was asked to be started through the server, newest first: `{"requests": [{id, what, state, arguments, …}]}`.
 
-        `state` is asked, running, done or failed; `open_only` leaves out what has ended. `before` are the moment and the id of
-        the last one of the page before.
+        `state` is asked, running, done, failed or cancelled; `open_only` leaves out what has ended. `before` are the moment and
+        the id of the last one of the page before.
         """
         since, last = before or (None, None)
         wanted = {"wanted": request_id, "open": open_only, "limit": limit, "since": since, "last": last}

@@ -27,6 +27,7 @@ from headwater.core.events import RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
 from headwater.core.request_events import WorkTaken
+from headwater.lineage.asking import request_lock
 from headwater.project import Project
 
 
@@ -122,6 +123,38 @@ def test_a_request_is_taken_once_however_many_look(shop: Path, monkeypatch: pyte
             if f'"k":"{WorkTaken.kind}"' in line
         ]
         assert len(taken) == 2
+
+
+def test_what_no_worker_has_begun_is_taken_back(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app):
+        backfill = {"selection": "sales", "partition": "2024-01-06"}
+        asked = [client.post("/api/backfills", json=backfill).json()["id"] for _ in range(4)]
+        run = client.post("/api/materializations", json=backfill).json()["id"]
+        taken = client.post(f"/api/requests/{asked[0]}/cancel").json()
+        assert (taken["state"], taken["exit_code"]) == ("cancelled", 130)
+        for what in (f"backfills/{asked[1]}", f"runs/{run}"):
+            assert client.post(f"/api/{what}/cancel").json()["state"] == "cancelled"
+        # One that a worker is about to take is no longer taken back: it holds the lock.
+        project = app.state.service.project
+        lock = project.locks.try_hold(request_lock(asked[2]))
+        assert lock is not None
+        with lock:
+            told = client.post(f"/api/requests/{asked[2]}/cancel")
+            assert (told.status_code, told.json()["type"]) == (400, "urn:headwater:error:usage")
+            assert told.json()["detail"] == f"a worker has begun the request {asked[2]}"
+        with working(shop):
+            for one in asked[2:]:
+                assert ended(client, one)["state"] == "done"
+        for one in (asked[0], asked[1], run):
+            assert client.get(f"/api/requests/{one}").json()["state"] == "cancelled"
+            assert client.get(f"/api/runs/{one}").status_code == 404
+        again = client.post(f"/api/requests/{asked[0]}/cancel")
+        assert again.json()["detail"] == f"the request {asked[0]} is over: it is cancelled"
+        for what in ("requests/nope", "backfills/nope", "runs/nope"):
+            assert client.post(f"/api/{what}/cancel").status_code == 404
+        assert client.post(f"/api/backfills/{asked[3]}/pause").status_code == 400  # it is over
+        changes = client.get("/api/audit").json()["changes"]
+        assert [one["subject"] for one in changes if one["what"] == "work: cancel"] == [run, asked[1], asked[0]]
 
 
 DYING = """

@@ -11,6 +11,8 @@ from api_world import serving, tokens_of
 from playwright.sync_api import Browser, expect
 from ui_world import Viewer, viewing
 
+from headwater.api.client import Client
+
 MEANWHILE = """
 from headwater import flow
 
@@ -72,3 +74,16 @@ def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
         viewer.complaints.clear()  # what the browser says of a server that was away
         for _ in watch:
             pass
+
+
+def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, flights: Path) -> None:
+    with serving(flights, "--insecure-local") as server:
+        asked = Client(server.url).backfill_create("weather", partition="2013-02-01")["id"]
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/backfills/{asked}")
+            expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
+            page.get_by_role("button", name="Cancel").click()
+            page.get_by_role("button", name="Yes, cancel").click()
+            expect(page.get_by_text("Cancelled")).to_be_visible()
+            expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+        assert Client(server.url).request(asked)["state"] == "cancelled"

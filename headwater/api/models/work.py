@@ -36,7 +36,7 @@ class Backfills(Page):
 
 
 class Request(Answer):
-    """Work that was asked for: asked, then running once a worker has taken it, then done or failed.
+    """Work that was asked for: asked, then running once a worker has taken it, then done or failed. Or cancelled before that.
 
     A run or a backfill that it starts has the request's id.
     """
@@ -46,7 +46,7 @@ class Request(Answer):
     )
     id: str
     what: str
-    state: Literal["asked", "running", "done", "failed"]
+    state: Literal["asked", "running", "done", "failed", "cancelled"]
     arguments: dict[str, Any] = {}
     asked_by: str | None = None
     at: str | None = None

@@ -288,7 +288,7 @@ FROM staged WHERE kind = 'work.taken';
 -- name: work.ended
 INSERT INTO facts.work_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{
-    "request_id": "VARCHAR", "exit_code": "INTEGER", "message": "VARCHAR"}'))
+    "request_id": "VARCHAR", "exit_code": "INTEGER", "message": "VARCHAR", "cancelled_by": "VARCHAR"}'))
 FROM staged WHERE kind = 'work.ended';
 
 -- name: access.recorded

@@ -264,6 +264,8 @@ LIMIT $limit;
 SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", asked_by AS "by", what, subject, count FROM (
     SELECT id, time, asked_by, 'work: ' || what AS what, request_id AS subject, 1 AS count FROM facts.work_asked
     UNION ALL
+    SELECT id, time, cancelled_by, 'work: cancel', request_id, 1 FROM facts.work_ended WHERE cancelled_by IS NOT NULL
+    UNION ALL
     SELECT id, time, asked_by, 'run: cancel', run_id, 1 FROM facts.cancel_requested
     UNION ALL
     SELECT id, time, asked_by, 'backfill: ' || what, backfill_id, 1 FROM facts.backfill_asked

@@ -159,7 +159,9 @@ CREATE TABLE facts.work_asked (
 
 CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
 
-CREATE TABLE facts.work_ended (id UUID, time BIGINT, request_id VARCHAR, exit_code INTEGER, message VARCHAR);
+CREATE TABLE facts.work_ended (
+    id UUID, time BIGINT, request_id VARCHAR, exit_code INTEGER, message VARCHAR, cancelled_by VARCHAR
+);
 
 -- Tokens that were made and revoked, sessions that began and ended, and who was refused, so many times.
 CREATE TABLE facts.access (id UUID, time BIGINT, what VARCHAR, subject VARCHAR, "by" VARCHAR, count BIGINT);

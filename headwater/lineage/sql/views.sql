@@ -356,12 +356,12 @@ SELECT
     * EXCLUDE (backfill_id, stopped, asked_to)
 FROM told;
 
--- One row a request to start work: asked, until a worker has taken it, then running, done or failed. One that was taken
--- twice (its worker died at once) counts once.
+-- One row a request to start work: asked, until a worker has taken it, then running, done or failed; cancelled, when it was
+-- taken back before. One that was taken twice (its worker died at once) counts once.
 CREATE VIEW work_requests AS
 SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
        make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
-       CASE WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
+       CASE WHEN e.cancelled_by IS NOT NULL THEN 'cancelled' WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
             WHEN t.request_id IS NOT NULL THEN 'running' ELSE 'asked' END AS state
 FROM facts.work_asked AS a
 LEFT JOIN (

@@ -153,7 +153,7 @@ export interface Backfill {
 export interface WorkRequest {
   id: string;
   what: string;
-  state: "asked" | "running" | "done" | "failed";
+  state: "asked" | "running" | "done" | "failed" | "cancelled";
   arguments: Record<string, unknown>;
   asked_by: string | null;
   at: string | null;

@@ -52,7 +52,7 @@ function Page({ picture, one }: { picture: Picture; one: Listed }): JSX.Element 
           <bdi>{one.assets.join(", ")}</bdi>
         </h1>
         <span className="dim ellipsis">{one.range ?? "all partitions"}</span>
-        <Actions one={one} />
+        <Actions id={one.id} offers={offered(one)} />
       </div>
       {picture.request ? <Waiting request={picture.request} /> : null}
       <section className="backfill-sum" aria-label="Progress">
@@ -105,6 +105,7 @@ function Asked({ request }: { request: WorkRequest }): JSX.Element {
         <span className="dim">
           asked for <Time at={request.at} /> {request.asked_by ? `by ${request.asked_by}` : null}
         </span>
+        <Actions id={request.id} offers={request.state === "asked" ? ["cancel"] : []} />
       </div>
       <Waiting request={request} />
     </div>
@@ -236,14 +237,14 @@ function offered(one: Listed): What[] {
   return one.state === "interrupted" || one.state === "failed" ? ["resume", ...found] : found;
 }
 
-function Actions({ one }: { one: Listed }): JSX.Element | null {
+function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | null {
   const client = useQueryClient();
   const [what, setWhat] = useState<What | null>(null);
   const asking = useMutation({
-    mutationFn: (wanted: What) => change("POST", `/api/backfills/${encodeURIComponent(one.id)}/${wanted}`),
+    mutationFn: (wanted: What) => change("POST", `/api/backfills/${encodeURIComponent(id)}/${wanted}`),
     onSuccess: () => {
       setWhat(null);
-      void client.invalidateQueries({ queryKey: ["backfill", one.id] });
+      void client.invalidateQueries({ queryKey: ["backfill", id] });
       void client.invalidateQueries({ queryKey: ["request"] });
     },
   });
@@ -251,7 +252,7 @@ function Actions({ one }: { one: Listed }): JSX.Element | null {
   const problem = asking.error instanceof Problem ? asking.error : null;
   return (
     <div className="end backfill-actions">
-      {offered(one).map((name) => (
+      {offers.map((name) => (
         <button
           key={name}
           type="button"
