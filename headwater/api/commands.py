@@ -25,7 +25,7 @@ def command(what: str, arguments: _Arguments, where: Sequence[str] = ()) -> list
     >>> command("resume", {"backfill": "0198a2"})
     ['backfill', 'resume', '--', '0198a2']
     >>> command("run", {"target": "etl.py:nightly", "parameters": {"day": "2026-01-05", "limit": 3}})
-    ['run', '--parameter=day=2026-01-05', '--parameter=limit=3', '--', 'etl.py:nightly']
+    ['run', '--parameter=day:="2026-01-05"', '--parameter=limit:=3', '--', 'etl.py:nightly']
     """
     if what not in _COMMANDS:
         raise UnknownNameError.of("kind of work", what, _COMMANDS)
@@ -83,9 +83,8 @@ def _options(arguments: _Arguments, *names: str) -> list[str]:
 
 
 def _parameters(arguments: _Arguments) -> list[str]:
-    # The flow reads them by its annotations, as on the command line: text as it is, everything else as JSON.
-    given = arguments.get("parameters", {}).items()
-    return [f"--parameter={name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in given]
+    # As JSON: a text that looks like a number stays one, where no annotation says otherwise.
+    return [f"--parameter={name}:={json.dumps(value)}" for name, value in arguments.get("parameters", {}).items()]
 
 
 _COMMANDS: Mapping[str, Callable[[_Arguments, Sequence[str]], list[str]]] = {

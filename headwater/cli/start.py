@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +42,7 @@ def run(
     target
         FILE:NAME, or FILE alone when it defines one flow.
     parameter
-        A parameter, as name=value; the value is read by the parameter's annotation.
+        A parameter, as name=value; the value is read by the parameter's annotation. As name:=value it is JSON.
     partition
         The partition, for a materialization.
     """
@@ -148,7 +148,7 @@ def _arguments(found: Any, given: Sequence[str]) -> dict[str, Any]:
 
 
 def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
-    """The parameters that were given as `-p name=value`, read by their annotations."""
+    """The parameters that were given as `-p name=value`, read by their annotations, or as `-p name:=value`, which is JSON."""
     fn = found.fn
     parameters = inspect.signature(fn).parameters.values()
     known = [one.name for one in parameters if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
@@ -158,9 +158,11 @@ def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
         name, equals, text = pair.partition("=")
         if not equals:
             raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
+        readings = _json if name.endswith(":") else _readings
+        name = name.removesuffix(":")
         if name not in known and (rest is None or not name.isidentifier()):
             raise UnknownNameError.of("parameter", name, known, where=fn.__qualname__, none="it has none: leave -p out")
-        values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any))
+        values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any), readings)
     return values
 
 
@@ -174,9 +176,10 @@ def _required(found: Any, parameters: Mapping[str, inspect.Parameter]) -> list[s
     ]
 
 
-def _value(found: Any, name: str, text: str, hint: Any) -> Any:
-    """The value of a parameter: read by its annotation where it has one, else as JSON, else as the text itself."""
-    for candidate in _readings(text, hint):
+def _value(found: Any, name: str, text: str, hint: Any, readings: Callable[[str, Any], list[Any]]) -> Any:
+    """The value of a parameter: the first of its readings that the annotation takes."""
+    problem = "it is no JSON"
+    for candidate in readings(text, hint):
         try:
             return convert(candidate, hint)
         except ValueError as error:
@@ -189,15 +192,23 @@ def _value(found: Any, name: str, text: str, hint: Any) -> Any:
 
 
 def _readings(text: str, hint: Any) -> list[Any]:
-    if hint is str:
-        return [text]
+    """As JSON, else as the text itself."""
+    return [text] if hint is str else [*_parsed(text, hint), text]
+
+
+def _json(text: str, hint: Any) -> list[Any]:
+    """As JSON, in which a text that the annotation does not take may be written as on the command line."""
+    found = _parsed(text, hint)
+    return [*found, *_readings(found[0], hint)] if found and isinstance(found[0], str) else found
+
+
+def _parsed(text: str, hint: Any) -> list[Any]:
     try:
         # A float would keep about 17 digits of what is a decimal number.
-        parsed = json.loads(text, parse_float=Decimal if _mentions(hint, Decimal) else None)
+        return [json.loads(text, parse_float=Decimal if _mentions(hint, Decimal) else None)]
     except (ValueError, RecursionError):
         # No JSON; or a number of thousands of digits, or lists in lists in lists.
-        return [text]
-    return [parsed, text]
+        return []
 
 
 def _mentions(hint: Any, wanted: type) -> bool:

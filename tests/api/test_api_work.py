@@ -252,7 +252,7 @@ def told(x: int) -> int:
     return x
 
 @flow(name="the half")
-def halves(x: int, name: str = "") -> float:
+def halves(x: int, name: str = "", other=None) -> float:
     return half(told(x))
 """
 
@@ -267,7 +267,9 @@ def test_flows_are_started_resumed_and_their_mistakes_reach_who_asked(shop: Path
         assert (refused["state"], refused["exit_code"]) == ("failed", 3)
         assert "headwater worker -f halves.py" in refused["message"]
 
-        first = client.post("/api/runs", json={"flow": "halves.py:halves", "parameters": {"x": 3, "name": "7"}})
+        first = client.post(
+            "/api/runs", json={"flow": "halves.py:halves", "parameters": {"x": "3", "name": "7", "other": "1"}}
+        )
         assert (first.status_code, first.json()["state"], first.json()["asked_by"]) == (202, "asked", "a runer")
         with working(shop, shop / "halves.py"):
             failed = ended(client, first.json()["id"])
@@ -288,7 +290,7 @@ def test_flows_are_started_resumed_and_their_mistakes_reach_who_asked(shop: Path
         assert (run["asked_by"], run["source"]["file"], run["parameters"]) == (
             "a runer",
             "halves.py",
-            {"x": 6, "name": "7"},
+            {"x": 6, "name": "7", "other": "1"},
         )
         odd = client.get("/api/runs", params={"flow": "the half", "state": "Completed"}).json()["runs"]
         assert {one["id"] for one in odd} == {failed["id"], fine["id"]}

@@ -179,6 +179,10 @@ def test_parameters_of_every_kind(cli: Cli, shop: Path) -> None:
     assert "'many'" in run("more", "day=x", "rate=many")["error"]["message"]
     assert run("more", "day=x", "a b=1")["error"]["hint"] == "known: day"
     assert run("several", "numbers=1")["error"]["message"] == "there is no parameter 'numbers'"
+    assert run("anything", 'value:="1"', 'text:="2"')["result"] == ["1", "2"]
+    assert run("anything", "value:=[1, null]")["result"] == [[1, None], ""]
+    assert run("placed", 'x:="1"', "y:=2")["result"] == [1, 2, 0]
+    assert "it is no JSON" in run("anything", "value:=one")["error"]["message"]
     long = "9" * 5_000
     assert run("anything", f"value={long}")["result"] == [long, ""]
     assert run("anything", "value=1", f"text={long}")["result"] == [1, long]
