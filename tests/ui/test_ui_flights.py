@@ -67,6 +67,13 @@ def test_where_a_column_comes_from(viewer: Viewer) -> None:
     expect(panel).to_contain_text("flights_csv.dep_delay")
 
 
+def test_of_two_changes_before_the_page_is_drawn_again_none_is_lost(viewer: Viewer) -> None:
+    page = settled(viewer.go("/lineage?root=daily_delays&up=2&down=2"))
+    steps = [page.get_by_label(f"One step more {way}").element_handle() for way in ("up", "down")]
+    page.evaluate("buttons => buttons.forEach(button => button.click())", steps)
+    expect(page).to_have_url(re.compile("up=3&down=3"))
+
+
 def test_a_week_is_dragged_over_and_made(viewer: Viewer) -> None:
     page = settled(viewer.go("/partitions?asset=weather"))
     first = page.get_by_role("button", name=re.compile("2013-01-08"))

@@ -23,6 +23,16 @@ def while_nobody_looked():
 while_nobody_looked()
 """
 
+MADE = """
+from headwater import materialize
+
+@materialize("parquet://lake/single")
+def single():
+    return {"x": [1]}
+
+single()
+"""
+
 
 def free_port() -> int:
     with socket.socket() as one:
@@ -76,14 +86,18 @@ def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
             pass
 
 
-def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, flights: Path) -> None:
-    with serving(flights, "--insecure-local") as server:
-        asked = Client(server.url).backfill_create("weather", partition="2013-02-01")["id"]
+def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        asked = Client(server.url).materialize("single")["id"]
+        waits = Client(server.url).backfill_create("single")["id"]
         for viewer in watching(browser, server.url):
-            page = viewer.go(f"/backfills/{asked}")
+            page = viewer.go(f"/backfills/{waits}")
             expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
             page.get_by_role("button", name="Cancel").click()
             page.get_by_role("button", name="Yes, cancel").click()
             expect(page.get_by_text("Cancelled")).to_be_visible()
             expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
-        assert Client(server.url).request(asked)["state"] == "cancelled"
+        states = {one: Client(server.url).request(one)["state"] for one in (asked, waits)}
+        assert states == {asked: "asked", waits: "cancelled"}
