@@ -92,7 +92,7 @@ browser:
 
 .PHONY: bench
 bench: setup ## measure what things cost (benchmarks/)
-	@echo "== bench: benchmarks/run.py, beside Prefect and Dagster (about ten minutes)"
+	@echo "== bench: benchmarks/run.py, beside Prefect and Dagster (about twenty minutes)"
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 # How long, and how many tasks a second: make soak SECONDS=120 RATE=100
