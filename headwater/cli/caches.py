@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from headwater import clock
-from headwater.assets.durations import moment, parse_duration
+from headwater.assets.durations import parse_duration
 from headwater.cli.commands import CACHE, COMMANDS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, Flag
-from headwater.cli.output import emit, size_of
+from headwater.cli.output import emit, instant, size_of
 from headwater.cli.tables import table
 from headwater.core.cache_entries import Cleared, Kept, clear, entries
 from headwater.errors import UnknownNameError, UsageError
@@ -117,7 +117,7 @@ def _listed(found: list[Kept], damaged: list[str], now: int) -> str:
     rows = [
         (
             one.entry.task,
-            moment(one.entry.at),
+            instant(clock.rfc3339(one.entry.at)),
             _until(one, now),
             size_of(one.size),
             one.entry.result.encoding,
@@ -132,7 +132,7 @@ def _listed(found: list[Kept], damaged: list[str], now: int) -> str:
 def _until(one: Kept, now: int) -> str:
     if one.entry.expires is None:
         return "-"
-    return ("expired " if one.has_expired(now) else "") + moment(one.entry.expires)
+    return ("expired " if one.has_expired(now) else "") + instant(clock.rfc3339(one.entry.expires))
 
 
 def _cleared(found: Cleared, dry_run: bool) -> str:

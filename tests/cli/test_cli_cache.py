@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,8 @@ def test_kept_results_are_listed_and_let_go(ran: Cli, folder: Path) -> None:
     entries = ran("cache", "list", "--json").json["entries"]
     assert sorted(one["task"] for one in entries) == ["fetch", "fetch", "summary", "summary"]
     assert {one["task"]: one["expires"] is None for one in entries} == {"fetch": True, "summary": False}
+    # For people to the second, as in other tables.
+    assert re.search(r"\n ?fetch +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +- ", ran("cache", "list").out)
     assert max(one["bytes"] for one in entries) > 10_000
     assert len(ran("cache", "list", "fetch", "--json").json["entries"]) == 2
     assert ran("cache", "list").out.count("fetch") == 2
