@@ -530,6 +530,31 @@ def test_a_pool_of_processes_inside_a_flow(tmp_path: Path, method: str, kind: st
     assert not any(map(Reader(home).is_alive, Reader(home).writers()))
 
 
+TWINS = """
+import os, sys
+
+from headwater import flow, task
+from headwater.core.journal.home import Home
+from headwater.core.journal.writer import Writer
+
+writer = Writer(Home.open(sys.argv[1], create=True))
+for _ in range(2):
+    child = os.fork()
+    if not child:
+        os.write(1, writer.id.encode() + b"\\n")
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_forked_children_never_have_the_same_id(tmp_path: Path) -> None:
+    # Both begin with what their parent knew: in the same moment, only their random bits tell them apart.
+    done = run_script(tmp_path, TWINS, str(tmp_path / "home"))
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split()
+    assert first[-17:] != second[-17:]
+
+
 FLOW_THAT_FORKS = """
 import os, signal, sys, threading, warnings
 

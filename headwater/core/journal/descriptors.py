@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+# What is registered first runs first in a forked child: who starts afresh there (see `_after_in_child`) makes new ids, which
+# must not be those of the parent's other children.
+from headwater import ids  # noqa: F401
+
 
 class Forgetful(Protocol):
     """An object that must start afresh in a forked child."""
