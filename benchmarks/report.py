@@ -160,10 +160,10 @@ def _ratios(judged: Iterable[Judged]) -> list[str]:
     return [
         "## The goals as ratios",
         "",
-        "The goals were set beside what the peers took on another machine. How many times Headwater's figure (over raw, where the "
-        "goal is) a peer's was to be there, and is here:",
+        "The goals were set beside what the peers, or the raw work, took on another machine. How many times Headwater's figure "
+        "(over raw, where the goal is) theirs was to be there, and is here:",
         "",
-        "| measure | peer | goal | here | reached |",
+        "| measure | beside | goal | here | reached |",
         "|---|---|---|---|---|",
         *lines,
         "",

@@ -1,4 +1,7 @@
-"""The projection of a team's journal of so many events: made anew, and brought up to date after a thousand new ones."""
+"""The projection of a team's journal of so many events: made anew, and brought up to date after a thousand new ones.
+
+Raw: DuckDB reads the same lines as they are into one table, of their envelope and their body as text, in a file of its own.
+"""
 
 import contextlib
 import os
@@ -53,6 +56,60 @@ def refresh(events):
     say(_line(events, home), wall_ms=statistics.median(walls), cpu_ms=min(cpus), **median)
 
 
+def raw_rebuild(events):
+    """All lines into one table, and where they end, in a new file."""
+    home, _ = _home(events)
+    segments = _segments(home)
+    with Stopwatch() as spent:
+        _take_in(segments)
+    say(_raw_line(events), wall_ms=spent.wall_ms, cpu_ms=spent.cpu_ms)
+
+
+def raw_refresh(events):
+    """The file opened, a thousand more lines put into its one table, and where they end; closed."""
+    import team
+
+    home, runs = _home(events)
+    known = _segments(home)
+    _take_in(known)
+    walls, cpus = [], []
+    for _ in range(TIMES):
+        runs += team.write(home, NEW, skip=runs)
+        new = _segments(home) - known
+        known |= new
+        with Stopwatch() as spent:
+            _take_in(new)
+        walls.append(spent.wall_ms)
+        cpus.append(spent.cpu_ms)
+    say(_raw_line(events), wall_ms=statistics.median(walls), cpu_ms=min(cpus))
+
+
+_RAW = "raw.duckdb"
+
+
+def _segments(home):
+    return {str(path) for path in Path(home.journal).glob("*.ndjson")}
+
+
+def _take_in(segments):
+    import duckdb
+
+    with duckdb.connect(_RAW) as connection, connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS events (w VARCHAR, n BIGINT, id UUID, t BIGINT, k VARCHAR, v INT, b VARCHAR)"
+        )
+        cursor.execute("CREATE TABLE IF NOT EXISTS positions (segments BIGINT)")
+        columns = "{w: 'VARCHAR', n: 'BIGINT', id: 'UUID', t: 'BIGINT', k: 'VARCHAR', v: 'INT', b: 'VARCHAR'}"
+        cursor.execute(f"INSERT INTO events FROM read_ndjson(?, columns={columns})", [sorted(segments)])
+        cursor.execute("INSERT INTO positions VALUES (?)", [len(segments)])
+        cursor.execute("COMMIT")
+
+
+def _raw_line(events):
+    return f"{events:,} events, {Path(_RAW).stat().st_size / 1e6:,.0f} MB of DuckDB"
+
+
 def _home(events):
     # By a process of its own: who has made the ids of a year makes none of today for a while.
     import team
@@ -90,4 +147,4 @@ def _line(events, home):
 
 
 if __name__ == "__main__":
-    main(rebuild, refresh)
+    main(rebuild, refresh, raw_rebuild, raw_refresh)

@@ -15,6 +15,7 @@ from headwater.core.request_events import WorkEnded
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
+from headwater.lineage.known_positions import POSITIONS, Known
 from headwater.lineage.processes import Process, process_of, terminate
 from headwater.lineage.projection import Projection
 from headwater.lineage.reader import Reader
@@ -55,7 +56,7 @@ def _goes_on(carrier: Carrier, run_id: str) -> bool:
 
 def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:
     with projection.session() as session:
-        closed = {writer for (writer,) in session.rows("SELECT writer FROM state.positions WHERE closed")}
+        closed = Known.of(session.rows(POSITIONS)).closed
         roots = session.rows("SELECT root_run_id FROM runs WHERE run_id = $run", {"run": run_id})
     root = next((root for (root,) in roots if root), run_id)
     found = process_of(carrier, root, closed=closed)

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 from headwater.assets.backfill_events import BackfillAsked
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.following import Follower
-from headwater.core.journal.reader import Position
 from headwater.errors import UnknownNameError
+from headwater.lineage.known_positions import POSITIONS, Known
 from headwater.lineage.projection import Projection
 from headwater.lineage.statements import statements
 
@@ -85,14 +85,11 @@ class AskedOfBackfill:
             asked = [event.record(BackfillAsked) for event in self._follower.new(BackfillAsked)]
             return [one for one in asked if one.backfill_id == self._backfill_id]
         with self._projection.session(timeout=_PATIENCE) as session:
-            known = {writer: Position(seq=seq, offset=offset) for writer, seq, offset in session.rows(_POSITIONS)}
-            closed = {writer for (writer,) in session.rows(_CLOSED)}
+            known = Known.of(session.rows(POSITIONS))
             wanted = {"backfill": self._backfill_id, "since": self._since}
             rows = session.dicts(statements("runs.sql")["backfill_asked"], wanted)
-        self._follower = Follower(self._carrier, known, closed=closed)
+        self._follower = Follower(self._carrier, known.positions, closed=known.closed)
         return [BackfillAsked(backfill_id=self._backfill_id, **row) for row in rows]
 
 
 _PATIENCE = 5.0
-_POSITIONS = 'SELECT writer, seq, "offset" FROM state.positions WHERE NOT closed'
-_CLOSED = "SELECT writer FROM state.positions WHERE closed"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from headwater.core.journal.files import carrier_of
 from headwater.core.journal.locks import Locks
-from headwater.core.journal.reader import Position
 from headwater.errors import LockTimeout, ProjectionError
 from headwater.lineage import store
+from headwater.lineage.known_positions import known_positions
 from headwater.lineage.projection import LOCK
 
 if TYPE_CHECKING:
@@ -43,12 +43,11 @@ def _condition(home: Home) -> Condition:
 
     try:
         with duckdb.connect(str(home.database), read_only=True) as connection:
-            rows = connection.execute('SELECT writer, seq, "offset", closed FROM state.positions').fetchall()
+            known = known_positions(connection)
     except duckdb.Error as error:
         found = store.finding(error, home.database)
         if isinstance(found, ProjectionError):
             raise found from error
         return Condition(held=str(found)) if isinstance(found, store.Held) else Condition(damage=str(found))
-    known = {writer: Position(seq=seq, offset=offset) for writer, seq, offset, _ in rows}
-    closed = [writer for writer, _, _, closed in rows if closed]
-    return Condition(behind=sum(len(batch.lines) for batch in carrier_of(home).read(known, skip=closed)))
+    batches = carrier_of(home).read(known.positions, skip=known.closed)
+    return Condition(behind=sum(len(batch.lines) for batch in batches))

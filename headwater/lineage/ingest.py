@@ -297,12 +297,13 @@ def _put_latest(connection: DuckDBPyConnection, shaped: Shaped) -> None:
     if not shaped.made:
         return
     own = statements("staging.sql")
-    keys = dict(zip(("namespaces", "datasets", "partitions"), map(list, zip(*shaped.made, strict=True)), strict=True))
-    if connection.execute(own["tried"], keys).fetchone() is None:
+    names = ("namespace", "dataset", "partition")
+    keys = [dict(zip(names, key, strict=True)) for key in shaped.made]
+    if connection.execute(own["tried"], {"keys": keys}).fetchone() is None:
         _append(connection, "state.latest", *latest(shaped.made))
         return
     connection.execute(own["begin"])
-    _append(connection, "touched", ("namespace", "dataset", "partition"), list(shaped.made))
+    _append(connection, "touched", names, list(shaped.made))
     connection.execute(own["latest"])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,7 +22,7 @@ from headwater.errors import HeadwaterError, ProjectionError
 from headwater.lineage import store
 from headwater.lineage.changes import MOST, Change, changes
 from headwater.lineage.ingest import SHARED_MEMORY, ingest, outline
-from headwater.lineage.missing import positions, pruned_since
+from headwater.lineage.known_positions import POSITIONS, Known, known_positions
 from headwater.lineage.projection import LOCK, Projection
 from headwater.lineage.readonly import private_home
 from headwater.lineage.session import Session
@@ -211,10 +211,8 @@ class LiveProjection(Projection):
             return [_EVERYTHING]
         writer, self._seen = self._writer, []
         try:
-            known = positions(writer)
-            if pruned_since(self.home, known):
-                raise store.Outdated("something that was read has expired since")
-            self._check_tails(writer, known)
+            known = known_positions(writer)
+            self._check(known)
             self._catch_up(writer, known)
             return changes(self._seen) if len(self._seen) <= 100 * MOST else [_EVERYTHING]
         except store.Damaged as error:
@@ -232,7 +230,7 @@ class LiveProjection(Projection):
     def _catch_up(
         self,
         connection: DuckDBPyConnection,
-        known: Mapping[str, Position],
+        known: Known,
         *,
         until: Mapping[str, Position] | None = None,
         damage: list[Damage] | None = None,
@@ -242,12 +240,10 @@ class LiveProjection(Projection):
             # Looks only read, so all that they may ask for is worked out before anybody looks.
             outline(connection)
         else:
-            closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-            batches = self._watched(self._read(known, closed), self._seen)
-            ingest(connection, batches, self._own.tmp, shared=True)
+            ingest(connection, self._watched(self._read(known), self._seen), self._own.tmp, shared=True)
 
-    def _read(self, known: Mapping[str, Position], closed: Collection[str]) -> Iterator[Batch]:
-        for batch in super()._read(known, closed):
+    def _read(self, known: Known) -> Iterator[Batch]:
+        for batch in super()._read(known):
             # A long journal is read for minutes: who stops takes in nothing of it, and the next one begins there again.
             if self._over.is_set():
                 raise ProjectionError("the server stops, and reads no more of the journal")
@@ -263,7 +259,7 @@ class LiveProjection(Projection):
         if not self.home.is_writable():
             return
         with self.session() as session:
-            closed = {writer for writer, closed in session.rows(_CLOSED) if closed}
+            closed = Known.of(session.rows(POSITIONS)).closed
         now = clock.steady_us()
         self._tried = {one: at for one, at in self._tried.items() if now - at <= _RETRY_AFTER * 1e6}
         dead = self._dead(closed) - self._tried.keys()
@@ -274,7 +270,6 @@ class LiveProjection(Projection):
 
 
 _EVERYTHING = Change(kind="everything", id="*", event="")
-_CLOSED = "SELECT writer, closed FROM state.positions"
 
 
 def _place(owner: object, home: Home) -> tuple[Home, HeldLock | None]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.core.journal import index
-from headwater.core.journal.reader import Position
+from headwater.lineage.known_positions import known_positions
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.carrier import WriterState
     from headwater.core.journal.home import Home
+    from headwater.core.journal.reader import Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +50,6 @@ def losses(
     return found
 
 
-def positions(connection: DuckDBPyConnection) -> dict[str, Position]:
-    """How far a projection has read each writer."""
-    rows = connection.execute('SELECT writer, seq, "offset" FROM state.positions').fetchall()
-    return {writer: Position(seq=seq, offset=offset) for writer, seq, offset in rows}
-
-
 def last_positions(path: Path) -> dict[str, Position]:
     """How far the projection in a file had read, as far as a file that may be damaged can still tell."""
     import duckdb
@@ -64,7 +59,7 @@ def last_positions(path: Path) -> dict[str, Position]:
     try:
         connection = duckdb.connect(str(path), read_only=True)
         try:
-            return positions(connection)
+            return known_positions(connection).positions
         finally:
             connection.close()
     except duckdb.Error:

@@ -28,7 +28,8 @@ from headwater.ids import new_id
 from headwater.lineage import store
 from headwater.lineage.compare import Problem, compare
 from headwater.lineage.ingest import ingest, outline
-from headwater.lineage.missing import Loss, last_positions, losses, positions, pruned_since, remember
+from headwater.lineage.known_positions import Known, known_positions
+from headwater.lineage.missing import Loss, last_positions, losses, pruned_since, remember
 from headwater.lineage.readonly import private_home
 from headwater.lineage.session import Session
 from headwater.lineage.upkeep import all_archived, archive_when_due, mend_archives, with_members
@@ -91,15 +92,16 @@ class Projection:
         tried: set[str] = set()
         while True:
             with self._locks.hold(LOCK, timeout=timeout), self._connected() as (connection, path):
-                closed = dict(connection.execute(_SIZES).fetchall())
-                dead = self._dead(closed) - tried
+                known = known_positions(connection)
+                dead = self._dead(known.closed) - tried
                 if not dead:
                     yield connection, path
                     if path == self.home.database:
-                        archive_when_due(self.home, {writer: size for writer, size in closed.items() if size})
+                        sizes = {writer: known.positions[writer].offset for writer in known.closed}
+                        archive_when_due(self.home, {writer: size for writer, size in sizes.items() if size})
                     return
             # Not under the lock: a settler may publish data, and may itself want to look something up.
-            self._recover(closed.keys())
+            self._recover(known.closed)
             tried |= dead
 
     def refresh(self, *, wait: float = 0) -> bool:
@@ -157,7 +159,7 @@ class Projection:
                 return [*problems, Problem(kind="damage", where=self._own.database.name, text=str(error))]
             fresh = self._private()
             try:
-                until = positions(connection)
+                until = known_positions(connection).positions
                 if pruned_since(self.home, until):
                     # The next look makes it anew: there is nothing to compare.
                     return problems
@@ -264,12 +266,10 @@ class Projection:
 
         connection = store.connect(path, temp=self._own.tmp)
         try:
-            known = positions(connection)
+            known = known_positions(connection)
             if until is None and self._own is self.home:
-                mend_archives(self.home, known)
-            if pruned_since(self.home, known):
-                raise store.Outdated("something that was read has expired since")
-            self._check_tails(connection, known)
+                mend_archives(self.home, known.positions)
+            self._check(known)
             self._catch_up(connection, known, until=until, damage=damage)
         except duckdb.Error as error:
             connection.close()
@@ -282,34 +282,34 @@ class Projection:
     def _catch_up(
         self,
         connection: DuckDBPyConnection,
-        known: Mapping[str, Position],
+        known: Known,
         *,
         until: Mapping[str, Position] | None = None,
         damage: list[Damage] | None = None,
     ) -> None:
-        closed = [writer for writer, closed in connection.execute(_CLOSED).fetchall() if closed]
-        batches = _noting(self._read(known, closed), [] if damage is None else damage)
+        batches = _noting(self._read(known), [] if damage is None else damage)
         # What is made anew, or to be compared, is made by SQL: so one way of taking events in is held against the other.
         ingest(connection, batches, self._own.tmp, until=until, anew=damage is not None)
 
-    def _read(self, known: Mapping[str, Position], closed: Collection[str]) -> Iterator[Batch]:
-        return iter(self._carrier.read(known, skip=closed))
+    def _read(self, known: Known) -> Iterator[Batch]:
+        return iter(self._carrier.read(known.positions, skip=known.closed))
 
-    def _check_tails(self, connection: DuckDBPyConnection, known: Mapping[str, Position]) -> None:
+    def _check(self, known: Known) -> None:
+        # Raises Damaged, or Outdated, when what was read is not what the journal would give now.
+        if pruned_since(self.home, known.positions):
+            raise store.Outdated("something that was read has expired since")
         # After a power loss a segment may end before what was read of it, and what is appended then gets sequence
         # numbers that were read already: such a file tells of events that never were.
-        rows = connection.execute(_CLOSED).fetchall()
-        writers = self._carrier.writers(skip={writer for writer, closed in rows if closed})
-        short = [
+        writers = self._carrier.writers(skip=known.closed)
+        short = {
             writer
-            for writer, closed in rows
-            if closed is False and (writer not in writers or writers[writer].end < known[writer].offset)
-        ]
-        lost = {writer for writer, closed in rows if closed is None}
-        if lost and not lost.isdisjoint({*writers, *self._archived()}):
+            for writer in known.positions.keys() - known.closed - known.gone
+            if writer not in writers or writers[writer].end < known.positions[writer].offset
+        }
+        if known.gone and not known.gone.isdisjoint({*writers, *self._archived()}):
             raise store.Outdated("something that was missing in the journal is there again")
         # An archive that is damaged is not closed: it is read again once it has been put back.
-        for writer in sorted(set(short).difference(self._archived() if short else ())):
+        for writer in sorted(short.difference(self._archived() if short else ())):
             raise store.Damaged(f"the journal of the writer {writer} ends before what was read of it")
 
     def _sweep(self) -> None:
@@ -395,8 +395,6 @@ def _noting(batches: Iterable[Batch], damage: list[Damage]) -> Iterator[Batch]:
 
 
 _inherited: list[Session] = []
-_CLOSED = "SELECT writer, closed FROM state.positions"
-_SIZES = 'SELECT writer, "offset" FROM state.positions WHERE closed'
 
 
 def _unbuildable(path: Path, error: Exception) -> ProjectionError:

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 APPLICATION = "headwater"
 
-LOG_BYTES = 1 << 20
+LOG_BYTES = 1 << 19
 """A write-ahead log up to this size stays beside the file: to replay it takes a fraction of what it takes to put it in."""
 
 # What the operating system refuses is no damage: renaming the file aside would help nobody.

@@ -350,10 +350,10 @@ class _Segment:
         return [decode(line) for line in self.lines]
 
     def append(self, bodies: Sequence[Body]) -> None:
-        lines = encode_all(self._head, len(self.lines), bodies)
-        ends = itertools.accumulate(map(len, lines), initial=self.ends[-1] if self.ends else 0)
+        lines = bytes(encode_all(self._head, len(self.lines), bodies)).split(b"\n")[:-1]
+        ends = itertools.accumulate((len(line) + 1 for line in lines), initial=self.ends[-1] if self.ends else 0)
         self.ends += itertools.islice(ends, 1, None)  # before the lines: whoever sees a line finds its end
-        self.lines += [line[:-1] for line in lines]
+        self.lines += lines
 
     def extend(self, bodies: Sequence[Body]) -> None:
         """Append for the process, if it lives."""

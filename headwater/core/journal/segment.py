@@ -79,11 +79,12 @@ class Segment:
         """Append events with one write(); returns the offset to `sync`, 0 if none of them is durable. Raises JournalError."""
         if self._uncertain:
             self._find_end()
+        data: bytes | bytearray
         if len(bodies) == 1:
             (body,) = bodies
             data, durable = encode(self._head, self.seq, body), body.must_sync()
         else:
-            data = b"".join(encode_all(self._head, self.seq, bodies))
+            data = encode_all(self._head, self.seq, bodies)
             durable = any(body.must_sync() for body in bodies)
         if durable:
             self._open_runs |= {(body.run_id, body.attempt) for body in bodies if type(body) is RunStarted}
@@ -98,7 +99,7 @@ class Segment:
         self._open_runs -= {(body.run_id, body.attempt) for body in bodies if type(body) is RunEnded}
         return self.end
 
-    def _write_all(self, data: bytes) -> None:
+    def _write_all(self, data: bytes | bytearray) -> None:
         failpoints.reach("journal.append")
         try:
             written = os.write(self.descriptor, data)

@@ -40,12 +40,9 @@ DELETE FROM state.positions WHERE writer IN (SELECT unnest($writers::VARCHAR[]))
 
 -- name: tried
 -- Whether one of these keys has a row already.
-FROM state.latest AS l
-SEMI JOIN (
-    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
-           unnest($partitions::VARCHAR[]) AS partition
-) AS t
-    ON l.namespace = t.namespace AND l.dataset = t.dataset AND l.partition IS NOT DISTINCT FROM t.partition
+FROM state.latest
+SEMI JOIN (SELECT unnest($keys::STRUCT(namespace VARCHAR, dataset VARCHAR, partition VARCHAR)[]) AS key)
+    ON key = {namespace: namespace, dataset: dataset, partition: partition}
 LIMIT 1;
 
 -- name: latest
