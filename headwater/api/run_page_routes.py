@@ -166,11 +166,11 @@ def picture(the: The, backfill_id: Id) -> BackfillPicture:
     try:
         record = backfill_record(the.project.projection, backfill_id)
     except UnknownNameError:
-        request = _request(the, backfill_id)
+        request = the.reader.work_request(backfill_id)
         if request is None or request["what"] != "backfill":
             raise
         return BackfillPicture(id=request["id"], state=request["state"], request=models.Request(**request))
-    request = _request(the, record.backfill_id)
+    request = the.reader.work_request(record.backfill_id)
     found = the.reader.backfill(record.backfill_id)
     steps = plan_from_json(record.plan, the.board.definitions()).steps
     with the.project.projection.session() as session:
@@ -193,11 +193,6 @@ def picture(the: The, backfill_id: Id) -> BackfillPicture:
             "trouble": trouble,
         }
     )
-
-
-def _request(the: The, request_id: str) -> dict[str, Any] | None:
-    found: list[dict[str, Any]] = the.reader.work_requests(request_id)["requests"]
-    return found[0] if found else None
 
 
 def _row(step: PlanStep, states: dict[str | None, str]) -> dict[str, Any]:

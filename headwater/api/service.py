@@ -144,7 +144,7 @@ class Service:
                 project.projection, project.carrier, project.journal, backfill_id, what, asked_by
             )
         except UnknownNameError:
-            if what != "cancel" or not self._is_asked(backfill_id):
+            if what != "cancel" or self.reader.work_request(backfill_id) is None:
                 raise
             return self.cancel_request(backfill_id, asked_by)
         project.projection.refresh()
@@ -157,7 +157,7 @@ class Service:
         try:
             run_id = self.reader.run_id(run_id)
         except UnknownNameError:
-            if not self._is_asked(run_id):
+            if self.reader.work_request(run_id) is None:
                 raise
             return self.cancel_request(run_id, asked_by)
         asking.cancel_run(project.projection, project.carrier, project.journal, run_id, asked_by)
@@ -170,15 +170,12 @@ class Service:
         asking.cancel_request(project.projection, project.carrier, project.journal, request_id, asked_by)
         return self.request(request_id)
 
-    def _is_asked(self, request_id: str) -> bool:
-        return bool(self.reader.work_requests(request_id)["requests"])
-
     def request(self, request_id: str) -> dict[str, Any]:
         """One request for work. Raises ApiError when there is none."""
-        found: list[dict[str, Any]] = self.reader.work_requests(request_id)["requests"]
-        if not found:
+        found = self.reader.work_request(request_id)
+        if found is None:
             raise ApiError(404, "unknown_name", f"there is no request '{request_id}'")
-        return found[0]
+        return found
 
     def _spawn(self, name: str, do: Callable[[threading.Event], None]) -> None:
         thread = threading.Thread(target=do, args=(self._over,), name=name, daemon=True)

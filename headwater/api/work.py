@@ -112,8 +112,8 @@ class Worker:
         with lock:
             # Looked at again now that nobody else can take it.
             self._project.projection.refresh(wait=5)
-            request = self._project.reader.work_requests(request_id)["requests"][0]
-            if request["state"] == "running" and not self._is_lost(request):
+            request = self._project.reader.work_request(request_id)
+            if request is None or (request["state"] == "running" and not self._is_lost(request)):
                 return
             if request["state"] in ("asked", "running"):
                 refused = self._refused(request)

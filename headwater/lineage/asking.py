@@ -121,10 +121,10 @@ def cancel_request(
     with lock:
         # Looked at now that no worker can take it.
         projection.refresh()
-        found = Reader(projection).work_requests(request_id)["requests"]
-        if not found:
+        found = Reader(projection).work_request(request_id)
+        if found is None:
             raise UnknownNameError(f"there is no request '{request_id}'", hint="a request is named by its whole id")
-        state = found[0]["state"]
+        state = found["state"]
         if state == "running":
             raise _begun(request_id)
         if state != "asked":

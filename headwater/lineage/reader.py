@@ -179,12 +179,7 @@ class Reader:
             return {**found[0], "outcomes": [_plain(row) for row in rows]}
 
     def work_requests(
-        self,
-        request_id: str | None = None,
-        *,
-        open_only: bool = False,
-        limit: int = 50,
-        before: tuple[str, str] | None = None,
+        self, *, open_only: bool = False, limit: int = 50, before: tuple[str, str] | None = None
     ) -> dict[str, Any]:
         """What was asked to be started through the server, newest first: `{"requests": [{id, what, state, arguments, …}]}`.
 
@@ -192,10 +187,17 @@ class Reader:
         the id of the last one of the page before.
         """
         since, last = before or (None, None)
-        wanted = {"wanted": request_id, "open": open_only, "limit": limit, "since": since, "last": last}
+        return {"requests": self._requests(open=open_only, limit=limit, since=since, last=last)}
+
+    def work_request(self, request_id: str) -> dict[str, Any] | None:
+        """One of them by its id; None when nothing was asked by that one."""
+        return next(iter(self._requests(wanted=request_id)), None)
+
+    def _requests(self, **which: object) -> list[dict[str, Any]]:
+        every = {"wanted": None, "open": False, "limit": 1, "since": None, "last": None}
         with self.projection.session() as session:
-            rows = session.dicts(statements("runs.sql")["work_requests"], wanted)
-        return {"requests": [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]}
+            rows = session.dicts(statements("runs.sql")["work_requests"], {**every, **which})
+        return [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]
 
     def audit(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
         """Who asked for what, who was let in or refused, newest first: `{"changes": [{id, at, by, what, subject, count}]}`.
