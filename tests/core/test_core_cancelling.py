@@ -3,7 +3,7 @@
 import threading
 import time
 
-from headwater.core.context import Cancellation
+from headwater.core.cancellation import Cancellation
 
 
 def test_a_mark_is_heard_although_nobody_wakes_who_waits() -> None:
