@@ -115,7 +115,7 @@ Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]
 
 
 class Outline(NamedTuple):
-    """What follows from an asset's versions in place and is all that is asked of most assets.
+    """What follows from an asset's versions in place, as `last_said` has them, and is all that is asked of most assets.
 
     `keys` are their partitions, `code` is the code version that they were made by, as far as it is known of them, unless
     they are `mixed`; `oldest` is when the first of them was begun and `newest` when the last was recorded. `reads` holds what
@@ -157,9 +157,21 @@ def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
     return {name: outline(assets, name) for name, known in assets.items() if known.made}
 
 
+def last_said(known: AssetFacts) -> Mapping[str | None, Made]:
+    """What is in place of an asset; of what a later call left as it is, with what that call read and the code that it ran."""
+    if not known.skipped:
+        return known.made
+    found = dict(known.made)
+    for key, one in known.skipped.items():
+        # One without the version of its code comes from a journal that does not tell what it read.
+        if key in found and one.code_version is not None:
+            found[key] = found[key]._replace(started=one.started, code_version=one.code_version, inputs=one.inputs)
+    return found
+
+
 def outline(assets: Mapping[str, AssetFacts], name: str) -> Outline:
     """The outline of an asset that something is in place of, out of all that is known of it and of what it reads."""
-    made, settled = assets[name].made, True
+    made, settled = last_said(assets[name]), True
     reads: dict[str, list[tuple[str | None, str | None]]] = {}
     for key, one in made.items():
         for used in one.inputs:

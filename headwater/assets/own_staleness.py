@@ -9,7 +9,7 @@ from headwater.assets.causes import Cause, Seen
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.divided import Divided
 from headwater.assets.divisions import Divisions
-from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs, last_said
 from headwater.assets.made_graph import MadeGraph
 
 
@@ -32,7 +32,7 @@ class OwnStaleness:
         divided, causes = self._divisions.of(definition), list[Cause]()
         current = (None, definition.code_version)
         if there.mixed or there.code not in current:
-            made = self._last_said(name)
+            made = last_said(self._facts.of(name))
             changed = tuple([key for key, one in made.items() if one.code_version not in current])
             if where := divided.set_of(changed):
                 causes.append(Cause("code_changed", where))
@@ -60,26 +60,14 @@ class OwnStaleness:
         unread = self.news(used, name, divided, there)
         if not unread:
             return ()
-        made, source = self._last_said(name), self._facts.of(used.asset).made
+        made, source = last_said(self._facts.of(name)), self._facts.of(used.asset).made
         return [(key, part) for key, part in unread if source[part].at > made[key].started]
-
-    def _last_said(self, name: str) -> Mapping[str | None, Made]:
-        """What is in place; of what a later call left as it is, with what that call read and the code that it ran."""
-        known = self._facts.of(name)
-        if not known.skipped:
-            return known.made
-        found = dict(known.made)
-        for key, one in known.skipped.items():
-            # One without the version of its code comes from a journal that does not tell what it read.
-            if key in found and one.code_version is not None:
-                found[key] = found[key]._replace(started=one.started, code_version=one.code_version, inputs=one.inputs)
-        return found
 
     def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
         """What was read and is another version now, and all else that was read."""
         updated: dict[str, dict[str | None, str | None]] = {}
         others: dict[str, list[tuple[str | None, str | None]]] = {}
-        for key, one in self._last_said(name).items():
+        for key, one in last_said(self._facts.of(name)).items():
             for used in one.inputs:
                 asset, partition, version = used
                 if asset == name and partition == key:

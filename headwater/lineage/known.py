@@ -53,7 +53,6 @@ class KnownAssets(OutlinedAssets):
         self._names = names
         self._assets = dict.fromkeys(names.values())
         self._found: dict[str, AssetFacts] = {}
-        self._outlines = outlines
         self._rows: dict[str, list[Row]] = {}
         """The versions in place of each asset."""
         self._last_run: dict[str, int] = {}
@@ -68,6 +67,11 @@ class KnownAssets(OutlinedAssets):
         self._skipped = self._left_out(skipped, len(replaced))
         self._failed = _failed(failed, names)
         self._observed, self._observed_before = _observed(observations, names)
+        self._outlines = outlines
+        if outlines is not None and self._skipped:
+            # Those are of what is in place: they don't tell what a call read that left it as it is.
+            again = self._skipped.keys() & outlines.keys()
+            self._outlines = {**outlines, **{name: outline(self, name) for name in again}}
 
     def __getitem__(self, name: str) -> AssetFacts:
         found = self._found.get(name)

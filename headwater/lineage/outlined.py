@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import repeat
 from typing import Any, TypeVar, cast
 
@@ -117,8 +117,10 @@ class OutlinesFirst(OutlinedAssets):
             for place, name in names.items():
                 places[name].append(place)
             self._places, found = dict(places), read_outlines(session, names)
-            moved = [name for name, of in places.items() if len(of) > 1]
-            self._outlines = {**found, **self._anew(moved, found)} if moved else found
+            moved = {name for name, of in places.items() if len(of) > 1}
+            rows = session.rows(statements("catalog.sql")["left_out"])
+            left_out = {names[place] for place in rows if place in names}
+            self._outlines = {**found, **self._anew(moved | left_out, moved, found)} if moved or left_out else found
         else:
             self._places, self._outlines = known._places, known._outlines
             if len(known._near) <= _NEAR:
@@ -128,13 +130,14 @@ class OutlinesFirst(OutlinedAssets):
         """What is asked of every asset."""
         return self._outlines
 
-    def _anew(self, moved: Collection[str], outlines: Mapping[str, Outline]) -> dict[str, Outline]:
-        """The outlines of assets that two datasets stand for, as they were moved: out of all that is known of them. What has read
-        them is to be looked at closer: each dataset alone would say that it is in place still."""
-        known = {name: self[name] for name in moved}
-        found = {name: outline(known, name) for name in moved if known[name].made}
+    def _anew(self, which: Collection[str], moved: Set[str], outlines: Mapping[str, Outline]) -> dict[str, Outline]:
+        """The outlines of assets that two datasets stand for, as they were `moved`, and of those of which a call left out an output
+        that is in place: out of all that is known of them. What has read a moved one is to be looked at closer: each dataset alone
+        would say that it is in place still."""
+        known = {name: self[name] for name in which}
+        found = {name: outline(known, name) for name in which if known[name].made}
         for name, there in outlines.items():
-            if name not in found and not known.keys().isdisjoint(there.reads):
+            if name not in found and not moved.isdisjoint(there.reads):
                 found[name] = there._replace(settled=False)
         return found
 

@@ -20,6 +20,7 @@ from headwater.assets.events import (
     MaterializationEnded,
     MaterializationStarted,
 )
+from headwater.assets.partitions import partitioning
 from headwater.core.journal.lines import plain_json
 from headwater.core.journal.reader import Batch, Position
 from headwater.lineage import store
@@ -54,10 +55,20 @@ class RecordedWorld(World):
         for key in partitions or (None,):
             before = self.facts_of(name)["made"].get(key)
             super().make(name, *([key] if key is not None else []), **how)
-            self.events.append(self._outcome(name, self.facts_of(name)["made"][key], before))
+            made = self.facts_of(name)["made"][key]
+            told = {"replaces": before and before.version, "rows": made.rows, "time_max": made.time_max}
+            told["unknown_inputs"] = ("something",) if made.unknown_inputs else ()
+            self.events.append(self._outcome(name, made, made.version, "published", **told))
         return self
 
-    def _outcome(self, name, made, before):
+    def skip(self, name, *partitions, **how):
+        for key in partitions or (None,):
+            super().skip(name, *([key] if key is not None else []), **how)
+            left_out = self.facts_of(name)["skipped"][key]
+            self.events.append(self._outcome(name, left_out, f"left-out-{len(self.events)}", "skipped"))
+        return self
+
+    def _outcome(self, name, made, version, state, **told):
         refs = {asset: one.ref for asset, one in self.definitions.items()}
         inputs = tuple(
             InputVersion(
@@ -69,10 +80,11 @@ class RecordedWorld(World):
             )
             for used in made.inputs
         )
+        window = partitioning(self.definitions[name]).partition(made.partition)
         started = MaterializationStarted(
-            materialization_id=made.version,
+            materialization_id=version,
             run_id=made.run_id,
-            task_run_id=f"task-{made.version}",
+            task_run_id=f"task-{version}",
             flow="world",
             task=f"make_{name}",
             root_run_id=made.run_id,
@@ -80,25 +92,17 @@ class RecordedWorld(World):
             project="world",
             asset=refs[name],
             partition=made.partition,
-            partition_start=made.partition_start,
-            partition_end=made.partition_end,
+            partition_start=window.start_us,
+            partition_end=window.end_us,
             inputs=inputs,
             tags={},
         )
-        evidence = Evidence(
-            version=made.version,
-            replaces=before and before.version,
-            rows=made.rows,
-            time_max=made.time_max,
-            inputs=inputs,
-            code_version=made.code_version,
-            unknown_inputs=("something",) if made.unknown_inputs else (),
-        )
+        evidence = Evidence(version=version, inputs=inputs, code_version=made.code_version, **told)
         return made.at, MaterializationEnded(
-            materialization_id=made.version,
+            materialization_id=version,
             started=started,
             started_at=made.started,
-            state="published",
+            state=state,
             evidence=evidence,
         )
 

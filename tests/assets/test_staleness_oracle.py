@@ -51,7 +51,7 @@ def happens(draw, world, names):
     definition = world.definitions[name]
     key = draw(st.sampled_from(keys(WEEK))) if definition.partitions else None
     parts = [key] if key else []
-    what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip"]))
+    what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip", "skipped for"]))
     if definition.code_version is None or what == "observe":
         world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
     elif what == "code":
@@ -65,7 +65,8 @@ def happens(draw, world, names):
         known = [*world.facts_of(other)["made"], *world.facts_of(other)["observed"], key]
         part = draw(st.sampled_from(known))
         version = draw(st.sampled_from([None, "other", world.version(other, part)]))
-        world.make(name, *parts, inputs=[Consumed(asset=other, partition=part, version=version)])
+        does = world.make if what == "made of" else world.skip
+        does(name, *parts, inputs=[Consumed(asset=other, partition=part, version=version)])
 
 
 def oracle(facts):
@@ -173,6 +174,18 @@ def test_a_partition_that_was_made_before_it_ends_is_stale_with_its_input():
     assert "2013-01-06" not in OPEN.all(AS_OF)
     assert "2013-01-06" in found.stale
     assert found.why("2013-01-06").because[0].kind == "upstream_stale"
+
+
+def test_what_a_call_read_that_left_its_output_as_it_is_counts_though_the_one_in_place_read_nothing():
+    world = World()
+    world.asset("a").asset("b").asset("c", "b")
+    world.make("a").make("b", inputs=[]).make("c")
+    world.skip("b", inputs=[Consumed(asset="a", partition=None, version=world.version("a"))])
+    assert not staleness(world.facts(), AS_OF)["b"].stale
+    world.make("a")
+    found = staleness(world.facts(), AS_OF)
+    assert [cause.kind for cause in found["b"].causes] == ["input_updated"]
+    assert [cause.kind for cause in found["c"].causes] == ["upstream_stale"]
 
 
 @tried_on(15)

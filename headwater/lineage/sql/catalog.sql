@@ -86,6 +86,10 @@ FROM state.latest AS l JOIN facts.outcomes AS o ON o.id = l.attempt_id
 WHERE l.attempt_state = 'skipped'
   AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
+-- name: left_out
+-- The datasets of which something is in place that the newest attempt left as it is.
+SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state = 'skipped' AND version IS NOT NULL;
+
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
 WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published')
