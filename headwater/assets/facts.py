@@ -45,10 +45,11 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """The newest observation of an asset (or of one of its partitions)."""
+    """The newest observation of an asset (or of one of its partitions); `first` is the time of the oldest one."""
 
     partition: str | None
     at: int
+    first: int
     version: str | None = None
     data_through: int | None = None
     rows: int | None = None

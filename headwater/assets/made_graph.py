@@ -37,6 +37,7 @@ class MadeGraph:
         """What each asset is defined to read, in that order, when that and nothing else is what it read."""
         self.likeness: list[int] = []
         """The same number for all that are of a kind, and have read in the same way what is of the same kinds."""
+        self._divided_sources = {name for name, one in facts.definitions.items() if one.is_source and one.partitions}
         self._note_reads()
 
     def of(self, number: int) -> tuple[str, AssetDefinition, Outline]:
@@ -64,13 +65,23 @@ class MadeGraph:
             sources: tuple[int, ...] = ()
             if is_made[kind]:
                 definition, there = self.definitions[number], self.outlines[number]
-                if not there.settled or there.mixed or there.code not in (None, definition.code_version):
+                if (
+                    not there.settled
+                    or there.mixed
+                    or there.code not in (None, definition.code_version)
+                    or self._reads_divided_source(definition)
+                ):
                     self.suspects.append(number)
                 inputs, place = self._inputs(number, definition, there)
                 sources = self._sources(definition, there) if inputs is None else inputs
             self.inputs.append(inputs)
             self.sources.append(sources)
             self.likeness.append(numbers.setdefault(place, len(numbers)))
+
+    def _reads_divided_source(self, definition: AssetDefinition) -> bool:
+        """Whether partitions that it would read may have been observed since: outlines tell nothing of observations."""
+        sources = self._divided_sources
+        return bool(sources) and any(used.asset in sources for used in definition.inputs)
 
     def _inputs(
         self, number: int, definition: AssetDefinition, there: Outline

@@ -26,6 +26,7 @@ class OwnStaleness:
 
     def __init__(self, facts: Facts, divisions: Divisions, graph: MadeGraph) -> None:
         self._facts, self._divisions, self._graph = facts, divisions, graph
+        self._seen: dict[str, tuple[str | None, ...]] = {}
 
     def look_closer(self, name: str, definition: AssetDefinition, there: Outline) -> Own:
         """What is to be said of an asset."""
@@ -57,11 +58,25 @@ class OwnStaleness:
     ) -> Iterable[tuple[str | None, str | None]]:
         """What has come since: each of these partitions with each one of the input that lies in its window, was not
         read, and was made since."""
-        unread = self.news(used, name, divided, there)
-        if not unread:
+        unread, unseen = self.news(used, name, divided, there), self._observed_since(used, divided, there)
+        if not unread and not unseen:
             return ()
-        made, source = last_said(self._facts.of(name)), self._facts.of(used.asset).made
-        return [(key, part) for key, part in unread if source[part].at > made[key].started]
+        made, source = last_said(self._facts.of(name)), self._facts.of(used.asset)
+        found = [(key, part) for key, part in unread if source.made[part].at > made[key].started]
+        # What was seen before and was not read was left out on purpose, however often it is seen again.
+        return found + [(key, part) for key, part in unseen if source.observed[part].first > made[key].started]
+
+    def _observed_since(self, used: InputDefinition, divided: Divided, there: Outline) -> Pairs:
+        """Each partition with each one of a source that was observed, lies in its window, and was not read."""
+        source = used.asset
+        definition = self._facts.definitions.get(source)
+        if definition is None or not definition.is_source or definition.partitions is None:
+            return ()
+        if source not in self._seen:
+            known = self._facts.of(source)
+            self._seen[source] = tuple([key for key in known.observed if key not in known.made])
+        seen = self._seen[source]
+        return self._divisions.unread(used, divided, there.keys, there.reads.get(source, ()), seen) if seen else ()
 
     def _consumed(self, name: str) -> tuple[dict[str, dict[str | None, str | None]], dict[str, Pairs]]:
         """What was read and is another version now, and all else that was read."""

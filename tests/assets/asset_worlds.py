@@ -57,7 +57,8 @@ class World:
             facts["observed_before"][(partition, before.version)] = before
         facts["observed"][partition] = Observed(
             partition=partition,
-            at=self.now if at is None else us(at),
+            at=(moment := self.now if at is None else us(at)),
+            first=moment if before is None else before.first,
             version=version,
             data_through=us(through) if isinstance(through, str) else through,
             rows=rows,

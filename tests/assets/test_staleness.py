@@ -118,6 +118,28 @@ def test_a_partition_of_the_window_that_has_come_since():
     assert "2013-01-03" not in staleness(world.make("risk", "2013-01-03").facts(), NOW)["risk"].stale
 
 
+def test_a_partition_of_a_source_that_was_first_seen_since():
+    world = World().source("landing", partitions=SHORT)
+    world.asset("risk", ("landing", WindowMapping(-6, 0, needs=1)), partitions=SHORT)
+    world.asset("total", "landing")
+    world.observe("landing", partition="2013-01-01", version="a").observe(
+        "landing", partition="2013-01-03", version="b"
+    )
+    world.make("risk", "2013-01-03").make("total")
+    world.observe("landing", partition="2013-01-01", version="a").observe(
+        "landing", partition="2013-01-05", version="c"
+    )
+    assert "2013-01-03" not in staleness(world.facts(), NOW)["risk"].stale
+    world.observe("landing", partition="2013-01-02", version="d")
+    found = staleness(world.facts(), NOW)
+    assert found["risk"].why("2013-01-03").because[0].text == "its input landing@2013-01-02 changed since it was made"
+    assert found["total"].is_stale
+    world.make("risk", "2013-01-03").make("total", inputs=[]).observe("landing", partition="2013-01-02", version="d")
+    found = staleness(world.facts(), NOW)
+    assert "2013-01-03" not in found["risk"].stale
+    assert not found["total"].is_stale, "what had been seen was left out on purpose"
+
+
 def test_what_was_there_and_was_not_read_is_no_difference():
     world = World().asset("a").asset("b", "a").make("a").make("b", inputs=[])
     assert not staleness(world.facts(), NOW)["b"].is_stale, "it was given another value on purpose"

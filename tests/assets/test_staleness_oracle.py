@@ -24,9 +24,9 @@ def worlds(draw, kind=World):
     world = kind()
     names = [f"a{number}" for number in range(draw(st.integers(1, 5)))]
     for place, name in enumerate(names):
-        divided = draw(st.sampled_from([WEEK, WEEK, OPEN, None, "source"]))
-        if divided == "source":
-            world.source(name)
+        divided = draw(st.sampled_from([WEEK, WEEK, OPEN, None, "source", "divided source"]))
+        if divided in ("source", "divided source"):
+            world.source(name, partitions=None if divided == "source" else WEEK)
             continue
         inputs = [declared(draw, world, other, divided) for other in draw(_some(names[:place]))]
         if divided is not None and draw(st.booleans()):
@@ -129,6 +129,17 @@ def reasons(facts, found, definition, key, one):
         for part in window(used, partitioning(definition), key, partitioning(facts.definitions[used.asset])):
             new = facts.of(used.asset).made.get(part)
             if new is not None and new.at > one.started and (used.asset, part) not in read:
+                yield "input_updated"
+            seen = facts.of(used.asset).observed.get(part)
+            is_source = facts.definitions[used.asset].code_version is None
+            if (
+                part
+                and is_source
+                and new is None
+                and seen
+                and seen.first > one.started
+                and (used.asset, part) not in read
+            ):
                 yield "input_updated"
             if is_stale(found, used.asset, part):
                 yield "upstream_stale"
