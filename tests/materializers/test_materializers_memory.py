@@ -141,6 +141,20 @@ def test_a_value_of_the_form_asked_for_is_given_back_itself() -> None:
         assert convert(value, form) is value  # type: ignore[arg-type]
 
 
+def test_the_named_index_of_a_pandas_frame_is_columns() -> None:
+    import pandas as pd
+
+    sold = pd.DataFrame({"shop": ["b", "a", "b"], "day": [1, 1, 2], "amount": [1, 2, 4]})
+    assert as_eager(sold.groupby("shop").agg({"amount": "sum"})).to_dict(as_series=False) == {
+        "shop": ["a", "b"],
+        "amount": [2, 5],
+    }
+    assert as_eager(sold.groupby(["shop", "day"]).sum()).columns == ["shop", "day", "amount"]
+    assert as_eager(sold.set_index("shop", drop=False)).columns == ["shop", "day", "amount"]
+    assert as_eager(sold[sold["day"] == 1]).columns == ["shop", "day", "amount"], "an index without a name is left out"
+    assert as_eager(sold.set_index("shop")[[]]).columns == ["shop"]
+
+
 def test_every_table_becomes_every_other() -> None:
     frame = pl.DataFrame({"a": [1, 2], "s": ["x", None], "t": [datetime(2013, 1, 1, tzinfo=UTC)] * 2})
     values = [frame, frame.lazy(), frame.to_dicts(), frame.to_dict(as_series=False)]
