@@ -39,9 +39,9 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
 
 
 def upstream_edges(definitions: Mapping[str, AssetDefinition]) -> dict[str, frozenset[str]]:
-    """For each asset the assets that it reads, of those that are defined."""
+    """For each asset the others that it reads, of those that are defined: its own earlier partitions put nothing in order."""
     return {
-        name: frozenset([one.asset for one in definition.inputs if one.asset in definitions])
+        name: frozenset([one.asset for one in definition.inputs if one.asset in definitions and one.asset != name])
         for name, definition in definitions.items()
     }
 

@@ -49,3 +49,18 @@ def test_without_assets_it_is_told_how_to_come_by_some(cli: Cli, folder):
     for command in ("assets", "status", "freshness"):
         done = cli(command, "-f", "flows.py")
         assert (done.code, done.out.startswith("no assets yet: run a flow that materializes one")) == (0, True)
+
+
+def test_an_asset_that_reads_its_own_day_before(cli: Cli, folder):
+    (folder / "sums.py").write_text(
+        "import polars as pl\n"
+        "from headwater import Asset, DailyPartitions, materialize\n"
+        "sums = Asset('sums', at='parquet://lake/sums', partitions=DailyPartitions('2024-01-01', '2024-01-04'))\n"
+        "@materialize(sums, inputs={'before': sums.window(-1, -1)})\n"
+        "def add(before: pl.DataFrame):\n"
+        "    return {'n': [1 + (before['n'].sum() if before.width else 0)]}\n"
+    )
+    assert cli("assets", "-f", "sums.py").code == 0
+    assert cli("materialize", "sums", "-f", "sums.py").code == 0
+    rows = cli("status", "--json", "-f", "sums.py").json["assets"]
+    assert (rows[0]["partitions"]["materialized"], rows[0]["stale"]["is_stale"]) == (3, False)
