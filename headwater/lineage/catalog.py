@@ -141,14 +141,17 @@ class ProjectionCatalog:
             )
 
     def history(self, asset: AssetRef, *, before: int | None = None, limit: int = 100) -> tuple[PastVersion, ...]:
-        """The published versions of an asset, the newest first; of each partition its newest. Raises ProjectionError.
+        """The published versions of an asset, the newest first, those of its earlier names, too; of each partition its newest.
+        Raises ProjectionError.
 
         `before` leaves out partitions that begin then or later, in microseconds since the epoch.
         """
         import orjson
 
-        sql, place = statements("catalog.sql"), {"namespace": asset.namespace, "dataset": asset.dataset}
+        sql = statements("catalog.sql")
         with self._projection.session() as session:
+            places = self._also_before(session, (asset.namespace, asset.dataset), asset.name)
+            place = {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
             rows = session.rows(sql["past"], {**place, "before": before, "limit": limit})
             found = session.rows(sql["past_metrics"], {**place, "versions": [row[1] for row in rows]}) if rows else []
         metrics: dict[tuple[str | None, str], dict[str, float | None]] = {}
@@ -160,6 +163,13 @@ class ProjectionCatalog:
             )
             for partition, version, at, count, size, columns, start in rows
         )
+
+    def _also_before(self, session: Session, place: Dataset, name: str) -> list[Dataset]:
+        """A dataset, and those that its asset was before it was renamed and moved."""
+        loaded = self._loaded().get(name)
+        if loaded is None or loaded.renamed_from is None:
+            return [place]
+        return [place, *self._definitions(session).renamed({place: name})]
 
     def _earlier_code(self, names: Mapping[Dataset, str]) -> EarlierCode:
         """Looks up what earlier code was made of, all at once when somebody asks for the first of it."""

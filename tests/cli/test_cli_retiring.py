@@ -83,3 +83,20 @@ def test_a_renamed_asset_keeps_its_history(folder: Path, made: Cli, *, moved: bo
     assert made("materialize", "*", "--only", "stale").code == 0
     rows = {row["name"]: row for row in made("status", "--json").json["assets"]}
     assert [row["stale"]["is_stale"] for row in rows.values()] == [False, False]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_checks_compare_with_what_was_made_under_the_earlier_name(folder: Path, made: Cli, *, moved: bool) -> None:
+    text = FLOWS.replace('Asset("old"', 'Asset("new"').replace(
+        "partitions=days", 'partitions=days, renamed_from="old", checks=[schema(blocking=True), anomaly("rows")]'
+    )
+    text = text.replace("def make_old", "def make_new").replace('"x"', '"y"')
+    if moved:
+        text = text.replace("lake/old", "lake/new")
+        (folder / "lake/old").rename(folder / "lake/new")
+    (folder / "flows.py").write_text("from headwater.checks import anomaly, schema\n" + text)
+    refused = made("materialize", "new", "-p", "2024-01-02")
+    assert refused.code == 3
+    assert "x is gone" in refused.out
+    (said,) = (one for one in made("checks", "new", "--json").json["checks"] if one["kind"] == "anomaly")
+    assert said["message"] == "not enough history: 1 of 8 earlier values of rows"

@@ -140,10 +140,11 @@ WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHA
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1;
 
 -- name: past
--- Published versions of one dataset, the newest first; of its partitions, the newest of each.
+-- Published versions of these datasets, which are one asset, the newest first; of its partitions, the newest of each.
 SELECT partition, version, time, rows, bytes, columns, partition_start
 FROM facts.outcomes
-WHERE state = 'published' AND namespace = $namespace AND dataset = $dataset
+WHERE state = 'published'
+  AND (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
   AND ($before IS NULL OR partition_start IS NULL OR partition_start < $before)
 QUALIFY partition IS NULL OR row_number() OVER (PARTITION BY partition ORDER BY time DESC, id DESC) = 1
 ORDER BY coalesce(partition_start, time) DESC, time DESC, id DESC
@@ -153,7 +154,8 @@ LIMIT $limit;
 -- What checks found of these versions, the newest last.
 SELECT partition, version, CAST(metrics AS VARCHAR)
 FROM facts.checks
-WHERE namespace = $namespace AND dataset = $dataset AND version IN (SELECT unnest($versions::VARCHAR[]))
+WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+  AND version IN (SELECT unnest($versions::VARCHAR[]))
   AND metrics IS NOT NULL
 ORDER BY time, id, name;
 
