@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from headwater.assets.events import AssetRef
 from headwater.assets.protocols import Form, SqlRelation, Target
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LocationError
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
 
 
 class NoRows:
-    """The io source of a lazy frame without rows: lineage knows the frame by it."""
+    """The io source of a lazy frame without rows: lineage knows the frame by it, and which asset its columns are of."""
 
-    def __init__(self, schema: pl.Schema) -> None:
+    def __init__(self, asset: AssetRef, schema: pl.Schema) -> None:
+        self.asset = asset
         self._schema = schema
 
     def __call__(
@@ -36,7 +38,7 @@ def empty_value(runtime: AssetRuntime, target: Target, form: Form) -> Any:
     from polars.io.plugins import register_io_source
 
     schema = _schema(runtime, target)
-    lazy = register_io_source(NoRows(schema), schema=schema, explain_name=target.asset.name)
+    lazy = register_io_source(NoRows(target.asset, schema), schema=schema, explain_name=target.asset.name)
     return lazy if form in ("lazy", "any") else runtime.convert(lazy, form)
 
 

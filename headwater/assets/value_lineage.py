@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from headwater.assets import reading
 from headwater.assets.asset import Asset, AssetInput
+from headwater.assets.empty_input import NoRows
 from headwater.assets.events import ColumnEdge, ColumnSchema, InputVersion, UnknownColumn
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import mapping_of
@@ -73,6 +74,10 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
             unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
             return None
         found.update(dict.fromkeys(sources))
+        if isinstance(leaf.io_source, NoRows):
+            # No version of it was read: its columns are known all the same, as those of an input of a query are.
+            asset = leaf.io_source.asset
+            return Dataset(asset.name, asset.namespace, asset.dataset)
         return _dataset(sources)
 
     plan = run.columns.of_frame(frame, resolve)

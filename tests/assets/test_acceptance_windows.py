@@ -89,3 +89,6 @@ def test_a_query_over_an_empty_window_runs_and_a_plan_over_one_is_of_known_origi
 
     verdict = board(shop.catalog.facts(), now_us())["both"]
     assert (verdict.basis, verdict.witness) == ("derived", ("both@2024-01-01", "sales@2024-01-01"))
+    assert not shop.reader.unknown_columns("both")
+    edges = "SELECT DISTINCT target_column, source, source_column, subtype FROM column_edges WHERE target = 'both'"
+    assert shop.reader.sql(edges)[1] == [("at", "sales", "at", "IDENTITY")]
