@@ -247,9 +247,9 @@ def _counts(definition: AssetDefinition, known: AssetFacts, as_of: int) -> dict[
     if definition.partitions is None:
         return None
     every = _every(definition.partitions, as_of)
-    made = sum(1 for key in known.made if key is not None)
-    missing = len(every) - sum(1 for key in known.made if key in every)
-    return {"total": len(every), "materialized": made, "failed": len(known.failed), "missing": missing}
+    # Of what was made some may be no partition any more, or not yet: a key was taken out, the day is not over.
+    made = sum(1 for key in known.made if key in every)
+    return {"total": len(every), "materialized": made, "failed": len(known.failed), "missing": len(every) - made}
 
 
 def _every(divided: PartitionsDefinition, as_of: int) -> PartitionSet | frozenset[str | None]:

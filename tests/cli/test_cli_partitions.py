@@ -220,3 +220,11 @@ def test_keys_that_mean_harm_are_kept_exactly(cli: Cli, lake: Path) -> None:
                 (one,) = subset["outputCondition"]["partitions"]
                 told.add(one["dimensions"].get("region", one["dimensions"].get("partition")))
     assert told == set(keys)
+
+
+def test_a_partition_that_is_none_any_more_is_not_counted(cli: Cli, lake: Path) -> None:
+    assert cli("partitions", "add", "customers", "acme", "zeta").code == 0
+    assert cli("materialize", "customers").code == 0
+    assert counts(cli)["customers"] == (2, 2)
+    assert cli("partitions", "remove", "customers", "zeta").code == 0
+    assert counts(cli)["customers"] == (1, 1)
