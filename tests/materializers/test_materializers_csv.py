@@ -89,6 +89,14 @@ def test_the_engine_finds_the_rows_and_columns_that_others_find(
         assert frame.columns == ["a", "A"]
 
 
+def test_empty_lines_are_rows_in_frames_only(at: Any, tmp_path: Path) -> None:
+    (tmp_path / "gaps.csv").write_text("a,b\n1,x\n\n2,y\n")
+    target = at("csv://gaps.csv")
+    assert CSV.load(target, None, "eager").rows() == [(1, "x"), (None, None), (2, "y")]
+    with duckdb.connect() as connection:
+        assert connection.execute(CSV.load(target, None, "sql").select).fetchall() == [(1, "x"), (2, "y")]
+
+
 def test_a_file_that_only_the_engine_can_not_read_is_named(at: Any, tmp_path: Path) -> None:
     (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
     target = at("csv://ragged.csv")
