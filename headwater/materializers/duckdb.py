@@ -238,9 +238,11 @@ def frame_of_relation(relation: Any) -> pl.DataFrame:
 
 def frame_of_pandas(value: Any) -> pl.DataFrame:
     """The columns of a pandas DataFrame, and first what its index has names for, as `groupby` makes it."""
-    named = [at for at, name in enumerate(value.index.names) if name is not None and name not in value.columns]
+    named = {
+        name: at for at, name in enumerate(value.index.names) if isinstance(name, str) and name not in value.columns
+    }
     if named:
-        value = value.reset_index(level=named)
+        value = value.reset_index(level=list(named.values()))
     if not len(value.columns):
         return as_eager({})
     if not all(isinstance(name, str) for name in value.columns):

@@ -153,6 +153,8 @@ def test_the_named_index_of_a_pandas_frame_is_columns() -> None:
     assert as_eager(sold.set_index("shop", drop=False)).columns == ["shop", "day", "amount"]
     assert as_eager(sold[sold["day"] == 1]).columns == ["shop", "day", "amount"], "an index without a name is left out"
     assert as_eager(sold.set_index("shop")[[]]).columns == ["shop"]
+    levels = [pd.Index([1, 2, 3], name=name) for name in ("k", "k", 0, None)]
+    assert as_eager(sold.set_index(levels)).columns == ["k", "shop", "day", "amount"]
 
 
 def test_every_table_becomes_every_other() -> None:
