@@ -240,7 +240,7 @@ class _Walk:
         seen.update(found)
         for name in found:
             value = members[name]
-            if type(value) in _CONSTANTS and _is_special(name):
+            if _is_special(name) and (type(value) in _CONSTANTS or _is_noted(name, value)):
                 continue
             if type(value) is FunctionType and value.__code__.co_filename == "<string>":
                 continue  # written by a dataclass: its fields say it
@@ -308,6 +308,11 @@ def _defaults(fn: FunctionType) -> Iterator[tuple[str, Any]]:
 
 def _is_special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
+
+
+def _is_noted(name: str, value: Any) -> bool:
+    """Whether Python wrote this into a class when an object of it was pickled or copied, or its annotations were asked for."""
+    return name == "__slotnames__" or (name == "__annotations__" and not value)
 
 
 def _told(default: Any) -> Any:

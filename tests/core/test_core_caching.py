@@ -381,6 +381,25 @@ def test_pickle_is_for_tasks_that_ask_for_it(world: World) -> None:
     assert world.verdicts[-1] == ("miss", "unusable")
 
 
+class Model:
+    """What a task with pickled results makes: a class of the project, without an equality of its own."""
+
+
+def test_what_python_notes_in_a_class_is_no_change_of_its_code(world: World) -> None:
+    @task(cache=True, result="pickle")
+    def fit() -> Any:
+        calls(1)
+        assert Model.__annotations__ == {}  # asked for, as type hints and protocols do
+        return Model()
+
+    for name in {"__slotnames__", "__annotations__"} & vars(Model).keys():
+        delattr(Model, name)
+    assert isinstance(fit(), Model)
+    assert {"__slotnames__", "__annotations__"} <= vars(Model).keys()
+    assert isinstance(fit(), Model)
+    assert world.verdicts == [("miss", "not_kept"), ("hit", "kept")]
+
+
 @pytest.mark.parametrize("size", [1, 10_000])
 @pytest.mark.parametrize("name", ["key-", "run-"])
 def test_whatever_is_damaged_in_the_store_is_a_miss(world: World, size: int, name: str) -> None:
