@@ -50,6 +50,10 @@ class Flow(Definition[P, R]):
             from headwater.core.run_names import check_run_name
 
             check_run_name(self.options.run_name, self.parameters, place_of(self.fn) or self.name)
+        if self.options.run_key is not None:
+            from headwater.core.run_limits import check_run_key
+
+            check_run_key(self.options.run_key, self.parameters, place_of(self.fn) or self.name)
 
     options_type: ClassVar[type[TaskOptions]] = FlowOptions
     options: FlowOptions

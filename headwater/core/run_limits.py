@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headwater.core import recording
@@ -13,7 +14,7 @@ from headwater.core.events import RunCancelRequested
 from headwater.core.gates import Turn
 from headwater.core.processes import terminate
 from headwater.core.states import State
-from headwater.errors import HeadwaterError, RunSkipped
+from headwater.errors import DefinitionError, HeadwaterError, RunSkipped
 
 if TYPE_CHECKING:
     from headwater.core.context import Run
@@ -29,6 +30,31 @@ _PATIENCE = 0.5
 
 _here: dict[tuple[str, str], Run] = {}
 """The runs of this process that hold a slot, by the lock and the run's id."""
+
+
+def check_run_key(key: Callable[..., object], parameters: Collection[str], where: str) -> None:
+    """Raise DefinitionError when a `run_key` can't be called with these parameters by their names.
+
+    >>> check_run_key(lambda region, **rest: region, ["region", "day"], "flows.py:3")
+    >>> check_run_key(lambda region: region, ["region", "day"], "flows.py:3")
+    Traceback (most recent call last):
+    ...
+    headwater.errors.DefinitionError: run_key can't be called with the flow's parameters: got an unexpected keyword argument 'day'
+      where: flows.py:3
+      hint: it gets all of them by name: region, day; **rest takes those that do not count
+    """
+    try:
+        signature = inspect.signature(key)
+    except ValueError:
+        return  # written in C: it is not known what it takes
+    try:
+        signature.bind(**dict.fromkeys(parameters))
+    except TypeError as error:
+        raise DefinitionError(
+            f"run_key can't be called with the flow's parameters: {error}",
+            where=where,
+            hint=f"it gets all of them by name: {', '.join(parameters) or 'there are none'}; **rest takes those that do not count",
+        ) from None
 
 
 class RunLimits:

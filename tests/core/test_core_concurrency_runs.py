@@ -306,3 +306,19 @@ def test_between_two_attempts_a_run_holds_nothing(shop: Project) -> None:
 def test_options_that_make_no_sense(options: Any) -> None:
     with pytest.raises(DefinitionError):
         flow(**options)
+
+
+def test_a_run_key_that_does_not_take_the_flows_parameters_is_refused_when_it_is_defined(
+    shop: Project,
+) -> None:
+    def nightly(region: str, day: str = "2024-01-05") -> str:
+        return f"{region} on {day}"
+
+    def by_region(region: str) -> str:
+        return region
+
+    with pytest.raises(DefinitionError, match="got an unexpected keyword argument 'day'") as caught:
+        flow(max_runs=1, run_key=by_region)(nightly)
+    assert caught.value.hint == "it gets all of them by name: region, day; **rest takes those that do not count"
+    assert flow(max_runs=1, run_key=lambda region, **rest: region)(nightly)("emea") == "emea on 2024-01-05"
+    assert flow(max_runs=1, run_key=dict)(nightly)("emea") == "emea on 2024-01-05"
