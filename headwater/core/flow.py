@@ -165,7 +165,7 @@ class Flow(Definition[P, R]):
 
 
 @overload
-def flow(fn: Callable[P, R], /) -> Flow[P, R]: ...
+def flow(fn: Callable[P, R], /, **options: Unpack[FlowOptionValues]) -> Flow[P, R]: ...
 
 
 @overload
@@ -186,7 +186,5 @@ def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Ca
     >>> main.name, main.fn()
     ('nightly', '2024-01-01')
     """
-    if fn is not None:
-        return Flow(fn)
     made = FlowOptions.of(options)
-    return lambda function: Flow(function, made)
+    return Flow(fn, made) if fn is not None else lambda function: Flow(function, made)

@@ -220,7 +220,7 @@ class Task(Definition[P, R]):
 
 
 @overload
-def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+def task(fn: Callable[P, R], /, **options: Unpack[OptionValues]) -> Task[P, R]: ...
 
 
 @overload
@@ -241,7 +241,5 @@ def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Task[P, R] | Ca
     >>> double.fn(3), double.options.retries
     (6, 2)
     """
-    if fn is not None:
-        return Task(fn)
     made = TaskOptions.of(options)
-    return lambda function: Task(function, made)
+    return Task(fn, made) if fn is not None else lambda function: Task(function, made)

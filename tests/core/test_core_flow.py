@@ -384,6 +384,18 @@ def test_with_options_leaves_the_original_alone(project: Any) -> None:
     assert other.__doc__ == "Twice as much."
 
 
+def test_options_may_stand_beside_the_function(project: Any) -> None:
+    def load(number: int) -> int:
+        return number
+
+    assert task(load, name="fetch", retries=2).options == task(name="fetch", retries=2)(load).options
+    assert flow(load, max_workers=3).options == flow(max_workers=3)(load).options
+    assert flow(load, name="nightly")(3) == 3
+    assert project.all("run.started")[0].flow == "nightly"
+    with pytest.raises(UnknownNameError):
+        task(load, retry=2)  # type: ignore[call-overload]
+
+
 def test_wrong_arguments_are_a_type_error(project: Any) -> None:
     @flow
     def main(number: int) -> int:
