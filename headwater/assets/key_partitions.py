@@ -53,10 +53,13 @@ class KeyPartitions(PartitionsDefinition):
         return Partition(key=self.key(ordinal), definition=self)
 
     def partition(self, value: str | date | datetime | Mapping[str, Any] | Partition | None) -> Partition:
-        """The partition of a key, or of the same key as another partition; a PartitionError when there is none."""
+        """The partition of a key, as it is or as it is written beside others; a PartitionError when there is none."""
         key = value.key if isinstance(value, Partition) else value
         if not isinstance(key, str):
             raise self._foreign(value)
+        numbers = self.numbers
+        if key not in numbers and (read := unescaped(key)) in numbers:
+            key = read
         self.ordinal(key)
         return Partition(key=key, definition=self)
 

@@ -100,7 +100,10 @@ def _partitions(facts: Facts, asset: Asset, key: str) -> list[str | None]:
     made = facts.of(asset.name).made
     if not key:
         return sorted(made, key=str)
-    wanted = list(asset.partitions.parse(key).keys())
+    try:
+        return [asset.partitions.partition(key).key]  # also one that would mean something in a set, such as `a,b`
+    except PartitionError:
+        wanted = list(asset.partitions.parse(key).keys())
     return wanted if len(wanted) == 1 else [one for one in wanted if one in made]
 
 

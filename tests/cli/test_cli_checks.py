@@ -125,3 +125,28 @@ def test_an_asset_that_no_loaded_module_defines_has_no_checks_to_ask(priced: Cli
     assert "name the file that defines it: -f my_flow.py" in done.err
     assert "did you mean 'prices'?" in priced("check", "prizes").err
     assert priced("check", "prices", "-f", "shop.py").code == 0
+
+
+ODD = """
+from headwater import Asset, StaticPartitions, materialize
+from headwater.checks import row_count
+
+odd = Asset("odd", at="parquet://lake/odd", partitions=StaticPartitions(["a,b", "a..b", "50%", "a"]), checks=[row_count(min=1)])
+
+
+@materialize(odd)
+def make(partition):
+    return {"key": [partition.key]}
+"""
+
+
+@pytest.mark.parametrize(("key", "written"), [("a,b", "a%2Cb"), ("a..b", "a%2E%2Eb"), ("50%", "50%25")])
+def test_a_key_that_means_something_in_a_set_is_named_as_it_is_shown_or_written(
+    cli: Cli, folder: Path, key: str, written: str
+) -> None:
+    (folder / "odd.py").write_text(ODD)
+    assert cli("materialize", "odd", "-p", written, "-f", "odd.py").code == 0
+    for subject in (f"odd@{key}", f"odd@{written}"):
+        assert cli("explain", subject, "-f", "odd.py", "--json").json["subject"] == f"odd@{key}"
+        answers = cli("check", subject, "-f", "odd.py", "--json").json["checks"]
+        assert [(one["partition"], one["passed"]) for one in answers] == [(key, True)]
