@@ -299,9 +299,9 @@ def check_keys(
         other = seen.get(key.casefold())
         seen[key.casefold()] = key
         if other is not None:
-            message = f"the partition key {shown(key)} stands twice"
-            if other != key:
-                message = f"the partition keys {shown(other)} and {shown(key)} differ only in case"
+            if other == key:
+                raise error(f"the partition key {shown(key)} stands twice", where=where, hint="leave one of them out")
+            message = f"the partition keys {shown(other)} and {shown(key)} differ only in case"
             raise error(message, where=where, hint="some file systems can't tell them apart: rename one of them")
 
 
