@@ -81,7 +81,7 @@ def _observed(
     if version is None:
         version = run.materializer(target.asset).version(target, partition)
         if version is None and (not asked or said == Observation()):
-            raise _nothing(asset)
+            raise _nothing(asset, partition)
         if version is not None and (not asked or said.data_through is None):
             seen = _look(run, asset, partition)
     context = core_context.current()
@@ -99,9 +99,10 @@ def _observed(
     )
 
 
-def _nothing(asset: Asset) -> LocationError:
+def _nothing(asset: Asset, partition: Partition | None = None) -> LocationError:
+    name = f"{asset.name}@{partition.key}" if partition else asset.name
     return LocationError(
-        f"there is nothing to observe of '{asset.name}'", where=asset.at, hint="check the place, or give version="
+        f"there is nothing to observe of '{name}'", where=asset.at, hint="check the place, or give version="
     )
 
 

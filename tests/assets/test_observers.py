@@ -128,6 +128,13 @@ def test_partitions_are_told_by_a_mapping(here):
         observe(days)
 
 
+def test_a_partition_of_a_mapping_that_is_not_there_is_named(here):
+    landing = Asset("landing", at="parquet://landing", partitions=DailyPartitions("2013-01-01"))
+    observer(landing)(lambda: {"2013-01-01": NOON, "2013-01-02": None})
+    with pytest.raises(LocationError, match="there is nothing to observe of 'landing@2013-01-02'"):
+        observe(landing)
+
+
 def test_a_date_reaches_to_the_end_of_its_day_in_the_zone_of_its_partition(here, tmp_path):
     days = DailyPartitions("2013-01-01", "2013-02-01", timezone="America/New_York")
     told = Asset("told", at="parquet://told", partitions=days, observe=lambda: {"2013-01-05": date(2013, 1, 5)})
