@@ -112,10 +112,11 @@ def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
         hint = "mend the file: a table begins with [tool.headwater], a text stands in quotes"
         raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path), hint=hint) from error
     found = dict(_table(_table(tables, "tool", path), "headwater", path, "tool."))
+    origin = dict.fromkeys(found, f"[tool.headwater] in {path}")
     named = _table(tables, "project", path)
-    if "name" in named:
-        found.setdefault("project", named["name"])
-    return found, dict.fromkeys(found, f"[tool.headwater] in {path}")
+    if "name" in named and "project" not in found:
+        found["project"], origin["project"] = named["name"], f"[project] in {path}"
+    return found, origin
 
 
 def _table(of: Mapping[str, Any], name: str, path: Path, above: str = "") -> Mapping[str, Any]:

@@ -66,6 +66,18 @@ def test_a_project_says_what_holds_in_it_and_below(shop: Path) -> None:
     assert set(origins(shop, {})) == set(NAMES)
 
 
+def test_the_name_of_the_package_is_that_of_the_project_and_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[project]\nname = "shop"\n')
+    assert (load(tmp_path, {}).project, origins(tmp_path, {})) == ("shop", {"project": f"[project] in {file}"})
+    file.write_text('[project]\nname = "shop"\n[tool.headwater]\nproject = "store"\n')
+    assert (load(tmp_path, {}).project, origins(tmp_path, {})) == ("store", {"project": f"[tool.headwater] in {file}"})
+    file.write_text("[project]\nname = 3\n")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, {})
+    assert caught.value.where == f"[project] in {file}"
+
+
 @pytest.mark.parametrize("name", SET)
 def test_the_environment_wins(shop: Path, name: str) -> None:
     text, value = SET[name]
