@@ -60,12 +60,20 @@ def load_file(path: Path, root: Path) -> ModuleType:
         raise UsageError(what, where=str(path), hint=hint)
     _on_path(root)
     _on_path(path.parent)
-    loaded = sys.modules.get(path.stem)
+    package, top = _package_of(path, root)
+    name = f"{package}.{path.stem}" if package else path.stem
+    if package:
+        _on_path(top)
+        load_modules([package], root)
+    loaded = sys.modules.get(name)
     if loaded is not None and _same_file(loaded, path):
         return loaded
-    module = ModuleType(path.stem)
+    module = ModuleType(name)
     module.__file__ = str(path)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
+    if package:
+        module.__package__ = package
+        setattr(sys.modules[package], path.stem, module)
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
@@ -75,6 +83,20 @@ def load_file(path: Path, root: Path) -> ModuleType:
     with uncollected():
         _execute(tree, module, path)
     return module
+
+
+def _package_of(path: Path, root: Path) -> tuple[str, Path]:
+    """The package that a file is a module of, "" for none, and the folder that it is imported from.
+
+    Under another name than the one that others import it by, it would be a second module with the same assets.
+    """
+    names, folder = [path.stem], path.parent
+    while folder not in (root, folder.parent) and (folder / "__init__.py").is_file():
+        names.append(folder.name)
+        folder = folder.parent
+    if path.stem == "__init__" or not all(name.isidentifier() for name in names):
+        return "", path.parent
+    return ".".join(reversed(names[1:])), folder
 
 
 def _same_file(module: ModuleType, path: Path) -> bool:

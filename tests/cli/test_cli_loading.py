@@ -99,6 +99,97 @@ def test_a_script_in_a_folder_below_with_imports_of_its_own(cli: Cli, folder: Pa
     assert [row["location"] for row in done.json["assets"]] == ["memory://deep"]
 
 
+PACKAGE = {
+    "shop/__init__.py": "",
+    "shop/places.py": "PLACE = 'memory://deep'\n",
+    "shop/jobs/__init__.py": "from .daily import nightly\n",
+    "shop/jobs/daily.py": """
+from headwater import Asset, flow, materialize, task
+
+from ..places import PLACE
+
+deep = Asset("deep", at=PLACE)
+
+
+@materialize(deep)
+def make():
+    return [{"n": 1}]
+
+
+@task
+def check():
+    from pathlib import Path
+
+    assert Path("ready").exists()
+
+
+@flow
+def nightly():
+    make()
+    check()
+
+
+if __name__ == "__main__":
+    nightly()
+""",
+    "shop/other.py": """
+import shop.jobs.daily
+from headwater import Asset
+
+beside = Asset("beside", at=shop.jobs.daily.PLACE + "er")
+""",
+}
+
+
+ASSETS = """
+from headwater import Asset, flow, materialize
+from shop.places import PLACE
+
+deep = Asset("deep", at=PLACE)
+
+
+@materialize(deep)
+def make():
+    return [{"n": 1}]
+
+
+@flow
+def nightly():
+    make()
+"""
+
+
+@pytest.mark.parametrize("above", ["", "src/"])
+def test_a_file_of_a_package_is_the_module_that_others_import(cli: Cli, folder: Path, above: str) -> None:
+    for name, text in PACKAGE.items():
+        (folder / above / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / above / name).write_text(text)
+    file = f"{above}shop/jobs/daily.py"
+    assert cli("run", f"{file}:nightly").code == 1
+    run_id = cli("runs", "--json").json["runs"][0]["id"]
+    (folder / "ready").write_text("")
+    assert cli("runs", "resume", run_id).code == 0
+    for first, second in ((file, f"{above}shop/other.py"), (f"{above}shop/other.py", file)):
+        done = cli("status", "-f", first, "-f", second, "--json")
+        assert {row["name"] for row in done.json["assets"]} == {"deep", "beside"}
+
+
+def test_a_module_of_the_settings_may_be_named_as_a_file(cli: Cli, folder: Path) -> None:
+    (folder / "shop").mkdir()
+    for name in ("__init__", "places"):
+        (folder / "shop" / f"{name}.py").write_text(PACKAGE[f"shop/{name}.py"])
+    (folder / "shop" / "assets.py").write_text(ASSETS)
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["shop.assets"]\n')
+    assert cli("run", "shop/assets.py:nightly").code == 0
+    assert cli("materialize", "deep", "-f", "shop/assets.py").code == 0
+
+
+def test_a_script_beside_an_init_file_of_the_project_is_a_script(cli: Cli, shop: Path) -> None:
+    (shop / "__init__.py").write_text("raise RuntimeError('nobody imports it')\n")
+    done = cli("status", "-f", "shop.py", "-m", "shop", "--json")
+    assert {row["name"] for row in done.json["assets"]} == {"shops", "sales", "daily", "totals"}
+
+
 @pytest.mark.parametrize(
     ("text", "said", "line"),
     [
