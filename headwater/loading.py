@@ -17,6 +17,7 @@ from types import ModuleType
 
 from headwater.assets.uncollected import uncollected
 from headwater.core import runtime
+from headwater.core.main_module import package_of
 from headwater.core.tracebacks import users_line
 from headwater.errors import HeadwaterError, RunRefused, UsageError
 
@@ -60,7 +61,7 @@ def load_file(path: Path, root: Path) -> ModuleType:
         raise UsageError(what, where=str(path), hint=hint)
     _on_path(root)
     _on_path(path.parent)
-    package, top = _package_of(path, root)
+    package, top = package_of(path, root)
     name = f"{package}.{path.stem}" if package else path.stem
     if package:
         _on_path(top)
@@ -83,20 +84,6 @@ def load_file(path: Path, root: Path) -> ModuleType:
     with uncollected():
         _execute(tree, module, path)
     return module
-
-
-def _package_of(path: Path, root: Path) -> tuple[str, Path]:
-    """The package that a file is a module of, "" for none, and the folder that it is imported from.
-
-    Under another name than the one that others import it by, it would be a second module with the same assets.
-    """
-    names, folder = [path.stem], path.parent
-    while folder not in (root, folder.parent) and (folder / "__init__.py").is_file():
-        names.append(folder.name)
-        folder = folder.parent
-    if path.stem == "__init__" or not all(name.isidentifier() for name in names):
-        return "", path.parent
-    return ".".join(reversed(names[1:])), folder
 
 
 def _same_file(module: ModuleType, path: Path) -> bool:

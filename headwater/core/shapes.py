@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
+from headwater.core.main_module import module_name
 from headwater.errors import ResultError
 
 
@@ -86,7 +87,7 @@ def _kind(cls: type) -> str | None:
 
 
 def _name(cls: type) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
+    return f"{module_name(cls.__module__)}.{cls.__qualname__}"
 
 
 def _article(cls: type) -> str:

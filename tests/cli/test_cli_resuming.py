@@ -247,3 +247,78 @@ def test_two_who_resume_at_once_make_one_attempt(folder: Path, cli: Cli) -> None
     assert sorted(map(int, ran(folder))) == list(range(150))
     winner = next(out for one, (out, _) in zip(both, outs, strict=True) if one.returncode == 0)
     assert json.loads(winner)["attempt"] == 2
+
+
+CLASSES = """\
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from headwater import Asset, flow, materialize, task
+
+
+@dataclass(frozen=True)
+class Order:
+    number: int
+
+
+class Kind(Enum):
+    SMALL = "small"
+
+
+FIRST = Order(1)
+
+
+@task
+def read() -> Order:
+    return FIRST
+
+
+@task(cache=True)
+def sort(order: Order) -> dict[str, Kind]:
+    print("sorting")
+    return {"kind": Kind.SMALL}
+
+
+@materialize(Asset("orders", at="parquet://lake/orders"))
+def make(kind=Kind.SMALL):
+    return [{"number": FIRST.number, "kind": kind.value}]
+
+
+@task
+def send():
+    assert Path("ready").exists()
+
+
+@flow
+def main():
+    read()
+    sort(FIRST)
+    make()
+    send()
+
+
+@flow(runner="processes")
+def elsewhere():
+    sort.submit(FIRST).result()
+
+
+if __name__ == "__main__":
+    elsewhere()
+    main()
+"""
+
+
+def test_classes_of_a_script_are_the_same_when_it_is_run_and_when_it_is_loaded(
+    cli: Cli, python: Cli, folder: Path
+) -> None:
+    (folder / "flows.py").write_text(CLASSES)
+    done = python("flows.py")
+    assert (done.code, done.out.count("sorting")) == (1, 1)
+    assert not cli("status", "-f", "flows.py", "--json").json["assets"][0]["stale"]["is_stale"]
+    (folder / "ready").write_text("")
+    run_id = cli("runs", "--flow", "main", "--json").json["runs"][0]["id"]
+    resumed = cli("runs", "resume", run_id, "--json")
+    assert [one["task"] for one in resumed.json["reused"]] == ["read", "make"]
+    for done in (resumed, cli("run", "flows.py:main"), cli("run", "flows.py:elsewhere"), python("flows.py")):
+        assert (done.code, "sorting" in done.out + done.err) == (0, False)

@@ -21,6 +21,7 @@ from headwater import ids
 from headwater.core.context import TaskCall
 from headwater.core.effects import Invoke
 from headwater.core.futures import TaskFuture
+from headwater.core.main_module import main_name
 from headwater.core.options import TaskOptions
 from headwater.core.runners import carry, failures, layers
 from headwater.core.runners.conversation import Conversation
@@ -123,13 +124,14 @@ class Place:
 
 
 def setup_of(project: Any) -> dict[str, Any]:
-    """The project, the import path, the folder and the environment of this process."""
+    """The project, the import path, the folder and the environment of this process, and what its main script is called."""
     return {
         "project": project.elsewhere(),
         "path": list(sys.path),
         "folder": str(Path.cwd()),
         "environment": dict(os.environ),
         "argv": list(sys.argv),
+        "main": main_name(),
     }
 
 

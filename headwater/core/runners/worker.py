@@ -23,6 +23,7 @@ from headwater.core.dispatch import run_coroutine
 from headwater.core.drivers import drive_sync
 from headwater.core.effects import Invoke, Steps
 from headwater.core.engine import leave
+from headwater.core.main_module import tell_main_name
 from headwater.core.runners import carry
 from headwater.core.runners.runner import close_session
 from headwater.core.runs import attempt_of
@@ -307,9 +308,10 @@ def _outermost(run: Run) -> Run:
 
 
 def _take_over(setup: Mapping[str, Any]) -> None:
-    """What the coordinator's process has: its import path, its folder, its environment, its arguments."""
+    """What the coordinator's process has: its import path, its folder, its environment, its arguments, its main script."""
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
+    tell_main_name(setup["main"])
     os.environ.clear()
     os.environ.update(setup["environment"])
     os.chdir(setup["folder"])
