@@ -42,7 +42,7 @@ class Asset:
     (equal to the partition's date or key; of a product, a column for each dimension: `{"date": "day", "region":
     "region"}`) or by `time_column` (inside its window). `time_column` also measures how far the data reaches.
     `static=True` is reference data that does not age. `group` is one word for what belongs together, for selections
-    (`group:finance`). An `optional` output of a function that makes several need not be made by each call. What was known of
+    (`group:finance`). An `optional` output need not be made by each call. What was known of
     the asset `renamed_from` is known of this one; a `retired` asset leaves boards and selections, and its history stays.
     `options` go to the reader or writer. `checks` (a list of what `headwater.checks` makes) are asked of every version
     before it is published. `column_tags` tags columns (`{"email": ["pii"]}`): every column that is made of one has the tag

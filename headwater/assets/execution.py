@@ -186,12 +186,13 @@ def placed(task: Materialization[Any, Any], error: BaseException) -> None:
 def values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
     """What a function returned, by the assets that it makes. Raises ReturnTypeError."""
     names = [asset.name for asset in task.assets]
+    optional = {asset.name for asset in task.assets if asset.optional}
+    # What a single output returns is its data, unless it is optional and the mapping names it, or nothing.
+    by_name = (len(names) > 1 or optional) and isinstance(value, Mapping) and set(value) <= set(names)
+    if by_name and set(names) - set(value) <= optional:
+        return tuple(value.get(name, NOT_MADE) for name in names)
     if len(names) == 1:
         return (value,)
-    if isinstance(value, Mapping) and set(value) <= set(names):
-        optional = {asset.name for asset in task.assets if asset.optional}
-        if set(names) - set(value) <= optional:
-            return tuple(value.get(name, NOT_MADE) for name in names)
     if isinstance(value, (tuple, list)) and len(value) == len(names):
         return tuple(value)
     returned = type(value).__name__ + (f" of {len(value)}" if isinstance(value, (tuple, list)) else "")

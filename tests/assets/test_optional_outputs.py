@@ -50,6 +50,23 @@ def test_an_optional_output_that_is_left_out_is_skipped(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+def test_a_single_optional_output_is_named_or_left_out_as_well(tmp_path: Path) -> None:
+    with project(tmp_path) as here:
+        alerts = Asset("alerts", at="parquet://lake/alerts", optional=True)
+        values: list[Any] = [table(), {}, {"alerts": table()}]
+
+        @materialize(alerts)
+        def find() -> Any:
+            return values.pop(0)
+
+        states = []
+        while values:
+            find()
+            facts = here.catalog.facts().of("alerts")
+            states.append((facts.made[None].rows, bool(facts.skipped)))
+        assert states == [(table().height, False), (table().height, True), (table().height, False)]
+
+
 def test_an_output_that_is_not_optional_has_to_be_made(tmp_path: Path) -> None:
     with project(tmp_path):
         good, bad = Asset("good", at="parquet://lake/good"), Asset("bad", at="parquet://lake/bad", optional=True)
