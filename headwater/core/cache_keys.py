@@ -27,10 +27,11 @@ class CacheKey:
 
 @dataclass(frozen=True, slots=True)
 class Uncached:
-    """Why a call has no key: a kind, and a sentence."""
+    """Why a call has no key: a kind, and a sentence; `meant` when that was asked for, so that nobody need be warned."""
 
     kind: str
     text: str
+    meant: bool = False
 
 
 def check_policy(task: Task[..., Any]) -> None:
@@ -56,14 +57,14 @@ def key_of(task: Task[..., Any], call: TaskCall) -> CacheKey | Uncached:
     policy = task.options.cache
     assert policy is not None
     if not policy:
-        return Uncached("no_cache", "its policy is NO_CACHE")
+        return Uncached("no_cache", "its policy is NO_CACHE", meant=True)
     source = task.source
     try:
         parts = _parts(task, call, policy)
     except Unhashable as error:
         return Uncached("unhashable", error.why)
     except _NoKeyError as error:
-        return Uncached("no_key", str(error))
+        return Uncached("no_key", str(error), error.meant)
     whole = {"file": source.file, "name": source.name, **{f"part {name}": one for name, one in parts.items()}}
     return CacheKey(fingerprint(whole), parts)
 
@@ -95,7 +96,11 @@ def _parts(task: Task[..., Any], call: TaskCall, policy: CachePolicy) -> dict[st
 
 
 class _NoKeyError(Exception):
-    """A key function gave no key."""
+    """A key function gave no key, as it may."""
+
+    def __init__(self, text: str, *, meant: bool = False) -> None:
+        super().__init__(text)
+        self.meant = meant
 
 
 def _asked(function: Any, call: TaskCall, arguments: dict[str, Any], label: str) -> Any:
@@ -104,7 +109,7 @@ def _asked(function: Any, call: TaskCall, arguments: dict[str, Any], label: str)
     except Exception as error:
         raise _NoKeyError(f"the {label} raised {type(error).__name__}: {error}") from error
     if found is None:
-        raise _NoKeyError(f"the {label} gave None")
+        raise _NoKeyError(f"the {label} gave None", meant=True)
     return found
 
 

@@ -126,7 +126,8 @@ class CachedCall:
             self._note(found)
             self._say("hit", "kept", f"task run {found.task_run_id} kept it", found)
         elif isinstance(found, Uncached):
-            _warn(self._task, f"is not cached: {found.text}")
+            if not found.meant:
+                _warn(self._task, f"is not cached: {found.text}")
             self._say("uncached", found.kind, found.text)
         else:
             self._say("miss", found.kind, found.text)

@@ -255,9 +255,11 @@ def test_a_key_function_that_raises_leaves_the_call_uncached(world: World) -> No
     assert world.states == ["Completed", "Completed"]
 
 
-def test_no_cache_and_a_wrong_option(world: World) -> None:
+def test_no_cache_and_a_wrong_option(world: World, caplog: pytest.LogCaptureFixture) -> None:
     assert [double.with_options(cache=NO_CACHE)(1), double.with_options(cache=False)(1)] == [2, 2]
-    assert len(calls) == 2
+    assert double.with_options(cache=lambda context, parameters: None)(1) == 2
+    assert len(calls) == 3
+    assert not caplog.records, "what was asked for is nothing to warn of"
     for options in ({"cache": 3}, {"cache_for": "soon"}, {"refresh": "yes"}, {"once": 1}, {"result": "json"}):
         with pytest.raises(DefinitionError):
             double.with_options(**options)  # type: ignore[arg-type]
