@@ -83,11 +83,29 @@ def lineage(
     questions = Questions(project.projection)
     walk, until = Walk(up=up or both, down=down or both, depth=depth), None if as_of is None else moment(as_of)
     graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
-    if any(node.kind == "column" for node in graph.nodes):
+    unknown = []
+    if columns or any(node.kind == "column" for node in graph.nodes):
         graph = tagged(graph, questions.tags(moment(as_of)))
-    as_json = common.json or format == "json"
-    emit(graph.to_json(), as_json, lambda: _text(graph, format, up=up or both, down=down or both))
+        unknown = _unknown_in(graph, reader.unknown_columns()) if walk.up and until is None else []
+    value = {**graph.to_json(), "unknown": unknown}
+    emit(value, common.json or format == "json", lambda: _text(graph, format, unknown, up=walk.up, down=walk.down))
     return 0
+
+
+def _unknown_in(graph: LineageGraph, unknown: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is not known of the columns of a graph: without it they would look as if they were made of nothing."""
+    there = {node.id for node in graph.nodes}
+    # Around a column only columns are there: what is said of all columns of an asset is said of them.
+    of_columns = {node.asset for node in graph.nodes}
+    return [
+        row
+        for row in unknown
+        if row["asset"] in there or _target(row) in there or (row["column"] is None and row["asset"] in of_columns)
+    ]
+
+
+def _target(row: Mapping[str, Any]) -> str:
+    return row["asset"] if row["column"] is None else f"{row['asset']}.{row['column']}"
 
 
 def _check_drift(asset: str | None, around: list[str], format: Format) -> None:
@@ -100,7 +118,7 @@ def _check_drift(asset: str | None, around: list[str], format: Format) -> None:
         raise UsageError(f"{around[0]} is for the graph of an asset, and none is named", hint=hint)
 
 
-def _text(graph: LineageGraph, format: Format, *, up: bool, down: bool) -> str:
+def _text(graph: LineageGraph, format: Format, unknown: list[dict[str, Any]], *, up: bool, down: bool) -> str:
     if format == "mermaid":
         return graph.to_mermaid()
     if format == "dot":
@@ -111,6 +129,7 @@ def _text(graph: LineageGraph, format: Format, *, up: bool, down: bool) -> str:
         return _table(graph)
     tags = {node.id: f"  [{', '.join(node.tags)}]" for node in graph.nodes if node.tags}
     columns = [_column_line(edge) + tags.get(edge.target, "") for edge in graph.edges if edge.subtype is not None]
+    columns += [_unknown_line(row) for row in unknown]
     return "\n\n".join([*_trees(graph, up=up, down=down), *(["\n".join(columns)] if columns else [])])
 
 
@@ -137,6 +156,10 @@ def _trees(graph: LineageGraph, *, up: bool, down: bool) -> list[str]:
 def _column_line(edge: LineageEdge) -> str:
     how = (edge.subtype or "").lower().replace("_", " ")
     return f"{edge.target} ← {edge.source} ({how})"
+
+
+def _unknown_line(row: Mapping[str, Any]) -> str:
+    return f"{_target(row)} ← unknown: {row['reason']}"
 
 
 def _drift_text(value: Mapping[str, Any]) -> str:

@@ -207,6 +207,46 @@ def test_lineage(made: Cli) -> None:
         assert is_time(edge["last_seen"])
 
 
+HIDDEN = """
+import polars as pl
+from headwater import Asset, materialize
+
+raw = Asset("raw", at="parquet://lake/raw")
+
+
+@materialize(raw)
+def fetch():
+    return {"a": [1], "b": [2]}
+
+
+@materialize(Asset("part", at="parquet://lake/part"), inputs={"rows": raw})
+def lazily(rows: pl.LazyFrame):
+    return rows.select("a", z=pl.col("b").map_elements(abs, return_dtype=pl.Int64))
+
+
+@materialize(Asset("whole", at="parquet://lake/whole"), inputs={"rows": raw})
+def eagerly(rows: pl.DataFrame):
+    return rows.with_columns(x=1)
+"""
+
+
+def test_columns_of_unknown_origin_are_told_as_such_and_not_as_made_of_nothing(cli: Cli, folder: Path) -> None:
+    (folder / "hidden.py").write_text(HIDDEN)
+    assert cli("materialize", "*", "-f", "hidden.py").code == 0
+
+    def told(*arguments: str) -> list[str]:
+        lines = cli("lineage", *arguments).out.splitlines()
+        found = [line for line in lines if "← unknown: " in line]
+        unknown = cli("lineage", *arguments, "--json").json["unknown"]
+        assert [line.rpartition(": ")[2] for line in found] == [row["reason"].rpartition(": ")[2] for row in unknown]
+        return [line.partition(" ←")[0] for line in found]
+
+    assert told("part", "--columns") == told("part.z") == ["part.z"]
+    assert told("whole", "--columns") == told("whole.x", "--up") == ["whole"]
+    assert told("part.a") == told("raw.a") == told("part") == told("raw", "--columns", "--down") == []
+    assert sorted(told("raw", "--columns")) == ["part.z", "whole"]
+
+
 def test_lineage_in_one_direction_and_to_a_depth(made: Cli) -> None:
     def ends(*options: str) -> set[tuple[str, str]]:
         edges = made("lineage", "totals", *options, "--json").json["edges"]
