@@ -108,7 +108,7 @@ class LineageGraph:
         return tuple(sorted(distances(steps(self, direction, columns=columns), name, depth=depth).keys() - {name}))
 
     def to_json(self) -> dict[str, Any]:
-        """The shape that `lineage --json` prints: root, nodes, edges."""
+        """What `lineage --json` prints of a graph: root, nodes, edges."""
         return {
             "root": self.root,
             "nodes": [node.to_json() for node in self.nodes],
