@@ -57,7 +57,7 @@ class OwnStaleness:
         self, used: InputDefinition, name: str, divided: Divided, there: Outline
     ) -> Iterable[tuple[str | None, str | None]]:
         """What has come since: each of these partitions with each one of the input that lies in its window, was not
-        read, and was made since."""
+        read, and was made, or of a source first observed, since."""
         unread, unseen = self.news(used, name, divided, there), self._observed_since(used, divided, there)
         if not unread and not unseen:
             return ()
