@@ -83,11 +83,11 @@ def lineage(
     questions = Questions(project.projection)
     walk, until = Walk(up=up or both, down=down or both, depth=depth), None if as_of is None else moment(as_of)
     graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
-    unknown = []
+    value, unknown = graph.to_json(), []
     if columns or any(node.kind == "column" for node in graph.nodes):
         graph = tagged(graph, questions.tags(moment(as_of)))
         unknown = _unknown_in(graph, reader.unknown_columns()) if walk.up and until is None else []
-    value = {**graph.to_json(), "unknown": unknown}
+        value = {**graph.to_json(), "unknown": unknown}
     emit(value, common.json or format == "json", lambda: _text(graph, format, unknown, up=walk.up, down=walk.down))
     return 0
 
