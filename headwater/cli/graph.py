@@ -14,6 +14,7 @@ from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
 from headwater.cli.output import emit, instant
 from headwater.cli.tables import table
 from headwater.errors import UsageError
+from headwater.lineage.names import column_id
 
 if TYPE_CHECKING:
     from headwater.lineage.graph import LineageEdge, LineageGraph
@@ -83,11 +84,14 @@ def lineage(
     questions = Questions(project.projection)
     walk, until = Walk(up=up or both, down=down or both, depth=depth), None if as_of is None else moment(as_of)
     graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
-    value, unknown = graph.to_json(), []
-    if columns or any(node.kind == "column" for node in graph.nodes):
+    of_columns = any(node.kind == "column" for node in graph.nodes)
+    if of_columns:
         graph = tagged(graph, questions.tags(moment(as_of)))
-        unknown = _unknown_in(graph, reader.unknown_columns()) if walk.up and until is None else []
-        value = {**graph.to_json(), "unknown": unknown}
+    value, unknown = graph.to_json(), []
+    if of_columns or columns:
+        if walk.up and until is None:
+            unknown = _unknown_in(graph, reader.unknown_columns())
+        value["unknown"] = unknown
     emit(value, common.json or format == "json", lambda: _text(graph, format, unknown, up=walk.up, down=walk.down))
     return 0
 
@@ -105,7 +109,7 @@ def _unknown_in(graph: LineageGraph, unknown: list[dict[str, Any]]) -> list[dict
 
 
 def _target(row: Mapping[str, Any]) -> str:
-    return row["asset"] if row["column"] is None else f"{row['asset']}.{row['column']}"
+    return row["asset"] if row["column"] is None else column_id(row["asset"], row["column"])
 
 
 def _check_drift(asset: str | None, around: list[str], format: Format) -> None:

@@ -221,7 +221,8 @@ def fetch():
 
 @materialize(Asset("part", at="parquet://lake/part"), inputs={"rows": raw})
 def lazily(rows: pl.LazyFrame):
-    return rows.select("a", z=pl.col("b").map_elements(abs, return_dtype=pl.Int64))
+    hidden = pl.col("b").map_elements(abs, return_dtype=pl.Int64)
+    return rows.select("a", z=hidden, **{"d.z": hidden})
 
 
 @materialize(Asset("whole", at="parquet://lake/whole"), inputs={"rows": raw})
@@ -241,10 +242,12 @@ def test_columns_of_unknown_origin_are_told_as_such_and_not_as_made_of_nothing(c
         assert [line.rpartition(": ")[2] for line in found] == [row["reason"].rpartition(": ")[2] for row in unknown]
         return [line.partition(" ←")[0] for line in found]
 
-    assert told("part", "--columns") == told("part.z") == ["part.z"]
+    assert told("part", "--columns") == ['part."d.z"', "part.z"]
+    assert told("part.z") == ["part.z"]
+    assert told('part."d.z"') == ['part."d.z"']
     assert told("whole", "--columns") == told("whole.x", "--up") == ["whole"]
     assert told("part.a") == told("raw.a") == told("part") == told("raw", "--columns", "--down") == []
-    assert sorted(told("raw", "--columns")) == ["part.z", "whole"]
+    assert sorted(told("raw", "--columns")) == ['part."d.z"', "part.z", "whole"]
 
 
 def test_lineage_in_one_direction_and_to_a_depth(made: Cli) -> None:
