@@ -17,7 +17,7 @@ from types import ModuleType
 
 from headwater.assets.uncollected import uncollected
 from headwater.core import runtime
-from headwater.core.main_module import package_of
+from headwater.core.main_module import module_of
 from headwater.core.tracebacks import users_line
 from headwater.errors import HeadwaterError, RunRefused, UsageError
 
@@ -61,8 +61,7 @@ def load_file(path: Path, root: Path) -> ModuleType:
         raise UsageError(what, where=str(path), hint=hint)
     _on_path(root)
     _on_path(path.parent)
-    package, top = package_of(path, root)
-    name = f"{package}.{path.stem}" if package else path.stem
+    name, package, top = module_of(path, root)
     if package:
         _on_path(top)
         load_modules([package], root)

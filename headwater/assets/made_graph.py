@@ -37,7 +37,10 @@ class MadeGraph:
         """What each asset is defined to read, in that order, when that and nothing else is what it read."""
         self.likeness: list[int] = []
         """The same number for all that are of a kind, and have read in the same way what is of the same kinds."""
-        self._divided_sources = {name for name, one in facts.definitions.items() if one.is_source and one.partitions}
+        self.divided_sources = {
+            name for name, one in facts.definitions.items() if one.is_source and one.partitions is not None
+        }
+        """The sources that have partitions: outlines tell nothing of what was observed of them."""
         self._note_reads()
 
     def of(self, number: int) -> tuple[str, AssetDefinition, Outline]:
@@ -79,8 +82,8 @@ class MadeGraph:
             self.likeness.append(numbers.setdefault(place, len(numbers)))
 
     def _reads_divided_source(self, definition: AssetDefinition) -> bool:
-        """Whether partitions that it would read may have been observed since: outlines tell nothing of observations."""
-        sources = self._divided_sources
+        """Whether partitions that it would read may have been observed since."""
+        sources = self.divided_sources
         return bool(sources) and any(used.asset in sources for used in definition.inputs)
 
     def _inputs(

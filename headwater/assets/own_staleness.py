@@ -69,8 +69,7 @@ class OwnStaleness:
     def _observed_since(self, used: InputDefinition, divided: Divided, there: Outline) -> Pairs:
         """Each partition with each one of a source that was observed, lies in its window, and was not read."""
         source = used.asset
-        definition = self._facts.definitions.get(source)
-        if definition is None or not definition.is_source or definition.partitions is None:
+        if source not in self._graph.divided_sources:
             return ()
         if source not in self._seen:
             known = self._facts.of(source)

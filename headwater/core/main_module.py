@@ -36,9 +36,7 @@ def main_name() -> str:
 
 @lru_cache(maxsize=1)
 def _loaded_as(file: str) -> str:
-    path = Path(file).absolute()
-    package, _ = package_of(path, find_root())
-    return f"{package}.{path.stem}" if package else path.stem
+    return module_of(Path(file).absolute(), find_root())[0]
 
 
 def tell_main_name(name: str) -> None:
@@ -46,8 +44,8 @@ def tell_main_name(name: str) -> None:
     _told[:] = [name]
 
 
-def package_of(path: Path, root: Path) -> tuple[str, Path]:
-    """The package that a file is a module of, "" for none, and the folder that it is imported from.
+def module_of(path: Path, root: Path) -> tuple[str, str, Path]:
+    """The name of a file's module, that of its package, "" for none, and the folder that it is imported from.
 
     Under another name than the one that others import it by, it would be a second module with the same assets.
     """
@@ -56,5 +54,6 @@ def package_of(path: Path, root: Path) -> tuple[str, Path]:
         names.append(folder.name)
         folder = folder.parent
     if path.stem == "__init__" or not all(name.isidentifier() for name in names):
-        return "", path.parent
-    return ".".join(reversed(names[1:])), folder
+        return path.stem, "", path.parent
+    names.reverse()
+    return ".".join(names), ".".join(names[:-1]), folder

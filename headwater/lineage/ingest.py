@@ -17,7 +17,7 @@ from headwater import failpoints
 from headwater.core.globs import literal_glob
 from headwater.errors import ProjectionError
 from headwater.ids import new_id
-from headwater.lineage.rows import Row, Shaped, Unusual, latest, shape
+from headwater.lineage.rows import KEY, Row, Shaped, Unusual, latest, shape
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
@@ -297,13 +297,12 @@ def _put_latest(connection: DuckDBPyConnection, shaped: Shaped) -> None:
     if not shaped.made:
         return
     own = statements("staging.sql")
-    names = ("namespace", "dataset", "partition")
-    keys = [dict(zip(names, key, strict=True)) for key in shaped.made]
+    keys = [dict(zip(KEY, key, strict=True)) for key in shaped.made]
     if connection.execute(own["tried"], {"keys": keys}).fetchone() is None:
         _append(connection, "state.latest", *latest(shaped.made))
         return
     connection.execute(own["begin"])
-    _append(connection, "touched", names, list(shaped.made))
+    _append(connection, "touched", KEY, list(shaped.made))
     connection.execute(own["latest"])
 
 

@@ -97,8 +97,8 @@ class Projection:
                 if not dead:
                     yield connection, path
                     if path == self.home.database:
-                        sizes = {writer: known.positions[writer].offset for writer in known.closed}
-                        archive_when_due(self.home, {writer: size for writer, size in sizes.items() if size})
+                        sizes = {writer: size for writer in known.closed if (size := known.positions[writer].offset)}
+                        archive_when_due(self.home, sizes)
                     return
             # Not under the lock: a settler may publish data, and may itself want to look something up.
             self._recover(known.closed)

@@ -72,7 +72,7 @@ def shape(lines: Iterable[bytes]) -> Shaped:
 def latest(made: Mapping[Key, Sequence[Fields]]) -> tuple[tuple[str, ...], list[Row]]:
     """The columns and the rows of `state.latest` for what was never tried before: as the statement of that name has it."""
     rows = [_newest(key, outcomes) for key, outcomes in made.items() if key[0] is not None and key[1] is not None]
-    return (*_KEY, "last_run", *_ATTEMPT, *_MADE), rows
+    return (*KEY, "last_run", *_ATTEMPT, *_MADE), rows
 
 
 def _newest(key: Key, outcomes: Sequence[Fields]) -> Row:
@@ -138,7 +138,7 @@ def _ended(shaped: Shaped, at: Fields, body: Fields) -> None:
     shaped.made[key].append(outcome)
     inputs = evidence["inputs"] if evidence["inputs"] is not None else started["inputs"]
     whose = {**at, "run_id": started["run_id"], "published": body["state"] == "published"}
-    place = {name: outcome[name] for name in ("asset", *_KEY)}
+    place = {name: outcome[name] for name in ("asset", *KEY)}
     target = {"target" if name == "asset" else f"target_{name}": value for name, value in place.items()}
     _inputs(shaped, {**whose, **target, "target_version": outcome["version"]}, inputs or ())
     for edge in _distinct(map(_there, evidence["column_edges"] or ())):
@@ -153,7 +153,7 @@ def _ended(shaped: Shaped, at: Fields, body: Fields) -> None:
 def _inputs(shaped: Shaped, whose: Fields, inputs: Iterable[Fields | None]) -> None:
     found: dict[Row, Fields] = {}
     for one in map(_there, inputs):
-        row = {"source" if name == "asset" else f"source_{name}": one[name] for name in ("asset", *_KEY, "version")}
+        row = {"source" if name == "asset" else f"source_{name}": one[name] for name in ("asset", *KEY, "version")}
         before = found.setdefault(tuple(row.values()), {**row, "via": one["via"]})
         before["via"] = min((via for via in (before["via"], one["via"]) if via is not None), default=None)
     for row in found.values():
@@ -244,7 +244,7 @@ _SCALARS: Mapping[str, tuple[int, int, tuple[type, ...]]] = {
     "INTEGER": (-(1 << 31), (1 << 31) - 1, (int,)),
     "BIGINT": (-(1 << 63), (1 << 63) - 1, (int,)),
 }
-_KEY = ("namespace", "dataset", "partition")
+KEY = ("namespace", "dataset", "partition")
 _EVIDENCE = (
     *("version", "replaces", "rows", "bytes", "columns", "time_min", "time_max", "inputs", "unknown_inputs"),
     *("column_edges", "unknown_columns", "checks", "code_version", "sql"),

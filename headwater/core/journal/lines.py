@@ -47,7 +47,7 @@ def encode_all(head: bytes, seq: int, bodies: Sequence[Body]) -> bytearray:
     for start in range(0, len(bodies), ids.MOST):
         some = bodies[start : start + ids.MOST]
         front, first, back = ids.reserve(clock.now_us(), len(some))
-        line = b'%b%%d,"id":"%b%%03x%b","t":%%d%%b%%b' % (head, front, back)
+        line = _OF_IDS % (head, front, back)
         for body, number, counter in zip(some, seqs, count(first), strict=False):  # the events first: they end it
             label = _labels.get(type(body)) or _label_of(type(body))
             checked = line % (number, counter, clock.now_us(), label, plain_json(body))
@@ -56,7 +56,10 @@ def encode_all(head: bytes, seq: int, bodies: Sequence[Body]) -> bytearray:
     return lines
 
 
-_CHECKED = b'%b%d,"id":"%b%03x%b","t":%d%b%b'
+_OF_IDS = b'%b%%d,"id":"%b%%03x%b","t":%%d%%b%%b'
+"""What is checked of a line: filled in with its writer and what its id begins and ends with, then with all else."""
+_CHECKED = _OF_IDS.replace(b"%%", b"%")
+"""The same, filled in at once."""
 _END = b',"c":"%08x"}\n'
 _labels: dict[type[Body], bytes] = {}
 
