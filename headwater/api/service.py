@@ -60,7 +60,6 @@ class Service:
         self._threads: list[threading.Thread] = []
         self._traces: list[Exporter] = []
         self._writable: tuple[int, str | None] = (0, None)
-        self._lag: tuple[int, list[dict[str, Any]]] = (0, [])
 
     @property
     def reader(self) -> Reader:

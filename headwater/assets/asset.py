@@ -157,25 +157,49 @@ class Asset:
         return AssetInput(self, AllMapping(needs=needs))
 
     def same(self, *, needs: Needs | None = None) -> AssetInput:
-        """This asset as an input of which the partition of the same key is read."""
+        """This asset as an input of which the partition of the same key is read.
+
+        >>> from headwater import Asset, DailyPartitions
+        >>> days = Asset("same_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
+        >>> days.same().mapping.describe()
+        'the same partition'
+        """
         from headwater.assets.mappings import SameMapping
 
         return AssetInput(self, SameMapping(needs=needs))
 
     def overlap(self, *, needs: Needs | None = None) -> AssetInput:
-        """This asset as an input of which the partitions are read that share time with the one that is made."""
+        """This asset as an input of which the partitions are read that share time with the one that is made.
+
+        >>> from headwater import Asset, HourlyPartitions
+        >>> hours = Asset("overlap_example", at="memory://hours", partitions=HourlyPartitions("2024-01-01T00"))
+        >>> hours.overlap(needs="any").mapping.describe()
+        'the partitions that overlap in time, any of them'
+        """
         from headwater.assets.mappings import OverlapMapping
 
         return AssetInput(self, OverlapMapping(needs=needs))
 
     def last(self, count: int = 1, *, needs: Needs | None = None) -> AssetInput:
-        """This asset as an input of which the last partitions are read, whichever is made."""
+        """This asset as an input of which the last partitions are read, whichever is made.
+
+        >>> from headwater import Asset, DailyPartitions
+        >>> days = Asset("last_example", at="memory://days", partitions=DailyPartitions("2024-01-01"))
+        >>> days.last(7).mapping.describe()
+        'the last 7 partitions'
+        """
         from headwater.assets.mappings import LastMapping
 
         return AssetInput(self, LastMapping(count, needs=needs))
 
     def only(self, *keys: str, needs: Needs | None = None) -> AssetInput:
-        """This asset as an input of which these partitions are read, whichever is made."""
+        """This asset as an input of which these partitions are read, whichever is made.
+
+        >>> from headwater import Asset, StaticPartitions
+        >>> lands = Asset("only_example", at="memory://lands", partitions=StaticPartitions(["de", "fr", "it"]))
+        >>> lands.only("de", "fr").mapping.describe()
+        "always 'de', 'fr'"
+        """
         from headwater.assets.mappings import SpecificMapping
 
         return AssetInput(self, SpecificMapping(keys, needs=needs))
