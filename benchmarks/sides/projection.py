@@ -29,8 +29,6 @@ def rebuild(events):
 
 def refresh(events):
     """In a process that has DuckDB, on a projection whose closed segments are compacted; the median of some times."""
-    import team
-
     from headwater.core.journal.archive import compact
     from headwater.lineage import projection, store
 
@@ -44,8 +42,7 @@ def refresh(events):
     _timed(parts, "connect", store, "connect")
     _timed(parts, "ingest", projection, "ingest")
     walls, cpus, taken = [], [], []
-    for _ in range(TIMES):
-        runs += team.write(home, NEW, skip=runs)
+    for _ in _news(home, runs):
         parts.update(dict.fromkeys(parts, 0.0))
         with Stopwatch() as spent:
             found.refresh(wait=60)
@@ -67,14 +64,11 @@ def raw_rebuild(events):
 
 def raw_refresh(events):
     """The file opened, a thousand more lines put into its one table, and where they end; closed."""
-    import team
-
     home, runs = _home(events)
     known = _segments(home)
     _take_in(known)
     walls, cpus = [], []
-    for _ in range(TIMES):
-        runs += team.write(home, NEW, skip=runs)
+    for _ in _news(home, runs):
         new = _segments(home) - known
         known |= new
         with Stopwatch() as spent:
@@ -82,6 +76,15 @@ def raw_refresh(events):
         walls.append(spent.wall_ms)
         cpus.append(spent.cpu_ms)
     say(_raw_line(events), wall_ms=statistics.median(walls), cpu_ms=min(cpus))
+
+
+def _news(home, runs):
+    """Some times a thousand events more, in a journal that has so many runs."""
+    import team
+
+    for _ in range(TIMES):
+        runs += team.write(home, NEW, skip=runs)
+        yield
 
 
 _RAW = "raw.duckdb"
@@ -94,16 +97,16 @@ def _segments(home):
 def _take_in(segments):
     import duckdb
 
-    with duckdb.connect(_RAW) as connection, connection.cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute(
+    with duckdb.connect(_RAW) as connection:
+        connection.execute("BEGIN")
+        connection.execute(
             "CREATE TABLE IF NOT EXISTS events (w VARCHAR, n BIGINT, id UUID, t BIGINT, k VARCHAR, v INT, b VARCHAR)"
         )
-        cursor.execute("CREATE TABLE IF NOT EXISTS positions (segments BIGINT)")
+        connection.execute("CREATE TABLE IF NOT EXISTS positions (segments BIGINT)")
         columns = "{w: 'VARCHAR', n: 'BIGINT', id: 'UUID', t: 'BIGINT', k: 'VARCHAR', v: 'INT', b: 'VARCHAR'}"
-        cursor.execute(f"INSERT INTO events FROM read_ndjson(?, columns={columns})", [sorted(segments)])
-        cursor.execute("INSERT INTO positions VALUES (?)", [len(segments)])
-        cursor.execute("COMMIT")
+        connection.execute(f"INSERT INTO events FROM read_ndjson(?, columns={columns})", [sorted(segments)])
+        connection.execute("INSERT INTO positions VALUES (?)", [len(segments)])
+        connection.execute("COMMIT")
 
 
 def _raw_line(events):
