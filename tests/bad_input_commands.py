@@ -255,6 +255,14 @@ OPTIONS = (
         hint="write -p day=…",
     ),
     Mistake(
+        title="A parameter twice",
+        does="headwater run shop.py:report -p day=2024-01-05 -p day=2024-01-06",
+        code=2,
+        what="the parameter 'day' is given twice",
+        where="-p day=2024-01-06",
+        hint="give each parameter once; several values are a list, written as JSON",
+    ),
+    Mistake(
         title="A parameter without -p",
         does="headwater run shop.py:report day=2024-01-01",
         code=2,

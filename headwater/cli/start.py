@@ -162,6 +162,12 @@ def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
         name = name.removesuffix(":")
         if name not in known and (rest is None or not name.isidentifier()):
             raise UnknownNameError.of("parameter", name, known, where=fn.__qualname__, none="it has none: leave -p out")
+        if name in values:
+            raise UsageError(
+                f"the parameter '{name}' is given twice",
+                where=f"-p {pair}",
+                hint="give each parameter once; several values are a list, written as JSON",
+            )
         values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any), readings)
     return values
 
