@@ -536,6 +536,17 @@ FLOWS = (
         engine=True,
     ),
     Mistake(
+        title="A flow that exits",
+        does="headwater run also.py:nightly",
+        code=1,
+        what="'nightly' was left by sys.exit(0) before it had returned",
+        where="/home/you/shop/also.py:10",
+        hint="return from it instead, or catch SystemExit",
+        script="@flow\ndef nightly(days=()):\n    if not days:\n        sys.exit(0)\n",
+        process=True,
+        before="Its run has failed, and so does the process: it would look as if all was done.",
+    ),
+    Mistake(
         title="A flow that forks",
         does="python also.py",
         code=0,

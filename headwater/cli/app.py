@@ -26,8 +26,11 @@ def run(arguments: Sequence[str]) -> int:
             code = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
         except (KeyboardInterrupt, Cancelled) as error:
             return _stopped(error, as_json)
-        except SystemExit:
-            raise  # user code ends the process, with a code of its own
+        except SystemExit as error:
+            # User code ends the process, with a code of its own.
+            if as_json:
+                show_error(_left(error), as_json)
+            raise
         except BaseException as error:  # noqa: BLE001 - the one place where errors become messages; an engine's panic is one, too
             if type(error) is RuntimeError and str(error) == _INTERRUPTED:
                 return _stopped(error, as_json)
@@ -48,6 +51,13 @@ def _stopped(error: BaseException, as_json: bool) -> int:
     if as_json:
         show_error(_cancelled(), as_json)
     return 128 + (signal.SIGTERM if isinstance(error, SystemExit) else signal.SIGINT)
+
+
+def _left(error: SystemExit) -> HeadwaterError:
+    what = (
+        error.code if isinstance(error.code, str) else f"code of the project ended the command: sys.exit({error.code})"
+    )
+    return HeadwaterError(what, hint="headwater runs shows what became of its run")
 
 
 def _check_text(arguments: Sequence[str]) -> None:

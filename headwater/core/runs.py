@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +22,7 @@ from headwater.core.parameters import plain_parameters
 from headwater.core.runners.runner import close_session, runner_of
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
-from headwater.core.tracebacks import as_raised
+from headwater.core.tracebacks import as_raised, users_line
 from headwater.errors import RunRefused, RunSkipped, TimeLimitExceeded
 from headwater.types import ErrorInfo, SourceCode
 
@@ -262,10 +263,16 @@ def _returned(run: Run) -> State:
 
 
 def _final_error(run: Run, error: BaseException) -> BaseException:
-    """What the caller gets: a coroutine that was cancelled by a signal raises what a function raises."""
+    """What the caller gets. A coroutine cancelled by a signal raises what a function raises; what failed never exits with 0."""
     root = run.root
     if run.parent is None and root.is_async and root.signal is not None and is_cancellation(error):
         return signals.raised_by(root.signal)
+    # A forked child ends with a code of its own: the run is its parent's.
+    if run.parent is None and isinstance(error, SystemExit) and error.code in (None, 0) and run.pid == os.getpid():
+        what = f"'{run.flow}' was left by sys.exit({'' if error.code is None else error.code}) before it had returned"
+        where = f" ({line})" if (line := users_line(error)) else ""
+        todo = "return from it instead, or catch SystemExit around what exits when it is done"
+        return SystemExit(f"{what}{where}, so that its run has failed: {todo}").with_traceback(error.__traceback__)
     return error
 
 
@@ -330,6 +337,7 @@ def open_run(
         if error is None:
             _returned(run)
             return
+        error = _final_error(run, error)
         end(run, State.CANCELLED if is_cancellation(error) else State.FAILED, error)
     finally:
         leave(token)

@@ -92,6 +92,52 @@ def leaves():
     sys.exit(7)
 """
 
+EXITS = """
+import asyncio
+import os
+import sys
+from headwater import flow, task
+
+@task
+def leave():
+    sys.exit(0)
+
+@flow
+def plain():
+    sys.exit(0)
+
+@flow
+async def later():
+    sys.exit(0)
+
+@flow
+def of_a_task():
+    leave()
+
+@flow
+def of_a_thread():
+    leave.submit()
+
+@flow
+def caught():
+    try:
+        leave()
+    except SystemExit:
+        return
+
+@flow
+def forked():
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+if __name__ == "__main__":
+    found = globals()[sys.argv[1]]()
+    if asyncio.iscoroutine(found):
+        asyncio.run(found)
+"""
+
 
 def test_init_writes_a_project_that_runs(cli: Cli, python: Cli, process: Cli, folder: Path) -> None:
     done = cli("init", "--json")
@@ -209,7 +255,25 @@ def test_run_of_a_flow_that_ends_otherwise(process: Cli, shop: Path) -> None:
     done = process("run", "ends.py:panics", "--json")
     assert (done.code, done.json["error"]["message"]) == (1, "panics failed: Panic: the engine is lost")
     assert "Traceback" not in done.err
-    assert process("run", "ends.py:leaves").code == 7
+    left = process("run", "ends.py:leaves", "--json")
+    assert (left.code, left.json["error"]["message"]) == (7, "code of the project ended the command: sys.exit(7)")
+
+
+def test_what_exits_with_0_in_the_middle_of_a_run_fails_in_its_record_and_in_its_process(
+    process: Cli, python: Cli, shop: Path
+) -> None:
+    (shop / "exits.py").write_text(EXITS)
+    for name in ("plain", "later", "of_a_task", "of_a_thread"):
+        done = process("run", f"exits.py:{name}", "--json")
+        assert done.code == 1
+        assert f"'{name}' was left by sys.exit(0) before it had returned" in done.json["error"]["message"]
+        ran = python("exits.py", name)
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err.startswith(f"'{name}' was left by sys.exit(0)")
+    assert {row["state"] for row in process("runs", "--json").json["runs"]} == {"Failed"}
+    assert python("exits.py", "forked").code == 0
+    assert python("exits.py", "caught").code == 0
+    assert [row["state"] for row in process("runs", "--json", "--limit", "2").json["runs"]] == ["Completed"] * 2
 
 
 def test_debug_shows_the_traceback(process: Cli, shop: Path) -> None:
