@@ -50,6 +50,10 @@ class Settings:
         return (self.root / self.home).absolute()
 
 
+_NAMES = frozenset(field.name for field in fields(Settings)) - {"root"}
+_PREFIX, _VARIABLE = "HEADWATER_", "the environment variable"
+
+
 def find_root(start: Path | None = None) -> Path:
     """The folder of the nearest `pyproject.toml` at or above `start`, else `start` itself."""
     start = (start or Path.cwd()).absolute()
@@ -70,17 +74,35 @@ def origins(root: Path | None = None, environ: Mapping[str, str] | None = None) 
     return _given(find_root(root), os.environ if environ is None else environ)[1]
 
 
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[UnknownNameError]:
+    """What is wrong with each variable that looks like a setting and is passed over: most are typing errors.
+
+    No error of every command, as in `pyproject.toml`: the environment is not ours alone. Kubernetes, for one, tells of a
+    service of that name in `HEADWATER_PORT`.
+
+    >>> [error.hint for error in unknown_variables({"HEADWATER_HOEM": "/data", "HEADWATER_REFRESH": "1"})]
+    ["did you mean 'home'?"]
+    """
+    known = {name.upper() for name in _NAMES - {"locations"}}
+    environ = os.environ if environ is None else environ
+    given = {name.removeprefix(_PREFIX) for name in environ if name.startswith(_PREFIX)}
+    unknown = sorted(given - known - {failpoints.VARIABLE.removeprefix(_PREFIX)})
+    return [
+        UnknownNameError.of("setting", name.lower(), map(str.lower, known), where=f"{_VARIABLE} {_PREFIX}{name}")
+        for name in unknown
+    ]
+
+
 def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     found, origin = _from_pyproject(root)
-    names = {field.name for field in fields(Settings)} - {"root"}
-    for name in sorted(names - {"locations"}):
-        value = environ.get(f"HEADWATER_{name.upper()}")
+    for name in sorted(_NAMES - {"locations"}):
+        value = environ.get(f"{_PREFIX}{name.upper()}")
         if value or (value is not None and name in _NONE_WHEN_EMPTY):
             found[name] = _PARSED[name](value) if name in _PARSED else value
-            origin[name] = f"the environment variable HEADWATER_{name.upper()}"
+            origin[name] = f"{_VARIABLE} {_PREFIX}{name.upper()}"
     for name in found:
-        if name not in names:
-            raise UnknownNameError.of("setting", name, names, where=origin[name])
+        if name not in _NAMES:
+            raise UnknownNameError.of("setting", name, _NAMES, where=origin[name])
     return found, origin
 
 

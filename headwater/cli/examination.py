@@ -84,6 +84,9 @@ def _settings(project: Project) -> Iterator[Finding]:
     given = [f"{name} = {getattr(project.settings, name)!r} from {origins[name]}" for name in names if name in origins]
     text = f"root {project.root}; " + ("; ".join(given) if given else "all have their defaults")
     yield Finding(name="settings", state="ok", text=text)
+    for error in settings.unknown_variables():
+        text = f"{error.where} is passed over: {error.message}"
+        yield Finding(name="settings", state="warn", text=text, hint=error.hint)
 
 
 def _home(project: Project) -> Iterator[Finding]:

@@ -49,6 +49,21 @@ def test_a_sound_project_is_well_and_left_as_it_is(cli: Cli, shop: Path) -> None
     assert plain.out.splitlines()[-1].endswith("0 to look at, 0 failed")
 
 
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HEADWATER_REFESH", "HEADWATER_LOCATIONS", "HEADWATER_DRAIN", "HEADWATER_REFRESH"):
+        monkeypatch.setenv(name, "0")
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["settings"]) == (0, "warn")
+    wrong = [found for found in done.json["checks"] if found["name"] == "settings" and found["state"] == "warn"]
+    assert [found["text"] for found in wrong] == [
+        f"the environment variable HEADWATER_{name.upper()} is passed over: there is no setting '{name}'"
+        for name in ("drain", "locations", "refesh")
+    ]
+    assert wrong[-1]["hint"] == "did you mean 'refresh'?"
+
+
 def test_an_empty_folder_is_well_and_stays_empty(cli: Cli, folder: Path) -> None:
     done = cli("doctor", "--json")
     assert (done.code, states(done)["home"]) == (0, "ok")
