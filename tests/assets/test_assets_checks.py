@@ -383,6 +383,38 @@ def test_messages_show_a_few_values_of_the_columns_that_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (in_range("s", 0), "the column 's' is of type String: cannot compare string with numeric type"),
+        (in_range("l", 0), "the column 'l' is of type List(Int64): could not evaluate '<' comparison"),
+        (accepted_values("n", ["a"]), "the column 'n' is of type Int64: 'is_in' cannot check for Int64 values"),
+        (accepted_values("n", [1, "a"]), "the column 'n' is of type Int64: unexpected value while building"),
+    ],
+)
+def test_types_that_can_not_be_compared_are_named_in_a_line(asked: Check, says: str) -> None:
+    frame = pl.DataFrame({"s": ["x"], "n": [1], "l": [[1]]})
+    by_itself, beside_others = one(frame, asked), ask(frame, not_null("s"), asked)[1]
+    for found in (by_itself, beside_others):
+        assert not found.passed
+        assert str(found.message).startswith(says)
+        assert "\n" not in str(found.message)
+
+
+def test_what_polars_says_of_a_function_is_told_without_its_plan(shop: Project) -> None:
+    orders = Asset("orders", at="parquet://lake/orders")
+
+    @check(orders)
+    def compares(df: pl.LazyFrame) -> bool:
+        return df.filter(pl.col("s") > 3).collect().height == 0
+
+    put(orders, {"s": ["x"]})
+    ((name, passed, message),) = told(shop)
+    assert (name, passed) == ("compares", False)
+    assert message.startswith("the check raised ComputeError: cannot compare string with numeric type")
+    assert "\n" not in message
+
+
 def test_a_share_of_rows_may_fail_exactly() -> None:
     frame = pl.DataFrame({"x": [None] * 29 + [1] * 71})
     assert one(frame, not_null("x", at_most=0.29)).passed

@@ -80,7 +80,25 @@ def _result(check: Check, found: Found | Exception, context: CheckContext) -> Ch
 
 
 def _raised(error: Exception) -> str:
-    return f"the check raised {type(error).__name__}: {text_of(error)}"
+    said = text_of(error)
+    return f"the check raised {type(error).__name__}: {_first(said) if _is_of_polars(error) else said}"
+
+
+def _is_of_polars(error: Exception) -> bool:
+    return type(error).__module__.startswith("polars")
+
+
+def _first(said: str) -> str:
+    """What Polars says, without the plan of the whole query that it goes on with."""
+    return said.partition("\n\n")[0]
+
+
+def _unfit(check: Check, schema: Mapping[str, Any], error: Exception) -> Exception:
+    """Why a check can't be asked of columns of these types."""
+    if isinstance(error, (Unmeasurable, HeadwaterError)) or not check.columns:
+        return error
+    types = ", ".join(f"the column {name!r} is of type {schema[name]}" for name in check.columns if name in schema)
+    return Unmeasurable(f"{types}: {_first(text_of(error))}")
 
 
 def _measured(context: CheckContext, checks: Sequence[Check]) -> dict[Check, Found | Exception]:
@@ -102,14 +120,16 @@ def _measured(context: CheckContext, checks: Sequence[Check]) -> dict[Check, Fou
             frame.select(**plans[check]).collect_schema()
         except Exception as error:  # noqa: BLE001 - what can't be measured is a failure of this check alone
             plans.pop(check, None)
-            found[check] = error
-    return found | _computed(frame, plans)
+            found[check] = _unfit(check, schema, error)
+    return found | _computed(frame, schema, plans)
 
 
 _NOTHING: Found = {}
 
 
-def _computed(frame: Any, plans: Mapping[Check, Mapping[str, Any]]) -> dict[Check, Found | Exception]:
+def _computed(
+    frame: Any, schema: Mapping[str, Any], plans: Mapping[Check, Mapping[str, Any]]
+) -> dict[Check, Found | Exception]:
     wanted = {
         f"{place} {name}": expression for place, plan in enumerate(plans.values()) for name, expression in plan.items()
     }
@@ -117,8 +137,8 @@ def _computed(frame: Any, plans: Mapping[Check, Mapping[str, Any]]) -> dict[Chec
         row = frame.select(**wanted).collect().row(0, named=True) if wanted else {}
     except Exception as error:  # noqa: BLE001 - some engine errors are only met with rows at hand
         if len(plans) == 1:
-            return dict.fromkeys(plans, error)
+            return {check: _unfit(check, schema, error) for check in plans}
         # One of them spoils the pass for all: each by itself, then.
-        alone = [_computed(frame, {check: plan}) for check, plan in plans.items()]
+        alone = [_computed(frame, schema, {check: plan}) for check, plan in plans.items()]
         return {check: found for part in alone for check, found in part.items()}
     return {check: {name: row[f"{place} {name}"] for name in plan} for place, (check, plan) in enumerate(plans.items())}
