@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -399,6 +399,25 @@ def test_types_that_can_not_be_compared_are_named_in_a_line(asked: Check, says: 
         assert not found.passed
         assert str(found.message).startswith(says)
         assert "\n" not in str(found.message)
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_what"),
+    [
+        (in_range("d", 0, 10**9), "0"),
+        (in_range("t", max=1e18), "1e+18"),
+        (in_range("u", 0), "0"),
+        (in_range("n", max=date(2030, 1, 1)), "2030-01-01"),
+        (in_range("x", max=timedelta(days=9)), "9 days, 0:00:00"),
+    ],
+)
+def test_a_time_is_within_no_numbers_and_a_number_within_no_times(asked: Check, with_what: str) -> None:
+    frame = pl.DataFrame(
+        {"d": [date(2024, 1, 1)], "t": [datetime(2024, 1, 1)], "u": [timedelta(1)], "n": [1], "x": [1.5]}
+    )
+    found = one(frame, asked)
+    assert not found.passed
+    assert str(found.message).endswith(f", which can't be compared with {with_what}")
 
 
 def test_what_polars_says_of_a_function_is_told_without_its_plan(shop: Project) -> None:

@@ -10,10 +10,10 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from headwater.assets.checks.base import Check, Found, Options, column_names, named, require, share
+from headwater.assets.checks.base import Check, Found, Options, Unmeasurable, column_names, named, require, share
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
 from headwater.wording import counted
@@ -245,6 +245,16 @@ class InRange(RowCheck):
         import polars as pl
 
         column, dtype = pl.col(self.over[0]), schema[self.over[0]]
+        for bound in (self.least, self.greatest):
+            # Polars compares with the number that a date or a time is stored as: nearly anything would be within.
+            if (
+                isinstance(bound, (int, float))
+                if dtype.is_temporal()
+                else isinstance(bound, _TIMES) and dtype.is_numeric()
+            ):
+                raise Unmeasurable(
+                    f"the column {self.over[0]!r} is of type {dtype}, which can't be compared with {bound}"
+                )
         least, greatest = _bound(self.least, dtype), _bound(self.greatest, dtype)
         outside = pl.lit(value=False)
         if least is not None:
@@ -264,6 +274,9 @@ class InRange(RowCheck):
             return f"{name} is {'above' if self.closed in ('both', 'right') else 'not below'} {high}"
         ends = {"both": "", "left": " (without the last)", "right": " (without the first)", "none": " (without both)"}
         return f"{name} is outside {low} to {high}{ends[self.closed]}"
+
+
+_TIMES = (date, time, timedelta)
 
 
 def _bound(value: Any, dtype: pl.DataType) -> Any:
