@@ -51,10 +51,15 @@ class _Started:
 
 
 class Worker:
-    """Takes requests and starts them; `files` and `modules` say where assets and flows are defined, as the settings do."""
+    """Takes requests and starts them; `files` and `modules` say where assets and flows are defined, as the settings do.
 
-    def __init__(self, project: Project, files: Sequence[Path] = (), modules: Sequence[str] = ()) -> None:
-        self._project = project
+    It has at most `limit` of them at work at once; what is asked for beyond that waits, or another worker takes it.
+    """
+
+    def __init__(
+        self, project: Project, files: Sequence[Path] = (), modules: Sequence[str] = (), limit: int | None = None
+    ) -> None:
+        self._project, self._limit = project, limit
         self._files = frozenset(file.resolve() for file in files)
         self._where = (*(f"--file={file}" for file in files), *(f"--module={module}" for module in modules))
         self._started: dict[str, _Started] = {}
@@ -86,6 +91,8 @@ class Worker:
         if self._are_new():
             requests = self._project.reader.work_requests(open_only=True, limit=1_000)["requests"]
             for request in reversed(requests):
+                if self._limit is not None and len(self._started) >= self._limit:
+                    return
                 if request["id"] not in self._started:
                     self._consider(request["id"])
 
@@ -198,6 +205,7 @@ class Worker:
                 continue
             self._end(request_id, code, None if code == 0 else _last_words(started.output))
             del self._started[request_id]
+            self._look_at = 0  # there is room for what waits
             os.close(started.claim)
             if code == 0:
                 started.output.unlink(missing_ok=True)

@@ -178,7 +178,7 @@ COMMANDS: dict[str, Command] = {
         group="Serve",
         place="serving:worker",
         help="Start the work that is asked of the server.",
-        examples=("worker", "worker -f flows.py"),
+        examples=("worker", "worker -f flows.py", "worker --limit 4"),
     ),
     "token": Command(
         group="Serve",

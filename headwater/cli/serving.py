@@ -16,7 +16,7 @@ from cyclopts import Parameter
 
 from headwater import settings
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, WHERE, Common, Flag, Where
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Where, check_limit
 from headwater.cli.output import emit, say
 from headwater.core import runtime
 from headwater.errors import UsageError
@@ -69,8 +69,16 @@ def serve(
     return 0
 
 
-def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
-    """Start what is asked for through the server, each as a process of its own that survives this one; until Ctrl-C."""
+def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
+    """Start what is asked for through the server, each as a process of its own that survives this one; until Ctrl-C.
+
+    Parameters
+    ----------
+    limit
+        So many of them at most at once; the others wait their turn.
+    """
+    if limit is not None:
+        check_limit(limit, "runs")
     from headwater.api.work import Worker
 
     project = open_project(None, writes=True)
@@ -85,7 +93,7 @@ def worker(*, common: Common = COMMON, where: Where = WHERE) -> int:
         emit({"pid": os.getpid()}, common.json, lambda: "Headwater waits for work")
         files = [file.absolute() for file in where.file]
         with _logging_to_standard_error():
-            Worker(project, files, where.module).work(over)
+            Worker(project, files, where.module, limit).work(over)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -32,10 +32,10 @@ from headwater.project import Project
 
 
 @contextmanager
-def working(shop: Path, *files: Path) -> Iterator[Project]:
+def working(shop: Path, *files: Path, limit: int | None = None) -> Iterator[Project]:
     """A worker in a thread; what it started has ended when this does."""
     project, over = Project(settings.load(shop)), threading.Event()
-    worker = work.Worker(project, files)
+    worker = work.Worker(project, files, limit=limit)
     thread = threading.Thread(target=worker.work, args=(over,))
     with runtime.use(project):
         thread.start()
@@ -193,6 +193,23 @@ def test_a_worker_that_dies_as_it_starts_something_starts_it_once(
         assert client.get(f"/api/backfills/{asked['id']}").json()["partitions"]["completed"] == 1
         assert [one["attempt"] for one in client.get(f"/api/runs/{asked['id']}").json()["attempts"]] == [1]
         assert kinds(shop).count("backfill.requested") == 2  # the one of its past, and this one
+
+
+def test_a_worker_with_a_limit_has_no_more_at_work_at_once(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_WHOLE", 1e6)  # what waits is begun when there is room, and not at the next whole look
+    with served(shop, insecure=True) as (client, _):
+        asked = [
+            client.post("/api/backfills", json={"selection": "sales", "partition": f"2024-01-0{day}"}).json()["id"]
+            for day in (6, 7, 8)
+        ]
+        with working(shop, limit=1):
+            assert [ended(client, one)["state"] for one in asked] == ["done"] * 3
+        events = [
+            event.body["request_id"]
+            for event in Reader(Home.open(shop / ".headwater", create=False)).events()
+            if event.kind in ("work.taken", "work.ended")
+        ]
+    assert events == [one for one in asked for _ in ("taken", "ended")]
 
 
 def kinds(shop: Path) -> list[str]:
