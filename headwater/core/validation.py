@@ -87,7 +87,7 @@ def fits(value: object, hint: Any) -> bool:
     if hint is None:
         return value is None
     if isinstance(hint, type) and typing.get_origin(hint) is None:
-        return type(value) is hint or (hint.__module__ != "builtins" and isinstance(value, hint))
+        return type(value) is hint or (hint.__module__ != "builtins" and _is_one(value, hint))
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, one) for one in inner)
@@ -96,6 +96,13 @@ def fits(value: object, hint: Any) -> bool:
     if type(value) is not _CONTAINERS.get(origin) or len(value) > _MOST_ITEMS:  # type: ignore[arg-type]
         return False
     return _items_fit(value, inner)
+
+
+def _is_one(value: object, cls: type) -> bool:
+    try:
+        return isinstance(value, cls)
+    except TypeError:
+        return False  # a TypedDict, or a protocol that says nothing while the program runs
 
 
 def _items_fit(value: Any, inner: tuple[Any, ...]) -> bool:
@@ -122,6 +129,7 @@ def convert(value: Any, hint: Any) -> Any:
     if fits(value, hint):
         return value
     from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+    from pydantic_core import SchemaError
 
     try:
         try:
@@ -129,7 +137,7 @@ def convert(value: Any, hint: Any) -> Any:
         except PydanticUserError:
             # A model, a dataclass or a TypedDict brings a configuration of its own.
             adapter = TypeAdapter(hint)
-    except (PydanticUserError, NameError, TypeError):
+    except (PydanticUserError, SchemaError, NameError, TypeError):
         return value  # an annotation that means nothing to pydantic
     try:
         found = adapter.validate_python(value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypedDict
 
 import pytest
 from hypothesis import given
@@ -192,3 +192,24 @@ def test_a_value_that_can_not_be_shown_is_refused_like_any_other(project: Any) -
 
     with pytest.raises(ParameterError, match=r"'number' does not fit: .*got a Mute"):
         main(Mute())  # type: ignore[arg-type]
+
+
+class Row(TypedDict):
+    number: int
+
+
+class Shop(Protocol):
+    def sell(self) -> int: ...
+
+
+class Bakery:
+    def sell(self) -> int:
+        return 3
+
+
+def test_a_class_that_no_value_can_be_asked_about_is_no_trap(project: Any) -> None:
+    @flow
+    def open_shop(row: Row, shop: Shop, others: list[Shop], none: Shop | None = None) -> int:
+        return row["number"] + shop.sell() + len(others)
+
+    assert open_shop({"number": 4}, Bakery(), [Bakery()], none=Bakery()) == 8
