@@ -341,9 +341,11 @@ class as_completed(Generic[R]):
         ended: asyncio.Queue[TaskFuture[R]] = asyncio.Queue()
         for future in self._futures:
             future.add_done_callback(lambda one: loop.call_soon_threadsafe(ended.put_nowait, one))
-        async with asyncio.timeout(self._timeout):
-            for _ in self._futures:
+        until = None if self._timeout is None else loop.time() + self._timeout
+        for _ in self._futures:
+            # Around the wait alone: a time that is up while the reader is at work would cancel the reader.
+            async with asyncio.timeout_at(until):
                 with waiting():
                     future = await ended.get()
-                future.looked_at = True
-                yield future
+            future.looked_at = True
+            yield future

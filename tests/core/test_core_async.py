@@ -94,6 +94,33 @@ def test_async_for_gives_futures_as_they_end(project: Any) -> None:
     assert asyncio.run(main()) == [2, 8]
 
 
+def test_the_time_of_as_completed_is_that_of_its_waits(project: Any) -> None:
+    @task
+    async def waits(release: asyncio.Event) -> None:
+        await release.wait()
+
+    @flow
+    async def slow_reader() -> list[int]:
+        found = []
+        async for future in as_completed([later.submit(number) for number in (1, 2)], timeout=0.05):
+            await asyncio.sleep(0.1)
+            found.append(await future)
+        return sorted(found)
+
+    @flow
+    async def impatient() -> None:
+        release = asyncio.Event()
+        try:
+            async for _ in as_completed([waits.submit(release), later.submit(1)], timeout=0.05):
+                await asyncio.sleep(0.1)
+        finally:
+            release.set()
+
+    assert asyncio.run(slow_reader()) == [2, 3]
+    with pytest.raises(TimeoutError):
+        asyncio.run(impatient())
+
+
 def test_blocking_on_the_own_loop_is_refused(project: Any) -> None:
     @flow
     async def main() -> None:
