@@ -67,9 +67,9 @@ class Upstream(NamedTuple):
 
 
 def find(args: Iterable[Any], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()) -> tuple[Upstream, ...]:
-    """The futures in arguments, each once. Arguments without any cost next to nothing."""
+    """The futures in arguments, each once: it may fail if it may wherever it stands. Arguments without any cost next to nothing."""
     found: list[Upstream] = []
-    seen: set[int] = set()
+    seen: set[tuple[int, bool]] = set()
     for value in args:
         if type(value) not in _ATOMIC:
             found.extend(_inside(value, False, seen))
@@ -79,18 +79,21 @@ def find(args: Iterable[Any], kwargs: Mapping[str, Any], wait_for: Iterable[Any]
                 found.extend(_inside(value, False, seen))
     if wait_for:
         found.extend(_inside(list(wait_for), False, seen))
-    return tuple(found)
+    if len(found) < 2:
+        return tuple(found)
+    strict = {id(one.future) for one in found if not one.may_fail}
+    return tuple({id(one.future): Upstream(one.future, id(one.future) not in strict) for one in found}.values())
 
 
-def _inside(value: Any, may_fail: bool, seen: set[int]) -> Iterator[Upstream]:
+def _inside(value: Any, may_fail: bool, seen: set[tuple[int, bool]]) -> Iterator[Upstream]:
     if isinstance(value, FutureLike):
         if isinstance(value, Wrapped):
             yield from _inside(value.value, may_fail or isinstance(value, allow_failure), seen)
-        elif id(value) not in seen:
-            seen.add(id(value))
+        elif (id(value), may_fail) not in seen:
+            seen.add((id(value), may_fail))
             yield Upstream(value, may_fail)  # type: ignore[arg-type]
-    elif isinstance(value, _CONTAINERS) and id(value) not in seen:
-        seen.add(id(value))
+    elif isinstance(value, _CONTAINERS) and (id(value), may_fail) not in seen:
+        seen.add((id(value), may_fail))
         for one in value.values() if isinstance(value, dict) else value:
             if type(one) not in _ATOMIC:
                 yield from _inside(one, may_fail, seen)

@@ -126,6 +126,25 @@ def test_allow_failure_passes_the_error_on(project: Any) -> None:
     assert project.one("run.ended").state == "Completed"
 
 
+@pytest.mark.parametrize("around", [lambda one: one, lambda one: [one]])
+def test_what_may_fail_in_one_place_alone_may_not(project: Any, around: Any) -> None:
+    @task
+    def look(*values: Any) -> str:
+        return str(values)
+
+    @flow
+    def main() -> list[str]:
+        broken = around(fail.submit("broken"))
+        calls = [
+            look.submit(allow_failure(broken), broken),
+            look.submit(broken, allow_failure(broken)),
+            look.submit(allow_failure(broken), wait_for=[broken]),
+        ]
+        return [call.state.value for call in wait(calls).done]
+
+    assert main() == ["Skipped"] * 3
+
+
 def test_wait_for_orders_without_passing_a_value(project: Any) -> None:
     order: list[str] = []
     release = threading.Event()
