@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.core import recording, signals
 from headwater.core.arguments import resolve
 from headwater.core.context import _current
-from headwater.core.decisions import Finish, after_error
+from headwater.core.decisions import Finish, after_error, is_cancellation
 from headwater.core.effects import Effect, Gather, Invoke, Notify, Sleep, Steps
 from headwater.core.hooks import StateChange
 from headwater.core.signals import interruption
@@ -76,9 +76,11 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
                         yield from _keep(task, call, value)
             except BaseException as raised:
                 error = as_raised(raised)
-                delay = _after_error(task, call, error)
+                second, delay = _after_error(task, call, error)
                 if hooks and not isinstance(error, GeneratorExit):
-                    yield from tell(task, call, error)
+                    yield from tell(task, call, second or error)
+                if second is not None:
+                    raise second from error
                 if delay is None:
                     raise
             else:
@@ -166,8 +168,13 @@ def change_of(task: Task[..., Any], call: TaskCall, error: BaseException | None)
     )
 
 
-def _after_error(task: Task[..., Any], call: TaskCall, error: BaseException) -> float | None:
-    """Record what follows a failed try: the delay before the next one, or None when there is none."""
+def _after_error(
+    task: Task[..., Any], call: TaskCall, error: BaseException
+) -> tuple[BaseException | None, float | None]:
+    """Record what follows a failed try: the delay before the next one, or None when there is none.
+
+    First comes what a condition or a delay of the user's own raised: that is how the task run ends.
+    """
     try:
         refused = isinstance(error, Exception) and task.refuses(error)
         timed_out = isinstance(error, TimeLimitExceeded) and error.of == call.task_run_id
@@ -181,19 +188,18 @@ def _after_error(task: Task[..., Any], call: TaskCall, error: BaseException) -> 
             crashed=crashed,
             final=call.handed_out,
         )
-    except BaseException as second:
-        # A condition or a delay of the user's own raised: that is how the task run ends.
-        recording.task_ended(call, State.FAILED, second)
-        raise
+    except BaseException as second:  # noqa: BLE001 - the task run raises it
+        recording.task_ended(call, State.CANCELLED if is_cancellation(second) else State.FAILED, second)
+        return second, None
     if isinstance(decision, Finish):
         recording.task_ended(call, decision.state, error)
-        return None
+        return None, None
     if not call.context.run.may_retry():
         _log.warning("'%s' is not tried again: the retry budget of its flow is spent", task.name)
         recording.task_ended(call, State.FAILED, error)
-        return None
+        return None, None
     recording.task_waits(call, decision.delay, error)
-    return decision.delay
+    return None, decision.delay
 
 
 def _resolve_arguments(task: Task[..., Any], call: TaskCall) -> Steps:

@@ -96,6 +96,19 @@ def test_a_skipped_task_tells_its_hook_why(project: Any) -> None:
     assert str(told[0].error) == "no"
 
 
+def test_a_task_whose_condition_raises_tells_its_hook_of_that(project: Any) -> None:
+    told = Told()
+
+    @task(retries=1, retry_if=lambda error: error.code == 503, hooks=dict.fromkeys(EVERY, told))  # type: ignore[attr-defined]
+    def shaky() -> None:
+        raise ValueError("first")
+
+    with pytest.raises(AttributeError, match="code"):
+        shaky()
+    assert told.states == [("shaky", "Running", 1), ("shaky", "Failed", 1)]
+    assert isinstance(told[1].error, AttributeError)
+
+
 def test_what_a_hook_raises_is_logged_and_changes_nothing(project: Any) -> None:
     told = Told()
 
