@@ -94,7 +94,7 @@ def code_of(fn: Any) -> str | None:
 
 
 def _code_parts(code: CodeType) -> tuple[Any, ...]:
-    constants = tuple(_code_parts(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts)
+    constants = tuple(_code_parts(one) if isinstance(one, CodeType) else one for one in code.co_consts)
     return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
 
 

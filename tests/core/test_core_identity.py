@@ -134,3 +134,18 @@ def test_the_fingerprint_of_code_is_of_what_it_does() -> None:
 
     assert code_of(one) == code_of(same) != code_of(other)
     assert code_of(print) is None
+
+
+def test_the_fingerprint_of_code_is_the_same_in_another_process() -> None:
+    code = (
+        "from headwater.core.identity import code_of\n"
+        "def keep(row): return row in {'north', 'south', 'east', 'west'}\n"
+        "print(code_of(keep))"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
