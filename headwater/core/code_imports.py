@@ -16,7 +16,7 @@ from typing import Any
 
 from headwater.core.source import parsed, tree_hash
 
-_IMPORT = opcode.opmap["IMPORT_NAME"]
+_IMPORT, _EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.opmap["EXTENDED_ARG"]
 
 
 def imported(code: CodeType, place: Mapping[str, Any], root: Path) -> dict[str, str]:
@@ -58,7 +58,8 @@ def imports_within(code: CodeType) -> bool:
 def _named(code: CodeType, package: str) -> Iterator[str]:
     import dis
 
-    steps = list(dis.get_instructions(code))
+    # Without what only makes a number larger: right before an import stand its level and its names.
+    steps = [step for step in dis.get_instructions(code) if step.opcode != _EXTENDED]
     for at, step in enumerate(steps):
         if step.opcode == _IMPORT:
             level, names = (one.argval for one in steps[at - 2 : at])

@@ -291,3 +291,13 @@ def test_what_a_function_imports_as_it_runs_counts(folder: Path) -> None:
     assert {name for name in before if before[name] != limit[name]} == {"default of 'most'"}
     assert set(code_parts(fresh(folder, "lazy").early, folder)) == {"code"}
     assert lazy(folder, rules="def keep(:")["module store.rules"].startswith("unreadable")
+
+
+def test_imports_of_a_function_of_many_names_are_told_right(folder: Path) -> None:
+    lines = "\n".join(f"    name_{number}()" for number in range(300))
+    text = f"def load():\n{lines}\n    from store.rules import keep\n    return keep\n"
+    assert {name for name in lazy(folder, lazy=text) if name.startswith("module")} == {
+        "module store",
+        "module store.rules",
+        "module store.rates",
+    }
