@@ -53,7 +53,7 @@ class Shapes:
     def _known(self) -> dict[str, type]:
         if self._classes is None:
             self._classes = {}
-            for cls in _classes(self._hint, set()):
+            for cls in _classes(self._hint, {}):
                 # Two classes of one name: neither can be told from the other by it.
                 self._classes[_name(cls)] = cls if self._classes.get(_name(cls), cls) is cls else type(None)
         return self._classes
@@ -103,11 +103,12 @@ def _hint_for(cls: type) -> str:
     return ""
 
 
-def _classes(hint: Any, seen: set[int]) -> Iterator[type]:
+def _classes(hint: Any, seen: dict[int, Any]) -> Iterator[type]:
     """The classes of known kinds that an annotation names, with those that their own annotations name."""
     if id(hint) in seen:
         return
-    seen.add(id(hint))
+    # Held until the end: an annotation that was resolved for this alone would give its id to the next one.
+    seen[id(hint)] = hint
     if hasattr(hint, "__value__"):  # a `type` statement of Python 3.12
         yield from _classes(hint.__value__, seen)
     for inner in (typing.get_origin(hint), *typing.get_args(hint)):

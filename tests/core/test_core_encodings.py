@@ -8,6 +8,7 @@ import datetime as dt
 import enum
 import math
 import socket
+import subprocess
 import sys
 import typing
 import uuid
@@ -216,6 +217,26 @@ def test_classes_come_back_through_the_return_annotation_alone(value: Any, hint:
     assert isinstance(encoded, Encoded)
     with pytest.raises(ResultError, match="does not name"):
         decode(encoded.encoding, encoded.data, hint=int)
+
+
+MANY_CLASSES = """
+from __future__ import annotations
+from dataclasses import dataclass
+from headwater.core.encodings import encode
+"""
+
+
+def test_every_class_that_an_annotation_names_is_known_however_many_there_are(tmp_path: Path) -> None:
+    lines = [MANY_CLASSES]
+    for number in range(20):
+        lines += ["@dataclass", f"class Item{number}:", "    x: int"]
+        lines += ["@dataclass", f"class Box{number}:", f"    items: list[Item{number}]"]
+    lines += ["@dataclass", "class Shop:", *(f"    box{number}: Box{number}" for number in range(20))]
+    boxes = ", ".join(f"Box{number}([Item{number}(1)])" for number in range(20))
+    (tmp_path / "shop.py").write_text("\n".join([*lines, f"print(encode(Shop({boxes}), hint=Shop))\n"]))
+    # In a process of its own: whether an address is used again depends on all that was made before.
+    done = subprocess.run([sys.executable, "shop.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Encoded("), done.stdout
 
 
 def test_no_name_that_is_read_is_ever_imported() -> None:
