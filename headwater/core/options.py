@@ -143,7 +143,7 @@ class TaskOptions:
             if name not in names:
                 raise UnknownNameError.of("option", name, names)
         found = dict(values)
-        if "tags" in found and not isinstance(found["tags"], str):
+        if isinstance(found.get("tags"), Iterable) and not isinstance(found["tags"], str):
             found["tags"] = tuple(found["tags"])
         if "hooks" in found:
             found["hooks"] = hooks_of(found["hooks"])

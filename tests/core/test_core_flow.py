@@ -346,6 +346,8 @@ def test_wrong_definitions_are_refused_with_a_place(project: Any) -> None:
         task(retry_delay=[])
     with pytest.raises(DefinitionError, match="tags"):
         task(tags="daily")
+    with pytest.raises(DefinitionError, match="tags are texts, got 5"):
+        task(tags=5)  # type: ignore[call-overload]
     with pytest.raises(UnknownNameError, match="did you mean 'retries'"):
         task(retrys=3)  # type: ignore[call-overload]
     with pytest.raises(DefinitionError, match="max_workers"):
