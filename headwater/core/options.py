@@ -263,7 +263,10 @@ def exponential_backoff(
     import random  # here, because few ask for it and every script would load it
 
     def delay(tries: int) -> float:
-        seconds = float(min(limit, first * factor ** min(tries - 1, 1_000)))
+        try:
+            seconds = float(min(limit, first * factor ** min(tries - 1, 1_000)))
+        except OverflowError:
+            seconds = float(limit)
         return seconds - seconds * jitter * random.random()  # noqa: S311 - spreading load, not a secret
 
     return delay

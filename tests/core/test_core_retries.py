@@ -85,7 +85,7 @@ def test_a_condition_that_raises_is_how_it_ends(project: Any) -> None:
 
 def test_backoff_grows_to_its_limit_and_jitter_only_shortens() -> None:
     assert [exponential_backoff(1, limit=10)(tries) for tries in range(1, 6)] == [1, 2, 4, 8, 10]
-    assert exponential_backoff(1, limit=10)(100_000) == 10
+    assert exponential_backoff(1, limit=10)(100_000) == exponential_backoff(1, factor=10.0, limit=10)(100_000) == 10
     jittered = [exponential_backoff(8, jitter=0.5)(1) for _ in range(50)]
     assert all(4 <= delay <= 8 for delay in jittered)
     assert len(set(jittered)) > 1
