@@ -83,6 +83,17 @@ def as_eager(value: object) -> pl.DataFrame:
     return _of_python(value)
 
 
+def only(frame: pl.DataFrame, columns: list[str] | None) -> pl.DataFrame:
+    """The columns that a plan asks an io source for (None: all). A plan that asks for none still counts the rows.
+
+    >>> only(as_eager({"a": [1, 2]}), []).shape
+    (2, 0)
+    """
+    if columns is None:
+        return frame
+    return frame.select(columns) if columns else frame.drop(frame.columns)
+
+
 def convert(value: object, form: Form) -> Any:
     """A value in another form; one that has the form already, or any when asked for "any", is given back itself.
 

@@ -13,7 +13,7 @@ from headwater.assets.protocols import Form, SqlRelation, Staged, Target
 from headwater.core.globs import literal_glob
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
-from headwater.materializers.convert import of_frame
+from headwater.materializers.convert import of_frame, only
 from headwater.materializers.quoting import literal
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class ParsedFile:
         """The rows asked for."""
         frame = self._frame if n_rows is None else self._frame.head(n_rows)
         frame = frame if predicate is None else frame.filter(predicate)
-        yield frame if columns is None else frame.select(columns)
+        yield only(frame, columns)
 
 
 class _Reads:

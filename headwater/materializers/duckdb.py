@@ -27,7 +27,7 @@ from headwater.errors import LocationError, MaterializationError, ReturnTypeErro
 from headwater.materializers import staging as files
 from headwater.materializers import tables
 from headwater.materializers.attaching import Connection, attach, engine, memory, reading
-from headwater.materializers.convert import ArrowStream, as_eager, of_frame
+from headwater.materializers.convert import ArrowStream, as_eager, of_frame, only
 from headwater.materializers.locking import exclusive, shared
 from headwater.materializers.publishing import Opened, Versions, publish_rows, read_versions
 from headwater.materializers.querying import (
@@ -72,9 +72,7 @@ class TableSource:
         if predicate is not None and columns is not None:
             needed = list(dict.fromkeys([*columns, *predicate.meta.root_names()]))
         frame = self._read(needed, n_rows)
-        if predicate is not None:
-            frame = frame.filter(predicate)
-        yield frame if columns is None else frame.select(columns)
+        yield only(frame if predicate is None else frame.filter(predicate), columns)
 
     def load(self, form: Form) -> Any:
         """The rows at once, in another form."""

@@ -48,3 +48,11 @@ def test_a_changed_file_and_other_options_are_read_anew(tmp_path):
     write(tmp_path, 5)
     for _ in range(3):
         assert csv.load(target(tmp_path), None, "lazy").collect().height == 5
+
+
+def test_a_plan_that_asks_for_no_column_still_counts_the_rows(tmp_path):
+    write(tmp_path, 3)
+    csv, asset = CsvMaterializer(), target(tmp_path)
+    for _ in range(2):
+        numbered = csv.load(asset, None, "lazy").with_row_index().select("index")
+        assert numbered.collect().rows() == [(0,), (1,), (2,)]

@@ -812,3 +812,11 @@ def test_a_frame_without_columns_is_an_empty_pandas_frame_and_no_relation() -> N
     assert module.pandas_of_frame(pl.DataFrame()).shape == (0, 0)
     with pytest.raises(MaterializationError, match="a frame without columns is nothing that DuckDB can read"):
         module.relation_of_frame(pl.DataFrame())
+
+
+def test_a_plan_that_asks_for_no_column_still_counts_the_rows(at: Any, make: Any) -> None:
+    target = at(URI)
+    make(target, {"a": [7, 8, 9]})
+    numbered = DUCK.load(target, None, "lazy").with_row_index()
+    assert numbered.select("index").collect().rows() == [(0,), (1,), (2,)]
+    assert numbered.filter(pl.col("index") > 1).select("index").collect().rows() == [(2,)]
