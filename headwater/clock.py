@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import time as clock_time
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -152,6 +153,17 @@ def given_us(moment: datetime) -> int:
     1000000
     """
     return to_us(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def day_us(day: date, zone: tzinfo, *, end: bool = False) -> int:
+    """The start of a local day, or its end, in microseconds since the epoch. No day ends later than time can be written.
+
+    >>> day_us(date(1970, 1, 1), UTC), day_us(date(1970, 1, 1), UTC, end=True), is_time(day_us(date.max, UTC, end=True))
+    (0, 86400000000, True)
+    """
+    if end and day == date.max:
+        return to_us(datetime.max.replace(tzinfo=UTC))
+    return to_us(datetime.combine(day + timedelta(days=1) if end else day, clock_time.min, zone))
 
 
 def is_time(us: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 from headwater import clock, ids
@@ -298,6 +298,6 @@ def _end_of(moment: datetime | date | str | None, partition: Partition | None) -
         moment = parsed(moment)
     if not isinstance(moment, datetime):
         start = None if partition is None else partition.start
-        zone = UTC if start is None else start.tzinfo
-        moment = datetime.combine(moment + timedelta(days=1), time(), zone)
+        zone = None if start is None else start.tzinfo
+        return clock.day_us(moment, zone or UTC, end=True)
     return clock.given_us(moment)

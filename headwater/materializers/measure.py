@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
@@ -12,8 +12,6 @@ from headwater.assets.protocols import Target
 from headwater.errors import PartitionError, ReturnTypeError
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     import polars as pl
 
     from headwater.assets.partitions import Partition
@@ -89,7 +87,9 @@ def _as_time(name: str, schema: pl.Schema, target: Target) -> pl.Expr:
     dtype = schema[name]
     if isinstance(dtype, pl.Datetime):
         return pl.col(name).dt.epoch("us")
-    if isinstance(dtype, (pl.Date, pl.Null)):
+    if isinstance(dtype, pl.Date):
+        return pl.col(name).clip(pl.lit(date.min), pl.lit(date.max))  # Polars knows later ones, and Python does not
+    if isinstance(dtype, pl.Null):
         return pl.col(name)
     message = f"the time column {name!r} of '{target.asset.name}' is of type {dtype}"
     raise ReturnTypeError(message, hint="make it a date or a datetime, for example with .str.to_datetime()")
@@ -156,7 +156,7 @@ def _on_days(name: str, partition: Partition) -> pl.Expr:
     return pl.col(name).is_between(pl.lit(first), pl.lit(last))
 
 
-def days_of(partition: Partition) -> tuple[dt.date, dt.date]:
+def days_of(partition: Partition) -> tuple[date, date]:
     """The first and last local day that a partition's window touches."""
     start, end = partition.start, partition.end
     if start is None or end is None:
@@ -166,7 +166,7 @@ def days_of(partition: Partition) -> tuple[dt.date, dt.date]:
     return start.date(), last.date()
 
 
-def dates_of(partition: Partition) -> tuple[dt.date, dt.date]:
+def dates_of(partition: Partition) -> tuple[date, date]:
     """The first and the last date by which a column tells rows of a partition: all its days, as a week has seven.
 
     One that is not made of whole days, or that is named by another one than its first, has its own date alone: no date may
@@ -186,12 +186,11 @@ def _zone(partition: Partition | None) -> tzinfo:
     return UTC if start is None or start.tzinfo is None else start.tzinfo
 
 
-def _instant(value: int | dt.date | None, zone: tzinfo, *, end: bool = False) -> int | None:
+def _instant(value: int | date | None, zone: tzinfo, *, end: bool = False) -> int | None:
     """Microseconds as they are; a date as the start of its day in this zone, or as its end."""
     if value is None or isinstance(value, int):
         return value
-    day = value + timedelta(days=1) if end else value
-    return clock.to_us(datetime.combine(day, time.min, tzinfo=zone))
+    return clock.day_us(value, zone, end=end)
 
 
 def _refuse(target: Target, partition: Partition | None, name: str, outside: int, rows: int, example: Any) -> None:

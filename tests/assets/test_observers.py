@@ -39,6 +39,7 @@ def here(tmp_path):
     [
         (NOON, (NOON, None, None)),
         (date(2013, 1, 5), (datetime(2013, 1, 6, tzinfo=UTC), None, None)),
+        (date.max, (datetime.max.replace(tzinfo=UTC), None, None)),
         (datetime(2013, 1, 5, 12), (NOON, None, None)),
         ("v7", (None, "v7", None)),
         (12, (None, None, 12)),

@@ -17,6 +17,7 @@ import pytest
 
 from headwater.assets.partitions import DailyPartitions, Partition
 from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
+from headwater.clock import to_us
 from headwater.errors import DefinitionError, LocationError, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers.duckdb import failing
 from headwater.materializers.parquet import ParquetMaterializer
@@ -499,3 +500,11 @@ def test_whole_numbers_of_128_bits_are_no_bytes_in_a_query(at: Any, make: Any) -
         2,
         [(-4,), (10**30 + 1,)],
     )
+
+
+@pytest.mark.parametrize("uri", ["parquet://lake/x", "duckdb://w.duckdb/x", "memory://x"])
+def test_a_day_behind_all_days_is_a_time_like_any_other(at: Any, make: Any, uri: str) -> None:
+    target = at(uri, time_column="valid_to")
+    last = to_us(datetime.max.replace(tzinfo=UTC))
+    for days in (pl.Series([date(2013, 1, 5), date.max]), pl.Series([15_000, 5_000_000]).cast(pl.Date)):
+        assert make(target, pl.DataFrame({"valid_to": days})).time_max == last
