@@ -140,8 +140,12 @@ def attach(connection: Connection, file: Path, name: str, mode: str = "READ_ONLY
 
 
 def _unusable(file: Path, error: duckdb.Error) -> LocationError:
-    with file.open("rb") as opened:
-        is_one = opened.read(12)[8:] == b"DUCK"
+    try:
+        with file.open("rb") as opened:
+            is_one = opened.read(12)[8:] == b"DUCK"
+    except OSError as found:
+        message = f"the database can't be read: {found.strerror}"
+        return LocationError(message, where=str(file), hint="name a file in the asset's location that may be read")
     if not is_one:
         hint = "name another file in the asset's location, or move this one away: then it is made anew"
         return LocationError("the file is not a DuckDB database", where=str(file), hint=hint)

@@ -820,3 +820,11 @@ def test_a_plan_that_asks_for_no_column_still_counts_the_rows(at: Any, make: Any
     numbered = DUCK.load(target, None, "lazy").with_row_index()
     assert numbered.select("index").collect().rows() == [(0,), (1,), (2,)]
     assert numbered.filter(pl.col("index") > 1).select("index").collect().rows() == [(2,)]
+
+
+def test_a_folder_in_the_place_of_a_database_is_named(at: Any, file: Path) -> None:
+    staged = DUCK.stage(at(URI), None, {"a": [1]}, version="v")
+    file.mkdir()
+    with pytest.raises(LocationError, match="can't be read: Is a directory") as caught:
+        DUCK.publish(at(URI), None, staged)
+    assert caught.value.where == str(file)
