@@ -134,10 +134,11 @@ def publish_rows(
         failpoints.reach("publish.rows")
         _note(opened, place, key, staged.version)
         failpoints.reach("publish.commit")
-        opened.connection.execute("COMMIT")
     except BaseException:
         opened.connection.execute("ROLLBACK")
         raise
+    # One that fails has ended the transaction, too.
+    opened.connection.execute("COMMIT")
     failpoints.reach("publish.committed")
     return read_versions(opened)
 

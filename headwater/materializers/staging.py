@@ -46,6 +46,7 @@ _PLACE_ERRORS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.ENOTDIR}
     | {errno.ENAMETOOLONG, errno.EISDIR}
 )
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _RACY_US = 20_000  # a file this young may change again without its mtime showing it
 
 
@@ -235,19 +236,18 @@ def writing(target: Target, place: Path) -> Iterator[None]:
         if number not in _PLACE_ERRORS:
             raise
         message = f"'{target.asset.name}' can't be written: {os.strerror(number)}"
-        hint = (
-            "make room on the disk"
-            if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            else "see that the place can be written"
-        )
+        hint = "make room on the disk" if number in _NO_ROOM else "see that the place can be written"
         raise LocationError(message, where=str(place), hint=hint) from error
 
 
 def _errno(error: Exception) -> int:
     if isinstance(error, OSError):
         return error.errno or 0
-    # Polars wraps what the system said into the text of its own errors.
-    found = _OS_ERROR.search(str(error)) if type(error).__module__.startswith("polars") else None
+    # Engines wrap what the system said into the text of their own errors.
+    engine, text = type(error).__module__.partition(".")[0], str(error)
+    if engine in ("duckdb", "_duckdb"):
+        return next((number for number in _NO_ROOM if f": {os.strerror(number)}" in text), 0)
+    found = _OS_ERROR.search(text) if engine == "polars" else None
     return int(found[1]) if found else 0
 
 

@@ -828,3 +828,41 @@ def test_a_folder_in_the_place_of_a_database_is_named(at: Any, file: Path) -> No
     with pytest.raises(LocationError, match="can't be read: Is a directory") as caught:
         DUCK.publish(at(URI), None, staged)
     assert caught.value.where == str(file)
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+import polars as pl
+from headwater.assets.location import asset_ref
+from headwater.assets.protocols import SqlQuery, Target
+from headwater.errors import LocationError
+from headwater.materializers.registry import for_ref
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+root = Path(sys.argv[1])
+target = Target(asset=asset_ref("thing", "duckdb://w.duckdb/main.thing", root=root), root=root)
+query = SqlQuery(text="SELECT hash(range) AS a FROM range(300_000)", inputs={})
+# Small as a Parquet file, large in the database's log.
+frame = pl.DataFrame({"a": ["xyz" * 300] * 10_000})
+duck = for_ref(target.asset)
+duck.publish(target, None, duck.stage(target, None, {"a": [1]}, version="old"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+for value in (query, frame):
+    try:
+        duck.publish(target, None, duck.stage(target, None, value, version="new"))
+    except LocationError as error:
+        print(error.message, error.hint, duck.version(target, None))
+    duck.discard(target, "new")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+duck.publish(target, None, duck.stage(target, None, frame, version="new"))
+print(duck.version(target, None), sorted(path.name for path in root.glob(".staging*")))
+"""
+
+
+def test_a_disk_that_takes_no_more_is_said_and_leaves_the_old_rows(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))}
+    run = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    refused = "'thing' can't be written: File too large make room on the disk old"
+    assert run.stdout.splitlines() == [refused, refused, "new []"]
