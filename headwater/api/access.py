@@ -28,7 +28,7 @@ What: TypeAlias = Literal["session.began", "session.ended"]
 class _Refused:
     count: int = 0
     recorded: int | None = None
-    """When they were last recorded, in microseconds since the epoch."""
+    """When they were last recorded, by the steady clock."""
 
 
 class AccessLog:
@@ -51,7 +51,7 @@ class AccessLog:
 
     def flush(self, *, all_of_them: bool = False) -> None:
         """Record the refusals that are due."""
-        now = clock.now_us()
+        now = clock.steady_us()
         due = []
         with self._lock:
             for source, one in list(self._refused.items()):

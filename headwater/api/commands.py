@@ -32,18 +32,6 @@ def command(what: str, arguments: _Arguments, where: Sequence[str] = ()) -> list
     return _COMMANDS[what](arguments, where)
 
 
-def subject(what: str, request_id: str, arguments: _Arguments) -> str:
-    """The id of the run that a request leads to: its own where it makes a new one.
-
-    >>> subject("run", "01", {}), subject("runs.resume", "01", {"run": "02"}), subject("retry", "01", {"backfill": "03"})
-    ('01', '02', '03')
-    """
-    if makes_new(what):
-        return request_id
-    found: str = arguments["run"] if what.startswith("runs.") else arguments["backfill"]
-    return found
-
-
 def makes_new(what: str) -> bool:
     """Whether it makes a run, which gets the request's id; else it goes on with one."""
     return what in _MADE_NEW

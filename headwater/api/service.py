@@ -95,7 +95,7 @@ class Service:
         found = []
         if projection.trouble is not None or (projection.looked or now) < now - _STUCK * 1e6:
             found.append("journal")
-        if self._write_trouble(now) is not None:
+        if self._write_trouble() is not None:
             found.append("home")
         return found
 
@@ -232,9 +232,9 @@ class Service:
         except Exception:  # noqa: BLE001 - whatever a transport raises: it is tried again
             _log.exception("%s", name)
 
-    def _write_trouble(self, now: int) -> str | None:
+    def _write_trouble(self) -> str | None:
         """Why nothing can be written; None when it can. Tried by writing, for a full disk looks writable."""
-        at, trouble = self._writable
+        now, (at, trouble) = clock.steady_us(), self._writable
         if now - at < _PROBED * 1e6:
             return trouble
         path = self.project.home.tmp / f"probe-{os.getpid()}"

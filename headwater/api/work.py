@@ -97,7 +97,7 @@ class Worker:
                     self._consider(request["id"])
 
     def _are_new(self) -> bool:
-        now = clock.now_us()
+        now = clock.steady_us()
         if self._follower is None:
             with self._project.projection.session() as session:
                 rows = session.rows('SELECT writer, seq, "offset", closed FROM state.positions')
@@ -133,8 +133,7 @@ class Worker:
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:
         """Whether one that was taken has to be started again: nobody holds its lock, so its process is gone, or never was."""
-        subject = commands.subject(request["what"], request["id"], request["arguments"])
-        began = self._project.reader.began_since(subject, request["id"])
+        began = self._project.reader.began(request["id"])
         if began is None:
             if request["takes"] < _TAKES:
                 return True

@@ -43,9 +43,9 @@ def cancel(run_id: RunId, /, *, wait: float = 30.0, common: Common = COMMON) -> 
 
 
 def _wait(project: Project, run_id: str, seconds: float) -> dict[str, object]:
-    until = clock.now_us() + int(seconds * 1_000_000)
+    until = clock.steady_us() + int(seconds * 1_000_000)
     while True:
         row = project.reader.run(run_id)
-        if row["state"] in TERMINAL or clock.now_us() >= until:
+        if row["state"] in TERMINAL or clock.steady_us() >= until:
             return row
         clock.sleep(_PAUSE)

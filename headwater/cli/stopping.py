@@ -56,9 +56,9 @@ def _stop(backfill_id: str, what: Stop, wait: float, common: Common) -> int:
 
 
 def _wait(project: Project, backfill_id: str, seconds: float) -> dict[str, Any]:
-    until = clock.now_us() + int(seconds * 1_000_000)
+    until = clock.steady_us() + int(seconds * 1_000_000)
     while True:
         value: dict[str, Any] = project.reader.backfill(backfill_id)
-        if value["state"] not in _STOPPING or clock.now_us() >= until:
+        if value["state"] not in _STOPPING or clock.steady_us() >= until:
             return value
         clock.sleep(_PAUSE)

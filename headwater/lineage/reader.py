@@ -209,10 +209,10 @@ class Reader:
             rows = session.dicts(statements("runs.sql")["audit"], {"limit": limit, "since": since, "last": last})
         return {"changes": [_plain(row) for row in rows]}
 
-    def began_since(self, run_id: str, request_id: str) -> str | None:
-        """The state of the newest attempt of a run that began after a request had been made; None when none did."""
+    def began(self, request_id: str) -> str | None:
+        """The state of the newest attempt of a run that began for a request; None when none did."""
         with self.projection.session() as session:
-            rows = session.rows(statements("runs.sql")["began_since"], {"run": run_id, "request": request_id})
+            rows = session.rows(statements("runs.sql")["began"], {"request": request_id})
         return rows[0][0] if rows else None
 
     def known_flows(self, flow: str | None = None) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import pytest
 from api_world import bearer, served, until
 from fastapi.testclient import TestClient
 
-from headwater import settings
+from headwater import clock, settings
 from headwater.api import commands, work
 from headwater.assets.backfill_events import BackfillRequested
 from headwater.cli import app as command_line
@@ -26,7 +26,7 @@ from headwater.core import runtime
 from headwater.core.events import RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
-from headwater.core.request_events import WorkTaken
+from headwater.core.request_events import WorkAsked, WorkTaken
 from headwater.lineage.asking import request_lock
 from headwater.project import Project
 
@@ -241,6 +241,56 @@ def test_a_machine_without_room_for_another_process_is_waited_for(shop: Path, mo
         with working(shop):
             done = ended(client, asked["id"])
         assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 1)
+
+
+class SetBack(clock.SystemClock):
+    """The machine's clock, which somebody sets back."""
+
+    by = 0
+
+    def now_us(self) -> int:
+        return super().now_us() - self.by
+
+    def steady_us(self) -> int:
+        return clock.machine_us()
+
+
+def test_a_clock_that_is_set_back_starts_nothing_again(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app), clock.use(moved := SetBack()):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()["id"]
+        journal = app.state.service.project.journal
+        journal.append(WorkTaken(request_id=asked, pid=1, host=os.uname().nodename))
+        moved.by = 3_600_000_000
+        run = {"run_id": asked, "flow": "b", "root_run_id": asked, "root_flow": "b", "project": "shop"}
+        journal.append(RunStarted(**run, parameters={}), RunEnded(**run, state="Completed", started=clock.now_us()))
+        with working(shop):
+            done = ended(client, asked)
+        assert (done["state"], done["takes"], done["message"]) == ("done", 1, None)
+
+
+def test_a_clock_that_is_set_back_keeps_no_worker_from_looking(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "_WHOLE", 0.5)
+    monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
+    consider, looked = work.Worker._consider, list[str]()
+
+    def considered(worker: work.Worker, request_id: str) -> None:
+        consider(worker, request_id)
+        looked.append(request_id)
+
+    monkeypatch.setattr(work.Worker, "_consider", considered)
+    with served(shop, insecure=True) as (client, app), clock.use(moved := SetBack()), working(shop):
+        first = client.post("/api/backfills", json={"selection": "sales"}).json()["id"]
+        assert ended(client, first)["state"] == "done"
+        dropped = app.state.service.project.locks.try_hold(request_lock("left behind"))
+        assert dropped is not None
+        with dropped:
+            app.state.service.project.journal.append(
+                WorkAsked(request_id="left behind", what="backfill", arguments={"selection": "sales"})
+            )
+            until(lambda: client.get("/api/requests/left behind").status_code == 200)
+            until(lambda: "left behind" in looked)
+            moved.by = 3_600_000_000
+        assert ended(client, "left behind")["state"] == "done"
 
 
 def test_what_never_gets_to_record_anything_is_given_up(shop: Path) -> None:

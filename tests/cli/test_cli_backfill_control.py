@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_project import Cli
+from cli_project import Cli, Stopped
+
+from headwater import clock
 
 FLOWS = """
 from pathlib import Path
@@ -67,7 +69,8 @@ def test_a_paused_backfill_finishes_what_runs_and_is_resumed(cli: Cli, folder: P
     process = start()
     until((folder / "begun-2024-01-01").exists)
     identity = the_id(cli)
-    asked = cli("backfill", "pause", identity[:20], "--wait", "0.1", "--json")
+    with clock.use(Stopped()):  # the wait is over nevertheless
+        asked = cli("backfill", "pause", identity[:20], "--wait", "0.1", "--json")
     assert (asked.code, asked.json["state"]) == (1, "pausing")
     assert "asked to pause" not in asked.out
     # What runs is let go only when the process has heard of it.

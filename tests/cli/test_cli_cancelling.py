@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_project import Cli
+from cli_project import Cli, Stopped
+
+from headwater import clock
 
 HEAD = """
 import asyncio, signal, sys, time
@@ -125,7 +127,8 @@ def test_a_run_is_stopped_from_another_process(cli: Cli, start: Start, text: str
 def test_who_does_not_listen_yet_is_cancelling(cli: Cli, start: Start) -> None:
     process = start(DEAF)
     run = runs(cli)["main"]["id"]
-    code, row = headwater(cli, "runs", "cancel", run[:30], "--wait", "0.5")
+    with clock.use(Stopped()):  # the wait is over nevertheless
+        code, row = headwater(cli, "runs", "cancel", run[:30], "--wait", "0.5")
     assert (code, row["state"]) == (1, "Cancelling")
     assert runs(cli)["main"]["state"] == "Cancelling"
     assert process.stdin is not None

@@ -224,10 +224,15 @@ LEFT JOIN (
 ORDER BY r.attempt DESC
 LIMIT $limit;
 
--- name: began_since
--- The state of the newest attempt of a run that began after a request had been made; nothing when none did.
-SELECT state FROM runs
-WHERE run_id = $run AND started >= (SELECT make_timestamp(min(time)) FROM facts.work_asked WHERE request_id = $request)
+-- name: began
+-- The state of the newest attempt that began for a request; nothing when none did. A run that the request has made is its own by
+-- its id, whatever the clock said when; of one that it goes on with, only an attempt that is younger than the request is.
+SELECT state
+FROM runs JOIN (
+    SELECT request_id, arg_min(coalesce(arguments->>'run', arguments->>'backfill'), time) AS earlier, make_timestamp(min(time)) AS "at"
+    FROM facts.work_asked WHERE request_id = $request GROUP BY request_id
+) AS asked ON runs.run_id = coalesce(asked.earlier, asked.request_id)
+WHERE asked.earlier IS NULL OR runs.started >= asked."at"
 ORDER BY attempt DESC
 LIMIT 1;
 
