@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -202,7 +203,7 @@ class Worker:
             code = started.process.poll()
             if code is None:
                 continue
-            self._end(request_id, code, None if code == 0 else _last_words(started.output))
+            self._end(request_id, code, None if code == 0 else _why(code, started.output))
             del self._started[request_id]
             self._look_at = 0  # there is room for what waits
             os.close(started.claim)
@@ -231,11 +232,21 @@ def _never_starts(error: BaseException) -> str | None:
     return None
 
 
+def _why(code: int, output: Path) -> str | None:
+    """Why a process has failed: the signal that ended it, else its last words."""
+    if code < 0:
+        # It came to say nothing of it: what stands last in its output is what it did before.
+        return f"its process was ended by signal {-code} ({signal.strsignal(-code)})"
+    return _last_words(output)
+
+
 def _last_words(output: Path) -> str | None:
     try:
         text = output.read_bytes()[-20_000:].decode(errors="replace")
     except OSError:
         return None
     lines = text.strip().splitlines()
-    start = next((place for place, line in enumerate(lines) if line.startswith("error: ")), max(0, len(lines) - 3))
+    told = [place for place, line in enumerate(lines) if line.startswith("error: ")]
+    # A flow may print such lines as well: why it failed comes behind all that it prints.
+    start = told[-1] if told else max(0, len(lines) - 3)
     return "\n".join(lines[start : start + 4])[:_SHOWN] or None

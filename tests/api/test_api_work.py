@@ -363,6 +363,31 @@ def test_flows_are_started_resumed_and_their_mistakes_reach_who_asked(shop: Path
         assert {one["id"] for one in odd} == {failed["id"], fine["id"]}
 
 
+TALKS = """\
+import os, signal
+from headwater import flow
+
+@flow
+def talks(killed: bool):
+    print("error: the cache is cold, going on", *range(5), sep="\\n", flush=True)
+    if killed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise ValueError("the warehouse is closed")
+"""
+
+
+def test_what_a_flow_prints_is_not_taken_for_why_it_failed(shop: Path) -> None:
+    (shop / "talks.py").write_text(TALKS)
+    with served(shop, insecure=True) as (client, _), working(shop, shop / "talks.py"):
+        for killed, code, why in (
+            (False, 1, "error: talks failed: ValueError: the warehouse is closed"),
+            (True, -9, "its process was ended by signal 9 ("),
+        ):
+            asked = client.post("/api/runs", json={"flow": "talks.py:talks", "parameters": {"killed": killed}})
+            done = ended(client, asked.json()["id"])
+            assert (done["state"], done["exit_code"], done["message"][: len(why)]) == ("failed", code, why)
+
+
 WRONG: list[tuple[str, dict[str, Any] | str, int]] = [
     ("runs", {"flow": "nothing"}, 404),
     ("runs", {"flow": "../x.py:f"}, 400),
