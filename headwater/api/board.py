@@ -201,9 +201,10 @@ class Board:
 
         def found() -> frozenset[str]:
             with self._projection.session() as session:
-                places = set(session.rows(statements("pages.sql")["failed_datasets"]))
-            definitions = self.definitions().items()
-            return frozenset(name for name, one in definitions if (one.ref.namespace, one.ref.dataset) in places)
+                failed = session.rows(statements("pages.sql")["failed_partitions"])
+            named = {(one.ref.namespace, one.ref.dataset): one for one in self.definitions().values()}
+            tried = ((named[tuple(place)], key) for *place, key in failed if tuple(place) in named)
+            return frozenset(one.name for one, key in tried if key is None or partitioning(one).has(key))
 
         return self._patient("failed", self._projection.version, found)
 

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeAlias, cast
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning, partitions_from_json
-from headwater.errors import PartitionError
 from headwater.types import Reason
 
 Order: TypeAlias = Literal["oldest", "newest"]
@@ -130,17 +129,8 @@ def _partitions_now(
     there: list[str | None] = []
     gone: list[str | None] = []
     for key in keys_then(step):
-        (there if _has(divided, key) else gone).append(key)
+        (there if divided.has(key) else gone).append(key)
     return divided.set_of(there), tuple(gone)
-
-
-def _has(divided: PartitionsDefinition, key: str | None) -> bool:
-    try:
-        number = divided.ordinal(key)
-    except PartitionError:
-        return False
-    low, high = divided.bounds
-    return low <= number < high
 
 
 def keys_then(step: Mapping[str, Any], most: int | None = None) -> Iterable[str | None]:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.facts import AssetFacts, Facts, FailedCheck
+from headwater.assets.facts import AssetFacts, Facts, FailedCheck, Failure
 from headwater.assets.freshness import FreshnessVerdict, board
-from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet
+from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.errors import PartitionError, UnknownNameError, UsageError
@@ -191,6 +191,7 @@ def _mappings(definition: AssetDefinition) -> tuple[Reason, ...]:
 
 def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
     definition, known = facts.definitions[name], facts.of(name)
+    failed = facts.failed(name)
     return {
         "name": name,
         "kind": definition.ref.kind,
@@ -202,11 +203,11 @@ def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
         "description": definition.description,
         "code": _code(definition),
         "group": definition.group,
-        "partitions": _counts(definition, known, as_of),
-        "rows": _rows(known),
+        "partitions": _counts(definition, known, len(failed), as_of),
+        "rows": _rows(definition, known),
         "checks": list(definition.checks),
-        "failed_checks": [_failed_check(one) for one in facts.failed_checks.get(name, ())[:_LISTED]],
-        "refused": _refused(known),
+        "failed_checks": [_failed_check(one) for one in _failed_checks(facts, name)[:_LISTED]],
+        "refused": _refused(failed, known),
     }
 
 
@@ -214,6 +215,12 @@ def _code(definition: AssetDefinition) -> dict[str, Any] | None:
     """Where the function stands that makes it; None for a source."""
     source = definition.source
     return None if source is None else {"file": source.file, "line": source.line, "name": source.name}
+
+
+def _failed_checks(facts: Facts, name: str) -> list[FailedCheck]:
+    """The checks that versions in place do not pass, of what is a partition still."""
+    divided = partitioning(facts.definitions[name])
+    return [one for one in facts.failed_checks.get(name, ()) if divided.has(one.partition)]
 
 
 def _failed_check(one: FailedCheck) -> dict[str, Any]:
@@ -226,11 +233,9 @@ def _failed_check(one: FailedCheck) -> dict[str, Any]:
     }
 
 
-def _refused(known: AssetFacts) -> list[dict[str, Any]]:
+def _refused(failed: Iterable[Failure], known: AssetFacts) -> list[dict[str, Any]]:
     """The newest attempts that were refused or failed, and whether what was there before is still in place."""
-    if not known.failed:
-        return []
-    newest = sorted(known.failed.values(), key=lambda one: one.at, reverse=True)[:_LISTED]
+    newest = sorted(failed, key=lambda one: one.at, reverse=True)[:_LISTED]
     return [
         {
             "partition": one.partition,
@@ -243,13 +248,13 @@ def _refused(known: AssetFacts) -> list[dict[str, Any]]:
     ]
 
 
-def _counts(definition: AssetDefinition, known: AssetFacts, as_of: int) -> dict[str, int] | None:
+def _counts(definition: AssetDefinition, known: AssetFacts, failed: int, as_of: int) -> dict[str, int] | None:
     if definition.partitions is None:
         return None
     every = _every(definition.partitions, as_of)
     # Of what was made some may be no partition any more, or not yet: a key was taken out, the day is not over.
     made = sum(1 for key in known.made if key in every)
-    return {"total": len(every), "materialized": made, "failed": len(known.failed), "missing": len(every) - made}
+    return {"total": len(every), "materialized": made, "failed": failed, "missing": len(every) - made}
 
 
 def _every(divided: PartitionsDefinition, as_of: int) -> PartitionSet | frozenset[str | None]:
@@ -264,10 +269,14 @@ def _keys(divided: PartitionsDefinition, as_of: int) -> frozenset[str | None]:
     return frozenset(divided.all(as_of).keys())
 
 
-def _rows(known: AssetFacts) -> int | None:
-    found = [made.rows for made in known.made.values() if made.rows is not None]
+def _rows(definition: AssetDefinition, known: AssetFacts) -> int | None:
+    has = partitioning(definition).has
+    found = [made.rows for key, made in known.made.items() if made.rows is not None and has(key)]
     if not found:
-        found = [seen.rows for seen in known.observed.values() if seen.rows is not None]
+        # Somebody may have observed a partitioned asset as a whole.
+        found = [
+            seen.rows for key, seen in known.observed.items() if seen.rows is not None and (key is None or has(key))
+        ]
     return sum(found) if found else None
 
 

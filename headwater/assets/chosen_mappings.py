@@ -110,7 +110,7 @@ class SpecificMapping(ChosenMapping):
 
     def chosen(self, upstream: PartitionsDefinition, as_of: int | None) -> PartitionSet:
         """These partitions, as far as there are any."""
-        return upstream.union_of(upstream.set_of([key]) for key in self.keys if _has(upstream, key))
+        return upstream.union_of(upstream.set_of([key]) for key in self.keys if upstream.has(key))
 
     def check(self, upstream: PartitionsDefinition, downstream: PartitionsDefinition) -> None:
         """The input must have these partitions, unless its list changes at run time."""
@@ -160,14 +160,14 @@ class TableMapping(PartitionMapping):
     ) -> PartitionSet:
         """What the table says of these partitions, as far as the input has it."""
         found = {key for below, above in self.pairs if below in downstream for key in above}
-        return upstream.set_of(key for key in found if _has(upstream, key))
+        return upstream.set_of(key for key in found if upstream.has(key))
 
     def downstream(
         self, upstream: PartitionSet, downstream: PartitionsDefinition, *, as_of: int | None = None
     ) -> PartitionSet:
         """The partitions whose row in the table has one of these."""
         rows = (below for below, above in self.pairs if any(key in upstream for key in above))
-        return downstream.set_of(key for key in rows if _has(downstream, key))
+        return downstream.set_of(key for key in rows if downstream.has(key))
 
     def check(self, upstream: PartitionsDefinition, downstream: PartitionsDefinition) -> None:
         """Both sides must have keys without windows, and the keys of the table where their lists are fixed."""
@@ -178,7 +178,7 @@ class TableMapping(PartitionMapping):
             if not isinstance(definition, KeyPartitions):
                 message = f"a table of keys needs partitions by key: the {side} is {definition.describe()}"
                 raise DefinitionError(message, hint="use a window or .all() for partitions by time")
-            unknown = [key for key in keys if definition.fixed and not _has(definition, key)]
+            unknown = [key for key in keys if definition.fixed and not definition.has(key)]
             if unknown:
                 message = f"the table names {shown(unknown[0])}, which is no partition of the {side}"
                 raise DefinitionError(message, hint=f"it is {definition.describe()}")
@@ -190,11 +190,3 @@ class TableMapping(PartitionMapping):
     def to_json(self) -> dict[str, Any]:
         """Type, the table, and needs where it is set."""
         return PartitionMapping.to_json(self) | {"table": {below: list(above) for below, above in self.pairs}}
-
-
-def _has(definition: PartitionsDefinition, key: str) -> bool:
-    try:
-        definition.ordinal(key)
-    except PartitionError:
-        return False
-    return True

@@ -14,14 +14,20 @@ Never beyond the end of the partition or the start of the run that made it. What
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from headwater.assets.components import components
 from headwater.assets.durations import moment
 from headwater.assets.facts import Consumed, Facts, Made, Observed
-from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, ProductPartitions, partitioning
+from headwater.assets.partitions import (
+    UNPARTITIONED,
+    PartitionsDefinition,
+    ProductPartitions,
+    TimePartitions,
+    partitioning,
+)
 from headwater.errors import PartitionError
 from headwater.types import Reason
 
@@ -109,6 +115,18 @@ class Reach:
         """How far the data of a version that was replaced reached."""
         return self._end((name, partition, version)).at
 
+    def counts(self, name: str) -> Callable[[str | None], bool]:
+        """Tells of a key whether it is one of a partition of that asset, as it is divided now.
+
+        Of time partitions all keys are: what was made by day reaches as far when the asset is divided by month.
+        """
+        definition = self._facts.definitions.get(name)
+        divided = None if definition is None else partitioning(definition)
+        if divided is None or isinstance(divided, TimePartitions):
+            whole = not self._partitioned(name)
+            return lambda key: (key is None) == whole
+        return divided.has
+
     def witness(self, node: Node) -> tuple[str, ...]:
         """The path from a partition to what holds it back, as labels."""
         return self._path(node)[0]
@@ -163,10 +181,8 @@ class Reach:
         for key, made in facts.made.items():
             limit = self._limit(name, made)
             limits[key] = max(limits[key], limit) if key in limits else limit
-        whole = self._partitioned(name)
-        found: list[tuple[float, Node]] = [
-            (limit, (name, key, None)) for key, limit in limits.items() if (key is not None) == whole
-        ]
+        counts = self.counts(name)
+        found: list[tuple[float, Node]] = [(limit, (name, key, None)) for key, limit in limits.items() if counts(key)]
         return found if len(found) < 2 else sorted(found, key=lambda item: (item[0], item[1][1] or ""), reverse=True)
 
     def _end(self, node: Node) -> _End:

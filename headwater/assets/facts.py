@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
+from headwater.assets.partitions import partitioning
 
 
 class Consumed(NamedTuple):
@@ -217,6 +218,11 @@ class Facts:
     def of(self, name: str) -> AssetFacts:
         """The facts of an asset; none when nothing is known of it."""
         return self.assets.get(name, _NOTHING)
+
+    def failed(self, name: str) -> list[Failure]:
+        """The newest attempts at an asset that did not publish, without those at what is no partition any more."""
+        divided = partitioning(self.definitions[name])
+        return [one for key, one in self.of(name).failed.items() if key is None or divided.has(key)]
 
 
 _NOTHING = AssetFacts()

@@ -131,7 +131,10 @@ class Judge:
 
     def verdict(self, name: str, as_of: int) -> FreshnessVerdict:
         """The verdict on an asset at a moment, in microseconds since the epoch."""
-        return _verdict(self._facts, name, self._reach.asset(name), name in self._measured, as_of)
+        made = self._facts.of(name).made
+        counts = self._reach.counts(name)
+        newest = max([one.at for key, one in made.items() if counts(key)], default=None)
+        return _verdict(self._facts, name, self._reach.asset(name), newest, name in self._measured, as_of)
 
 
 def _by_data(facts: Facts) -> set[str]:
@@ -157,11 +160,12 @@ def _own_basis(definition: AssetDefinition, facts: Facts) -> bool:
     return any(seen.data_through is not None for seen in facts.of(definition.name).observed.values())
 
 
-def _verdict(facts: Facts, name: str, through: DataThrough, by_data: bool, as_of: int) -> FreshnessVerdict:
+def _verdict(
+    facts: Facts, name: str, through: DataThrough, made: int | None, by_data: bool, as_of: int
+) -> FreshnessVerdict:
     known = facts.of(name)
     definition = facts.definitions.get(name)
     policy = None if definition is None else definition.freshness
-    made = max([one.at for one in known.made.values()], default=None)
     clock: FreshnessClock = (policy and policy.clock) or ("data_through" if by_data else "last_materialized")
     if clock == "data_through":
         value = through.end

@@ -19,7 +19,7 @@ def judgements(facts: Facts, as_of: int) -> dict[str, Answer]:
     return {
         "stale": lambda name: name in stale() and stale()[name].is_stale,
         "late": lambda name: verdicts()[name].verdict == "late",
-        "failed": lambda name: bool(facts.of(name).failed),
+        "failed": lambda name: bool(facts.failed(name)),
     }
 
 

@@ -39,6 +39,20 @@ class PartitionsDefinition(ABC):
     def ordinal(self, key: str | None) -> int:
         """The number of the partition of that key; a PartitionError when there is none."""
 
+    def has(self, key: str | None) -> bool:
+        """Whether there is a partition of that key, now or to come.
+
+        >>> from headwater import StaticPartitions
+        >>> StaticPartitions(["eu", "us"]).has("eu"), StaticPartitions(["eu", "us"]).has("fr")
+        (True, False)
+        """
+        try:
+            number = self.ordinal(key)
+        except PartitionError:
+            return False
+        low, high = self.bounds
+        return low <= number < high
+
     @abstractmethod
     def at(self, ordinal: int) -> Partition:
         """The partition of that number."""

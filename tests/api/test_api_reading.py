@@ -288,3 +288,25 @@ def test_any_number_of_servers_may_look_at_a_home(shop: Path) -> None:
     with served(shop, insecure=True) as (first, _), served(shop, insecure=True) as (second, _):
         assert first.get("/api/runs").json() == second.get("/api/runs").json()
     assert (shop / ".headwater" / "server" / "headwater.duckdb").exists()
+
+
+def test_what_failed_at_a_key_that_was_removed_has_not_failed(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.headwater]\nproject = "guests"\nmodules = ["guests"]\n')
+    (tmp_path / "guests.py").write_text(
+        "from headwater import Asset, DynamicPartitions, materialize\n"
+        'visits = Asset("visits", at="parquet://lake/visits", partitions=DynamicPartitions("guests"))\n'
+        "@materialize(visits)\n"
+        "def visit(partition):\n"
+        '    raise ValueError("nobody came")\n'
+    )
+
+    def failed(*command: str) -> list[str]:
+        with contextlib.chdir(tmp_path), cli_project.as_in_a_new_process():
+            command_line.run([*command, "--json"])
+        with served(tmp_path, insecure=True) as (client, _):
+            page = client.get("/api/assets", params={"selection": "failed()"}).json()
+        return [one["name"] for one in page["assets"]]
+
+    assert failed("partitions", "add", "guests", "ada") == []
+    assert failed("materialize", "visits") == ["visits"]
+    assert failed("partitions", "remove", "guests", "ada") == []

@@ -10,6 +10,7 @@ from tried import tried_on
 
 from headwater.assets.business_days import BusinessCalendar
 from headwater.assets.freshness import Freshness, board, standing
+from headwater.assets.partitions import DailyPartitions, StaticPartitions
 
 clocks = st.sampled_from([None, None, None, "data_through", "complete_through", "last_materialized", "last_run"])
 policies = st.none() | st.builds(
@@ -71,3 +72,25 @@ def test_most_verdicts_are_given_without_the_facts(projection, monkeypatch):
     monkeypatch.setattr("headwater.lineage.verdicts.board", None)
     found = catalog.verdicts(us("2015-01-01"))
     assert {name: one.verdict for name, one in found.items()} == {"raw": "none", "a": "late", "b": "late"}
+
+
+def test_a_key_that_was_taken_out_of_a_list_makes_nothing_fresh(projection):
+    policy = Freshness("1h", clock="last_materialized")
+    world = RecordedWorld().asset("a", partitions=StaticPartitions(["eu", "us"]), freshness=policy).make("a", "eu")
+    world.now += DAY
+    as_of = world.make("a", "us").now + 1
+    assert world.catalog(projection).verdicts(as_of)["a"].verdict == "fresh"
+    world.asset("a", partitions=StaticPartitions(["eu"]), freshness=policy)
+    catalog = world.catalog(projection)
+    assert catalog.verdicts(as_of) == expected(catalog, as_of)
+    assert catalog.verdicts(as_of)["a"].verdict == "late"
+
+
+def test_what_was_made_before_an_asset_was_divided_makes_nothing_fresh(projection):
+    policy = Freshness("1h", clock="last_materialized")
+    as_of = RecordedWorld().now + 2_000_000
+    world = RecordedWorld().asset("a", freshness=policy).make("a")
+    world.asset("a", partitions=DailyPartitions("2013-01-01"), freshness=policy)
+    catalog = world.catalog(projection)
+    assert catalog.verdicts(as_of) == expected(catalog, as_of)
+    assert catalog.verdicts(as_of)["a"].verdict == "unknown"

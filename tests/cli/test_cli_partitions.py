@@ -15,6 +15,7 @@ from headwater.errors import DefinitionError
 
 SHOP = """
 import json
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ table = Asset("table", at="duckdb://shop.duckdb/main.sales", partitions=both, pa
 plain = Asset("plain", at="duckdb://shop.duckdb/main.plain", partitions=both)
 totals = Asset("totals", at="duckdb://shop.duckdb/main.totals", partitions=days, partition_column="day")
 customers = Asset("customers", at="parquet://lake/customers", partitions=DynamicPartitions("customers"))
+visits = Asset("visits", at="parquet://lake/visits", partitions=customers.partitions, time_column="day")
 reports = Asset("reports", at="parquet://lake/reports", partitions=CronPartitions("0 6 * * 1-5", "2024-01-01", "2024-01-11"))
 
 
@@ -57,6 +59,12 @@ def total(rows: Annotated[pl.LazyFrame, sales]):
 @materialize(customers)
 def customer(partition):
     return pl.DataFrame({"customer": [partition.key]})
+
+
+@materialize(visits)
+def visit(partition):
+    assert not Path("broken").exists(), "it is broken"
+    return pl.DataFrame({"day": [date(2024, 1, 10 if partition.key == "zeta" else 1)]})
 
 
 @materialize(reports)
@@ -101,12 +109,13 @@ def test_a_product_from_the_plan_to_the_table(cli: Cli, lake: Path) -> None:
     # Made again, a partition replaces its own rows and no others.
     assert cli("materialize", "table", "--partition", "date=2024-01-02,region=eu").code == 0
     assert rows(lake, 'SELECT count(*), count(DISTINCT (day, "where")) FROM sales') == [(6, 6)]
-    assert counts(cli) | {"customers": (0, 0)} == {
+    assert counts(cli) == {
         "sales": (6, 20),
         "table": (6, 20),
         "plain": (0, 20),
         "totals": (3, 10),
         "customers": (0, 0),
+        "visits": (0, 0),
         "reports": (0, 8),
     }
     assert "is up to date" in cli("explain", "table@date=2024-01-02,region=eu").out
@@ -228,3 +237,22 @@ def test_a_partition_that_is_none_any_more_is_not_counted(cli: Cli, lake: Path) 
     assert counts(cli)["customers"] == (2, 2)
     assert cli("partitions", "remove", "customers", "zeta").code == 0
     assert counts(cli)["customers"] == (1, 1)
+
+
+def test_what_was_made_of_a_partition_that_is_none_any_more_counts_nowhere(cli: Cli, lake: Path) -> None:
+    assert cli("partitions", "add", "customers", "acme", "zeta").code == 0
+    assert cli("materialize", "visits", "--partition", "acme").code == 0
+    assert cli("materialize", "visits", "--partition", "zeta").code == 0
+    (before,) = cli("status", "visits", "--json").json["assets"]
+    (lake / "broken").touch()
+    assert cli("materialize", "visits", "--partition", "zeta").code == 1
+    (failed,) = cli("status", "failed()", "--json").json["assets"]
+    assert failed["partitions"]["failed"] == 1
+    assert cli("partitions", "remove", "customers", "zeta").code == 0
+    (after,) = cli("status", "visits", "--json").json["assets"]
+    assert after["partitions"] == {"total": 1, "materialized": 1, "failed": 0, "missing": 0}
+    assert after["refused"] == []
+    assert cli("status", "failed()", "--json").json["assets"] == []
+    assert (before["rows"], after["rows"]) == (2, 1)
+    assert (before["data_through"][:10], after["data_through"][:10]) == ("2024-01-11", "2024-01-02")
+    assert after["last_materialized"] < before["last_materialized"]

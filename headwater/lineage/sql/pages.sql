@@ -53,9 +53,9 @@ ORDER BY time DESC LIMIT 1;
 -- name: defined
 SELECT count(*), max(id) FROM facts.definitions;
 
--- name: failed_datasets
--- Datasets of which the newest attempt at some partition did not publish.
-SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state NOT IN ('published', 'skipped');
+-- name: failed_partitions
+-- Partitions at which the newest attempt did not publish.
+SELECT namespace, dataset, partition FROM state.latest WHERE attempt_state NOT IN ('published', 'skipped');
 
 -- name: check_answers
 -- What one check said, the newest first.

@@ -214,7 +214,7 @@ clocks AS (
     WHERE stands
 )
 SELECT place, name, max_lag, warn, by_days IS NOT NULL AS by_days, divided = 'not' AS whole,
-       CASE WHEN about IS NULL THEN NULL WHEN about = 'last_materialized' THEN 1
+       CASE WHEN about IS NULL THEN NULL WHEN about = 'last_materialized' AND divided <> 'otherwise' THEN 1
             WHEN about = 'data_through' AND NOT untold THEN 0 ELSE 2 END::UTINYINT AS judged
 FROM clocks;
 DELETE FROM state.clocks WHERE place NOT IN (SELECT place FROM judged);
@@ -233,8 +233,8 @@ WHERE place IN (SELECT state.short([namespace, dataset]) FROM state.pending WHER
 DELETE FROM state.clocks WHERE place IN (SELECT place FROM moved);
 INSERT INTO state.clocks BY NAME
 SELECT m.*,
-       CASE WHEN judged = 0 AND o.place IS NOT NULL
-             AND NOT coalesce(o.whole = m.whole AND (untold IS NULL OR told >= untold), false)
+       CASE WHEN judged < 2 AND o.place IS NOT NULL
+             AND NOT coalesce(o.whole = m.whole AND (judged = 1 OR untold IS NULL OR told >= untold), false)
             THEN 2 ELSE judged END AS clock,
        CASE clock WHEN 0 THEN told WHEN 1 THEN newest END AS stands
 FROM moved AS m LEFT JOIN state.outlines AS o ON o.place = m.place;
