@@ -32,7 +32,7 @@ def backfill_text(value: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
         lines.append(f"started {instant(value['started'])}")
     by_asset: dict[str, dict[str | None, Mapping[str, Any]]] = {}
     # What ran when its process was stopped has no outcome yet: it is to be done.
-    for one in (one for one in value["outcomes"] if one["state"] != "running" or counts["running"]):
+    for one in (one for one in value["outcomes"] if one["state"] != "interrupted"):
         by_asset.setdefault(one["asset"], {})[one["partition"]] = one
     found = [(step["asset"], list(keys_then(step, _MOST)), by_asset.get(step["asset"], {})) for step in plan["steps"]]
     if found:

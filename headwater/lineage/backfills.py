@@ -58,7 +58,11 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
         plan=json.loads(row["plan"]),
         attempt=row["attempt"],
         launched=tuple((unit["asset"], unit["partition"]) for unit in units),
-        outcomes={(unit["asset"], unit["partition"]): unit["state"] for unit in units if unit["state"] != "running"},
+        outcomes={
+            (unit["asset"], unit["partition"]): unit["state"]
+            for unit in units
+            if unit["state"] not in ("running", "interrupted")
+        },
     )
 
 

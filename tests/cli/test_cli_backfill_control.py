@@ -161,3 +161,18 @@ def test_a_dry_run_says_how_long_it_will_take(cli: Cli, folder: Path, start: Sta
 def test_what_was_never_made_has_no_estimate(cli: Cli, folder: Path, start: Start) -> None:
     plan = cli("backfill", "days", "-f", "flows.py", "--dry-run", "--json").json
     assert (plan["estimate"], plan["steps"][0]["usual_seconds"]) == (None, None)
+
+
+def test_what_ran_when_a_backfill_was_killed_is_interrupted(start: Start, folder: Path, cli: Cli) -> None:
+    process = start()
+    until((folder / "begun-2024-01-01").exists)
+    process.kill()
+    process.communicate()
+    identity = the_id(cli)
+    killed = cli("backfill", "show", identity, "--json").json
+    assert (killed["state"], killed["partitions"]["running"]) == ("interrupted", 0)
+    assert [(one["partition"], one["state"]) for one in killed["outcomes"]] == [("2024-01-01", "interrupted")]
+    (folder / "go").touch()
+    assert cli("backfill", "resume", identity, "-f", "flows.py").code == 0
+    shown = cli("backfill", "show", identity, "--json").json
+    assert {one["state"] for one in shown["outcomes"]} == {"completed"}

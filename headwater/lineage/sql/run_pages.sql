@@ -2,12 +2,7 @@
 
 -- name: running
 -- The partitions of an asset that a backfill, or `headwater materialize`, makes now.
-SELECT partition FROM backfill_partitions
-WHERE asset = $asset AND state = 'running' AND backfill_id IN (
-    SELECT run_id FROM facts.run_started AS s WHERE type IN ('backfill', 'materialize') AND NOT EXISTS (
-        FROM facts.run_ended AS e WHERE e.run_id = s.run_id AND e.attempt = s.attempt
-    )
-);
+SELECT partition FROM backfill_partitions WHERE asset = $asset AND state = 'running';
 
 -- name: tried
 -- The newest attempt at a partition, whatever came of it.
@@ -82,8 +77,9 @@ WHERE run_id = $run AND level >= $level AND ($task IS NULL OR task_run_id = $tas
 ORDER BY "at" DESC, id DESC LIMIT $limit;
 
 -- name: outcomes
--- What became of the partitions of one asset in a backfill.
-SELECT partition, state FROM backfill_partitions WHERE backfill_id = $backfill AND asset = $asset;
+-- What became of the partitions of one asset in a backfill; what was interrupted is to be done.
+SELECT partition, state FROM backfill_partitions
+WHERE backfill_id = $backfill AND asset = $asset AND state <> 'interrupted';
 
 -- name: pace
 -- When partitions of a backfill began and ended in its newest attempt, and how many ended of late.

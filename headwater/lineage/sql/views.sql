@@ -282,20 +282,26 @@ walk(key, asset, name, steps) USING KEY (key) AS (
 )
 SELECT asset, name AS "column", steps FROM walk WHERE steps > 0;
 
--- One row a planned, launched or ended (asset, partition) of a backfill: what its newest attempt says.
+-- One row a launched or ended (asset, partition) of a backfill: what its newest attempt says. One that was launched and has no
+-- outcome is running, or interrupted when the run has ended that launched it.
 CREATE VIEW backfill_partitions AS
-SELECT
-    backfill_id, asset, partition, max(attempt) AS attempt,
-    coalesce(arg_max(state, {attempt: attempt, ended: ended, time: time, id: id}), 'running') AS state,
-    arg_max({reason: reason}, {attempt: attempt, ended: ended, time: time, id: id}).reason AS reason,
-    make_timestamp(max(time)) AS "at"
-FROM (
-    SELECT id, time, backfill_id, attempt, asset, partition, 'running' AS state, NULL AS reason, false AS ended
-    FROM facts.backfill_launched
-    UNION ALL
-    SELECT id, time, backfill_id, attempt, asset, partition, state, reason, true FROM facts.backfill_ended
+WITH told AS (
+    SELECT
+        backfill_id, asset, partition, max(attempt) AS attempt,
+        coalesce(arg_max(state, {attempt: attempt, ended: ended, time: time, id: id}), 'running') AS state,
+        arg_max({reason: reason}, {attempt: attempt, ended: ended, time: time, id: id}).reason AS reason,
+        make_timestamp(max(time)) AS "at"
+    FROM (
+        SELECT id, time, backfill_id, attempt, asset, partition, 'running' AS state, NULL AS reason, false AS ended
+        FROM facts.backfill_launched
+        UNION ALL
+        SELECT id, time, backfill_id, attempt, asset, partition, state, reason, true FROM facts.backfill_ended
+    )
+    GROUP BY backfill_id, asset, partition
 )
-GROUP BY backfill_id, asset, partition;
+SELECT t.* REPLACE (CASE WHEN t.state = 'running' AND t.attempt <= e.attempt THEN 'interrupted' ELSE t.state END AS state)
+FROM told AS t
+LEFT JOIN (SELECT run_id, max(attempt) AS attempt FROM facts.run_ended GROUP BY run_id) AS e ON e.run_id = t.backfill_id;
 
 -- One row a backfill. It runs as long as its run does; what it left unsettled then makes it interrupted, unless it
 -- ended by itself: failed (after too many failures), or cancelled. One that was asked to stop is pausing or cancelling, then
@@ -329,8 +335,7 @@ told AS (
            r.state AS run_state, a.options, a.plan, a.origin,
            coalesce(a.requested, TRY_CAST(a.plan->>'total' AS BIGINT), 0) AS requested,
            coalesce(c.completed, 0) AS completed, coalesce(c.failed, 0) AS failed,
-           CASE WHEN r.state = 'Running' THEN coalesce(c.running, 0) ELSE 0 END AS running,
-           coalesce(c.skipped, 0) AS skipped, coalesce(c.blocked, 0) AS blocked,
+           coalesce(c.running, 0) AS running, coalesce(c.skipped, 0) AS skipped, coalesce(c.blocked, 0) AS blocked,
            s.what AS stopped, CASE WHEN w."at" >= r.started THEN w.what END AS asked_to
     FROM asked AS a
     LEFT JOIN last_run AS r ON r.run_id = a.backfill_id
