@@ -227,6 +227,12 @@ class _Planner:
         for used in self._inputs(name):
             above = self._there(used.asset) | self._planned.get(used.asset, self._there(used.asset))
             reads = self._reads(used, planned)
+            if planned and not reads and used.mapping.enough(0):
+                text = (
+                    f"{counted(len(planned), 'partition')} will be blocked: the input {used.asset} has no partition yet"
+                )
+                yield Reason("input_missing", text)
+                continue
             lacking = reads - above
             there, strict = len(reads & above), used.mapping.enough(len(reads)) == len(reads)
             if not lacking or (not strict and there >= used.mapping.enough(len(reads))):

@@ -52,6 +52,7 @@ class LastMapping(ChosenMapping):
     """
 
     kind: ClassVar[str] = "last"
+    fewest: ClassVar[int] = 1
 
     count: int = 1
 

@@ -27,6 +27,9 @@ class PartitionMapping(ABC):
     usual: ClassVar[Literal["all", "any"]] = "all"
     """How many must be there when nothing is said."""
 
+    fewest: ClassVar[int] = 0
+    """How many must be there, unless a number is given, of an input that has none that is wanted."""
+
     needs: Needs | None = field(default=None, kw_only=True)
     """How many of the partitions upstream must be there: "all", "any" (one at least), or a number; None: as usual."""
 
@@ -44,11 +47,13 @@ class PartitionMapping(ABC):
         >>> from headwater.assets.mappings import AllMapping, SameMapping
         >>> SameMapping().enough(7), AllMapping().enough(7), SameMapping(needs=5).enough(7), SameMapping(needs="any").enough(0)
         (7, 1, 5, 0)
+        >>> AllMapping().enough(0), AllMapping(needs=0).enough(0)
+        (1, 0)
         """
         needs = self.usual if self.needs is None else self.needs
         if isinstance(needs, int):
             return needs
-        return wanted if needs == "all" else min(wanted, 1)
+        return max(wanted if needs == "all" else min(wanted, 1), self.fewest)
 
     @property
     def only_past(self) -> bool:

@@ -134,6 +134,7 @@ class AllMapping(PartitionMapping):
 
     kind: ClassVar[str] = "all"
     usual: ClassVar[Literal["all", "any"]] = "any"
+    fewest: ClassVar[int] = 1
 
     def upstream(
         self, downstream: PartitionSet, upstream: PartitionsDefinition, *, as_of: int | None = None

@@ -90,7 +90,8 @@ def bind_range(
     found = {part: version for part in reads if (version := materializer.version(target, part)) is not None}
     missing = reads - asset.partitions.set_of(part.key for part in found)
     lacking: dict[str | None, HeadwaterError] = {}
-    for one in mapping.downstream(missing, wanted.definition) & wanted if missing else ():
+    concerned = mapping.downstream(missing, wanted.definition) & wanted if reads else wanted
+    for one in concerned:
         own = mapping.upstream(wanted.definition.set_of([one.key]), asset.partitions)
         try:
             _require(asset, own, {part: found[part] for part in own if part in found}, mapping)
@@ -280,6 +281,12 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
     needed = mapping.enough(len(wanted))
     if len(found) >= needed:
         return
+    if not wanted:
+        raise InputMissing(
+            f"the input '{asset.name}' has no partition yet: it is {wanted.definition.describe()}",
+            where=asset.at,
+            hint="make this when it has one; needs=0 reads no rows until then",
+        )
     have = {part.key for part in found}
     missing = [str(part.key) for part in wanted if part.key not in have]
     listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")

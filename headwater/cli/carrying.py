@@ -198,7 +198,14 @@ def _plan_text(found: BackfillPlan, parallel: int) -> str:
     headers = ("asset", "count", "partitions", "why")
     seconds = _estimate(found, parallel)
     how_long = "" if seconds is None else f", in about {duration(seconds)} if it goes as usual"
-    return table(headers, rows, numbers=("count",), spare=("partitions",)) + f"\n\n{found.total:,} to make{how_long}"
+    missing = [
+        f"{step.asset}: {one.text}"
+        for step in found.steps
+        for one in step.reason.because
+        if one.kind == "input_missing"
+    ]
+    text = table(headers, rows, numbers=("count",), spare=("partitions",))
+    return "\n".join([text, "", f"{found.total:,} to make{how_long}", *missing])
 
 
 def _outcome_text(value: Mapping[str, Any]) -> str:

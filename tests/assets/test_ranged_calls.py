@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, Partition, PartitionSet, check, clock, flow, materialize
+from headwater import (
+    Asset,
+    DailyPartitions,
+    DynamicPartitions,
+    Partition,
+    PartitionSet,
+    check,
+    clock,
+    flow,
+    materialize,
+)
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillRequest, plan
 from headwater.core.journal.reader import Reader
@@ -239,3 +249,23 @@ def test_wrong_pairs_and_wrong_definitions(headwater: Sandbox) -> None:
 
     with pytest.raises(PartitionError, match="makes one partition a call"):
         one.at(DAYS.parse("2024-01-01..2024-01-02"))
+
+
+@pytest.mark.parametrize(("needs", "state"), [(None, "blocked"), (0, "completed")])
+def test_a_call_that_reads_all_of_an_asset_without_a_partition(
+    headwater: Sandbox, needs: int | None, state: str
+) -> None:
+    guests = Asset("guests", at="memory://guests", partitions=DynamicPartitions("guests"))
+    sums = Asset("sums", at="memory://sums", partitions=DAYS)
+
+    @materialize(guests)
+    def come(partition: Partition) -> pl.DataFrame:
+        return pl.DataFrame({"name": [partition.key]})
+
+    @materialize(sums)
+    def add(
+        rows: Annotated[pl.DataFrame, guests.all(needs=needs)], partitions: PartitionSet
+    ) -> dict[str | None, pl.DataFrame]:
+        return {one.key: day(one, guests=[len(rows)]) for one in partitions}
+
+    assert backfill(headwater, "sums").counts[state] == 10

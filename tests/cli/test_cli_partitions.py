@@ -32,6 +32,7 @@ table = Asset("table", at="duckdb://shop.duckdb/main.sales", partitions=both, pa
 plain = Asset("plain", at="duckdb://shop.duckdb/main.plain", partitions=both)
 totals = Asset("totals", at="duckdb://shop.duckdb/main.totals", partitions=days, partition_column="day")
 customers = Asset("customers", at="parquet://lake/customers", partitions=DynamicPartitions("customers"))
+guests = Asset("guests", at="parquet://lake/guests")
 visits = Asset("visits", at="parquet://lake/visits", partitions=customers.partitions, time_column="day")
 reports = Asset("reports", at="parquet://lake/reports", partitions=CronPartitions("0 6 * * 1-5", "2024-01-01", "2024-01-11"))
 
@@ -61,6 +62,11 @@ def customer(partition):
     return pl.DataFrame({"customer": [partition.key]})
 
 
+@materialize(guests)
+def all_guests(rows: Annotated[pl.LazyFrame, customers]):
+    return rows.group_by("customer").len()
+
+
 @materialize(visits)
 def visit(partition):
     assert not Path("broken").exists(), "it is broken"
@@ -88,7 +94,8 @@ def rows(lake: Path, query: str) -> list[Any]:
 
 def counts(cli: Cli) -> dict[str, tuple[int, int]]:
     found = cli("status", "--json").json["assets"]
-    return {row["name"]: (row["partitions"]["materialized"], row["partitions"]["total"]) for row in found}
+    divided = [(row["name"], row["partitions"]) for row in found if row["partitions"]]
+    return {name: (counted["materialized"], counted["total"]) for name, counted in divided}
 
 
 def test_a_product_from_the_plan_to_the_table(cli: Cli, lake: Path) -> None:
@@ -256,3 +263,15 @@ def test_what_was_made_of_a_partition_that_is_none_any_more_counts_nowhere(cli: 
     assert (before["rows"], after["rows"]) == (2, 1)
     assert (before["data_through"][:10], after["data_through"][:10]) == ("2024-01-11", "2024-01-02")
     assert after["last_materialized"] < before["last_materialized"]
+
+
+def test_what_reads_all_of_an_asset_without_a_partition_is_blocked(cli: Cli, lake: Path) -> None:
+    dry = cli("materialize", "guests", "--dry-run").out
+    assert "guests: 1 partition will be blocked: the input customers has no partition yet" in dry
+    blocked = cli("materialize", "guests")
+    assert blocked.code == 3
+    assert "guests: the input 'customers' has no partition yet: it is dynamic, customers" in blocked.out
+    assert "needs=0 reads no rows" in blocked.out
+    assert cli("partitions", "add", "customers", "acme").code == 0
+    assert cli("materialize", "+guests").code == 0
+    assert pl.read_parquet(lake / "lake/guests.parquet").rows() == [("acme", 1)]
