@@ -28,6 +28,7 @@ from headwater.errors import HeadwaterError, MaterializationError, PartitionErro
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
     from headwater.core.context import TaskCall
+    from headwater.core.transactions import Transaction
 
 MATERIALIZED = "headwater.materialized"
 """The annotation of a call and of its future that says which versions it made."""
@@ -62,7 +63,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
                 filled[PARTITION] = partition
             check_complete(task, filled)
             value = yield from _invoke(task, filled, partition, consumed)
-            outputs, parts = made_only(run, outputs, values_for(task, value), consumed)
+            outputs, parts = made_only(run, outputs, values_for(task, value), consumed, call.transaction)
             for output, part in zip(outputs, parts, strict=True):
                 writing.stage(run, output, part, consumed)
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
@@ -203,14 +204,19 @@ def values_for(task: Materialization[Any, Any], value: Any) -> tuple[Any, ...]:
 
 
 def made_only(
-    run: runtime.AssetRuntime, outputs: list[Output], parts: tuple[Any, ...], consumed: Consumed
+    run: runtime.AssetRuntime,
+    outputs: list[Output],
+    parts: tuple[Any, ...],
+    consumed: Consumed,
+    transaction: Transaction | None,
 ) -> tuple[list[Output], tuple[Any, ...]]:
-    """The outputs that a call made, and what it returned for them; optional ones that it left out get their outcome."""
+    """The outputs that a call made, and what it returned for them; optional ones that it left out are handed over."""
     if not any(part is NOT_MADE for part in parts):
         return outputs, parts
     for output, part in zip(outputs, parts, strict=True):
         if part is NOT_MADE:
-            writing.skip(run, output, consumed)
+            writing.leave_out(run, output, consumed)
+            hand_over(run, [output], transaction)
     kept = [(output, part) for output, part in zip(outputs, parts, strict=True) if part is not NOT_MADE]
     return [output for output, _ in kept], tuple(part for _, part in kept)
 

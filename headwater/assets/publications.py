@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class Publication:
-    """One version of one partition that a transaction publishes at its commit, or drops."""
+    """One version of one partition that a transaction publishes at its commit, or drops; or that an output was left out."""
 
     run: runtime.AssetRuntime
     output: Output
@@ -28,8 +28,10 @@ class Publication:
         return self.output.asset.name + (f"@{partition}" if partition is not None else "")
 
     @property
-    def key(self) -> tuple[str, str, str | None]:
-        """The dataset, and the partition of it."""
+    def key(self) -> tuple[str, str, str | None] | None:
+        """The dataset, and the partition of it; None for what was left out: what is in place can be read."""
+        if self.output.staged is None:
+            return None
         ref = self.output.target.asset
         return ref.namespace, ref.dataset, self.output.started.partition
 

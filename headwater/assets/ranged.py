@@ -154,13 +154,14 @@ class _Making:
         )
         try:
             consumed = self._consumed_by(partition)
-            outputs, parts = execution.made_only(self.run, outputs, execution.values_for(self._task, value), consumed)
+            values, transaction = execution.values_for(self._task, value), self._call.transaction
+            outputs, parts = execution.made_only(self.run, outputs, values, consumed, transaction)
             for output, part in zip(outputs, parts, strict=True):
                 # Its own time: since the one before it was published.
                 output.started_at = since
                 writing.stage(self.run, output, part, consumed)
             self._check_unchanged(consumed)
-            hand_over(self.run, outputs, self._call.transaction)
+            hand_over(self.run, outputs, transaction)
         except Exception as error:  # noqa: BLE001 - a partition may fail in any way, and fails alone
             execution.placed(self._task, error)
             writing.end_all(self.run, outputs, error)

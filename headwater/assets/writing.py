@@ -167,15 +167,14 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
     failpoints.reach("publish.staged")
 
 
-def skip(run: runtime.AssetRuntime, output: Output, consumed: Consumed) -> None:
-    """The outcome of an optional output that a call left out, with what the call read to say so, and by which code."""
+def leave_out(run: runtime.AssetRuntime, output: Output, consumed: Consumed) -> None:
+    """What a call read to leave an optional output out, and by which code: it is published, so to say, by staying as it is."""
     output.evidence = Evidence(
         version=output.version,
         inputs=_once(dict.fromkeys(consumed.kept(consumed.sources))),
         unknown_inputs=tuple(dict.fromkeys(consumed.unknown)),
         code_version=_code_version(run, output),
     )
-    end(run, output, "skipped")
 
 
 def _code_version(run: runtime.AssetRuntime, output: Output) -> str | None:
@@ -185,9 +184,14 @@ def _code_version(run: runtime.AssetRuntime, output: Output) -> str | None:
 
 
 def publish(run: runtime.AssetRuntime, output: Output) -> None:
-    """Steps 4, 5 and 6: durable record, atomic publishing, durable outcome, while nobody else publishes the partition."""
-    assert output.staged is not None
+    """Steps 4, 5 and 6: durable record, atomic publishing, durable outcome, while nobody else publishes the partition.
+
+    Of an optional output that was left out there is the outcome alone.
+    """
     assert output.evidence is not None
+    if output.staged is None:
+        end(run, output, "skipped")
+        return
     materializer, ref = run.materializer(output.target.asset), output.target.asset
     name = f"publish:{ref.namespace}:{ref.dataset}:{output.started.partition or ''}"
     with run.locks.hold(name, among=_PUBLISHING_LOCKS):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, materialize
+from headwater import Asset, DailyPartitions, materialize, transaction
 from headwater.assets.board import explain, status
 from headwater.clock import now_us
 from headwater.errors import ReturnTypeError
@@ -65,6 +65,47 @@ def test_a_single_optional_output_is_named_or_left_out_as_well(tmp_path: Path) -
             facts = here.catalog.facts().of("alerts")
             states.append((facts.made[None].rows, bool(facts.skipped)))
         assert states == [(table().height, False), (table().height, True), (table().height, False)]
+
+
+def test_what_is_left_out_in_a_transaction_is_so_when_that_commits(tmp_path: Path) -> None:
+    with project(tmp_path) as here:
+        source = Asset("source", at="parquet://lake/source")
+        alerts = Asset("alerts", at="parquet://lake/alerts", optional=True)
+        left_out = False
+
+        @materialize(source)
+        def load() -> Any:
+            return table()
+
+        @materialize(alerts)
+        def find(rows: Annotated[pl.DataFrame, source]) -> Any:
+            return {} if left_out else {"alerts": rows}
+
+        @materialize(Asset("report", at="parquet://lake/report"))
+        def tell(rows: Annotated[pl.DataFrame, alerts]) -> Any:
+            return rows
+
+        def is_stale() -> bool:
+            facts = here.catalog.facts()
+            (row,) = status(facts, ["alerts"], now_us())["assets"]
+            return bool(row["stale"]["is_stale"])
+
+        load()
+        find()
+        load()
+        left_out = True
+        with transaction() as rolled:
+            find()
+            rolled.rollback("it was not meant")
+        assert is_stale()
+        with transaction():
+            find()
+            tell()  # what is in place stays, and can be read
+            assert is_stale()
+        assert not is_stale()
+        with here.projection.session() as session:
+            states = session.rows("SELECT state FROM materialization_outcomes WHERE asset = 'alerts' ORDER BY started")
+        assert [state for (state,) in states] == ["published", "discarded", "skipped"]
 
 
 def test_an_output_that_is_not_optional_has_to_be_made(tmp_path: Path) -> None:
