@@ -241,9 +241,11 @@ def runs(draw: st.DrawFn, parent: RunStarted | None = None) -> list[Body]:
         inner = draw(st.lists(materializations(start) if parent else materializations(start) | runs(start), max_size=2))
         other = [TaskStarted(task_run_id=ids.new_id(), run_id=run_id, task="fetch")]
         state = draw(st.sampled_from(["Completed", "Failed", "Crashed", "TimedOut", "Cancelled", "RolledBack"]))
-        end = run_ended(run_id, state, attempt=attempt, error=draw(st.none() | errors), **same)
+        # What is rolled back with its transaction had completed before.
+        states = ["Completed", state] if state == "RolledBack" else [state]
+        ends = [run_ended(run_id, one, attempt=attempt, error=draw(st.none() | errors), **same) for one in states]
         log = LogWritten(run_id=run_id, attempt=attempt, level=20, logger="shop", message='"k":"run.started"')
-        found.extend([start, *other, *_woven(inner), log, end])
+        found.extend([start, *other, *_woven(inner), log, *ends])
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, check, flow, materialize, task, testing
+from headwater import Asset, DailyPartitions, check, flow, materialize, task, testing, transaction
 from headwater.checks import anomaly, in_range, not_null
 from headwater.errors import CheckFailed
 from headwater.project import Project
@@ -163,4 +163,37 @@ def test_a_materialization_without_a_flow_and_a_plain_task(shop: Project, valida
         ("START", "ingest.ingest"),
         ("COMPLETE", "ingest.ingest"),
         ("COMPLETE", "ingest"),
+    ]
+
+
+def test_what_a_transaction_takes_back_has_one_end(shop: Project, validate: Validate) -> None:
+    alerts = Asset("alerts", at="parquet://lake/alerts", optional=True)
+
+    @materialize(alerts, Asset("rows", at="parquet://lake/rows"))
+    def split() -> Any:
+        return {"rows": pl.DataFrame({"n": [1]})}
+
+    @flow
+    def inner() -> None:
+        split()
+
+    @flow
+    def outer() -> None:
+        with transaction() as found:
+            inner()
+            found.rollback("it was not meant")
+
+    outer()
+    with transaction("by itself") as found:
+        found.rollback("it was not meant")
+    events = exported(shop)
+    validate(events, finished=True)
+    ends = [event["run"]["runId"] for event in events if event["eventType"] != "START"]
+    assert len(ends) == len(set(ends))
+    assert [one for one in told(events) if one[0] != "START"] == [
+        ("COMPLETE", "inner"),
+        ("ABORT", "inner.split"),
+        ("ABORT", "inner.split"),
+        ("COMPLETE", "outer"),
+        ("COMPLETE", "by itself"),
     ]

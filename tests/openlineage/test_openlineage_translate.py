@@ -62,7 +62,6 @@ class TestRuns:
             ("Cached", "COMPLETE"),
             ("Failed", "FAIL"),
             ("TimedOut", "FAIL"),
-            ("RolledBack", "ABORT"),
             ("Blocked", "FAIL"),
             ("Cancelled", "ABORT"),
             ("Crashed", "ABORT"),
@@ -70,6 +69,9 @@ class TestRuns:
     )
     def test_the_state_says_how_it_ended(self, state: str, expected: str) -> None:
         assert one(cases.run_ended(RUN, state))["eventType"] == expected
+
+    def test_what_is_rolled_back_has_had_its_end(self) -> None:
+        assert exported([cases.run_ended(RUN, "RolledBack")]) == []
 
     def test_the_error_stands_with_the_end(self) -> None:
         error = ErrorInfo(type="ValueError", message="no such day", traceback="Traceback …")

@@ -44,9 +44,8 @@ class Spans:
 
 def speaks(event: Event) -> bool:
     """Whether a span is made of an event."""
-    # A task run that was rolled back has ended before, and its transaction's flow tells the rest.
-    rolled_back = event.kind == TaskEnded.kind and event.body["state"] == "RolledBack"
-    return event.kind in _TELLERS and not rolled_back
+    # What was rolled back has ended before, and its transaction's flow tells the rest.
+    return event.kind in _TELLERS and event.body["state"] != "RolledBack"
 
 
 def trace_id(root: Attempt) -> str:

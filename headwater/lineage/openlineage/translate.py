@@ -22,7 +22,6 @@ _RUN_ENDS = {
     "Skipped": "COMPLETE",
     "Cancelled": "ABORT",
     "Crashed": "ABORT",
-    "RolledBack": "ABORT",
 }
 _MATERIALIZATION_ENDS = {"published": "COMPLETE", "skipped": "COMPLETE", "discarded": "ABORT"}
 
@@ -52,7 +51,8 @@ def _run_started(event: Event, namespace: str) -> OpenLineageEvent | None:
 
 def _run_ended(event: Event, namespace: str) -> OpenLineageEvent | None:
     body = event.body
-    if body.get("type", "flow") not in _JOB_TYPES:
+    # A run that is rolled back with its transaction has completed before, and has one end; what it did not publish is aborted.
+    if body.get("type", "flow") not in _JOB_TYPES or body["state"] == "RolledBack":
         return None
     # A clock that was set back must not put an end before its start.
     at = max(event.time, body["started"])
