@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ EVERY = 0.3
 """Seconds between two looks for requests, and for the ends of what was started."""
 _WHOLE = 15.0
 """Seconds between two looks at all requests that are open: whether another worker has left one behind."""
+_LEFT = 3.0
+"""Seconds that what this worker may not start is left to the others: one of them may have been told of its file."""
 EXIT_REFUSED = 3
 _TAKES = 3
 """So often a request is taken whose process ends each time before it has recorded anything."""
@@ -94,7 +97,7 @@ class Worker:
             for request in reversed(requests):
                 if self._limit is not None and len(self._started) >= self._limit:
                     return
-                if request["id"] not in self._started:
+                if request["id"] not in self._started and not self._leaves(request):
                     self._consider(request["id"])
 
     def _are_new(self) -> bool:
@@ -145,6 +148,14 @@ class Worker:
             self._end(request["id"], code, None if code == 0 else f"it ended as {began} while no worker was there")
         return False
 
+    def _leaves(self, request: Mapping[str, Any]) -> bool:
+        """Whether others may look at it first: this worker may not start it. Its lock is theirs to take meanwhile."""
+        asked = clock.to_us(datetime.fromisoformat(request["at"]))
+        if not 0 <= clock.now_us() - asked < _LEFT * 1e6 or self._refused(request) is None:
+            return False
+        self._look_at = min(self._look_at, clock.steady_us() + int(_LEFT * 1e6))
+        return True
+
     def _refused(self, request: Mapping[str, Any]) -> str | None:
         """Why it must not be started: a flow that never ran here is loaded only where this worker was told of its file."""
         if request["what"] != "run":
@@ -154,7 +165,7 @@ class Worker:
         known = {(one["file"], one["name"]) for one in self._project.reader.known_flows()}
         if (file, name) in known or (self._project.root / file).resolve() in self._files:
             return None
-        return f"error: no run of {target} is known, and this worker was not told of {file}: headwater worker -f {file}"
+        return f"error: no run of {target} is known, and no worker was told of {file}: headwater worker -f {file}"
 
     def _start(self, request: Mapping[str, Any], lock: HeldLock) -> _Started | None:
         """Start it; None when no command line can say what was asked for, which has ended it."""

@@ -363,6 +363,21 @@ def test_flows_are_started_resumed_and_their_mistakes_reach_who_asked(shop: Path
         assert {one["id"] for one in odd} == {failed["id"], fine["id"]}
 
 
+def test_a_flow_waits_for_the_worker_that_was_told_of_its_file(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
+    monkeypatch.setattr(work, "_LEFT", 60.0)
+    (shop / "halves.py").write_text(FLOWS)
+    with served(shop, insecure=True) as (client, _):
+        asked = client.post("/api/runs", json={"flow": "halves.py:halves", "parameters": {"x": 4}}).json()["id"]
+        project = Project(settings.load(shop))
+        with runtime.use(project):
+            work.Worker(project).once()
+        project.close()
+        assert client.get(f"/api/requests/{asked}").json()["state"] == "asked"
+        with working(shop, shop / "halves.py"):
+            assert ended(client, asked)["state"] == "done"
+
+
 TALKS = """\
 import os, signal
 from headwater import flow
