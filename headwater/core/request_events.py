@@ -68,7 +68,7 @@ class WorkTaken(Body):
 class WorkEnded(Body):
     """The process that was started for a request has ended: its exit code, and what it said last when that is not 0.
 
-    Or somebody, `cancelled_by`, took the request back before a worker had begun it.
+    Or somebody, `cancelled_by`, took the request back before it had begun.
     """
 
     kind: ClassVar[str] = "work.ended"

@@ -114,22 +114,26 @@ def request_lock(request_id: str) -> str:
 def cancel_request(
     projection: Projection, carrier: Carrier, journal: EventWriter, request_id: str, asked_by: str
 ) -> None:
-    """Take back what was asked of a server, by its whole id. Raises UnknownNameError, UsageError when a worker has begun it."""
+    """Take back what was asked of a server, by its whole id. Raises UnknownNameError, UsageError when a worker has begun it.
+
+    One that was taken by a worker which died before the run had begun is taken back as well.
+    """
     lock = carrier.locks.try_hold(request_lock(request_id))
     if lock is None:
         raise _begun(request_id)
     with lock:
         # Looked at now that no worker can take it.
         projection.refresh()
-        found = Reader(projection).work_request(request_id)
+        reader = Reader(projection)
+        found = reader.work_request(request_id)
         if found is None:
             raise UnknownNameError(f"there is no request '{request_id}'", hint="a request is named by its whole id")
         state = found["state"]
-        if state == "running":
+        if state == "running" and reader.began(request_id) is not None:
             raise _begun(request_id)
-        if state != "asked":
+        if state not in ("asked", "running"):
             raise UsageError(f"the request {request_id} is over: it is {state}")
-        message = "cancelled before a worker had begun it"
+        message = "cancelled before it had begun"
         journal.append(WorkEnded(request_id=request_id, exit_code=_CANCELLED, message=message, cancelled_by=asked_by))
     projection.refresh()
 
@@ -139,4 +143,5 @@ _CANCELLED = 130
 
 
 def _begun(request_id: str) -> UsageError:
-    return UsageError(f"a worker has begun the request {request_id}", hint="cancel its run, or its backfill")
+    hint = "cancel its run, or its backfill, as soon as that is there: it begins in a moment"
+    return UsageError(f"a worker has begun the request {request_id}", hint=hint)

@@ -157,6 +157,26 @@ def test_what_no_worker_has_begun_is_taken_back(shop: Path) -> None:
         assert [one["subject"] for one in changes if one["what"] == "work: cancel"] == [run, asked[1], asked[0]]
 
 
+def test_what_a_worker_took_and_died_is_taken_back(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app):
+        backfill = {"selection": "sales", "partition": "2024-01-06"}
+        asked, begun = (client.post("/api/backfills", json=backfill).json()["id"] for _ in range(2))
+        journal = app.state.service.project.journal
+        journal.append(*(WorkTaken(request_id=one, pid=1, host="gone") for one in (asked, begun)))
+        run = RunStarted(
+            run_id=begun, flow="b", root_run_id=begun, root_flow="b", project="shop", parameters={}, type="backfill"
+        )
+        journal.append(run)
+        assert client.post(f"/api/runs/{asked}/cancel").json()["state"] == "cancelled"
+        told = client.post(f"/api/requests/{begun}/cancel")
+        assert (told.status_code, told.json()["detail"]) == (400, f"a worker has begun the request {begun}")
+        with working(shop):
+            again = client.post("/api/backfills", json=backfill).json()["id"]
+            assert ended(client, again)["state"] == "done"
+        assert client.get(f"/api/requests/{asked}").json()["state"] == "cancelled"
+        assert client.get(f"/api/runs/{asked}").status_code == 404
+
+
 DYING = """
 import os, signal, subprocess, sys, threading
 from headwater import settings
