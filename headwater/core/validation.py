@@ -10,13 +10,15 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from headwater.core.parameters import plain_parameters
 from headwater.errors import ParameterError
 
 _CONTAINERS: dict[Any, type] = {list: list, set: set, frozenset: frozenset, tuple: tuple, dict: dict}
+_STREAMS = (Iterable, Iterator, Generator)
+"""What pydantic makes something of that can be gone through once; given as it is, it is there for a second attempt."""
 _MOST_ITEMS = 1_000
 """Containers of more items are left to pydantic."""
 _SHOWN = 200
@@ -93,6 +95,8 @@ def fits(value: object, hint: Any) -> bool:
         return any(fits(value, one) for one in inner)
     if origin is typing.Literal:
         return any(value == one and type(value) is type(one) for one in inner)
+    if origin in _STREAMS:
+        return isinstance(value, origin)
     if type(value) is not _CONTAINERS.get(origin) or len(value) > _MOST_ITEMS:  # type: ignore[arg-type]
         return False
     return _items_fit(value, inner)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -213,3 +214,19 @@ def test_a_class_that_no_value_can_be_asked_about_is_no_trap(project: Any) -> No
         return row["number"] + shop.sell() + len(others)
 
     assert open_shop({"number": 4}, Bakery(), [Bakery()], none=Bakery()) == 8
+
+
+def test_what_can_be_gone_through_again_is_there_for_a_second_attempt(project: Any) -> None:
+    seen: list[list[int]] = []
+
+    @flow(retries=1)
+    def add(numbers: Iterable[int]) -> int:
+        seen.append(list(numbers))
+        if len(seen) == 1:
+            raise ValueError("first")
+        return sum(seen[-1])
+
+    assert add([1, 2]) == 3
+    assert seen == [[1, 2], [1, 2]]
+    with pytest.raises(ParameterError, match="'numbers'"):
+        add(3)  # type: ignore[arg-type]
