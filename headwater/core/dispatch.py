@@ -17,7 +17,7 @@ from headwater.core.engine import run_task
 from headwater.core.futures import TaskFuture
 from headwater.core.runners.runner import session_of
 from headwater.core.runs import new_run, run_alone
-from headwater.errors import Cancelled, UsageError
+from headwater.errors import Cancelled
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -146,7 +146,7 @@ class _Job:
             return
         try:
             session_of(self._run).submit(self._in_thread)
-        except (RuntimeError, UsageError) as error:
+        except Exception as error:  # noqa: BLE001 - a runner may be anybody's
             # Nobody else would ever say so: it may have waited for others until now.
             self._future.fail(error)
 

@@ -497,3 +497,36 @@ def test_where_no_more_threads_can_be_started_those_that_are_there_do_it(
         else:
             with pytest.raises((RuntimeError, WorkerDied), match="can't start new thread"):
                 main()
+
+
+class Broken:
+    """A runner that takes nothing."""
+
+    place = None
+
+    def open(self, max_workers: int | None) -> Any:
+        return self
+
+    def submit(self, job: Any) -> None:
+        raise OSError("no room")
+
+    def close(self, *, join: bool) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.timeout(20)
+def test_what_a_runner_does_not_take_has_failed(project: Any) -> None:
+    @task
+    def one() -> int:
+        return 1
+
+    @task
+    def two(number: int) -> int:
+        return 2 * number
+
+    @flow(runner=Broken())
+    def main() -> None:
+        two.submit(one.submit())
+
+    with pytest.raises(OSError, match="no room"):
+        main()
