@@ -123,6 +123,9 @@ def _failed(what: str, error: BaseException, place: str | None = None) -> Headwa
 
 
 def _assigned(statement: ast.stmt) -> set[str]:
+    """The names that a statement makes; of a definition its own alone."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return {statement.name}
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 

@@ -43,6 +43,14 @@ assert double == 6
 for made in [make(), make()]:
     last = made.height
 print(last)
+
+def halved(value=double) -> int:
+    return value // 2
+
+class Report:
+    size = halved()
+
+assert Report.size == 3
 if number > 2:
     second = Asset("second", at="memory://second")
 third = Asset("third", at=f"memory://third")
