@@ -292,7 +292,7 @@ class _Seen:
 
 def _end_of(moment: datetime | date | str | None, partition: Partition | None) -> int | None:
     """Microseconds since the epoch; a date counts to the end of its day, in the partition's time zone; a naive time is UTC."""
-    if moment is None:
+    if moment is None or moment != moment:  # what pandas has for no time is a datetime, and equals nothing
         return None
     if isinstance(moment, str):
         moment = parsed(moment)

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, date, datetime
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -43,6 +44,7 @@ def here(tmp_path):
         (datetime(2013, 1, 5, 12), (NOON, None, None)),
         ("v7", (None, "v7", None)),
         (12, (None, None, 12)),
+        (pd.NaT, (None, None, None)),
         (Observation(data_through=NOON, version="v1", rows=3), (NOON, "v1", 3)),
     ],
 )
