@@ -215,6 +215,11 @@ def materialize(
     local_names = sys._getframe(1).f_locals
 
     def decorate(fn: Callable[P, R]) -> Materialization[P, R]:
+        if not hasattr(fn, "__qualname__"):
+            raise DefinitionError(
+                f"@materialize needs a function, got {fn!r}"[:300],
+                hint="write one with def that calls it: by its name it is shown, and by its code its data gets stale",
+            )
         task = Materialization(fn, TaskOptions.of(options) if options else _NO_OPTIONS)
         task.assets, task.inputs = made, inputs_of(fn, made, inputs, local_names)
         task.batch = batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -417,6 +418,8 @@ def test_wrong_definitions_say_what_to_do(shop):
         Asset("uno", at="memory://one")
     with pytest.raises(DefinitionError, match="needs the asset"):
         materialize(first.fn)
+    with pytest.raises(DefinitionError, match=r"needs a function, got functools\.partial"):
+        materialize("memory://partly")(partial(first.fn))
     for name, value in (("tags", ["gold"]), ("tags", "gold"), ("options", [";"]), ("time_column", ["at"])):
         with pytest.raises(DefinitionError, match=f"{name} of the asset 'six' can't be") as caught:
             Asset("six", at="memory://six", **{name: value})
