@@ -6,6 +6,7 @@ evidence; publish atomically; the durable outcome.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from headwater.assets.partitions import Partition
 from headwater.assets.protocols import Staged, Target
 from headwater.assets.scope import Consumed
 from headwater.assets.tracking import Sources
-from headwater.core.tracebacks import error_info
+from headwater.core.tracebacks import error_info, summary
 from headwater.errors import Cancelled, RefusedError
 from headwater.types import ErrorInfo
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _PUBLISHING_LOCKS = 1024
+_log = logging.getLogger("headwater.run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +224,10 @@ def end(run: runtime.AssetRuntime, output: Output, state: str, error: BaseExcept
         if output.recorded and materializer.version(output.target, output.partition) == output.version:
             # Stopped between publishing and its outcome: the data itself says that it is there.
             output.state, error = "published", None
-        materializer.discard(output.target, output.version)
+        try:
+            materializer.discard(output.target, output.version)
+        except Exception as failed:  # noqa: BLE001 - what it ends with counts: a staged file that stays harms nobody
+            _log.warning("what was staged for '%s' could not be discarded: %s", output.asset.name, summary(failed))
         failpoints.reach("publish.discarded")
     run.journal.append(
         MaterializationEnded(

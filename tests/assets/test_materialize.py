@@ -26,6 +26,7 @@ from headwater import (
 )
 from headwater.checks import run_checks
 from headwater.errors import CheckFailed, DefinitionError, InputMissing, PartitionError, ReturnTypeError
+from headwater.materializers.parquet import ParquetMaterializer
 from headwater.testing import project
 
 days = DailyPartitions("2024-01-01", "2024-02-01")
@@ -150,6 +151,28 @@ def test_a_failing_blocking_check_keeps_the_old_data(shop, tmp_path):
     assert states == ["Blocked", "Completed"]
     with shop.projection.session() as session:
         assert list(session.rows("select state from task_runs order by started")) == [("Completed",), ("Blocked",)]
+
+
+def test_what_can_not_be_discarded_hides_no_error(shop, monkeypatch, caplog):
+    orders, prices = Asset("orders", at="parquet://lake/orders"), Asset("prices", at="parquet://lake/prices")
+
+    @materialize(orders, prices)
+    def ingest() -> tuple:
+        return pl.DataFrame({"id": [1]}), pl.DataFrame({"id": [0]})
+
+    @check(prices, blocking=True)
+    def some(df: pl.DataFrame) -> bool:
+        return df["id"].min() > 0
+
+    def full(*_: object) -> None:
+        raise PermissionError("read only")
+
+    monkeypatch.setattr(ParquetMaterializer, "discard", full)
+    with pytest.raises(CheckFailed, match="'some' failed on prices"):
+        ingest()
+    assert "what was staged for 'orders' could not be discarded: PermissionError: read only" in caplog.text
+    facts = shop.catalog.facts()
+    assert [facts.of(name).failed[None].state for name in ("orders", "prices")] == ["refused", "refused"]
 
 
 def test_sql_is_executed_in_the_engine_and_its_columns_are_known(shop):
