@@ -13,7 +13,7 @@ from headwater.assets.data_through import Basis, DataThrough, Reach, data_throug
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.durations import format_duration, moment
 from headwater.assets.facts import Facts
-from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, freshness_from_json
+from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, freshness_from_json, judged
 from headwater.assets.partitions import partitioning
 from headwater.types import Reason
 
@@ -173,7 +173,7 @@ def _verdict(
         value = through.complete_through
     else:
         value = made if clock == "last_materialized" else known.last_run
-    verdict, change = _judge(policy, value, as_of)
+    verdict, change = judged(policy, value, as_of)
     return FreshnessVerdict(
         name=name,
         verdict=verdict,
@@ -189,12 +189,6 @@ def _verdict(
         _policy=policy,
         _as_of=as_of,
     )
-
-
-def _judge(policy: Freshness | None, value: int | None, as_of: int) -> tuple[Verdict, int | None]:
-    if policy is None:
-        return "none", None
-    return ("unknown", None) if value is None else policy.judge(value, as_of)
 
 
 def _standing(clock: FreshnessClock, value: int, as_of: int, policy: Freshness | None) -> str:

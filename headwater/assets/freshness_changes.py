@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast, overload
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.events import FreshnessJudged
-from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict
+from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, judged
 from headwater.core.hooks import hook_name
 from headwater.errors import DefinitionError
 
@@ -67,17 +67,11 @@ Turn(at=30000000, verdict='fresh', stands=29000000)]
     for (start, value), (end, _) in pairwise([*stood, Stood(until + 1, None)]):
         at: int | None = since if not found else max(start, since)
         while at is not None and at < min(end, until + 1):
-            verdict, change = _judged(policy, value, at)
+            verdict, change = judged(policy, value, at)
             if not found or found[-1].verdict != verdict:
                 found.append(Turn(at, verdict, value))
             at = change
     return found
-
-
-def _judged(policy: Freshness | None, value: int | None, at: int) -> tuple[Verdict, int | None]:
-    if policy is None:
-        return "none", None
-    return ("unknown", None) if value is None else policy.judge(value, at)
 
 
 @overload

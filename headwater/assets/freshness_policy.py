@@ -173,6 +173,17 @@ class Freshness:
         )
 
 
+def judged(policy: Freshness | None, value: int | None, as_of: int) -> tuple[Verdict, int | None]:
+    """What `Freshness.judge` says; "none" without a policy, and "unknown" of a clock without a value.
+
+    >>> judged(None, 0, 0), judged(Freshness(10), None, 0)
+    (('none', None), ('unknown', None))
+    """
+    if policy is None:
+        return "none", None
+    return ("unknown", None) if value is None else policy.judge(value, as_of)
+
+
 def freshness_from_json(value: Mapping[str, Any]) -> Freshness:
     """The policy that `Freshness.to_json` wrote."""
     calendar = value.get("calendar")

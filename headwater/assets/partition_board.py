@@ -10,7 +10,7 @@ from headwater import clock
 from headwater.assets.data_through import DataThrough, Reach
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import Facts
-from headwater.assets.freshness_policy import Freshness, Verdict
+from headwater.assets.freshness_policy import Freshness, Verdict, judged
 from headwater.assets.partitions import Partition
 
 
@@ -65,4 +65,4 @@ def partition_verdict(
     else:
         there = made is not None or seen
         value = through.end if there else part.start_us
-    return ("unknown", None) if value is None else policy.judge(value, as_of)
+    return judged(policy, value, as_of)
