@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headwater.assets.forms import form_of, frame_form
 from headwater.assets.protocols import Form, SqlQuery, SqlRelation
@@ -134,6 +134,11 @@ def to_arrow(frame: pl.DataFrame) -> Any:
         message = "an input asks for a pyarrow Table, and pyarrow is not installed"
         hint = "install pyarrow, or ask for polars.LazyFrame or polars.DataFrame"
         raise MaterializationError(message, hint=hint) from error
+
+
+def instance_of(dtype: object) -> pl.DataType:
+    """A type within a nested one, which may hold the class instead of an instance of it."""
+    return cast("pl.DataType", dtype() if isinstance(dtype, type) else dtype)
 
 
 _FORM_NAMES: dict[Form, str] = {

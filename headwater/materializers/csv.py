@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
 from headwater.core.globs import literal_glob
-from headwater.errors import DefinitionError, LocationError, MaterializationError
+from headwater.errors import LocationError, MaterializationError
 from headwater.materializers import staging as files
 from headwater.materializers.convert import of_frame, only
 from headwater.materializers.quoting import literal
@@ -109,7 +109,7 @@ class CsvMaterializer:
         Raises LocationError when there is no such file or it is not CSV, DefinitionError for an unknown option.
         """
         file = self._file(target, partitions)
-        options = _options(target)
+        options = files.options_of(target, READER_OPTIONS)
         if not file.exists():
             hint = "put the file there, or change the asset's location"
             raise LocationError(f"there is no file of '{target.asset.name}'", where=str(file), hint=hint)
@@ -172,14 +172,6 @@ class CsvMaterializer:
 def _read_only(target: Target) -> LocationError:
     message = f"'{target.asset.name}' lies in a CSV file, which can only be read"
     return LocationError(message, where=target.asset.uri, hint="give the asset a location in parquet:// or duckdb://")
-
-
-def _options(target: Target) -> dict[str, Any]:
-    unknown = sorted(set(target.options) - READER_OPTIONS)
-    if unknown:
-        message = f"the asset '{target.asset.name}' has an option {unknown[0]!r} that its materializer does not know"
-        raise DefinitionError(message, hint=f"known: {', '.join(sorted(READER_OPTIONS))}")
-    return dict(target.options)
 
 
 def _plain(null_values: object) -> bool:

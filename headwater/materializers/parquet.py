@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
-from headwater.materializers.convert import of_frame
+from headwater.materializers.convert import instance_of, of_frame
 from headwater.materializers.quoting import decode_key, encode_key
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
     if isinstance(one, pl.Null):
         return other
     if isinstance(one, pl.List) and isinstance(other, pl.List):
-        inner = _wider(_instance(one.inner), _instance(other.inner))
+        inner = _wider(instance_of(one.inner), instance_of(other.inner))
         return None if inner is None else pl.List(inner)
     if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
         return _wider_struct(one, other)
@@ -235,19 +235,14 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
 def _wider_struct(one: pl.Struct, other: pl.Struct) -> pl.DataType | None:
     import polars as pl
 
-    fields = {field.name: _instance(field.dtype) for field in one.fields}
+    fields = {field.name: instance_of(field.dtype) for field in one.fields}
     for field in other.fields:
-        known = fields.setdefault(field.name, _instance(field.dtype))
-        wider = _wider(known, _instance(field.dtype))
+        known = fields.setdefault(field.name, instance_of(field.dtype))
+        wider = _wider(known, instance_of(field.dtype))
         if wider is None:
             return None
         fields[field.name] = wider
     return pl.Struct(fields)
-
-
-def _instance(dtype: object) -> pl.DataType:
-    # A nested type may hold the class instead of an instance of it.
-    return cast("pl.DataType", dtype() if isinstance(dtype, type) else dtype)
 
 
 def _read_schema(file: Path) -> pl.Schema:

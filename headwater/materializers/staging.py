@@ -100,7 +100,7 @@ def stage_frame(
     Raises ReturnTypeError for what is not a table, and whatever `stage_file` raises.
     """
     frame = as_frame(value)
-    options = writer_options(target)
+    options = options_of(target, WRITER_OPTIONS)
 
     def write(path: Path) -> Written:
         import polars as pl
@@ -215,12 +215,12 @@ def discard_file(folder: Path, version: str) -> None:
     shutil.rmtree(path.with_suffix(".tmp"), ignore_errors=True)
 
 
-def writer_options(target: Target) -> dict[str, Any]:
-    """The options of an asset that go to the Parquet writer. Raises DefinitionError for one that it does not know."""
-    unknown = sorted(set(target.options) - WRITER_OPTIONS)
+def options_of(target: Target, known: frozenset[str]) -> dict[str, Any]:
+    """The options of an asset. Raises DefinitionError for one that its materializer does not know."""
+    unknown = sorted(set(target.options) - known)
     if unknown:
         message = f"the asset '{target.asset.name}' has an option {unknown[0]!r} that its materializer does not know"
-        raise DefinitionError(message, hint=f"known: {', '.join(sorted(WRITER_OPTIONS))}")
+        raise DefinitionError(message, hint=f"known: {', '.join(sorted(known))}")
     return dict(target.options)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.partitions import boxes_of
 from headwater.assets.protocols import Target
 from headwater.errors import MaterializationError, ReturnTypeError
+from headwater.materializers.convert import instance_of
 from headwater.materializers.measure import dates_of, partition_columns
 from headwater.materializers.quoting import identifier, literal
 
@@ -183,21 +184,18 @@ def table_type(dtype: pl.DataType, column: str) -> str:
     if isinstance(dtype, pl.Decimal):
         return f"DECIMAL({dtype.precision or 38},{dtype.scale})"
     if isinstance(dtype, pl.Struct):
-        fields = ", ".join(f"{identifier(field.name)} {table_type(_of(field.dtype), column)}" for field in dtype.fields)
+        fields = ", ".join(
+            f"{identifier(field.name)} {table_type(instance_of(field.dtype), column)}" for field in dtype.fields
+        )
         return f"STRUCT({fields})"
     if isinstance(dtype, (pl.List, pl.Array)):
-        return f"{table_type(_of(dtype.inner), column)}[]"
+        return f"{table_type(instance_of(dtype.inner), column)}[]"
     found = _table_types().get(dtype.base_type())
     if found is None:
         message = f"the column {column!r} is of type {dtype}, which a DuckDB table can't store"
         hint = "turn a duration into a number, for example with .dt.total_seconds()"
         raise ReturnTypeError(message, hint=hint if isinstance(dtype, pl.Duration) else "cast it to another type")
     return found
-
-
-def _of(dtype: object) -> pl.DataType:
-    # A nested type may hold the class instead of an instance of it.
-    return cast("pl.DataType", dtype() if isinstance(dtype, type) else dtype)
 
 
 def _table_types() -> dict[type[pl.DataType], str]:
