@@ -19,6 +19,7 @@ from headwater.core.cache_keys import CacheKey, Uncached, key_of
 from headwater.core.decisions import is_cancellation
 from headwater.core.effects import Invoke
 from headwater.core.encodings import Encoded, encode
+from headwater.core.engine import leave
 from headwater.core.events import TaskCache, TaskKept
 from headwater.core.journal.events import from_plain
 from headwater.core.results import KeptResult
@@ -26,8 +27,6 @@ from headwater.core.states import State
 from headwater.errors import HeadwaterError, ResultError
 
 if TYPE_CHECKING:
-    from contextvars import Token
-
     from headwater.core.context import TaskCall
     from headwater.core.gates import Turn
     from headwater.core.results import ResultStore
@@ -253,7 +252,7 @@ class CachedCall:
             turn.free()
         used, self._use = self._use, None
         if used is not None:
-            _leave(used)
+            leave(used)
 
     def _say(self, verdict: str, kind: str, text: str, entry: CacheEntry | None = None) -> None:
         context, key = self._call.context, self.key
@@ -331,10 +330,3 @@ def _warn(task: Task[..., Any], text: str) -> None:
     if len(_warned) < _MOST_WARNINGS and (task.name, text) not in _warned:
         _warned.add((task.name, text))
         _log.warning("'%s' %s", task.name, text)
-
-
-def _leave(token: Token[frozenset[str]]) -> None:
-    try:
-        _held.reset(token)
-    except ValueError:
-        return  # closed in another context: there is nothing to go back to

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from headwater.core import recording, signals
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from headwater.core.caching import CachedCall
-    from headwater.core.context import RunContext, TaskCall
+    from headwater.core.context import TaskCall
     from headwater.core.resuming import Earlier, Restored
     from headwater.core.task import Task
 
@@ -220,10 +221,8 @@ def _resolve_arguments(task: Task[..., Any], call: TaskCall) -> Steps:
     call.upstream = ()
 
 
-def leave(token: Token[RunContext | None]) -> None:
-    """Go back to the context before."""
-    try:
-        _current.reset(token)
-    except ValueError:
-        # A coroutine that nobody awaited to its end is closed in another context: there is nothing to go back to.
-        return
+def leave(token: Token[Any]) -> None:
+    """Give a context variable back the value that it had before."""
+    # A coroutine that nobody awaited to its end is closed in another context: there is nothing to go back to.
+    with suppress(ValueError):
+        token.var.reset(token)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from headwater.core.context import _transaction, current, current_open, open_tra
 from headwater.core.decisions import is_cancellation
 from headwater.core.drivers import drive_async, drive_sync
 from headwater.core.effects import Settle, Steps, gathered
+from headwater.core.engine import leave
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
 from headwater.core.tracebacks import summary
@@ -256,7 +257,7 @@ class Transaction:
     def _leave(self) -> None:
         token, self._token = self._token, None
         if token is not None:
-            _reset(token)
+            leave(token)
 
     def _ended_with(
         self, own: AbstractContextManager[RunContext], run: Run, error: BaseException | None
@@ -286,7 +287,7 @@ class Transaction:
             interrupted = yield from self._roll_back(run, error)
             return error if interrupted is None else interrupted
         finally:
-            _reset(token)
+            leave(token)
 
     def _waited(self, run: Run, error: BaseException | None) -> Steps:
         """Wait for what was submitted in the block, but not for ever in a run that was asked to stop."""
@@ -361,11 +362,6 @@ class Transaction:
             members, self._members = self._members, []
         why = self._reason(error)
         return (yield from undone(self.errors, run, members, why, error))
-
-
-def _reset(token: Token[Transaction | None]) -> None:
-    with suppress(ValueError):  # closed in another context, where there is nothing to go back to
-        _transaction.reset(token)
 
 
 def transaction(name: str | None = None) -> Transaction:
