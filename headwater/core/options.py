@@ -186,8 +186,8 @@ class FlowOptions(TaskOptions):
             raise DefinitionError(
                 "on_commit and on_rollback are for tasks", hint="give them to a task that the flow calls"
             )
-        _check_number("max_workers", self.max_workers, 1)
-        _check_number("retry_budget", self.retry_budget, 0)
+        check_number("max_workers", self.max_workers, 1)
+        check_number("retry_budget", self.retry_budget, 0)
         _check_runs(self.max_runs, self.when_full, self.run_key)
         if self.run_name is not None and not (isinstance(self.run_name, str) and self.run_name.strip()):
             raise DefinitionError(
@@ -199,7 +199,8 @@ class FlowOptions(TaskOptions):
             object.__setattr__(self, "runner", runner_of(self.runner))
 
 
-def _check_number(name: str, value: object, least: int) -> None:
+def check_number(name: str, value: object, least: int) -> None:
+    """Raise DefinitionError for what is no number from the least on; None says nothing."""
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -207,7 +208,7 @@ def _check_number(name: str, value: object, least: int) -> None:
 
 
 def _check_runs(most: object, when_full: object, key: object) -> None:
-    _check_number("max_runs", most, 1)
+    check_number("max_runs", most, 1)
     if when_full not in ("queue", "skip", "cancel"):
         raise DefinitionError(f'when_full is "queue", "skip" or "cancel", got {when_full!r}')
     if key is not None and not callable(key):

@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from headwater.core.journal import descriptors
+from headwater.core.options import check_number
 from headwater.core.runners.nursery import Nursery, Start
 from headwater.core.runners.remote import PATIENCE, OnMessage, RemoteSession
-from headwater.core.runners.runner import Session, check_workers
+from headwater.core.runners.runner import Session
 from headwater.core.runners.wire import Kind, Wire
 from headwater.errors import DefinitionError, WorkerDied
 
@@ -37,7 +38,7 @@ class ProcessRunner:
     """
 
     def __init__(self, max_workers: int | None = None, *, start: Start = "forkserver") -> None:
-        check_workers(max_workers)
+        check_number("max_workers", max_workers, 1)
         if start not in ("forkserver", "spawn"):
             raise DefinitionError(
                 f"there is no start method {start!r}", hint='write start="forkserver" or start="spawn"'

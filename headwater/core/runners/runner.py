@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from headwater.core.options import check_number
 from headwater.core.runners.threads import ThreadPool
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
 
@@ -63,7 +64,7 @@ class ThreadRunner:
     max_workers: int | None = None
 
     def __post_init__(self) -> None:
-        check_workers(self.max_workers)
+        check_number("max_workers", self.max_workers, 1)
 
     def open(self, max_workers: int | None) -> Session:
         """A pool of threads."""
@@ -96,12 +97,6 @@ class InlineRunner:
         from headwater.core.runners.inline import Inline
 
         return Inline()
-
-
-def check_workers(workers: object) -> None:
-    """Raises DefinitionError for a number of workers that is none."""
-    if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-        raise DefinitionError(f"max_workers is a number from 1, got {workers!r}", hint="write max_workers=4")
 
 
 def runner_of(value: RunnerOption) -> Runner | None:
