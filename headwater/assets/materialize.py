@@ -227,14 +227,7 @@ def materialize(
             _check_range(task)
         if version is not None:
             task.version = _checked(version, fn)
-        own = [asset.name for asset in made]
-        for spec in task.inputs:
-            if spec.asset.name in own and not spec.mapping.only_past:
-                raise DefinitionError(
-                    f"the asset '{spec.asset.name}' would be its own input",
-                    where=fn.__qualname__,
-                    hint="read an earlier partition of it: .window(-1, -1)",
-                )
+        _check_inputs(task)
         for asset in made:
             registry.current().add_producer(asset, task)
         return task
@@ -267,6 +260,17 @@ def _checked(version: str, fn: Callable[..., Any]) -> str:
             f"the version of {fn.__qualname__} can't be {version!r}", where=place_of(fn), hint='write version="2"'
         )
     return version
+
+
+def _check_inputs(task: Materialization[..., Any]) -> None:
+    own = [asset.name for asset in task.assets]
+    for spec in task.inputs:
+        if spec.asset.name in own and not spec.mapping.only_past:
+            raise DefinitionError(
+                f"the asset '{spec.asset.name}' would be its own input",
+                where=task.fn.__qualname__,
+                hint="read an earlier partition of it: .window(-1, -1)",
+            )
 
 
 def _check_range(task: Materialization[..., Any]) -> None:

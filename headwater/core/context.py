@@ -50,9 +50,9 @@ class RootRun:
         self.open_tasks: dict[str, TaskCall] = {}
         """The task runs that have started and whose end nobody has recorded yet: whoever takes one out records it."""
         self.signal: int | None = None
+        """The signal that asked it to stop."""
         self.unheard = False
         """Whether a signal came while the engine or the journal was at work, and nothing has been raised for it yet."""
-        """The signal that asked it to stop."""
         self.interrupt: Callable[[], object] | None = None
         """How a signal reaches a run that is a coroutine; set while it runs."""
         self.loop: AbstractEventLoop | None = None
