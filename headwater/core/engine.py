@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from headwater.core import recording, signals
@@ -223,6 +222,8 @@ def _resolve_arguments(task: Task[..., Any], call: TaskCall) -> Steps:
 
 def leave(token: Token[Any]) -> None:
     """Give a context variable back the value that it had before."""
-    # A coroutine that nobody awaited to its end is closed in another context: there is nothing to go back to.
-    with suppress(ValueError):
+    try:
         token.var.reset(token)
+    except ValueError:
+        # A coroutine that nobody awaited to its end is closed in another context: there is nothing to go back to.
+        return
