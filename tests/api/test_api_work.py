@@ -16,6 +16,7 @@ from typing import Any
 import cli_project
 import pytest
 from api_world import bearer, served, until
+from clocks import SetBack
 from fastapi.testclient import TestClient
 
 from headwater import clock, settings
@@ -261,18 +262,6 @@ def test_a_machine_without_room_for_another_process_is_waited_for(shop: Path, mo
         with working(shop):
             done = ended(client, asked["id"])
         assert (done["state"], done["exit_code"], done["takes"]) == ("done", 0, 1)
-
-
-class SetBack(clock.SystemClock):
-    """The machine's clock, which somebody sets back."""
-
-    by = 0
-
-    def now_us(self) -> int:
-        return super().now_us() - self.by
-
-    def steady_us(self) -> int:
-        return clock.machine_us()
 
 
 def test_a_clock_that_is_set_back_starts_nothing_again(shop: Path) -> None:

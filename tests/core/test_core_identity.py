@@ -61,19 +61,23 @@ def test_two_calls_have_one_identity_if_and_only_if_their_arguments_are_alike(on
     assert of(one) != of(key=one)
 
 
+def said_elsewhere(code: str) -> set[bytes]:
+    """What two processes print that keep their sets in another order."""
+    return {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+
+
 def test_it_is_the_same_in_another_process() -> None:
     code = (
         "from headwater.core.identity import identify_plain, identify; import datetime, uuid;"
         "print(identify_plain('s', 'load', ({'b', 'a', 'c'}, 'x' * 3, {'k': (1, 2.5)}), {'y': None}),"
         "identify('s', 'load', (datetime.date(2024, 1, 5), [uuid.UUID(int=1)]), {}))"
     )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
+    assert len(said_elsewhere(code)) == 1
 
 
 @pytest.mark.parametrize(
@@ -142,10 +146,4 @@ def test_the_fingerprint_of_code_is_the_same_in_another_process() -> None:
         "def keep(row): return row in {'north', 'south', 'east', 'west'}\n"
         "print(code_of(keep))"
     )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(said) == 1
+    assert len(said_elsewhere(code)) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from clocks import SetBack
 from journal_cases import dead_writer, log, run_ended, run_started, until
 
 from headwater import clock
@@ -15,18 +16,6 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
 from headwater.lineage.live import LiveProjection
-
-
-class SetBack(clock.SystemClock):
-    """The machine's clock, which somebody sets back."""
-
-    by = 0
-
-    def now_us(self) -> int:
-        return super().now_us() - self.by
-
-    def steady_us(self) -> int:
-        return clock.machine_us()
 
 
 def test_a_dead_process_is_found_although_the_clock_was_set_back(home: Home) -> None:
