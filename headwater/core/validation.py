@@ -94,7 +94,7 @@ def fits(value: object, hint: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, one) for one in inner)
     if origin is typing.Literal:
-        return any(value == one and type(value) is type(one) for one in inner)
+        return any(type(value) is type(one) and value == one for one in inner)  # a frame compares to a frame
     if origin in _STREAMS:
         return isinstance(value, origin)
     if type(value) is not _CONTAINERS.get(origin) or len(value) > _MOST_ITEMS:  # type: ignore[arg-type]

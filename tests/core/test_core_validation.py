@@ -9,6 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypedDict
 
+import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +232,12 @@ def test_what_can_be_gone_through_again_is_there_for_a_second_attempt(project: A
     assert seen == [[1, 2], [1, 2]]
     with pytest.raises(ParameterError, match="'numbers'"):
         add(3)  # type: ignore[arg-type]
+
+
+def test_a_frame_is_held_against_words_that_may_stand_for_it(project: Any) -> None:
+    @flow
+    def total(rows: Literal["all"] | pl.DataFrame | pd.DataFrame) -> int:
+        return len(rows)
+
+    assert total(pl.DataFrame({"a": [1, 2]})) == total(pd.DataFrame({"a": ["x", "y"]})) == 2
+    assert total("all") == 3
