@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from headwater.assets.writing import Identity
 from headwater.core import context as core_context
 from headwater.core.arguments import find, resolve
 from headwater.core.flow import open_run
-from headwater.errors import DefinitionError, LocationError, PartitionError
+from headwater.errors import DefinitionError, LocationError, PartitionError, UsageError
 
 
 def observe(
@@ -127,17 +127,19 @@ def record(
     found = as_asset(asset, where="record(…)")
     run = runtime.current()
     with _identity(f"record {found.name}") as identity:
-        part = given_partition(found, partition)
+        part, target = given_partition(found, partition), run.definitions.target(found)
+        # What may be refused comes first: once it has begun, it has an outcome.
+        through = _end_of(data_through, part)
+        before = run.materializer(target.asset).version(target, part) if version is None else None
         consumed = Consumed(tracker=tracker(core_context.current()))
         given = list(inputs)
         _add_inputs(run, consumed, given)
         reads = [one for one in given if isinstance(one, Asset)]
         output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
-        before = run.materializer(output.target.asset).version(output.target, part) if version is None else None
         output.evidence = Evidence(
             version=version or before or output.version,
             rows=rows,
-            time_max=_end_of(data_through, part),
+            time_max=through,
             inputs=tuple(consumed.sources),
             unknown_inputs=tuple(consumed.unknown),
         )
@@ -295,7 +297,12 @@ def _end_of(moment: datetime | date | str | None, partition: Partition | None) -
     if moment is None or moment != moment:  # what pandas has for no time is a datetime, and equals nothing
         return None
     if isinstance(moment, str):
-        moment = parsed(moment)
+        with suppress(ValueError):
+            moment = parsed(moment)
+    if not isinstance(moment, date):
+        # A time of NumPy's is none of Python's, and would be taken for a whole day.
+        hint = "give a datetime or a date, such as value.item() of a time of NumPy's, or text such as 2024-01-05T12:00"
+        raise UsageError(f"data_through can't be {moment!r}"[:300], hint=hint)
     if not isinstance(moment, datetime):
         start = None if partition is None else partition.start
         zone = None if start is None else start.tzinfo

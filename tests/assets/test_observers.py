@@ -4,6 +4,7 @@ import os
 from datetime import UTC, date, datetime
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -23,7 +24,7 @@ from headwater import (
 )
 from headwater.clock import from_us
 from headwater.core import runtime
-from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
+from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError, UsageError
 from headwater.testing import project
 
 NOON = datetime(2013, 1, 5, 12, tzinfo=UTC)
@@ -102,6 +103,16 @@ def test_what_is_said_in_the_call_needs_no_observer(here):
     assert observe(feed, version="x").version == "x"
     with pytest.raises(ZeroDivisionError):
         observe(feed)
+
+
+@pytest.mark.parametrize("said", [np.datetime64("2013-01-05T12:00"), "yesterday", 1357387200])
+@pytest.mark.parametrize("says", [observe, record])
+def test_what_is_no_time_is_refused(here, says, said):
+    feed = Asset("feed", at="memory://feed")
+    with pytest.raises(UsageError, match="data_through can't be"):
+        says(feed, version="v1", data_through=said)
+    known = here.catalog.facts().of("feed")
+    assert (known.made, known.observed, known.last_run) == ({}, {}, None)
 
 
 def test_the_observer_of_a_flow_is_recorded_with_its_run(here):
