@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 from headwater.core import prints
@@ -13,6 +14,8 @@ from headwater.core.signals import raise_unheard
 _LEVEL = logging.INFO
 _OWN = "headwater.run"
 _lock = threading.Lock()
+# Another thread may hold it while a child is forked: there nobody would ever let it go.
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 _runs = 0
 _level_before: int | None = None
 

@@ -5,6 +5,7 @@ Core never imports upward: `headwater/__init__` registers a factory here, and co
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +65,8 @@ class Runtime(Protocol):
 _factory: Callable[[], Any] | None = None
 _runtime: Any = None
 _lock = threading.Lock()
+# Another thread may hold it while a child is forked: there nobody would ever let it go.
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def register(factory: Callable[[], Any]) -> None:

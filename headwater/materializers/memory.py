@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ _OF_TABLES = ("csv", "duckdb", "parquet")
 """Kinds of assets that hold nothing but tables."""
 
 _lock = threading.Lock()
+# Another thread may hold it while a child is forked: there nobody would ever let it go.
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 _staged: dict[str, Any] = {}
 _values: dict[tuple[Path, str, str], dict[str | None, tuple[str, Any]]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,6 +22,8 @@ _BUILT_IN = {
 }
 
 _lock = threading.Lock()
+# Another thread may hold it while a child is forked: there nobody would ever let it go.
+os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 _made: dict[str, Materializer] = {}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -514,3 +516,43 @@ def test_declared_inputs_are_known_before_they_are_observed(shop, tmp_path):
     rated()
     with shop.projection.session() as session:
         assert set(session.rows("select name from assets")) == {("rates",), ("rated",)}
+
+
+FORKS = """
+import importlib, os, signal, sys, threading
+from headwater import Asset, flow, materialize
+
+lock = importlib.import_module(sys.argv[1])._lock
+held, over = threading.Event(), threading.Event()
+
+def hold():
+    with lock:
+        held.set()
+        over.wait(20)
+
+@materialize(Asset("greetings", at="memory://greetings"))
+def greet():
+    return [{"text": "hello"}]
+
+@flow
+def main():
+    return greet()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(20)
+child = os.fork()
+if not child:
+    signal.alarm(10)
+    os._exit(0 if main() == [{"text": "hello"}] else 1)
+over.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("module", ["core.runtime", "core.logs", "materializers.registry", "materializers.memory"])
+def test_a_child_that_is_forked_while_another_thread_is_at_it_materializes(tmp_path, module):
+    run = [sys.executable, "-W", "ignore", "-c", FORKS, f"headwater.{module}"]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
