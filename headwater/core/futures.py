@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-import os
 import queue
 import sys
 import threading
@@ -22,6 +21,7 @@ from headwater.core.signals import interruptible, raise_pending
 from headwater.core.states import State
 from headwater.core.tracebacks import shown
 from headwater.errors import Cancelled, UsageError
+from headwater.forks import free_in_child
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -34,9 +34,8 @@ _log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-_lock = threading.RLock()
+_lock = free_in_child(threading.RLock())
 """Held while a future ends, or gets somebody who waits for it."""
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 class TaskFuture(FutureLike, Generic[R]):

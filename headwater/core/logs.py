@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 
 from headwater.core import prints
 from headwater.core.context import current
 from headwater.core.events import LogWritten
 from headwater.core.signals import raise_unheard
+from headwater.forks import free_in_child
 
 _LEVEL = logging.INFO
 _OWN = "headwater.run"
-_lock = threading.Lock()
-# Another thread may hold it while a child is forked: there nobody would ever let it go.
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = free_in_child(threading.Lock())
 _runs = 0
 _level_before: int | None = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.core.context import current
 from headwater.core.events import LogWritten
 from headwater.core.signals import raise_unheard
+from headwater.forks import free_in_child
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
@@ -21,9 +21,7 @@ LOGGER = "print"
 _LONGEST = 10_000
 """Characters of a line; the rest of a longer one is left out."""
 
-_lock = threading.RLock()
-# Another thread may hold it while a child is forked: there nobody would ever let it go.
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = free_in_child(threading.RLock())
 _tee: Tee | None = None
 
 

@@ -5,7 +5,6 @@ Core never imports upward: `headwater/__init__` registers a factory here, and co
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headwater.errors import HeadwaterError
+from headwater.forks import free_in_child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,9 +64,7 @@ class Runtime(Protocol):
 
 _factory: Callable[[], Any] | None = None
 _runtime: Any = None
-_lock = threading.Lock()
-# Another thread may hold it while a child is forked: there nobody would ever let it go.
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = free_in_child(threading.Lock())
 
 
 def register(factory: Callable[[], Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
-import os
 import re
 import textwrap
 import threading
@@ -17,11 +16,11 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from headwater.forks import free_in_child
 from headwater.types import SourceCode
 
-_parsing = threading.Lock()
+_parsing = free_in_child(threading.Lock())
 """CPython 3.11 counts the depth of a syntax tree for all threads together: two that parse at once may fail."""
-os.register_at_fork(after_in_child=_parsing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def source_of(fn: Callable[..., Any], root: Path) -> SourceCode:

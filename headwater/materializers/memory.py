@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlQuery, Staged, Target
 from headwater.errors import LocationError, ReturnTypeError
+from headwater.forks import free_in_child
 from headwater.materializers.convert import as_eager, convert, is_frame
 from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 _OF_TABLES = ("csv", "duckdb", "parquet")
 """Kinds of assets that hold nothing but tables."""
 
-_lock = threading.Lock()
-# Another thread may hold it while a child is forked: there nobody would ever let it go.
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = free_in_child(threading.Lock())
 _staged: dict[str, Any] = {}
 _values: dict[tuple[Path, str, str], dict[str | None, tuple[str, Any]]] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,6 +11,7 @@ from headwater.assets.events import AssetRef
 from headwater.assets.location import ENTRY_POINTS, known_schemes
 from headwater.assets.protocols import Materializer
 from headwater.errors import LocationError
+from headwater.forks import free_in_child
 
 # Imported when first used: each of them brings a library that is slow to load.
 _BUILT_IN = {
@@ -21,9 +21,7 @@ _BUILT_IN = {
     "parquet": ("headwater.materializers.parquet", "ParquetMaterializer"),
 }
 
-_lock = threading.Lock()
-# Another thread may hold it while a child is forked: there nobody would ever let it go.
-os.register_at_fork(after_in_child=_lock._at_fork_reinit)  # type: ignore[attr-defined]
+_lock = free_in_child(threading.Lock())
 _made: dict[str, Materializer] = {}
 
 
