@@ -66,13 +66,18 @@ class Names:
         return (self.dataset(parts[0]), parts[1]) if parts else (self.dataset(text), None)
 
 
-def draw(session: Session, text: str | None, walk: Walk, *, columns: bool) -> LineageGraph:
-    """The graph around an asset or a column, or of everything. Raises UnknownNameError."""
+def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, current: bool = False) -> LineageGraph:
+    """The graph around an asset or a column, or of everything. Raises UnknownNameError.
+
+    Of the edges that were found those stay, with `current`, that are declared or that the code has which made the target last.
+    """
     sql = Sql(session)
     root, column = (None, None) if text is None else root_of(session, text)
     name = asked_by(text, column)
     edges = [] if column is not None else _asset_rows(session, sql, root, name, walk)
     column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
+    if current:
+        edges, column_edges = (_of_current_code(session, rows) for rows in (edges, column_edges))
     names = Names(session).of if root is None else _names(session, sql, {root: name}, edges + column_edges)
     types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
@@ -204,7 +209,8 @@ def _asset_rows(session: Session, sql: Sql, root: Dataset | None, called: str, w
             rows = session.dicts(step, {"keys": list(border)})
             for row in rows:
                 # Observed ones come first: what was declared, too, is one and the same edge.
-                found.setdefault((row["source_place"], row["target_place"]), row)
+                known = found.setdefault((row["source_place"], row["target_place"]), row)
+                known["declared"] = known["declared"] or row["declared"]
             border = {row[f"{there}_place"] for row in rows} - seen
             left -= 1
     ends: dict[int, tuple[Any, ...]] = {}
@@ -249,6 +255,19 @@ def _column_rows(
                 row[f"{side}_key"]
             ]
     return _ordered(found.values())
+
+
+def _of_current_code(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The edges that are declared, or were seen since their target has been made by the code that made it last."""
+    targets = {_target(row) for row in rows}
+    given = {"namespaces": [one[0] for one in targets], "datasets": [one[1] for one in targets]}
+    found = session.rows(statements("lineage.sql")["current_code"], given) if targets else []
+    since = {(namespace, dataset): at for namespace, dataset, at in found}
+    return [
+        row
+        for row in rows
+        if row.get("declared") or _target(row) not in since or row["last_seen"] >= since[_target(row)]
+    ]
 
 
 def column_ends(session: Session, sql: Sql, keys: Iterable[int]) -> dict[int, tuple[Any, ...]]:

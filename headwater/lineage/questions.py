@@ -41,12 +41,12 @@ class Questions:
     def impact(self, subject: str, change: Change = "drop") -> Impact:
         """What it does to drop, rename or retype an asset or a column. Raises UnknownNameError."""
         with self.projection.session(outlined=True) as session:
-            graph = draw(session, subject, Walk(up=False), columns=False)
+            graph = draw(session, subject, Walk(up=False), columns=False, current=True)
             column = next((node for node in graph.nodes if node.id == subject and node.kind == "column"), None)
             unknown = set[str]()
             if column is not None:
                 # Around a column there are columns only: what else reads its asset belongs to the answer, too.
-                graph = _joined(graph, draw(session, str(column.asset), Walk(up=False), columns=False))
+                graph = _joined(graph, draw(session, str(column.asset), Walk(up=False), columns=False, current=True))
                 unknown = _unknown(session)
             touched = {subject} if column is None else {node.asset for node in graph.nodes if node.asset is not None}
             checks = _checks(session, touched)

@@ -153,3 +153,43 @@ def test_selections_of_groups_and_by_what_is_known(folder: Path, made: Cli) -> N
     edit(folder, "flows", "return rows", "return 1 / 0")
     assert made("materialize", "total").code == 1
     assert names("failed()") == {"total"}
+
+
+READS = """
+import polars as pl
+from headwater import Asset, DailyPartitions, materialize
+
+days = DailyPartitions("2024-01-01", "2024-01-03")
+rates, raw, clean = (Asset(name, at=f"parquet://lake/{name}", partitions=days) for name in ("rates", "raw", "clean"))
+
+@materialize(rates)
+def make_rates(partition):
+    return pl.DataFrame({"id": [1], "rate": [1.5]})
+
+@materialize(raw)
+def make_raw(partition):
+    return pl.DataFrame({"id": [1], "x": [2], "y": [3]})
+
+@materialize(clean, inputs={"rows": raw, "rates": rates})
+def make_clean(rows: pl.LazyFrame, rates: pl.LazyFrame):
+    return rows.join(rates, on="id").select("id", "x", "y", "rate")
+"""
+
+
+def reached(cli: Cli, subject: str) -> list[str]:
+    found = cli("lineage", "impact", subject, "--json").json
+    return [one["id"] for one in found["columns"] or found["assets"]]
+
+
+def test_impact_counts_what_the_code_reads_and_not_what_earlier_code_read(folder: Path, cli: Cli) -> None:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "code"\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text(READS)
+    assert cli("materialize", "*").code == 0
+    assert (reached(cli, "raw.y"), reached(cli, "rates")) == (["clean.y"], ["clean"])
+    edit(folder, "flows", ', "rates": rates}', "}")
+    edit(folder, "flows", "rows: pl.LazyFrame, rates: pl.LazyFrame", "rows: pl.LazyFrame")
+    edit(folder, "flows", 'rows.join(rates, on="id").select("id", "x", "y", "rate")', 'rows.select("id", "x")')
+    # The second partition is still what the earlier code made of it.
+    assert cli("materialize", "clean", "--partition", "2024-01-01").code == 0
+    assert (reached(cli, "raw.y"), reached(cli, "rates"), reached(cli, "rates.rate")) == ([], [], [])
+    assert (reached(cli, "raw.x"), reached(cli, "raw")) == (["clean.x"], ["clean"])

@@ -117,17 +117,33 @@ SELECT source_place, target_place, 'declared', 0 FROM state.declared_steps;
 
 -- name: step
 -- A step of a walk: the edges that end ({here} is target) or begin (source) at these places.
-SELECT source_place, target_place, origin, runs, last_seen FROM dataset_edges
+SELECT source_place, target_place, origin, declared, runs, last_seen FROM dataset_edges
 WHERE {here}_place IN (SELECT unnest($keys::UBIGINT[]));
 
 -- name: settled_step
 -- The same out of what is worked out on demand: columns of small numbers are looked through faster than an index is read. An edge
 -- that was declared and observed comes twice, as observed first.
-SELECT source_place, target_place, 'observed' AS origin, runs, make_timestamp(last_seen) AS last_seen
+SELECT source_place, target_place, 'observed' AS origin, false AS declared, runs, make_timestamp(last_seen) AS last_seen
 FROM state.edges WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]))
 UNION ALL
-SELECT source_place, target_place, 'declared', 0, NULL
+SELECT source_place, target_place, 'declared', true, 0, NULL
 FROM state.declared_steps WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]));
+
+-- name: current_code
+-- Since when these datasets have been made by the code that made them last.
+WITH made AS (
+    SELECT namespace, dataset, code_version, time, id FROM facts.outcomes
+    WHERE state = 'published'
+      AND (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+),
+newest AS (
+    SELECT namespace, dataset, arg_max({code: code_version}, {time: time, id: id}).code AS code_version
+    FROM made GROUP BY namespace, dataset
+)
+SELECT m.namespace, m.dataset, make_timestamp(min(m.time))
+FROM made AS m JOIN newest AS n
+    ON n.namespace = m.namespace AND n.dataset = m.dataset AND n.code_version IS NOT DISTINCT FROM m.code_version
+GROUP BY m.namespace, m.dataset;
 
 -- name: joined
 -- How many edges lead from each group of datasets to each other one. One end after the other: left to itself DuckDB, which takes
