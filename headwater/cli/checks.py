@@ -50,6 +50,7 @@ def checks(
     """
     check_limit(limit, "rows")
     project = open_project(where)
+    project.record_definitions()
     names = None if selection == "*" else chosen(project.catalog.facts(), selection, clock.now_us())
     value = project.reader.checks(names, history=history, failed=failed, limit=limit)
     none = "no check has failed" if failed else "no check was asked yet: give an asset some, Asset(…, checks=[…])"

@@ -100,3 +100,26 @@ def test_checks_compare_with_what_was_made_under_the_earlier_name(folder: Path, 
     assert "x is gone" in refused.out
     (said,) = (one for one in made("checks", "new", "--json").json["checks"] if one["kind"] == "anomaly")
     assert said["message"] == "not enough history: 1 of 8 earlier values of rows"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_checks_are_told_by_the_name_of_now(folder: Path, made: Cli, *, moved: bool) -> None:
+    text = "from headwater.checks import not_null\n" + FLOWS.replace(
+        'lake/old", partitions=days', 'lake/old", partitions=days, checks=[not_null("x")]'
+    )
+    (folder / "flows.py").write_text(text)
+    assert made("check", "old").code == 0
+    for name in ("middle", "new"):
+        before = "old" if name == "middle" else "middle"
+        text = text.replace(f'Asset("{before}"', f'Asset("{name}", renamed_from="{before}"')
+        text = text.replace('renamed_from="middle", renamed_from="old"', 'renamed_from="middle"')
+        if moved:
+            text = text.replace(f"lake/{before}", f"lake/{name}")
+            (folder / f"lake/{before}").rename(folder / f"lake/{name}")
+        (folder / "flows.py").write_text(text)
+        (told,) = made("checks", "--json").json["checks"]
+        assert (told["asset"], told["partitions"]) == (name, 2)
+    assert made("check", "new@2024-01-02").code == 0
+    (told,) = made("checks", "new", "--json").json["checks"]
+    assert (told["asset"], told["partitions"]) == ("new", 2)
+    assert {one["asset"] for one in made("checks", "--history", "--json").json["checks"]} == {"new"}

@@ -60,5 +60,5 @@ SELECT namespace, dataset, partition FROM state.latest WHERE attempt_state NOT I
 -- name: check_answers
 -- What one check said, the newest first.
 SELECT partition, version, passed, severity, message, run_id AS run, epoch_us("at") AS time, published, CAST(metrics AS VARCHAR) AS metrics
-FROM checks WHERE asset = $asset AND name = $name
+FROM state.named_checks WHERE asset = $asset AND name = $name
 ORDER BY "at" DESC, partition DESC LIMIT $limit;

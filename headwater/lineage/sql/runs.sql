@@ -103,7 +103,7 @@ LIMIT $limit;
 -- these failures; of a check that failed on none, its newest answer.
 WITH answers AS (
     SELECT *, row_number() OVER (PARTITION BY namespace, dataset, name, partition ORDER BY "at" DESC) = 1 AS newest
-    FROM checks
+    FROM state.named_checks
     WHERE $everything OR list_contains($names::VARCHAR[], asset)
 )
 SELECT asset, name, partition, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
@@ -118,7 +118,7 @@ LIMIT $limit OFFSET $offset;
 -- name: check_history
 SELECT asset, partition, version, name, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
        published
-FROM checks
+FROM state.named_checks
 WHERE ($everything OR list_contains($names::VARCHAR[], asset)) AND (NOT $failed OR NOT passed)
     AND ($until IS NULL OR "at" <= $until::TIMESTAMP)
 ORDER BY "at" DESC, asset, partition DESC, name
