@@ -201,6 +201,10 @@ class ProjectionCatalog:
                 inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
                 found.add((namespace, dataset), self._decode(key, value), inputs)
         found.update(tuple(loaded.values()))
+        earlier = {one.renamed_from for one in found.of.values() if one.renamed_from is not None}
+        if earlier:
+            found.earlier = frozenset({one.renamed_from or "" for one in loaded.values()} - loaded.keys())
+            found.named_before = set(session.rows(sql["named_before"], {"names": [*earlier]}))
         return found
 
     def _decode(self, key: str, value: dict[str, Any]) -> AssetDefinition:
@@ -227,6 +231,10 @@ class _Definitions:
         self.of: dict[Dataset, AssetDefinition] = {}
         self._by_name: dict[str, Dataset] = {}
         self._inputs: dict[Dataset, list[tuple[str | None, str | None, str]]] = {}
+        self.earlier: frozenset[str] = frozenset()
+        """The names that what is loaded was renamed from, and that nothing has that is loaded."""
+        self.named_before: set[tuple[str, str, str]] = set()
+        """Namespace, dataset and name of each dataset that was ever defined by a name that an asset was renamed from."""
 
     def add(
         self, place: Dataset, definition: AssetDefinition, inputs: list[tuple[str | None, str | None, str]]
@@ -253,19 +261,22 @@ class _Definitions:
 
     def all(self) -> dict[Dataset, str]:
         """The name of every dataset that a name stands for."""
-        return {place: name for name, place in self._by_name.items()}
+        return {place: name for name, place in self._by_name.items() if name not in self.earlier}
 
     def renamed(self, names: Mapping[Dataset, str]) -> dict[Dataset, str]:
-        """The datasets that assets among these were before they were renamed and moved, with their names of now."""
+        """The datasets that assets among these were before they were renamed and moved, with their names of now.
+
+        What had the earlier name itself was renamed where it is: that name may stand for the same asset in another environment.
+        """
         found: dict[Dataset, str] = {}
         for dataset, name in names.items():
-            before = self.of[dataset].renamed_from
-            while before is not None:
+            place, before = dataset, self.of[dataset].renamed_from
+            while before is not None and (*place, before) not in self.named_before:
                 old = self._by_name.get(before)
                 if old is None or old == dataset or old in found:
                     break
                 found[old] = name
-                before = self.of[old].renamed_from
+                place, before = old, self.of[old].renamed_from
         return found
 
     def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:

@@ -123,3 +123,19 @@ def test_checks_are_told_by_the_name_of_now(folder: Path, made: Cli, *, moved: b
     (told,) = made("checks", "new", "--json").json["checks"]
     assert (told["asset"], told["partitions"]) == ("new", 2)
     assert {one["asset"] for one in made("checks", "--history", "--json").json["checks"]} == {"new"}
+
+
+def test_what_is_renamed_where_it_is_takes_nothing_over_from_another_environment(folder: Path, made: Cli) -> None:
+    (folder / "flows.py").write_text(FLOWS.replace("lake/", "prod/"))
+    assert made("materialize", "old", "-p", "2024-01-01").code == 0
+    (folder / "flows.py").write_text(FLOWS)
+    (before,) = made("status", "old", "--json").json["assets"]
+    renamed = FLOWS.replace('Asset("old"', 'Asset("new"').replace(
+        "partitions=days", 'partitions=days, renamed_from="old"'
+    )
+    (folder / "flows.py").write_text(renamed)
+    (after,) = made("status", "new", "--json").json["assets"]
+    assert names(made) == {"new", "below"}
+    assert made("status", "--count", "--json").json["assets"] == 2
+    for what in ("location", "partitions", "rows", "last_materialized", "data_through"):
+        assert after[what] == before[what]

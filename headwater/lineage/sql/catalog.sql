@@ -13,6 +13,10 @@ SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
 WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
 ORDER BY defined, dataset, namespace;
 
+-- name: named_before
+-- The datasets that were ever defined by these names.
+SELECT DISTINCT namespace, dataset, name FROM facts.definitions WHERE name IN (SELECT unnest($names::VARCHAR[]));
+
 -- name: retired
 -- Retired by their newest definitions, or renamed. To look whether there are any takes a small part of the time.
 SELECT unnest(CASE WHEN CAST(definition ->> '$.retired' AS BOOLEAN) THEN [name] ELSE [] END
