@@ -41,8 +41,10 @@ class ValueLineage:
     sql: str | None = None
 
 
-def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Partition | None) -> ValueLineage:
-    """The lineage of what a function returned; a query is resolved to its inputs here."""
+def lineage_of(
+    run: AssetRuntime, tracker: Tracker, value: Any, partition: Partition | None, *, reads: bool
+) -> ValueLineage:
+    """The lineage of what a function returned, which `reads` something or nothing; a query is resolved to its inputs here."""
     if isinstance(value, Sql):
         return _of_sql(run, tracker, value, partition)
     kind = frame_form(value)
@@ -55,6 +57,9 @@ def lineage_of(run: AssetRuntime, tracker: Tracker, value: Any, partition: Parti
         return _passed_on(run, tracker, value, known)
     if kind is None:
         return ValueLineage(value=value, sources=as_value(tracker.sources_of(value), "value"))
+    if not reads:
+        # What comes from outside has no columns that its own could be made of, returned as a lazy frame or not.
+        return ValueLineage(value=value)
     reason = "an eager frame does not say how its columns were made: return a lazy one"
     return ValueLineage(value=value, unknown_columns=(UnknownColumn(column=None, reason=reason),))
 

@@ -143,7 +143,8 @@ def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consu
     Raises CheckFailed when a blocking check fails; the evidence then says which, and nothing is published.
     """
     materializer = run.materializer(output.target.asset)
-    found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition)
+    reads = bool(consumed.sources or consumed.unknown)
+    found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition, reads=reads)
     staged = materializer.stage(output.target, output.partition, found.value, version=output.version)
     output.staged = staged
     inputs = _once(dict.fromkeys(consumed.kept([*consumed.sources, *found.sources])))

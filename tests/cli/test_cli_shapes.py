@@ -219,6 +219,11 @@ def fetch():
     return {"a": [1], "b": [2]}
 
 
+@materialize(Asset("landed", at="parquet://lake/landed"))
+def land():
+    return pl.DataFrame({"a": [1]})
+
+
 @materialize(Asset("part", at="parquet://lake/part"), inputs={"rows": raw})
 def lazily(rows: pl.LazyFrame):
     hidden = pl.col("b").map_elements(abs, return_dtype=pl.Int64)
@@ -248,6 +253,8 @@ def test_columns_of_unknown_origin_are_told_as_such_and_not_as_made_of_nothing(c
     assert told("whole", "--columns") == told("whole.x", "--up") == ["whole"]
     assert told("part.a") == told("raw.a") == told("part") == told("raw", "--columns", "--down") == []
     assert sorted(told("raw", "--columns")) == ['part."d.z"', "part.z", "whole"]
+    # It reads nothing that a column could come from.
+    assert told("landed", "--columns") == []
 
 
 def test_lineage_in_one_direction_and_to_a_depth(made: Cli) -> None:
