@@ -50,14 +50,13 @@ def export(
     if follow and common.json:
         raise UsageError("--follow has no end to print a document at", hint="leave --json out, or --follow")
     project.projection.refresh()
-    before = [exporter.status().delivered for exporter in exporters]
-    errors = [_drained(exporter) for exporter in exporters]
+    counts, errors = zip(*map(_drained, exporters), strict=True)
     _wake(project, errors)
     found = [exporter.status() for exporter in exporters]
     rows: list[dict[str, Any]] = [
-        {"destination": one.destination, "exported": one.delivered - count, "pending": one.pending, "dead": one.dead}
+        {"destination": one.destination, "exported": count, "pending": one.pending, "dead": one.dead}
         | _failure(one, error)
-        for one, count, error in zip(found, before, errors, strict=True)
+        for one, count, error in zip(found, counts, errors, strict=True)
     ]
     file = {} if to is None else {"file": str(to.absolute())}
     value = {**file, "exported": sum(row["exported"] for row in rows), "destinations": rows}
@@ -199,14 +198,18 @@ def _chosen(exporters: Sequence[Exporter], to: str | None) -> Sequence[Exporter]
     return chosen
 
 
-def _drained(exporter: Exporter) -> ExportError | None:
-    """Deliver all that waits; the error when the destination can't take it. One that is down holds up no other."""
+def _drained(exporter: Exporter) -> tuple[int, ExportError | None]:
+    """Deliver all that waits: how many events went out, and the error when the destination can't take more.
+
+    One that is down holds up no other.
+    """
+    before = exporter.status().delivered
     try:
-        exporter.drain()
+        # What it has got in all is no measure of that: a file that was removed begins anew.
+        return exporter.drain(), None
     except ExportError as error:
         say(f"{exporter.destination}: {error}")
-        return error
-    return None
+        return max(0, exporter.status().delivered - before), error
 
 
 def _follow(exporters: Sequence[Exporter]) -> None:

@@ -122,3 +122,16 @@ def test_two_destinations_one_of_them_down(ask: Ask, tmp_path: Path) -> None:
         assert code == 1
         assert [row["exported"] for row in found["destinations"]] == [0, 4]
         assert len(up.arrived) == 4
+
+
+def test_a_file_is_replayed_behind_what_it_holds_and_written_anew_when_it_is_removed(ask: Ask, tmp_path: Path) -> None:
+    with (tmp_path / "pyproject.toml").open("a") as settings:
+        settings.write('[tool.headwater]\nopenlineage_file = "events.ndjson"\n')
+    file = tmp_path / "events.ndjson"
+    assert ask("export")[1]["exported"] == 4
+    once = file.read_bytes()
+    assert ask("replay", "--all")[1]["destinations"][0]["replayed"] == 4
+    assert file.read_bytes() == once * 2
+    file.unlink()
+    assert ask("export")[1]["exported"] == 4
+    assert file.read_bytes() == once
