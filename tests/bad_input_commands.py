@@ -270,6 +270,14 @@ OPTIONS = (
         hint="a parameter is given by -p: -p day=2024-01-01",
     ),
     Mistake(
+        title="A value for an input",
+        does="headwater run shop.py:total -p days=3",
+        code=2,
+        what="the parameter 'days' can't be '3'",
+        where="-p days=3",
+        hint="total wants Asset there",
+    ),
+    Mistake(
         title="A partition for a flow",
         does="headwater run shop.py:report --partition 2024-01-01",
         code=2,

@@ -147,6 +147,9 @@ def convert(value: Any, hint: Any) -> Any:
         found = adapter.validate_python(value)
     except ValidationError as error:
         raise ValueError(_told(error)) from None
+    except PydanticUserError:
+        # A class whose own annotations can't be resolved, as those under TYPE_CHECKING, is found out when it is used.
+        raise ValueError(f"no {spelled(hint)} can be made of it: what that class holds can't be resolved") from None
     return value if _same(found, value) else found
 
 

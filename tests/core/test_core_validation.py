@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from datetime import date
 from enum import Enum
 from pathlib import Path
@@ -241,3 +241,17 @@ def test_a_frame_is_held_against_words_that_may_stand_for_it(project: Any) -> No
 
     assert total(pl.DataFrame({"a": [1, 2]})) == total(pd.DataFrame({"a": ["x", "y"]})) == 2
     assert total("all") == 3
+
+
+Priced = make_dataclass("Priced", [("price", "Unseen")])
+
+
+def test_a_class_whose_own_annotations_are_hidden_takes_its_instances_and_refuses_the_rest(project: Any) -> None:
+    @flow
+    def main(item: Priced) -> Any:
+        return item
+
+    given = Priced(1)
+    assert main(given) is given
+    with pytest.raises(ParameterError, match="no Priced can be made of it"):
+        main({"price": 1})
