@@ -139,6 +139,21 @@ NAMES = (
         engine=True,
     ),
     Mistake(
+        title="An unknown command of runs",
+        does="headwater runs canel 0198a2",
+        code=2,
+        what="'canel' is one argument too many",
+        hint="did you mean headwater runs cancel?",
+    ),
+    Mistake(
+        title="A file where the starter project should be",
+        does="headwater init shop.py",
+        code=2,
+        what="a file stands where the folder should be",
+        where="/home/you/shop/shop.py",
+        hint="name another",
+    ),
+    Mistake(
         title="An unknown option",
         does="headwater status --jsn",
         code=2,
@@ -268,6 +283,14 @@ OPTIONS = (
         code=2,
         what="'day=2024-01-01' is one argument too many",
         hint="a parameter is given by -p: -p day=2024-01-01",
+    ),
+    Mistake(
+        title="A parameter as an option",
+        does="headwater run shop.py:report --day 2024-01-01",
+        code=2,
+        what="Unknown option: --day.",
+        hint="a parameter is given by -p: -p day=…",
+        engine=True,
     ),
     Mistake(
         title="A value for an input",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import signal
 import traceback
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import cyclopts
 
 import headwater
-from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, Command
+from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, RUNS, Command
 from headwater.cli.output import reserving, say, show_error
 from headwater.errors import Cancelled, HeadwaterError, UsageError
 
@@ -80,12 +81,18 @@ def _explained(error: BaseException) -> HeadwaterError:
         if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
             return _too_many(error.unused_tokens[0], error.command_chain or ())
         hint = "headwater --help lists the commands, headwater COMMAND --help explains one"
+        if isinstance(error, cyclopts.UnknownOptionError) and tuple(error.command_chain or ()) == ("run",):
+            name = (error.token.keyword or "").lstrip("-").replace("-", "_")
+            hint = f"a parameter is given by -p: -p {name or 'name'}=…; headwater run --help lists the options"
         return UsageError(" ".join(str(error).split()), hint=hint)
     return HeadwaterError(f"{type(error).__name__}: {error}", hint="--debug gives the traceback")
 
 
 def _too_many(argument: str, command: Sequence[str]) -> UsageError:
-    if "=" in argument and command[:1] in (("run",), ("runs",)):
+    near = difflib.get_close_matches(argument, RUNS, n=1) if tuple(command) == ("runs",) else []
+    if near:
+        hint = f"did you mean {PROGRAM} runs {near[0]}?"
+    elif "=" in argument and command[:1] in (("run",), ("runs",)):
         hint = f"a parameter is given by -p: -p {argument}"
     else:
         shown = " ".join((PROGRAM, *command, "--help"))

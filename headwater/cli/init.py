@@ -9,6 +9,7 @@ from typing import Any
 
 from headwater.cli.options import COMMON, Common
 from headwater.cli.output import emit
+from headwater.errors import UsageError
 
 _PYPROJECT = """\
 [tool.headwater]
@@ -65,7 +66,10 @@ def init(folder: Path = Path(), /, *, common: Common = COMMON) -> int:
         Where to; the current folder when it is left out.
     """
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError("a file stands where the folder should be", where=str(folder), hint="name another") from error
     files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "flows.py": _FLOWS}
     written = [name for name, text in files.items() if _write(folder / name, text)]
     value = {"folder": str(folder), "written": written, "kept": [name for name in files if name not in written]}
