@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import logging
 import signal
@@ -85,7 +86,9 @@ def _bound(host: str, port: int) -> socket.socket:
             raise
     except (OSError, OverflowError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        hint = "is a server running already? take another with --port"
+        elsewhere = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        known = "--host is an address of this machine: 127.0.0.1, or 0.0.0.0 for all that it has"
+        hint = known if elsewhere else "is a server running already? take another with --port"
         raise HeadwaterError(f"{host}:{port} can't be used: {reason}", where=f"{host}:{port}", hint=hint) from error
     return found
 

@@ -288,3 +288,9 @@ def test_ctrl_c_in_the_middle_of_a_query_cancels_too(cli: Cli, shop: Path, monke
     done = cli("runs", "--json")
     assert (done.code, done.json["error"]["kind"]) == (130, "cancelled")
     assert cli("runs").code == 130
+
+
+def test_an_address_of_another_machine_is_no_address_to_serve_on(cli: Cli, shop: Path) -> None:
+    done = cli("serve", "--host", "192.0.2.1", "--port", "0", "--json")
+    assert (done.code, done.json["error"]["where"]) == (1, "192.0.2.1:0")
+    assert done.json["error"]["hint"].startswith("--host is an address of this machine")
