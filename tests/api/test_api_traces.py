@@ -202,6 +202,9 @@ def test_where_a_run_belongs_is_known_to_a_process_that_did_not_see_it_begin(wor
         cases.run_ended(inner, flow="inner", parent_run_id=root, root_run_id=root, started=clock.now_us()),
         task_ended(root, outer_task),
         task_ended(root, outer_task, "RolledBack"),
+        cases.run_ended(
+            inner, "RolledBack", flow="inner", parent_run_id=root, root_run_id=root, started=clock.now_us()
+        ),
         cases.run_ended(root, started=clock.now_us()),
     )
     writer.close()
