@@ -1,5 +1,6 @@
 """Who gets in, and what a page does while its server is away."""
 
+import json
 import re
 import socket
 import subprocess
@@ -7,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from api_world import serving, tokens_of
+import pytest
+from api_world import serving, tokens_of, until
 from playwright.sync_api import Browser, expect
 from ui_world import Viewer, viewing
 
@@ -31,6 +33,21 @@ def single():
     return {"x": [1]}
 
 single()
+"""
+
+
+BREAKS = """
+from pathlib import Path
+from headwater import materialize
+
+@materialize("parquet://lake/single")
+def single():
+    if Path("broken").exists():
+        raise ValueError("it is broken")
+    return [{"a": 1}]
+
+if __name__ == "__main__":
+    single()
 """
 
 
@@ -101,3 +118,50 @@ def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp
             expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
         states = {one: Client(server.url).request(one)["state"] for one in (asked, waits)}
         assert states == {asked: "asked", waits: "cancelled"}
+
+
+def breaking(folder: Path) -> None:
+    """A project whose asset can't be made as long as there is the file `broken`."""
+    (folder / "breaks.py").write_text(BREAKS)
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["breaks"]\n')
+    subprocess.run([sys.executable, "breaks.py"], cwd=folder, check=True)
+    (folder / "broken").touch()
+
+
+def test_a_backfill_that_failed_at_first_and_then_completed_tells_no_failure(browser: Browser, tmp_path: Path) -> None:
+    breaking(tmp_path)
+    with serving(tmp_path, "--insecure-local", "--run") as server:
+        asked = Client(server.url).backfill_create("single")["id"]
+        until(lambda: Client(server.url).request(asked)["state"] == "failed")
+        (tmp_path / "broken").unlink()
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/backfills/{asked}")
+            page.get_by_role("button", name="Resume").click()
+            page.get_by_role("button", name="Yes, resume").click()
+            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+            expect(page.get_by_text("It could not be carried out.")).to_have_count(0)
+
+
+@pytest.mark.parametrize("where", ["backfills", "runs"])
+def test_what_becomes_of_a_resumption_is_told_where_it_was_asked_for(
+    browser: Browser, tmp_path: Path, where: str
+) -> None:
+    breaking(tmp_path)
+    broken = [sys.executable, "-m", "headwater", "backfill", "single", "--json"]
+    run = json.loads(subprocess.run(broken, cwd=tmp_path, capture_output=True, check=False).stdout)["id"]
+    (tmp_path / "breaks.py").unlink()
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/{where}/{run}")
+            page.get_by_role("button", name="Resume", exact=True).click()
+            if where == "backfills":
+                page.get_by_role("button", name="Yes, resume").click()
+            expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
+            worker = subprocess.Popen([sys.executable, "-m", "headwater", "worker"], cwd=tmp_path)
+            try:
+                expect(page.get_by_text("It could not be carried out.")).to_contain_text("breaks", timeout=30_000)
+                expect(page.get_by_text("Nobody has taken it yet.")).to_have_count(0)
+                expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
+            finally:
+                worker.kill()
+                worker.wait()

@@ -16,7 +16,7 @@ import { useTitle } from "@/kit/usePage";
 import { address, change, Problem } from "@/lib/api";
 import { count, counted, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
-import { OPEN, paceOf, shares, usePicture, Waiting } from "@/pages/backfills/Progress";
+import { OPEN, paceOf, shares, usePicture, useRequest, Waiting } from "@/pages/backfills/Progress";
 import { type Listed, OUTCOMES, type OutcomeCounts, type Picture } from "@/pages/backfills/types";
 import "@/pages/backfills/backfills.css";
 import "@/pages/backfills/progress.css";
@@ -52,9 +52,8 @@ function Page({ picture, one }: { picture: Picture; one: Listed }): JSX.Element 
           <bdi>{one.assets.join(", ")}</bdi>
         </h1>
         <span className="dim ellipsis">{one.range ?? "all partitions"}</span>
-        <Actions id={one.id} offers={offered(one)} />
+        <Actions key={one.state} id={one.id} offers={offered(one)} />
       </div>
-      {picture.request ? <Waiting request={picture.request} /> : null}
       <section className="backfill-sum" aria-label="Progress">
         <div className="backfill-numbers">
           <Figure name="done" value={`${count(completed + skipped)} / ${count(requested)}`} />
@@ -105,7 +104,7 @@ function Asked({ request }: { request: WorkRequest }): JSX.Element {
         <span className="dim">
           asked for <Time at={request.at} /> {request.asked_by ? `by ${request.asked_by}` : null}
         </span>
-        <Actions id={request.id} offers={request.state === "asked" ? ["cancel"] : []} />
+        <Actions id={request.id} offers={OPEN.has(request.state) ? ["cancel"] : []} />
       </div>
       <Waiting request={request} />
     </div>
@@ -241,13 +240,16 @@ function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | 
   const client = useQueryClient();
   const [what, setWhat] = useState<What | null>(null);
   const asking = useMutation({
-    mutationFn: (wanted: What) => change("POST", `/api/backfills/${encodeURIComponent(id)}/${wanted}`),
+    mutationFn: (wanted: What) =>
+      change<WorkRequest>("POST", `/api/backfills/${encodeURIComponent(id)}/${wanted}`),
     onSuccess: () => {
       setWhat(null);
       void client.invalidateQueries({ queryKey: ["backfill", id] });
       void client.invalidateQueries({ queryKey: ["request"] });
     },
   });
+  const isWork = asking.variables === "resume" || asking.variables === "retry";
+  const request = useRequest(isWork ? asking.data : undefined);
   if (!useMayRun()) return null;
   const problem = asking.error instanceof Problem ? asking.error : null;
   return (
@@ -265,6 +267,7 @@ function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | 
           {ASKS[name][0]}
         </button>
       ))}
+      {request ? <Waiting request={request} /> : null}
       {what ? (
         <Dialog label={ASKS[what][1]} close={() => setWhat(null)} className="ask">
           <h2>{ASKS[what][1]}</h2>

@@ -44,6 +44,18 @@ export function Waiting({ request }: { request: WorkRequest }): JSX.Element | nu
   );
 }
 
+/** What was asked for, followed until it has ended; nothing as long as nothing was. */
+export function useRequest(asked: WorkRequest | undefined): WorkRequest | undefined {
+  const found = useQuery({
+    queryKey: ["request", asked?.id],
+    queryFn: ({ signal }) =>
+      get<WorkRequest>(`/api/requests/${encodeURIComponent(asked?.id ?? "")}`, {}, signal),
+    enabled: asked !== undefined,
+    initialData: asked,
+  });
+  return found.data;
+}
+
 export function usePicture(id: string) {
   return useQuery({
     queryKey: ["backfill", id],

@@ -13,7 +13,7 @@ import { type Change, useParameters, useTitle } from "@/kit/usePage";
 import { change as ask, get, Problem } from "@/lib/api";
 import { count, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
-import { Waiting } from "@/pages/backfills/Progress";
+import { useRequest, Waiting } from "@/pages/backfills/Progress";
 import { Course } from "@/pages/runs/Course";
 import { Failures } from "@/pages/runs/Failures";
 import { Logs } from "@/pages/runs/Logs";
@@ -175,13 +175,14 @@ function Again({ run, isBackfill }: { run: RunOne; isBackfill: boolean }): JSX.E
   const path = isBackfill ? `/api/backfills/${run.id}/resume` : `/api/runs/${run.id}/resume`;
   const mayRun = useMayRun();
   const resuming = useMutation({ mutationFn: () => ask<WorkRequest>("POST", path) });
+  const request = useRequest(resuming.data);
   return (
     <div className="again">
       {mayRun ? (
         <button
           type="button"
           className="button"
-          disabled={resuming.isPending || resuming.isSuccess}
+          disabled={resuming.isPending || request?.state === "asked" || request?.state === "running"}
           onClick={() => resuming.mutate()}
         >
           Resume
@@ -190,7 +191,7 @@ function Again({ run, isBackfill }: { run: RunOne; isBackfill: boolean }): JSX.E
       <span className="dim">
         {mayRun ? "or" : "To go on where it stopped:"} <Copy text={command} />
       </span>
-      {resuming.data ? <Waiting request={resuming.data} /> : null}
+      {request ? <Waiting request={request} /> : null}
       {resuming.error ? (
         <p role="alert" className="late">
           {resuming.error.message} {resuming.error instanceof Problem ? resuming.error.hint : null}
