@@ -165,3 +165,15 @@ def test_what_becomes_of_a_resumption_is_told_where_it_was_asked_for(
             finally:
                 worker.kill()
                 worker.wait()
+
+
+def test_what_can_not_be_resumed_is_not_offered(browser: Browser, tmp_path: Path) -> None:
+    breaking(tmp_path)
+    assert subprocess.run([sys.executable, "breaks.py"], cwd=tmp_path, capture_output=True, check=False).returncode == 1
+    with serving(tmp_path, "--insecure-local") as server:
+        run = Client(server.url).runs()["runs"][0]
+        assert (run["type"], run["state"]) == ("materialize", "Failed")
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/runs/{run['id']}")
+            expect(page.get_by_role("region", name="What failed")).to_be_visible()
+            expect(page.get_by_role("button", name="Resume")).to_have_count(0)

@@ -131,7 +131,9 @@ function Head({ run, isOpen }: { run: RunOne; isOpen: boolean }): JSX.Element {
         </dl>
       ) : null}
       {run.attempts.length > 1 ? <Attempts run={run} /> : null}
-      {!isOpen && run.state !== "Completed" && !run.parent ? <Again run={run} isBackfill={backfill} /> : null}
+      {!isOpen && run.state !== "Completed" && !run.parent && (backfill || run.type === "flow") ? (
+        <Again run={run} isBackfill={backfill} />
+      ) : null}
       {run.pruned ? (
         <p className="dim">
           Detail from before <Time at={run.pruned} exact /> has expired.
