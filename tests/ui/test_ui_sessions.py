@@ -37,11 +37,14 @@ single()
 
 
 BREAKS = """
+import time
 from pathlib import Path
 from headwater import materialize
 
 @materialize("parquet://lake/single")
 def single():
+    while Path("slow").exists():
+        time.sleep(0.05)
     if Path("broken").exists():
         raise ValueError("it is broken")
     return [{"a": 1}]
@@ -177,3 +180,20 @@ def test_what_can_not_be_resumed_is_not_offered(browser: Browser, tmp_path: Path
             page = viewer.go(f"/runs/{run['id']}")
             expect(page.get_by_role("region", name="What failed")).to_be_visible()
             expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+
+
+def test_a_backfill_that_was_stopped_by_a_signal_is_resumed(browser: Browser, tmp_path: Path) -> None:
+    breaking(tmp_path)
+    (tmp_path / "broken").unlink()
+    (tmp_path / "slow").touch()
+    with serving(tmp_path, "--insecure-local", "--run") as server:
+        asked = Client(server.url).backfill_create("single")["id"]
+        until(lambda: any(one["id"] == asked for one in Client(server.url).backfills()["backfills"]))
+        Client(server.url).cancel_run(asked)  # as Ctrl-C, and SIGTERM
+        until(lambda: Client(server.url).backfill(asked)["state"] == "cancelled")
+        (tmp_path / "slow").unlink()
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/backfills/{asked}")
+            page.get_by_role("button", name="Resume").click()
+            page.get_by_role("button", name="Yes, resume").click()
+            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)

@@ -233,7 +233,7 @@ function offered(one: Listed): What[] {
   if (one.state === "pausing") return ["cancel"];
   if (one.state === "paused") return ["resume", "cancel"];
   const found: What[] = one.partitions.failed + one.partitions.blocked > 0 ? ["retry"] : [];
-  return one.state === "interrupted" || one.state === "failed" ? ["resume", ...found] : found;
+  return ["interrupted", "failed", "cancelled"].includes(one.state) ? ["resume", ...found] : found;
 }
 
 function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | null {
