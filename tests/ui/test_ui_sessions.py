@@ -1,6 +1,7 @@
 """Who gets in, and what a page does while its server is away."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -194,6 +195,20 @@ def test_a_backfill_that_was_stopped_by_a_signal_is_resumed(browser: Browser, tm
         (tmp_path / "slow").unlink()
         for viewer in watching(browser, server.url):
             page = viewer.go(f"/backfills/{asked}")
+            page.get_by_role("button", name="Resume").click()
+            page.get_by_role("button", name="Yes, resume").click()
+            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+
+
+def test_a_backfill_whose_process_died_before_it_began_is_resumed(browser: Browser, tmp_path: Path) -> None:
+    breaking(tmp_path)
+    (tmp_path / "broken").unlink()
+    dies = {**os.environ, "HEADWATER_FAILPOINT": "backfill.requested"}
+    subprocess.run([sys.executable, "-m", "headwater", "backfill", "single"], cwd=tmp_path, env=dies, check=False)
+    with serving(tmp_path, "--insecure-local", "--run") as server:
+        (left,) = Client(server.url).backfills()["backfills"]
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/backfills/{left['id']}")
             page.get_by_role("button", name="Resume").click()
             page.get_by_role("button", name="Yes, resume").click()
             expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)

@@ -228,12 +228,15 @@ const ASKS: Record<What, readonly [button: string, question: string, text: strin
   ],
 };
 
+/** States in which nobody drives it, and something may be left; requested: its process died before it began. */
+const LEFT = new Set(["requested", "interrupted", "failed", "cancelled"]);
+
 function offered(one: Listed): What[] {
   if (one.state === "running" || one.state === "resuming") return ["pause", "cancel"];
   if (one.state === "pausing") return ["cancel"];
   if (one.state === "paused") return ["resume", "cancel"];
   const found: What[] = one.partitions.failed + one.partitions.blocked > 0 ? ["retry"] : [];
-  return ["interrupted", "failed", "cancelled"].includes(one.state) ? ["resume", ...found] : found;
+  return LEFT.has(one.state) ? ["resume", ...found] : found;
 }
 
 function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | null {
