@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import logging
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from headwater.api.guard import PATIENCE
 from headwater.errors import HeadwaterError, UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +101,23 @@ def _server(app: object, ready: Callable[[], None]) -> uvicorn.Server:
     except ImportError as error:
         raise HeadwaterError("uvicorn is not installed", hint="pip install 'headwater[server]'") from error
 
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        """Closes a connection that does not come to ask: uvicorn waits for ever, and has only so many of them."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._patience = self.loop.call_later(PATIENCE, self._close_unasked)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._patience.cancel()
+            super().connection_lost(exc)
+
+        def _close_unasked(self) -> None:
+            if not self.cycle:  # no request has come yet
+                self.transport.close()
+
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
@@ -127,7 +146,7 @@ def _server(app: object, ready: Callable[[], None]) -> uvicorn.Server:
         server_header=False,
         proxy_headers=False,
         ws="none",
-        http="h11",
+        http=Protocol,
         lifespan="on",
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=30,

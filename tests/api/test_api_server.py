@@ -76,6 +76,24 @@ def test_slow_clients_hold_up_nobody(running: tuple[Server, Path]) -> None:
         one.close()
 
 
+def test_connections_that_ask_nothing_are_closed(running: tuple[Server, Path]) -> None:
+    server, _ = running
+    sent = (b"", b"GET /api/health HTTP/1.1\r\nHost: 127")
+    silent = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in sent]
+    asks = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    try:
+        for one, text in zip(silent, sent, strict=True):
+            one.sendall(text)
+        asks.request("GET", "/api/health")
+        assert asks.getresponse().read()
+        assert [one.recv(1) for one in silent] == [b"", b""]
+        asks.request("GET", "/api/health")  # one that has asked stays open
+        assert asks.getresponse().read()
+    finally:
+        for one in (*silent, asks):
+            one.close()
+
+
 def test_no_secret_is_told(running: tuple[Server, Path]) -> None:
     server, shop = running
     headers = bearer(shop, "admin")
