@@ -34,6 +34,11 @@ _KINDS: Mapping[str, type[HeadwaterError]] = {
     one.kind: one for one in (UsageError, UnknownNameError, PartitionError, RefusedError, LockTimeout, ProjectionError)
 }
 _NO_ANSWER = "that is no answer of a Headwater server"
+_FULL = {
+    "detail": "the server can't be asked now: it has as many connections as it takes, or it is not there behind its proxy",
+    "hint": "try again in a moment",
+}
+"""Nothing of ours can tell it: what turns a connection away knows of no problems."""
 _PREFIX = "urn:headwater:error:"
 
 
@@ -221,7 +226,7 @@ class Client:
             raise HeadwaterError(f"the server can't be reached: {error}", where=where, hint=hint) from error
         found = _document(text)
         if answer.status >= 400:
-            raise _error(answer.status, found or {"detail": _NO_ANSWER})
+            raise _error(answer.status, found or (_FULL if answer.status == 503 else {"detail": _NO_ANSWER}))
         if found is None or not 200 <= answer.status < 300:
             where = f"{self._parts.scheme}://{self._parts.netloc}"
             hint = f"it answered with status {answer.status}: is it another server, or something before it?"

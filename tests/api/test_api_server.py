@@ -1,5 +1,6 @@
 """Real servers, on loopback: how they start and stop, what survives, and the client."""
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_world import Server, bearer, serving, tokens_of
+from api_world import Server, bearer, serving, tokens_of, until
 
 from headwater.api.client import Client
+from headwater.api.serving import CONNECTIONS
 from headwater.cli import app as command_line
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 
@@ -74,6 +76,24 @@ def test_slow_clients_hold_up_nobody(running: tuple[Server, Path]) -> None:
     assert Client(server.url, token=token, timeout=20).runs()["runs"]
     for one in slow:
         one.close()
+
+
+def test_who_finds_the_server_full_is_told_to_come_again(running: tuple[Server, Path]) -> None:
+    server, shop = running
+    token, _ = tokens_of(shop).create("late", "read")
+    client = Client(server.url, token=token)
+
+    def answers() -> bool:
+        with contextlib.suppress(HeadwaterError):
+            return bool(client.runs()["runs"])
+        return False
+
+    with contextlib.ExitStack() as others:
+        for _ in range(CONNECTIONS):
+            others.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        with pytest.raises(HeadwaterError, match="as many connections as it takes"):
+            client.runs()
+    until(answers)
 
 
 def test_connections_that_ask_nothing_are_closed(running: tuple[Server, Path]) -> None:
