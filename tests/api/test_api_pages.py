@@ -1,8 +1,10 @@
 """What the web pages ask: the search, the head of the board, an asset's columns and history, the answers of a check."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cli_project
 import pytest
 from api_world import served
 from fastapi.testclient import TestClient
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from tried import tried_on
 
 from headwater.api.finding import NameIndex
+from headwater.cli import app as command_line
 
 
 @pytest.fixture
@@ -85,8 +88,28 @@ def test_an_asset_tells_its_columns_and_its_policy(reader: TestClient) -> None:
     found = reader.get("/api/assets/detail", params={"name": "sales"}).json()
     assert [(one["name"], one["type"]) for one in found["columns"]][1:] == [("shop", "Int64"), ("amount", "Float64")]
     assert (found["policy"], found["max_lag"], found["consumers"]) == ("limit 26h", 93_600.0, [])
-    assert all(one["unknown"] for one in found["columns"])  # an eager frame does not tell how it was made
+    assert not any(one["unknown"] for one in found["columns"])  # nothing was read that they could come from
     assert reader.get("/api/assets/detail", params={"name": "sale"}).status_code == 404
+
+
+COUNTED = """
+counted = Asset("counted", at="parquet://lake/counted")
+
+
+@materialize(counted, inputs={"cities": shops})
+def count(cities: pl.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame({"shops": [cities.height]})
+"""
+
+
+def test_a_column_of_unknown_origin_tells_why(shop: Path) -> None:
+    with (shop / "shop.py").open("a") as file:
+        file.write(COUNTED)
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["materialize", "counted", "--json"]) == 0
+    with served(shop, insecure=True) as (client, _):
+        (column,) = client.get("/api/assets/detail", params={"name": "counted"}).json()["columns"]
+    assert (column["name"], column["unknown"][:14]) == ("shops", "an eager frame")
 
 
 def test_history_comes_in_pages_with_durations(reader: TestClient) -> None:
