@@ -103,7 +103,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         return None
