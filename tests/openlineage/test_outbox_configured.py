@@ -140,6 +140,27 @@ class TestWhereItStands:
             destinations(clean)
         assert raised.value.where == str(clean / "openlineage.yml")
 
+    @pytest.mark.parametrize("url", ["http://marquez:port", "http://marquez:5000000", "http://[::1"])
+    def test_what_is_no_address_is_named(self, clean: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        monkeypatch.setenv("OPENLINEAGE_URL", url)
+        with pytest.raises(SettingsError, match="OpenLineage is configured wrongly: ValueError: ") as raised:
+            destinations(clean)
+        assert raised.value.where == "the variables OPENLINEAGE_…"
+
+    @pytest.mark.parametrize("key", ["k-secret\n", "k-\r\nsecret", "k-secret\u2192"])
+    @pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
+    def test_a_key_that_cannot_be_sent_is_named_and_not_told(
+        self, clean: Path, monkeypatch: pytest.MonkeyPatch, key: str, proxy: str | None
+    ) -> None:
+        monkeypatch.setenv("OPENLINEAGE_URL", "http://marquez:5000")
+        monkeypatch.setenv("OPENLINEAGE_API_KEY", key)
+        if proxy is not None:
+            monkeypatch.setenv("HTTP_PROXY", proxy)
+        with pytest.raises(SettingsError, match="can't be sent") as raised:
+            destinations(clean)
+        assert raised.value.where == "the variable OPENLINEAGE_API_KEY"
+        assert "secret" not in f"{raised.value} {raised.value.hint}"
+
     def test_a_key_in_an_error_is_not_told(self, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENLINEAGE_URL", "me:k-secret@marquez")
         monkeypatch.setenv("OPENLINEAGE_API_KEY", "k-secret")

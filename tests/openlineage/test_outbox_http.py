@@ -102,6 +102,18 @@ def test_a_clock_that_was_ahead_keeps_nothing_waiting(tmp_path: Path, time: Fake
         assert outbox.exporter.drain(patient=True) == 4
 
 
+@pytest.mark.parametrize("url", ["http://a..b:5000", "http://.b", "http://two words", "http://localhost/\u2192"])
+def test_what_is_no_address_is_told_and_nothing_is_lost(tmp_path: Path, time: FakeClock, url: str) -> None:
+    outbox = Outbox(tmp_path, PlainHttp(url, ""))
+    outbox.write(*a_run())
+    with pytest.raises(ExportError, match="it is no address") as raised:
+        outbox.exporter.drain()
+    assert "OPENLINEAGE_URL" in str(raised.value.hint)
+    status = outbox.exporter.status()
+    assert (status.delivered, status.pending, status.dead) == (0, 4, 0)
+    assert "it is no address" in str(status.error)
+
+
 def test_one_that_asks_for_more_time_gets_it(tmp_path: Path, time: FakeClock) -> None:
     slow_down = Answer(429, headers={"Retry-After": "90"})
     with running(lambda number, event: slow_down if number == 1 else OK) as collector:

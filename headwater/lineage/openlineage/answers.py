@@ -11,11 +11,13 @@ from headwater.lineage.openlineage.destination import Refusal, Trouble
 
 _EXCERPT = 300
 _LATER = frozenset({408, 425, 429})
+ADDRESS = "check the address (OPENLINEAGE_URL and OPENLINEAGE_ENDPOINT, or url and endpoint in openlineage.yml)"
+"""What to do about an address where nobody takes events."""
 _SETUP = {
     401: "check the API key (OPENLINEAGE_API_KEY, or auth in openlineage.yml)",
     403: "check what the API key may do (OPENLINEAGE_API_KEY, or auth in openlineage.yml)",
-    404: "check the address (OPENLINEAGE_URL and OPENLINEAGE_ENDPOINT, or url and endpoint in openlineage.yml)",
-    405: "check the address (OPENLINEAGE_URL and OPENLINEAGE_ENDPOINT, or url and endpoint in openlineage.yml)",
+    404: ADDRESS,
+    405: ADDRESS,
     407: "check the proxy's user and password",
 }
 """What says that the set-up is wrong and not the event: nothing is parked for that."""

@@ -59,6 +59,7 @@ def destinations(root: Path) -> Sequence[Destination]:
     """All destinations that are configured; those of a composite transport one by one. Raises SettingsError."""
     if not is_configured(root):
         return ()
+    _check_key(os.environ.get("OPENLINEAGE_API_KEY", ""))
     plain = _plain(root, os.environ)
     if plain is not None:
         return (plain,)
@@ -74,6 +75,16 @@ def destinations(root: Path) -> Sequence[Destination]:
             where=str(config_file(root) or "the variables OPENLINEAGE_…"),
             hint="it is read as openlineage-python reads it; OPENLINEAGE_DISABLED=true switches it off",
         ) from error
+
+
+def _check_key(key: str) -> None:
+    # What refuses it as it is sent would quote it.
+    if not key.isprintable() or any(char > "\xff" for char in key):
+        raise SettingsError(
+            "the API key holds characters that can't be sent",
+            where="the variable OPENLINEAGE_API_KEY",
+            hint="a key that was read from a file may end in a line break: leave that out",
+        )
 
 
 def _plain(root: Path, environ: Mapping[str, str]) -> Destination | None:
@@ -93,8 +104,12 @@ def _plain(root: Path, environ: Mapping[str, str]) -> Destination | None:
         return None
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return None  # openlineage-python says what is wrong with it
+    if parts.scheme not in ("http", "https") or not host or "@" in parts.netloc:
         return None
     if parts.scheme == "https" and named.intersection(_NEEDS_CLIENT_FOR_TLS):
         return None

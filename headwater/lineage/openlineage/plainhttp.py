@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from headwater import ids
-from headwater.lineage.openlineage.answers import excerpt, failure, judge
+from headwater.lineage.openlineage.answers import ADDRESS, excerpt, failure, judge
 from headwater.lineage.openlineage.destination import Receipt, Refusal, Trouble, one_by_one
 
 if TYPE_CHECKING:
@@ -71,6 +71,9 @@ class PlainHttp:
         except TimeoutError:
             self.close()
             return Trouble(reason=f"no answer within {_TIMEOUT:.3g} s")
+        except (http.client.InvalidURL, ValueError) as error:
+            self.close()
+            return Trouble(reason=f"it is no address: {excerpt(str(error))}", hint=ADDRESS)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             return Trouble(reason=f"it can't be reached: {failure(error)}")
