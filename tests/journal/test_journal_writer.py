@@ -105,6 +105,23 @@ def test_threads_that_wait_together_share_one_sync(home: Home, writer: Writer, m
     assert_sound(events(home))
 
 
+def test_a_close_by_another_thread_makes_durable_what_was_just_written(
+    home: Home, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.append(run_started("a"))
+    sync, came = segment_module.Segment.sync, list[int]()
+
+    def late(segment: segment_module.Segment, target: int) -> None:
+        came.append(target)
+        if len(came) == 1:
+            run_threads(lambda name: writer.close(), 1)
+        sync(segment, target)
+
+    monkeypatch.setattr(segment_module.Segment, "sync", late)
+    writer.append(run_ended("a"))
+    assert kinds(events(home))[-2:] == ["run.ended", "writer.closed"]
+
+
 def test_a_failed_sync_is_never_taken_for_success_later(
     home: Home, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

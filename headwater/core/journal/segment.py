@@ -97,6 +97,8 @@ class Segment:
         if not durable:
             return 0
         self._open_runs -= {(body.run_id, body.attempt) for body in bodies if type(body) is RunEnded}
+        # Noted here already: whoever closes may come before the thread that wrote this has come to its sync.
+        self._wanted = self.end
         return self.end
 
     def _write_all(self, data: bytes | bytearray) -> None:
@@ -133,8 +135,6 @@ class Segment:
 
         Raises JournalError when that failed or can't be known.
         """
-        if target > self._wanted:
-            self._wanted = target
         with self._sync_lock:
             if self._synced >= target:
                 return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import threading
 import weakref
 
@@ -12,7 +11,6 @@ from headwater.core.journal import descriptors
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.segment import Segment
-from headwater.errors import JournalError
 
 MOST_BYTES = 64 << 20
 """A segment that has grown to this is closed as soon as no run is open in it, so that it can be archived."""
@@ -102,9 +100,6 @@ class Writer:
         with self._lock:
             if self._segment is not full or full.has_open_runs:
                 return
-            # Another thread may not have come to the sync of what it wrote: afterwards it could not any more.
-            with contextlib.suppress(JournalError):
-                full.sync(full.end)
             self._leave()
             full.close("full")
 
