@@ -189,6 +189,20 @@ def test_a_client_that_the_configuration_asks_for_delivers_too(tmp_path: Path) -
         assert [event["eventType"] for event in collector.arrived] == ["START", "COMPLETE"]
 
 
+def test_a_position_that_cannot_be_read_holds_up_no_other_destination(tmp_path: Path) -> None:
+    with running() as collector:
+        places = [{"type": "file", "log_file_path": str(tmp_path / "lineage.log"), "append": True}]
+        transport = {"type": "composite", "transports": [*places, {"type": "http", "url": collector.url}]}
+        (tmp_path / "openlineage.yml").write_text(json.dumps({"transport": transport}))
+        run_flows(tmp_path, 1, HEADWATER_OPENLINEAGE_DRAIN="20")
+        assert len(collector.arrived) == 2
+        (position,) = (tmp_path / ".headwater/openlineage").glob("transport-*.json")
+        position.write_text("{")
+        run_flows(tmp_path, 1, sleep=1.0, HEADWATER_OPENLINEAGE_DRAIN="20")
+        assert [event["eventType"] for event in collector.arrived] == ["START", "COMPLETE"] * 2
+        assert position.read_text() == "{"
+
+
 def test_ctrl_c_ends_both(tmp_path: Path) -> None:
     with running() as collector, start(tmp_path, collector.url) as process:
         wait_until(lambda: len(collector.arrived) == 1)

@@ -26,7 +26,7 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.writer import Writer
-from headwater.errors import ExportError, FormatError
+from headwater.errors import ExportError
 from headwater.lineage.openlineage import delivery as delivery_module
 from headwater.lineage.openlineage import exporter as exporter_module
 from headwater.lineage.openlineage.cursor import CursorFile
@@ -232,10 +232,14 @@ def test_a_position_that_cannot_be_read_stops_the_export(place: Place, text: str
     place.exporter().drain()
     (file,) = (place.home.path / "openlineage").iterdir()
     file.write_text(text)
-    with pytest.raises(FormatError, match="position of an export") as raised:
+    with pytest.raises(ExportError, match="position of an export") as raised:
         place.exporter().drain()
     assert raised.value.where == str(file)
     assert place.exported() == place.expected()
+    status = place.exporter().status()
+    assert (status.delivered, status.pending) == (0, 4)
+    assert str(status.error).startswith("the position of an export can't be read: ")
+    assert str(file) in str(status.error)
 
 
 @pytest.mark.parametrize("held", ["[tool.headwater]\n", "{}\n{", "a,b\n1,2\n"])

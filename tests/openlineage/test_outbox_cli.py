@@ -57,6 +57,24 @@ def test_down_and_up_again(ask: Ask, tmp_path: Path) -> None:
         collector.down()
 
 
+def test_a_position_that_cannot_be_read_holds_up_no_other_destination(ask: Ask, tmp_path: Path) -> None:
+    with running() as collector:
+        places = [{"type": "file", "log_file_path": str(tmp_path / "lineage.log"), "append": True}]
+        transport = {"type": "composite", "transports": [*places, {"type": "http", "url": collector.url}]}
+        (tmp_path / "openlineage.yml").write_text(json.dumps({"transport": transport}))
+        assert ask("export")[0] == 0
+        assert len(collector.arrived) == 4
+        for position in (tmp_path / ".headwater/openlineage").glob("*.json"):
+            position.write_text("{") if position.name.startswith("transport-") else position.unlink()
+        code, found, said = ask("export")
+        assert (code, [row["exported"] for row in found["destinations"]]) == (1, [0, 4])
+        assert "remove this file and what was exported" in said
+        assert len(collector.arrived) == 8
+        code, found, _ = ask("status")
+        assert (code, [row["delivered"] for row in found["destinations"]]) == (0, [0, 4])
+        assert "can't be read" in found["destinations"][0]["error"]
+
+
 def test_dead_letters_are_shown_and_replayed(ask: Ask) -> None:
     with running(lambda number, event: Answer(422, "too long") if number <= 2 else OK) as collector:
         code, found, _ = ask("export", url=collector.url)

@@ -17,7 +17,7 @@ from typing import Any
 
 from headwater.core.events import LogWritten
 from headwater.core.journal.home import Home
-from headwater.errors import HeadwaterError
+from headwater.errors import ExportError, HeadwaterError
 from headwater.lineage.catalog import ProjectionCatalog
 from headwater.lineage.openlineage.exporter import Exporter
 from headwater.lineage.projection import Projection
@@ -65,7 +65,10 @@ def facts(home: Home) -> Any:
 
 def outbox(home: Home) -> Any:
     one = exporter(home)
-    return [one.status().delivered, one.status().pending, [letter.event for letter in one.dead()]]
+    found = one.status()
+    if found.error is not None:
+        raise ExportError(found.error)
+    return [found.delivered, found.pending, [letter.event for letter in one.dead()]]
 
 
 def write(home: Home) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from headwater import failpoints
 from headwater.core.journal.home import Home, sync_folder
 from headwater.core.journal.reader import Position
-from headwater.errors import ExportError, FormatError
+from headwater.errors import ExportError
 from headwater.lineage.openlineage.sealed import seal, unseal
 
 _FORMAT = 1
@@ -113,7 +113,7 @@ class CursorFile:
         self.path = home.path / "openlineage" / f"{destination}.json"
 
     def load(self) -> Cursor:
-        """The cursor that was saved last; a fresh one if there is none. Raises FormatError."""
+        """The cursor that was saved last; a fresh one if there is none. Raises ExportError."""
         try:
             value = unseal(self.path.read_bytes(), Cursor().to_json())
         except FileNotFoundError:
@@ -140,8 +140,8 @@ class CursorFile:
                 hint="free space or make the home writable; nothing is lost, the next export goes on from here",
             ) from error
 
-    def _unreadable(self, why: str) -> FormatError:
-        return FormatError(
+    def _unreadable(self, why: str) -> ExportError:
+        return ExportError(
             f"the position of an export can't be read: {why}",
             where=str(self.path),
             hint="remove this file and what was exported, to export everything again",

@@ -99,7 +99,7 @@ class Exporter:
 
     def resting_until(self) -> int | None:
         """Until when the destination is left alone because it could take nothing; None when it may be tried now."""
-        due = self._file.load().next_try
+        due = self._noted().next_try
         # No pause is longer: a clock that was ahead when it was noted must not keep everything waiting.
         return due if due is not None and 0 < due - clock.now_us() <= LONGEST_ASKED * 1_000_000 else None
 
@@ -140,8 +140,11 @@ class Exporter:
         return self._dead.load()
 
     def status(self) -> ExportStatus:
-        """How many events went out, and how many wait. Reads the journal from the position on, and changes nothing."""
-        cursor = self._file.load()
+        """How many events went out, and how many wait. Reads the journal from the position on, and changes nothing.
+
+        With a position that can't be read, that is the error, and nothing is known to have gone out.
+        """
+        cursor = self._noted()
         return ExportStatus(
             destination=str(self.destination),
             what=self.what,
@@ -168,6 +171,13 @@ class Exporter:
             time = decode(line).time
             oldest = time if oldest is None else min(oldest, time)
         return oldest if waits else None
+
+    def _noted(self) -> Cursor:
+        # Who only looks asks several exporters one after the other: one that can't go on must not hide the others.
+        try:
+            return self._file.load()
+        except ExportError as error:
+            return Cursor(error=f"{error.message} ({error.where})")
 
     def _lock(self) -> HeldLock | None:
         return self._carrier.locks.try_hold(f"openlineage:{self.destination.id}")

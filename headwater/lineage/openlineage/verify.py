@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headwater.core.journal.home import Home
-from headwater.errors import ExportError, FormatError
+from headwater.errors import ExportError
 from headwater.lineage.openlineage.cursor import CursorFile
 from headwater.lineage.openlineage.dead import DeadLetters
 
@@ -30,6 +30,6 @@ def verify_outbox(home: Home) -> list[tuple[str, str]]:
                 ]
             elif path.name.endswith(_POSITION) and path.name != _HINT:
                 CursorFile(home, path.name.removesuffix(_POSITION)).load()
-        except (ExportError, FormatError) as error:
+        except ExportError as error:
             found.append((path.name, error.message))
     return found
