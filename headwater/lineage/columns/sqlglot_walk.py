@@ -24,6 +24,7 @@ from headwater.lineage.columns.algebra import (
     Relation,
     Trace,
     merge,
+    named,
     nothing_known,
     of_source,
     plan_lineage,
@@ -38,6 +39,16 @@ _OPEN = "*"
 
 _GENERATORS = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
 """Functions in FROM that read no data of their own."""
+
+_MULTIPLYING = (exp.Unnest, exp.Explode, exp.Inline, exp.ExplodingGenerateSeries)
+"""Functions of a SELECT that give several rows for each: what they are made of decides how often the row comes out."""
+
+_MULTIPLYING_TOO = named(
+    "generate_subscripts inline_outer json_array_elements json_array_elements_text json_each json_each_text json_object_keys "
+    "jsonb_array_elements jsonb_array_elements_text jsonb_each jsonb_each_text jsonb_object_keys jsonb_path_query "
+    "regexp_matches regexp_split_to_table string_to_table"
+)
+"""The same, of functions that sqlglot knows by name only."""
 
 _REFUSED = (exp.Pivot, exp.MatchRecognize, exp.Command)
 
@@ -189,8 +200,8 @@ class _Walk:
         for node in select.expressions:
             yield from (
                 self._read(scope, each, JOIN)
-                for each in node.find_all(exp.Unnest, exp.Explode, exp.Inline)
-                if each.find_ancestor(exp.Query) is select
+                for each in node.find_all(*_MULTIPLYING, exp.Anonymous)
+                if _multiplies(each) and each.find_ancestor(exp.Query) is select
             )
         everything = merge(trace for _, trace in columns)
         yield self._group(scope, select, columns)
@@ -367,6 +378,10 @@ def _unreadable(reason: str) -> Relation:
 
 def _bare(projection: exp.Expr) -> exp.Expr:
     return projection.unalias()
+
+
+def _multiplies(function: exp.Expr) -> bool:
+    return isinstance(function, _MULTIPLYING) or function.name.lower() in _MULTIPLYING_TOO
 
 
 def _is_recursive(operation: exp.SetOperation) -> bool:
