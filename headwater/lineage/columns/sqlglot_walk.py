@@ -187,13 +187,15 @@ class _Walk:
         return merge(rows)
 
     def _join(self, scope: Scope, join: exp.Join) -> Iterable[Trace]:
+        if join.kind == "ARRAY":  # ClickHouse's: the items of an array, each with its row
+            yield self._read(scope, join.this, JOIN)
         if join.args.get("on") is not None:
             yield self._read(scope, join.args["on"], JOIN)
         if join.args.get("using") or join.method == "NATURAL":
             yield unknown("a join on columns of a table that is not known")
 
     def _clauses(self, scope: Scope, select: exp.Select, columns: list[tuple[str, Trace]]) -> Iterable[Trace]:
-        for name in ("where", "having", "qualify"):
+        for name in ("prewhere", "where", "having", "qualify"):
             clause = select.args.get(name)
             if clause is not None:
                 yield self._read(scope, clause.this, FILTER)
