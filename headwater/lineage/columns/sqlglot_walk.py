@@ -223,8 +223,8 @@ class _Walk:
         return merge(self._read(scope, each, GROUP_BY) for each in group.iter_expressions())
 
     def _order(self, scope: Scope, query: exp.Expr, everything: Trace) -> Iterable[Trace]:
-        order = query.args.get("order")
-        for ordered in order.expressions if order is not None else ():
+        clauses = (query.args.get(name) for name in ("order", "sort", "cluster"))
+        for ordered in chain.from_iterable(clause.expressions for clause in clauses if clause is not None):
             by_all = isinstance(ordered.this, exp.Var) and ordered.this.name.upper() == "ALL"
             yield everything.through(SORT) if by_all else self._read(scope, ordered, SORT)
         for name in ("limit", "offset"):
