@@ -23,6 +23,7 @@ from headwater.core.journal.memory import MemoryCarrier
 from headwater.core.results import MemoryResults, ResultStore
 from headwater.lazily import lazy
 from headwater.project import Project
+from headwater.settings import Settings
 
 __all__ = ["FakeClock", "MemoryCarrier", "MemoryResults", "project", "use_clock"]
 
@@ -75,15 +76,22 @@ def project(
     ['run.started', 'run.ended']
     """
     with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
-        # Tests tell no catalog, whatever the environment that they run in says.
         kind = _InMemory if in_memory else Project
-        found = kind(settings.load(root or Path(folder), environ={}), delivers=False, carrier=carrier)
+        found = kind(_settings(root or Path(folder)), delivers=False, carrier=carrier)
         with registry.scope(), runtime.use(found):
             if clock is None:
                 yield from _closing(found)
             else:
                 with use_clock(clock):
                     yield from _closing(found)
+
+
+def _settings(root: Path) -> Settings:
+    """The settings of just this folder. A temporary one may lie in a project (tox sets TMPDIR so): its home is no test's."""
+    if (root / "pyproject.toml").is_file():
+        # Tests tell no catalog, whatever the environment that they run in says.
+        return settings.load(root, environ={})
+    return Settings(root=root.absolute(), project=root.absolute().name or "headwater")
 
 
 class _InMemory(Project):

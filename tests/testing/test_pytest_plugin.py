@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ import pytest
 
 from headwater import Asset, DailyPartitions, Partition, check, flow, materialize, sql, task
 from headwater.errors import LocationError, PartitionError, ReturnTypeError
+from headwater.testing import project
 from headwater.testing.sandbox import Sandbox, sandbox
 
 SHOP = """
@@ -213,3 +215,21 @@ def test_flows_and_failures_are_seen(capsys: pytest.CaptureFixture[str]) -> None
     with sandbox() as headwater:
         run(headwater)
     assert capsys.readouterr().out == "about to fail\n"
+
+
+def test_a_temporary_folder_within_a_project_is_a_project_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @flow
+    def main() -> None: ...
+
+    (tmp_path / "pyproject.toml").write_text('[tool.headwater]\nproject = "shop"\n')
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with project() as found:
+        main()
+        assert found.root.parent == temporary
+    with project(temporary):
+        main()
+    assert not (tmp_path / ".headwater").exists()
