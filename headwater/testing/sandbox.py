@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -75,21 +76,20 @@ class Sandbox:
     def states(self, flow: Definition[..., Any] | str | None = None) -> list[str]:
         """The states of the runs so far (of one flow, or of its name), the oldest first."""
         if not isinstance(flow, Definition):
-            return _states(self.project.reader.runs(flow=flow))
+            return [run["state"] for run in self._runs(flow)]
         try:
-            return _states(self.project.reader.runs(flow=flow.name))
+            return [run["state"] for run in self._runs(flow.name)]
         except UnknownNameError:
             # A flow that is at hand exists: it has not run.
             return []
 
     def logs(self) -> list[str]:
         """What the runs so far logged and printed, the oldest first."""
-        runs = reversed(self.project.reader.runs()["runs"])
-        return [row["message"] for run in runs for row in self.project.reader.logs(run["id"])["logs"]]
+        return [row["message"] for run in self._runs() for row in self.project.reader.logs(run["id"])["logs"]]
 
-
-def _states(found: Mapping[str, Any]) -> list[str]:
-    return [run["state"] for run in reversed(found["runs"])]
+    def _runs(self, flow: str | None = None) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = self.project.reader.runs(flow=flow, limit=sys.maxsize)["runs"]
+        return runs[::-1]
 
 
 def _asset(made: Made) -> Asset:

@@ -233,3 +233,15 @@ def test_a_temporary_folder_within_a_project_is_a_project_of_its_own(
     with project(temporary):
         main()
     assert not (tmp_path / ".headwater").exists()
+
+
+def test_all_runs_of_a_test_are_told_however_many() -> None:
+    @flow
+    def talks(number: int) -> None:
+        print(number)
+
+    with sandbox() as headwater:
+        for number in range(60):
+            talks(number)
+        assert headwater.states() == headwater.states(talks) == ["Completed"] * 60
+        assert headwater.logs() == [str(number) for number in range(60)]
