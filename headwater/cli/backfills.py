@@ -16,7 +16,7 @@ from headwater.cli.backfill_text import backfill_text
 from headwater.cli.carrying import Intent, Several, carry_out, drive, made, nothing, parse
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where
+from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import emit
 from headwater.cli.tables import table
 from headwater.errors import UsageError
@@ -103,9 +103,16 @@ def backfill(
     return carry_out(project, facts, intent, common)
 
 
-def backfill_list(*, common: Common = COMMON) -> int:
-    """List all backfills, the newest first."""
-    value = open_project(None).reader.backfills()
+def backfill_list(*, limit: int = 50, common: Common = COMMON) -> int:
+    """List the backfills, the newest first.
+
+    Parameters
+    ----------
+    limit
+        At most so many.
+    """
+    check_limit(limit, "backfills")
+    value = open_project(None).reader.backfills(limit=limit)
     emit(value, common.json, lambda: _list_text(value["backfills"]) or "no backfills yet")
     return 0
 

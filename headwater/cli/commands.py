@@ -239,8 +239,8 @@ BACKFILL: dict[str, Command] = {
     "list": Command(
         group="Commands",
         place="backfills:backfill_list",
-        help="List all backfills, the newest first.",
-        examples=("backfill list",),
+        help="List the backfills, the newest first.",
+        examples=("backfill list", "backfill list --limit 500"),
     ),
     "show": Command(
         group="Commands", place="backfills:backfill_show", help="Show one backfill.", examples=("backfill show 0198a2",)

@@ -41,6 +41,6 @@ def runs() -> list[tuple[str, str]]:
 
 
 def backfills() -> list[tuple[str, str]]:
-    """The ids of all backfills, each with its assets and state."""
-    found = open_project(None).reader.backfills()["backfills"]
+    """The ids of the latest backfills, each with its assets and state."""
+    found = open_project(None).reader.backfills(limit=_LATEST)["backfills"]
     return [(row["id"], f"{', '.join(row['assets'])} {row['state']}") for row in found]

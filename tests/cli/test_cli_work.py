@@ -266,3 +266,11 @@ def test_wrong_usage_is_said_and_nothing_runs(cli: Cli, shop: Path, command: lis
     assert (plain.code, plain.out) == (2, "")
     assert plain.err.startswith("error: ")
     assert "Traceback" not in plain.err
+
+
+def test_so_many_backfills_are_listed_as_asked_for(cli: Cli, shop: Path) -> None:
+    for day in ("2024-01-01", "2024-01-02", "2024-01-03"):
+        assert cli("materialize", "sales", "--partition", day).code == 0
+    listed = cli("backfill", "list", "--limit", "2", "--json").json["backfills"]
+    assert [row["range"] for row in listed] == ["2024-01-03", "2024-01-02"]
+    assert (cli("backfill", "list", "--limit", "0").code, len(cli("backfill", "list").out.splitlines())) == (2, 4)
