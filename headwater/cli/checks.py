@@ -100,7 +100,8 @@ def _partitions(facts: Facts, asset: Asset, key: str) -> list[str | None]:
         return [None]
     made = facts.of(asset.name).made
     if not key:
-        return sorted(made, key=str)
+        # What is no partition any more, as after a key was taken out, can't be asked for: its data stays.
+        return sorted(filter(asset.partitions.has, made), key=str)
     try:
         return [asset.partitions.partition(key).key]  # also one that would mean something in a set, such as `a,b`
     except PartitionError:

@@ -150,3 +150,11 @@ def test_a_key_that_means_something_in_a_set_is_named_as_it_is_shown_or_written(
         assert cli("explain", subject, "-f", "odd.py", "--json").json["subject"] == f"odd@{key}"
         answers = cli("check", subject, "-f", "odd.py", "--json").json["checks"]
         assert [(one["partition"], one["passed"]) for one in answers] == [(key, True)]
+
+
+def test_check_leaves_out_what_is_no_partition_any_more(priced: Cli, folder: Path) -> None:
+    text = (folder / "shop.py").read_text()
+    later = 'prices",\n    at="parquet://lake/prices",\n    partitions='
+    (folder / "shop.py").write_text(text.replace(later + "days", later + 'DailyPartitions("2024-01-02", "2024-01-06")'))
+    done = priced("check", "prices", "--json")
+    assert (done.code, {row["partition"] for row in done.json["checks"]}) == (0, {"2024-01-02"})
