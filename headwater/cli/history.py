@@ -98,6 +98,8 @@ def _level(name: str) -> int:
 
 def _follow(reader: Reader, run_id: str, level: int) -> None:
     seen: set[str] = set()
+    # Another run that begins meanwhile may have an id with the same beginning.
+    run_id = reader.run_id(run_id)
     while True:
         # Asked before its records are: of a run that has ended nothing comes any more.
         state = reader.run(run_id)["state"]

@@ -61,6 +61,23 @@ def test_what_a_run_says_is_followed_until_it_ends(tmp_path: Path, cli: Cli, tal
     assert following.returncode == 0
 
 
+def test_a_run_is_followed_while_another_begins_whose_id_begins_so_too(
+    tmp_path: Path, cli: Cli, talking: subprocess.Popen[str]
+) -> None:
+    run = run_of(cli)
+    (tmp_path / "other.py").write_text("from headwater import flow\n\n\n@flow\ndef other(): ...\n")
+    command = [sys.executable, "-m", "headwater", "logs", run[:4], "--follow"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, text=True, **pipes) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline().endswith("first\n")
+        assert cli("run", "other.py").code == 0
+        assert cli("logs", run[:4]).err.startswith(f"error: several runs begin with '{run[:4]}'")
+        talking.communicate("\n", timeout=60)
+        rest, told = following.communicate(timeout=60)
+    assert (following.returncode, rest.count("last"), "the run has ended" in told) == (0, 1, True)
+
+
 def test_levels_choose(cli: Cli, talking: subprocess.Popen[str]) -> None:
     run = run_of(cli)
     assert [line.split()[-1] for line in cli("logs", run, "--level", "warning").out.splitlines()] == ["beware"]
