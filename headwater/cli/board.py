@@ -26,7 +26,7 @@ from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import emit, say, tree
 from headwater.clock import rfc3339
-from headwater.errors import HeadwaterError, RefusedError, UnknownNameError, UsageError
+from headwater.errors import HeadwaterError, HomeError, RefusedError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from headwater.project import Project
@@ -192,13 +192,14 @@ def explain(subject: Selection, /, *, as_of: str | None = None, common: Common =
         The time to judge at. Now, when it is left out.
     """
     run_id, slash, task = subject.partition("/")
-    if slash and _RUN.fullmatch(run_id):
+    name, _, key = subject.partition("@")
+    # An asset may have such a name: feed/orders.
+    if slash and _RUN.fullmatch(run_id) and (_is_run(run_id) or name not in _facts(where).definitions):
         if not task:
             raise _no_task(run_id)
         found = open_project(None).reader.explain_task(run_id, task)
         emit(found, common.json, lambda: tree(found["reason"]))
         return 0
-    name, _, key = subject.partition("@")
     facts = _facts(where)
     if name not in facts.definitions and _RUN.fullmatch(subject) and _is_run(subject):
         raise _no_task(subject)
@@ -214,7 +215,7 @@ def _no_task(run_id: str) -> UsageError:
 def _is_run(text: str) -> bool:
     try:
         open_project(None).reader.run_id(text)
-    except UsageError:
+    except (UsageError, HomeError):
         return False
     return True
 

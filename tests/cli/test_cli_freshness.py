@@ -135,3 +135,14 @@ def test_the_board_by_group(feeds, cli):
     assert [row["group"] for row in cli("status", "--by", "group", "owner:bob", "--json").json["groups"]] == ["finance"]
     assert "finance" in cli("status", "--by", "group").out
     assert cli("status", "--by", "colour").code == 2
+
+
+def test_an_asset_whose_name_looks_like_a_task_of_a_run_is_explained(folder, cli):
+    feed = '"feed/orders", at="memory://feed/orders", partitions=DailyPartitions("2024-01-01", "2024-01-04")'
+    (folder / "feeds.py").write_text(f"from headwater import Asset, DailyPartitions\n\nfeed = Asset({feed})\n")
+    for command in (("-m", "feeds"), ("-f", "feeds.py")):
+        assert cli("explain", "feed/orders", *command, "--json").json["subject"] == "feed/orders"
+    found = cli("explain", "feed/orders@2024-01-02", "-f", "feeds.py", "--json").json
+    assert found["subject"] == "feed/orders@2024-01-02"
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    assert "there is no run 'feed'" in cli("explain", "feed/other").err
