@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from headwater import clock
 from headwater.cli.common import open_project, who
-from headwater.cli.options import COMMON, Common, RunId
+from headwater.cli.options import COMMON, Common, RunId, check_wait
 from headwater.cli.output import emit, say
 from headwater.core.states import TERMINAL
-from headwater.errors import UsageError
 from headwater.lineage.asking import cancel_run
 from headwater.project import Project
 
@@ -28,8 +25,7 @@ def cancel(run_id: RunId, /, *, wait: float = 30.0, common: Common = COMMON) -> 
     wait
         Seconds to wait until it has ended.
     """
-    if not 0 <= wait < inf:
-        raise UsageError(f"--wait {wait:g} is not a number of seconds", hint="give 0 or more")
+    check_wait(wait)
     project = open_project(None)
     row = project.reader.run(run_id)
     process = cancel_run(project.projection, project.carrier, project.journal, row["id"], who())

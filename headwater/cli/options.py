@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -69,6 +70,12 @@ def check_limit(limit: int, what: str) -> None:
     if not 1 <= limit < 2**63:
         hint = "give 1 or more" if limit < 1 else "give less: there are never so many"
         raise UsageError(f"--limit {limit} is not a number of {what}", hint=hint)
+
+
+def check_wait(seconds: float) -> None:
+    """Raise UsageError unless it is how many seconds there may be waited."""
+    if not 0 <= seconds < inf:
+        raise UsageError(f"--wait {seconds:g} is not a number of seconds", hint="give 0 or more")
 
 
 COMMON = Common()

@@ -6,7 +6,7 @@ from typing import Any
 
 from headwater import clock
 from headwater.cli.common import open_project, who
-from headwater.cli.options import COMMON, BackfillId, Common
+from headwater.cli.options import COMMON, BackfillId, Common, check_wait
 from headwater.cli.output import emit, say
 from headwater.lineage.asking import Stop, stop_backfill
 from headwater.project import Project
@@ -42,6 +42,7 @@ def cancel(backfill_id: BackfillId, /, *, wait: float = 30.0, common: Common = C
 
 
 def _stop(backfill_id: str, what: Stop, wait: float, common: Common) -> int:
+    check_wait(wait)
     project = open_project(None, writes=True)
     found = stop_backfill(project.projection, project.carrier, project.journal, backfill_id, what, who())
     if project.reader.backfill(found)["state"] in _STOPPING:

@@ -176,3 +176,16 @@ def test_what_ran_when_a_backfill_was_killed_is_interrupted(start: Start, folder
     assert cli("backfill", "resume", identity, "-f", "flows.py").code == 0
     shown = cli("backfill", "show", identity, "--json").json
     assert {one["state"] for one in shown["outcomes"]} == {"completed"}
+
+
+@pytest.mark.parametrize("wait", ["inf", "nan", "-5"])
+def test_a_wait_that_is_none_is_refused_before_anything_is_asked(
+    cli: Cli, start: Start, folder: Path, wait: str
+) -> None:
+    process = start()
+    until((folder / "begun-2024-01-01").exists)
+    for command in ("pause", "cancel"):
+        done = cli("backfill", command, the_id(cli), "--wait", wait)
+        assert (done.code, f"--wait {wait} is not a number of seconds" in done.err) == (2, True)
+    assert cli("backfill", "list", "--json").json["backfills"][0]["state"] == "running"
+    assert process.poll() is None
