@@ -13,7 +13,7 @@ from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_
 from headwater.assets.backfilling import RunnerName
 from headwater.assets.facts import Facts
 from headwater.cli.backfill_text import backfill_text
-from headwater.cli.carrying import Intent, Several, carry_out, drive, made, nothing, parse
+from headwater.cli.carrying import Intent, Several, carry_out, check_parallel, drive, made, nothing, parse
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where, check_limit
@@ -200,6 +200,8 @@ def _opened(backfill_id: str, where: Where) -> tuple[Project, Facts, BackfillRec
 def _again(
     record: BackfillRecord, found: BackfillPlan, parallel: int | None, runner: RunnerName | None
 ) -> backfilling.Request:
+    if parallel is not None:
+        check_parallel(parallel)
     options = record.options
     return backfilling.Request(
         backfill_id=record.backfill_id,

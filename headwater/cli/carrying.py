@@ -46,8 +46,7 @@ class Intent:
 
 def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) -> int:
     """Carry a plan out, or only show it, and report; the exit code. Raises UsageError for options that make no sense."""
-    if intent.parallel < 1:
-        raise UsageError(f"--parallel {intent.parallel} is not a number of partitions at a time", hint="give 1 or more")
+    check_parallel(intent.parallel)
     if intent.batch is not None and intent.batch < 1:
         raise UsageError(
             f"--batch {intent.batch} is not a number of partitions", hint="give 1 or more, or leave it out"
@@ -74,6 +73,12 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         type=intent.type,
     )
     return drive(project, request, facts, common)
+
+
+def check_parallel(parallel: int) -> None:
+    """Raise UsageError unless so many partitions can be made at a time."""
+    if parallel < 1:
+        raise UsageError(f"--parallel {parallel} is not a number of partitions at a time", hint="give 1 or more")
 
 
 def drive(project: Project, request: backfilling.Request, facts: Facts, common: Common, **how: Any) -> int:

@@ -189,3 +189,17 @@ def test_a_wait_that_is_none_is_refused_before_anything_is_asked(
         assert (done.code, f"--wait {wait} is not a number of seconds" in done.err) == (2, True)
     assert cli("backfill", "list", "--json").json["backfills"][0]["state"] == "running"
     assert process.poll() is None
+
+
+def test_who_resumes_with_no_partition_at_a_time_is_refused(cli: Cli, folder: Path) -> None:
+    (folder / "flows.py").write_text(FLOWS)
+    (folder / "go").touch()
+    (folder / "fail-2024-01-02").touch()
+    done = cli("backfill", "days", "-f", "flows.py", "--json")
+    assert done.code == 1
+    for command in ("resume", "retry"):
+        for parallel in ("0", "-1"):
+            again = cli("backfill", command, done.json["id"], "-f", "flows.py", "--parallel", parallel)
+            assert again.code == 2
+            assert f"--parallel {parallel} is not a number of partitions at a time" in again.err
+    assert [run["attempt"] for run in cli("runs", "--json").json["runs"]] == [1]
