@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -71,7 +72,7 @@ def cache_clear(
         now=now,
         named=project.reader.result_files(),
         task=task,
-        before=None if age is None else clock.to_us(clock.from_us(now) - age),
+        before=None if age is None else now - age // timedelta(microseconds=1),
         everything=all,
         dry_run=dry_run,
     )
