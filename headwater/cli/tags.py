@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
-from headwater.assets.selection import select
+from headwater.cli.board import chosen
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
@@ -44,7 +44,7 @@ def tags(
     project = open_project(where)
     project.record_definitions()
     questions, now = Questions(project.projection), moment(as_of)
-    names = None if selection == "*" else set(select(selection, project.catalog.facts().definitions))
+    names = None if selection == "*" else set(chosen(project.catalog.facts(), selection, clock.now_us()))
 
     def wanted(one: ColumnTag) -> bool:
         return (names is None or one.asset in names) and (tag is None or one.tag == tag)

@@ -321,6 +321,7 @@ def test_tags(made: Cli) -> None:
     assert made("tags").out == "no column carries a tag\n"
     assert made("tags", "--tag", "pii").out == "no column carries the tag 'pii'\n"
     assert made("tags", "daily", "--since", "2000-01-01", "--json").json["gained"] == []
+    assert made("tags", "stale()").out == "no column carries a tag\n"
 
 
 def test_lineage_in_other_forms(made: Cli) -> None:
