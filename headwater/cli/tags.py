@@ -10,6 +10,7 @@ from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
 from headwater.cli.tables import table
+from headwater.lineage.names import split_column_id
 
 if TYPE_CHECKING:
     from headwater.lineage.tags import ColumnTag, Tags
@@ -46,13 +47,16 @@ def tags(
     questions, now = Questions(project.projection), moment(as_of)
     names = None if selection == "*" else set(chosen(project.catalog.facts(), selection, clock.now_us()))
 
+    def is_meant(asset: str, of: str) -> bool:
+        return (names is None or asset in names) and tag in (None, of)
+
     def wanted(one: ColumnTag) -> bool:
-        return (names is None or one.asset in names) and (tag is None or one.tag == tag)
+        return is_meant(one.asset, one.tag)
 
     found = questions.tags(now)
     shown = Tags(
         columns=tuple(filter(wanted, found.columns)),
-        masked=tuple(one for one in found.masked if names is None and tag in (None, one[1])),
+        masked=tuple(one for one in found.masked if is_meant((split_column_id(one[0]) or one)[0], one[1])),
     )
     value: dict[str, Any] = {"as_of": clock.rfc3339(now), **shown.to_json()}
     gained: tuple[ColumnTag, ...] = ()

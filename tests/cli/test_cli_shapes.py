@@ -324,6 +324,35 @@ def test_tags(made: Cli) -> None:
     assert made("tags", "stale()").out == "no column carries a tag\n"
 
 
+PEOPLE = """
+import polars as pl
+from typing import Annotated
+from headwater import Asset, materialize
+
+people = Asset("people", at="parquet://lake/people", column_tags={"mail": ["pii"]})
+hashed = Asset("hashed.people", at="parquet://lake/hashed", masks={"key": ["pii"]})
+
+
+@materialize(people)
+def read() -> pl.DataFrame:
+    return pl.DataFrame({"mail": ["a@example.org"]})
+
+
+@materialize(hashed)
+def hash_them(people: Annotated[pl.LazyFrame, people]) -> pl.LazyFrame:
+    return people.select(key=pl.col("mail").hash())
+"""
+
+
+def test_tags_of_some_assets_tell_where_their_columns_mask_one(cli: Cli, folder: Path) -> None:
+    (folder / "people.py").write_text(PEOPLE)
+    assert cli("materialize", "*", "-f", "people.py").code == 0
+    masked = [{"id": '"hashed.people".key', "tag": "pii", "from": "people.mail"}]
+    for selection, expected in (("*", masked), ("hashed.people", masked), ("people", [])):
+        assert cli("tags", selection, "--json").json["masked"] == expected
+    assert cli("tags", "hashed.people", "--tag", "other", "--json").json["masked"] == []
+
+
 def test_lineage_in_other_forms(made: Cli) -> None:
     assert made("lineage", "daily", "--format", "mermaid").out.startswith("flowchart LR\n")
     assert made("lineage", "daily", "--format", "dot").out.startswith("digraph lineage {\n")
