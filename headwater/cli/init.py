@@ -65,7 +65,8 @@ def init(folder: Path = Path(), /, *, common: Common = COMMON) -> int:
     folder
         Where to; the current folder when it is left out.
     """
-    folder = folder.absolute()
+    # The project is named after the folder, and `..` is no name.
+    folder = folder.resolve() if folder.name == ".." else folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

@@ -169,6 +169,13 @@ def test_init_of_another_folder_says_to_go_there(cli: Cli, folder: Path) -> None
     assert "next: python flows.py, then " in cli("init").out
 
 
+def test_init_of_the_folder_above_is_named_after_it(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "shop" / "docs").mkdir(parents=True)
+    monkeypatch.chdir(folder / "shop" / "docs")
+    assert cli("init", "..", "--json").json["folder"] == str(folder / "shop")
+    assert tomllib.loads((folder / "shop" / "pyproject.toml").read_text())["tool"]["headwater"]["project"] == "shop"
+
+
 def test_init_in_a_folder_with_an_odd_name_makes_a_project_that_loads(cli: Cli, folder: Path) -> None:
     odd = folder / 'a "b" \\ ü\'s'
     assert cli("init", str(odd)).code == 0
