@@ -24,9 +24,10 @@ def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Projec
     A command that only reads makes no home: raises HomeError when nothing was ever recorded here and nothing is defined.
     """
     found = project.Project.open()
-    if where is not None or not found.settings.home_path.is_dir():
+    has_home = writes or found.settings.home_path.is_dir()
+    if where is not None or not has_home:
         _define(found, where or WHERE)
-    if not (writes or found.settings.home_path.is_dir() or found.definitions.all()):
+    if not (has_home or found.definitions.all()):
         raise HomeError(
             "nothing has been recorded here yet",
             where=str(found.settings.home_path),

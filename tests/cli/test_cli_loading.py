@@ -1,6 +1,7 @@
 """Where the command line finds assets: `-f FILE`, `-m MODULE`, the settings, and the journal of what ran before."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -276,3 +277,12 @@ def test_the_home_keeps_itself_out_of_version_control(cli: Cli, shop: Path) -> N
     assert {segment.stat().st_mode & 0o777 for segment in segments} == {0o600}
     lines = [json.loads(line) for segment in segments for line in segment.read_text().splitlines()]
     assert lines[0]["k"] == "writer.opened"
+
+
+def test_a_home_is_begun_where_the_modules_can_not_be_imported(cli: Cli, folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text("import only_where_the_flows_run\n")
+    assert "can't be imported" in cli("status").err
+    for command in (("token", "create"), ("partitions", "add", "customers", "acme")):
+        assert cli(*command).code == 0
+        shutil.rmtree(folder / ".headwater")
