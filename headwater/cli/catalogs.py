@@ -41,7 +41,7 @@ def export(
     follow
         Go on delivering what comes in, until Ctrl-C; a destination that is down is tried again when its time has come.
     """
-    project = open_project()
+    project = open_project(None)
     exporters = (
         [project.exporter(to.absolute())]
         if to is not None
@@ -71,7 +71,7 @@ def status(*, common: Common = COMMON) -> int:
 
     A collector that OpenTelemetry's variables name is one as well: a server sends it traces.
     """
-    project = open_project()
+    project = open_project(None)
     rows = [_plain(exporter.status()) for exporter in _all(project)]
     emit({"destinations": rows}, common.json, lambda: _board(rows))
     return 0
@@ -85,7 +85,7 @@ def dead(*, to: str | None = None, common: Common = COMMON) -> int:
     to
         Only those of this destination: a part of its name is enough.
     """
-    exporters = _chosen(_all(open_project()), to)
+    exporters = _chosen(_all(open_project(None)), to)
     rows = [_letter(exporter, letter) for exporter in exporters for letter in exporter.dead()]
     headers = ("refused", "event", "job", "run", "destination", "reason")
     cells = [[instant(row["at"]), *(row[name] for name in headers[1:])] for row in rows]
@@ -121,7 +121,7 @@ def replay(
     begin = None if since is None else clock.rfc3339(moment(since, "--since"))
     if run == "":
         raise UsageError("--run names no run", hint="give its id, or the beginning of it: headwater runs lists them")
-    project = open_project()
+    project = open_project(None)
     rows, failed, met = [], False, False
     # Traces tell what has just ended: only what was refused of them is sent again.
     everywhere = project.exporters() if all_ or begin or run else _all(project)

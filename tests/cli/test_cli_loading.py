@@ -286,3 +286,10 @@ def test_a_home_is_begun_where_the_modules_can_not_be_imported(cli: Cli, folder:
     for command in (("token", "create"), ("partitions", "add", "customers", "acme")):
         assert cli(*command).code == 0
         shutil.rmtree(folder / ".headwater")
+
+
+def test_catalogs_are_told_also_while_a_module_is_broken(cli: Cli, shop: Path) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    (shop / "shop.py").write_text("import only_where_the_flows_run\n")
+    assert cli("openlineage", "export", "--to", "events.ndjson", "--json").json["exported"] > 0
+    assert (cli("openlineage", "status").code, cli("status").code) == (0, 2)
