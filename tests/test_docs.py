@@ -89,6 +89,12 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         assert callable(command)
 
 
+def test_the_commands_that_the_examples_name_exist() -> None:
+    for example in sorted((ROOT / "examples").rglob("*.py")):
+        for line in re.findall(r"`(headwater [^`]+)`", example.read_text(encoding="utf-8")):
+            assert callable(build().parse_args(line.split()[1:], exit_on_error=False, print_error=False)[0]), line
+
+
 def test_the_table_of_commands_is_the_command_tree() -> None:
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `headwater (\w+)|, `headwater (\w+)", page, re.MULTILINE))

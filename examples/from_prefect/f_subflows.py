@@ -1,6 +1,6 @@
 """Flows in flows, and tasks in tasks.
 
-What changes: nothing. A subflow is a run of its own, with its parent's id; `headwater runs show RUN` prints the tree.
+What changes: nothing. A subflow is a run of its own; `headwater runs --json` tells which run it is within (`parent`).
 
 Prints:
     6
