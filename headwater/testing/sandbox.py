@@ -64,14 +64,14 @@ class Sandbox:
     def load(self, made: Made, *, partition: Partition | str | date | None = None, form: Form = "eager") -> Any:
         """The data of an asset, or of one of its partitions: a polars.DataFrame unless another form is asked for.
 
-        Raises LocationError when nobody has made it.
+        Raises LocationError when nobody has made it, and PartitionError as `put` does.
         """
+        from headwater.assets.observing import given_partition
+
         asset = _asset(made)
         target = self.project.definitions.target(asset)
-        parts = None
-        if partition is not None and asset.partitions is not None:
-            parts = (asset.partitions.partition(partition),)
-        return self.project.materializer(target.asset).load(target, parts, form)
+        part = None if partition is None else given_partition(asset, partition)
+        return self.project.materializer(target.asset).load(target, None if part is None else (part,), form)
 
     def states(self, flow: Definition[..., Any] | str | None = None) -> list[str]:
         """The states of the runs so far (of one flow, or of its name), the oldest first."""

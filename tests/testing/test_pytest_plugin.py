@@ -245,3 +245,11 @@ def test_all_runs_of_a_test_are_told_however_many() -> None:
             talks(number)
         assert headwater.states() == headwater.states(talks) == ["Completed"] * 60
         assert headwater.logs() == [str(number) for number in range(60)]
+
+
+def test_a_partition_of_what_has_none_is_not_loaded() -> None:
+    with sandbox() as headwater:
+        orders = Asset("orders", at="parquet://lake/orders")
+        headwater.put(orders, [{"id": 1}])
+        with pytest.raises(PartitionError, match="has no partitions, but '2024-01-05' was given"):
+            headwater.load(orders, partition="2024-01-05")
