@@ -18,7 +18,6 @@ from headwater import settings
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Where, check_limit
 from headwater.cli.output import emit, say
-from headwater.core import runtime
 from headwater.errors import UsageError
 
 
@@ -82,7 +81,6 @@ def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = 
     from headwater.api.work import Worker
 
     project = open_project(None, writes=True)
-    runtime.set_current(project)
     over = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
