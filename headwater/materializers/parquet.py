@@ -159,6 +159,9 @@ class ParquetMaterializer:
     def _select(self, target: Target, found: Sequence[Path]) -> str:
         # DuckDB opens no file without columns: such has no rows either.
         filled = [file for file in found if self._schema(file)]
+        if len(filled) > 1:
+            # DuckDB would find some type for columns that are of several: text of numbers, half a float of a whole number.
+            _united(target, {file: self._schema(file) for file in filled})
         if filled or not target.partitioned:
             return files.select(filled or found)
         return f"{files.select(tuple(self._elsewhere(target)) or found)} LIMIT 0"

@@ -305,6 +305,18 @@ def test_partitions_of_an_older_schema_are_read_with_the_newer_ones(at: Any, mak
         PARQUET.load(target, None, "lazy")
 
 
+@pytest.mark.parametrize("newer", [["10"], [1.5], [True]])
+def test_a_query_does_not_mix_what_a_frame_refuses_to_mix(
+    at: Any, make: Any, days: DailyPartitions, newer: list[object]
+) -> None:
+    target = at("parquet://x", partitioned=True)
+    make(target, {"a": [9]}, days.partition("2013-01-01"))
+    make(target, {"a": newer}, days.partition("2013-01-02"))
+    with pytest.raises(MaterializationError, match="'a' of 'thing' is Int64 in some partitions and"):
+        PARQUET.load(target, None, "sql")
+    assert isinstance(PARQUET.load(target, [days.partition("2013-01-02")], "sql"), SqlRelation)
+
+
 @pytest.mark.parametrize(
     ("older", "newer"),
     [
