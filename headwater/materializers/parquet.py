@@ -81,7 +81,7 @@ class ParquetMaterializer:
         if form == "path":
             return found[0] if len(found) == 1 else found
         with _reading(target, found):
-            if form == "sql" and not self._is_opaque(found):
+            if form == "sql" and not any(files.is_opaque(self._schema(file)) for file in found):
                 return SqlRelation(select=self._select(target, found))
             lazy = self._scan(target, found)
             if form in ("lazy", "any"):
@@ -165,10 +165,6 @@ class ParquetMaterializer:
         if filled or not target.partitioned:
             return files.select(filled or found)
         return f"{files.select(tuple(self._elsewhere(target)) or found)} LIMIT 0"
-
-    def _is_opaque(self, found: Sequence[Path]) -> bool:
-        """Whether there are whole numbers of 128 bits, which DuckDB would take for bytes."""
-        return any("Int128" in str(dtype) for file in found for dtype in self._schema(file).values())
 
     def _schema(self, file: Path) -> pl.Schema:
         return self._schemas.get(file, partial(_read_schema, file))

@@ -170,7 +170,7 @@ def stage_file(
         time_min=found.time_min,
         time_max=found.time_max,
         frame=lambda: scan(path),
-        relation=SqlRelation(select=select((path,))),
+        relation=None if is_opaque(written.schema) else SqlRelation(select=select((path,))),
     )
 
 
@@ -185,6 +185,11 @@ def select(found: Sequence[Path]) -> str:
     """The rows of Parquet files as a query of DuckDB's."""
     names = ", ".join(literal(literal_glob(str(path))) for path in found)
     return f"SELECT * FROM read_parquet([{names}], union_by_name = true, hive_partitioning = false)"  # noqa: S608 (literals)
+
+
+def is_opaque(schema: pl.Schema) -> bool:
+    """Whether a Parquet file of this schema holds whole numbers of 128 bits, which DuckDB would take for bytes."""
+    return any("Int128" in str(dtype) for dtype in schema.values())
 
 
 def with_staging(staged: Staged, **more: Any) -> Staged:

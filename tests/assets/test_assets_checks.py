@@ -620,6 +620,20 @@ def test_a_check_on_a_source_that_nothing_here_makes(shop: Project, tmp_path: Pa
 # --- queries ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_query_asks_what_was_staged_as_it_asks_what_is_in_place(shop: Project) -> None:
+    none_below = sql_check("select * from {this} where n < 0", name="none_below", blocking=True)
+    wide = Asset("wide", at="parquet://wide", checks=[none_below])
+
+    @materialize(wide)
+    def make() -> pl.DataFrame:
+        return pl.DataFrame({"n": pl.Series([5, 10**30], dtype=pl.Int128)})
+
+    make()
+    (again,) = run_checks(wide)
+    assert told(shop) == [("none_below", True, None)] * 2
+    assert again.passed
+
+
 def test_a_query_is_executed_in_the_engine(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     carriers = Asset("carriers", at="duckdb://shop.duckdb/main.carriers")
     flown = Asset(
