@@ -620,6 +620,14 @@ def test_a_check_on_a_source_that_nothing_here_makes(shop: Project, tmp_path: Pa
 # --- queries ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("place", ["parquet://late", "duckdb://shop.duckdb/late"])
+def test_a_query_shows_times_with_a_zone(shop: Project, place: str) -> None:
+    few_late = sql_check("select * from {this}", name="few_late", at_most=1, examples=["at"], blocking=True)
+    late = Asset("late", at=place, checks=[few_late])
+    put(late, {"at": [datetime(2024, 1, 5, 12, tzinfo=UTC)]})
+    assert told(shop) == [("few_late", True, "1 row fails, 1 may (at='2024-01-05 12:00:00+00')")]
+
+
 def test_a_query_asks_what_was_staged_as_it_asks_what_is_in_place(shop: Project) -> None:
     none_below = sql_check("select * from {this} where n < 0", name="none_below", blocking=True)
     wide = Asset("wide", at="parquet://wide", checks=[none_below])
