@@ -16,6 +16,7 @@ from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import SqlQuery, Target
+from headwater.assets.time_columns import told
 from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class _ColumnMax:
         target = _there(run, asset, partition)
         frame = run.materializer(target.asset).load(target, _only(partition), "lazy")
         with named_column(asset, self.column):
-            row = frame.select(through=pl.col(self.column).max(), rows=pl.len()).collect().row(0, named=True)
+            column = told(self.column, frame.collect_schema().get(self.column))
+            row = frame.select(through=column.max(), rows=pl.len()).collect().row(0, named=True)
         return Observation(data_through=time_in(asset, self.column, row["through"]), rows=row["rows"])
 
 

@@ -17,6 +17,7 @@ from headwater.assets.observers import Observation, named_column, observer_of, p
 from headwater.assets.partitions import Partition
 from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, scope, tracker
+from headwater.assets.time_columns import told
 from headwater.assets.tracking import as_value
 from headwater.assets.writing import Identity
 from headwater.core import context as core_context
@@ -275,7 +276,7 @@ def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) 
 
     wanted = [pl.len().alias("rows")]
     if asset.time_column is not None:
-        wanted.append(pl.col(asset.time_column).max().alias("through"))
+        wanted.append(told(asset.time_column, frame.collect_schema().get(asset.time_column)).max().alias("through"))
     column = asset.time_column or ""
     with named_column(asset, column):
         row = frame.select(wanted).collect().row(0, named=True)

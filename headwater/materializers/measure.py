@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.assets.protocols import Target
+from headwater.assets.time_columns import told
 from headwater.errors import PartitionError, ReturnTypeError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def measure(
     rows = found["rows"] if rows is None else rows
     for name, expression in outside.items():
         if found[f"outside {name}"]:
-            example = _collected(frame.filter(expression).select(name).head(1)).item()
+            example = _collected(frame.filter(expression).head(1).select(told(name, schema[name]))).item()
             _refuse(target, partition, name, found[f"outside {name}"], rows, example)
     zone = _zone(partition)
     return Measured(
@@ -86,11 +87,9 @@ def _as_time(name: str, schema: pl.Schema, target: Target) -> pl.Expr:
 
     dtype = schema[name]
     if isinstance(dtype, pl.Datetime):
-        return pl.col(name).dt.epoch("us")
-    if isinstance(dtype, pl.Date):
-        return pl.col(name).clip(pl.lit(date.min), pl.lit(date.max))  # Polars knows later ones, and Python does not
-    if isinstance(dtype, pl.Null):
-        return pl.col(name)
+        return told(name, dtype).dt.epoch("us")
+    if isinstance(dtype, (pl.Date, pl.Null)):
+        return told(name, dtype)
     message = f"the time column {name!r} of '{target.asset.name}' is of type {dtype}"
     raise ReturnTypeError(message, hint="make it a date or a datetime, for example with .str.to_datetime()")
 

@@ -64,6 +64,14 @@ def test_an_observer_that_says_nothing_leaves_it_to_a_look(here, tmp_path):
     assert (from_us(found.data_through), found.rows) == (NOON, 1)
 
 
+@pytest.mark.parametrize("times", [pl.Series([5_000_000]).cast(pl.Date), pl.Series([1 << 62]).cast(pl.Datetime("us"))])
+@pytest.mark.parametrize("said", [{"time_column": "valid_to"}, {"observe": column_max("valid_to")}])
+def test_a_time_behind_the_year_9999_is_the_last_that_there_is(here, tmp_path, times, said):
+    pl.DataFrame({"valid_to": times}).write_parquet(tmp_path / "rates.parquet")
+    found = observe(Asset("rates", at="parquet://rates.parquet", **said))
+    assert from_us(found.data_through) == datetime.max.replace(tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("text", "through"),
     [

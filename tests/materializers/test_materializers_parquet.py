@@ -520,3 +520,34 @@ def test_a_day_behind_all_days_is_a_time_like_any_other(at: Any, make: Any, uri:
     last = to_us(datetime.max.replace(tzinfo=UTC))
     for days in (pl.Series([date(2013, 1, 5), date.max]), pl.Series([15_000, 5_000_000]).cast(pl.Date)):
         assert make(target, pl.DataFrame({"valid_to": days})).time_max == last
+
+
+@pytest.mark.parametrize("zone", [None, "Asia/Kolkata"])
+@pytest.mark.parametrize("year", [-20_000, 15_000])
+@pytest.mark.parametrize("uri", ["parquet://lake/x", "duckdb://w.duckdb/x", "memory://x"])
+def test_a_time_in_a_year_that_python_does_not_know_is_its_first_or_last(
+    at: Any, make: Any, uri: str, year: int, zone: str | None
+) -> None:
+    moments = pl.Series([(year - 1970) * 365 * 86_400_000_000]).cast(pl.Datetime("us", zone))
+    bound = datetime.max if year > 0 else datetime.min
+    staged = make(at(uri, time_column="valid_to"), pl.DataFrame({"valid_to": moments}))
+    assert staged.time_max == to_us(bound.replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("column", ["time_column", "partition_column"])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pl.Series([5_000_000]).cast(pl.Date),
+        pl.Series([1 << 62]).cast(pl.Datetime("us")),
+        pl.Series([datetime.max]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Kolkata"),
+    ],
+)
+def test_a_far_time_is_outside_of_its_partition(
+    at: Any, make: Any, days: DailyPartitions, times: pl.Series, column: str
+) -> None:
+    target = at("parquet://x", partitioned=True, **{column: "valid_to"})
+    with pytest.raises(
+        PartitionError, match=r"1 of 1 rows lies outside the partition 2013-01-05.*valid_to = 9999-12-31"
+    ):
+        make(target, {"valid_to": times}, days.partition("2013-01-05"))
