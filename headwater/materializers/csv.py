@@ -122,7 +122,7 @@ class CsvMaterializer:
             if form == "sql" and set(options) <= _SQL_OPTIONS and _plain(options.get("null_values")):
                 schema = lazy.collect_schema()
                 known = _SQL_TYPES.keys() >= set(map(str, schema.values()))
-                if known and len({name.lower() for name in schema}) == len(schema):
+                if known and len({name.lower() for name in schema}) == len(schema) and not _begins_empty(file):
                     return SqlRelation(select=_select(file, options, schema))
             if form in ("lazy", "any"):
                 parsed = self._parsed(target, file, lazy, options)
@@ -178,9 +178,16 @@ def _plain(null_values: object) -> bool:
     return null_values is None or isinstance(null_values, (str, list, tuple))
 
 
+def _begins_empty(file: Path) -> bool:
+    """Whether the first line is empty: Polars looks for the header behind it, and DuckDB takes it for the header."""
+    with file.open("rb") as opened:
+        return opened.read(4).removeprefix(b"\xef\xbb\xbf")[:1] in (b"\n", b"\r")
+
+
 def _select(file: Path, options: Mapping[str, Any], schema: pl.Schema) -> str:
     """The file as a query: its columns are told, as DuckDB would guess otherwise where the fields end, what is a header, and which
-    types there are: `01234` is a number in a frame, and would be a text in a query.
+    types there are: `01234` is a number in a frame, and would be a text in a query. It would also leave out lines that look to it
+    like a title or a comment.
     """
     types = [_SQL_TYPES[str(dtype)] for dtype in schema.values()]
     quote = literal(options.get("quote_char", '"') or "")
@@ -192,6 +199,8 @@ def _select(file: Path, options: Mapping[str, Any], schema: pl.Schema) -> str:
         f"header = {str(options.get('has_header', True)).lower()}",
         f"names = [{', '.join(map(literal, schema))}]",
         f"types = [{', '.join(map(literal, types))}]",
+        "comment = ''",
+        "skip = 0",
     ]
     nulls = options.get("null_values")
     # To Polars an empty text in quotes is a text, and what is named as null is one in quotes, too.

@@ -89,6 +89,29 @@ def test_the_engine_finds_the_rows_and_columns_that_others_find(
         assert frame.columns == ["a", "A"]
 
 
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("a,b\n1,2\n# three,\n# four\n5,6\n", {}),
+        ("title\na,b\n1,2\n", {}),
+        ('a,b\nx,1\n"y,z",2\n', {"quote_char": None}),
+    ],
+)
+def test_the_engine_leaves_out_no_line_that_looks_like_a_title_or_a_comment(
+    at: Any, tmp_path: Path, text: str, options: dict[str, Any]
+) -> None:
+    (tmp_path / "data.csv").write_text(text)
+    given = CSV.load(at("csv://data.csv", options=options), None, "sql")
+    with pytest.raises(MaterializationError, match="DuckDB can't read the input 'lines'"):
+        failing(SqlQuery(text="SELECT * FROM {lines}", inputs={"lines": given}), [], 1)
+
+
+def test_a_file_that_begins_with_an_empty_line_has_its_header_behind_it(at: Any, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("\na,b\n1,2\n")
+    given = CSV.load(at("csv://data.csv"), None, "sql")
+    assert failing(SqlQuery(text="SELECT * FROM {lines}", inputs={"lines": given}), ["a", "b"], 9) == (1, [(1, 2)])
+
+
 def test_empty_lines_are_rows_in_frames_only(at: Any, tmp_path: Path) -> None:
     (tmp_path / "gaps.csv").write_text("a,b\n1,x\n\n2,y\n")
     target = at("csv://gaps.csv")
