@@ -620,6 +620,25 @@ def test_a_check_on_a_source_that_nothing_here_makes(shop: Project, tmp_path: Pa
 # --- queries ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype", "accepted", "failed"),
+    [
+        ([0.1, 0.2], pl.Float32, [0.1, 0.2], 0),
+        ([0.1, 0.25], pl.Float32, [0.1], 1),
+        ([1, 2**64 - 1], pl.UInt64, [1, 2**64 - 1], 0),
+        ([1, 2**64 - 1], pl.UInt64, [-1, 1, 2**130], 1),
+        ([1, 2], pl.Int8, [1.0, 1000], 1),
+        ([1, 2], pl.Int64, [1.5, float("nan"), float("inf")], 2),
+    ],
+)
+def test_a_number_is_accepted_whatever_its_width(
+    values: list[float], dtype: Any, accepted: list[float], failed: int
+) -> None:
+    frame = pl.DataFrame({"n": values}, schema={"n": dtype})
+    result = one(frame, accepted_values("n", accepted))
+    assert (result.passed, result.metrics) == (failed == 0, {"rows": 2, "failed": failed})
+
+
 @pytest.mark.parametrize("place", ["parquet://late", "duckdb://shop.duckdb/late"])
 def test_a_query_shows_times_with_a_zone(shop: Project, place: str) -> None:
     few_late = sql_check("select * from {this}", name="few_late", at_most=1, examples=["at"], blocking=True)

@@ -197,20 +197,26 @@ class AcceptedValues(RowCheck):
 
         column = pl.col(self.over[0])
         values = _fitting(self.values, schema[self.over[0]])
-        return ~column.is_in(values).fill_null(value=True) if values else column.is_not_null()
+        return ~column.is_in(values).fill_null(value=True) if len(values) else column.is_not_null()
 
     def fault(self) -> str:
         """Whose value is not accepted."""
         return f"{self.over[0]} is not accepted"
 
 
-def _fitting(values: tuple[Any, ...], dtype: pl.DataType) -> list[Any]:
+def _fitting(values: tuple[Any, ...], dtype: pl.DataType) -> list[Any] | pl.Series:
     """The numbers among which a number is looked for, of the column's own kind: 7 and 7.0 are the same value."""
+    import polars as pl
+
     if not all(isinstance(value, (int, float)) for value in values):
         return list(values)
     if dtype.is_float():
-        return [float(value) for value in values]
-    return [int(value) for value in values if value == value // 1] if dtype.is_integer() else list(values)
+        # With the column's own precision: 0.1 in 32 bits is another number than in 64.
+        return pl.Series([float(value) for value in values], dtype=dtype).implode()
+    if dtype.is_integer():
+        whole = [int(value) for value in values if value == value // 1 and abs(value) < 1 << 127]
+        return pl.Series(whole, dtype=pl.Int128).implode()
+    return list(values)
 
 
 def accepted_values(column: str, values: Iterable[Any], **options: Unpack[RowOptions]) -> AcceptedValues:
