@@ -168,7 +168,7 @@ def _of_python(value: object) -> pl.DataFrame:
         if isinstance(value, Mapping):
             return pl.DataFrame(dict(value))
         return pl.DataFrame(list(value) if isinstance(value, Sequence) else [], infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise ReturnTypeError(f"the rows make no table: {error}", hint="give every column one type") from error
 
 

@@ -149,6 +149,22 @@ def test_anything_else_is_refused_with_what_is_possible(at: Any, hidden: Any, va
     assert hidden() == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        pd.DataFrame({"a": pd.Series([datetime(2024, 1, 5), datetime(2024, 1, 5, tzinfo=UTC)], dtype=object)}),
+        pd.DataFrame({"a": pd.Series([True, 7], dtype=object)}),
+        pd.DataFrame({"a": pd.period_range("2024-01", periods=1, freq="M")}),
+        {"a": [1 << 130]},
+        [{"a": 1}, {"a": 1 << 130}],
+    ],
+)
+def test_values_that_make_no_column_are_refused_as_what_was_returned(at: Any, hidden: Any, value: Any) -> None:
+    with pytest.raises(ReturnTypeError, match=r"can't be stored|make no table"):
+        PARQUET.stage(at("parquet://x"), None, value, version="v")
+    assert hidden() == []
+
+
 @pytest.mark.parametrize("value", [[], {}, pl.DataFrame(), pl.DataFrame(schema={"a": pl.Int64})])
 def test_no_rows_are_fine(at: Any, make: Any, value: Any) -> None:
     target = at("parquet://x", time_column="a" if isinstance(value, list) else None)
