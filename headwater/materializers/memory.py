@@ -16,6 +16,8 @@ from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from headwater.assets.partitions import Partition
 
 _OF_TABLES = ("csv", "duckdb", "parquet")
@@ -47,17 +49,18 @@ class MemoryMaterializer:
     """
 
     def stage(self, target: Target, partition: Partition | None, value: Any, *, version: str) -> Staged:
-        """Keep a value aside. Raises PartitionError when the rows of a frame lie outside the partition.
+        """Keep a value aside. Raises PartitionError when its rows lie outside the partition: those of a frame, and rows in
+        plain Python where the asset names a column of them.
 
         In a test, what belongs in a file or a table becomes a table, as it would there. Raises ReturnTypeError.
         """
         check_partition(target, partition)
         value = _as_there(value, target)
-        if not is_frame(value):
+        frame = _table_of(value, target)
+        if frame is None:
             with _lock:
                 _staged[version] = value
             return Staged(version=version, staging={"version": version}, frame=lambda: value)
-        frame = as_eager(value)
         found = measure(lambda: frame, frame.schema, target, partition, rows=frame.height)
         with _lock:
             _staged[version] = frame if type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") else value
@@ -69,7 +72,7 @@ class MemoryMaterializer:
             columns=polars_columns(frame.schema),
             time_min=found.time_min,
             time_max=found.time_max,
-            frame=frame.lazy,
+            frame=frame.lazy if is_frame(value) else lambda: value,
         )
 
     def publish(self, target: Target, partition: Partition | None, staged: Staged) -> None:
@@ -134,6 +137,18 @@ def _as_there(value: Any, target: Target) -> Any:
         return frame_of_sql(value, target)
     tabular = target.asset.kind in _OF_TABLES or isinstance(value, SqlQuery)
     return as_eager(value) if tabular and not is_frame(value) else value
+
+
+def _table_of(value: Any, target: Target) -> pl.DataFrame | None:
+    """The table that is measured; None of what is none."""
+    if is_frame(value):
+        return as_eager(value)
+    if target.time_column is None and target.partition_column is None:
+        return None
+    try:
+        return as_eager(value)
+    except ReturnTypeError:
+        return None
 
 
 def _width(value: Any) -> int | None:

@@ -13,6 +13,7 @@ from headwater.assets.events import AssetRef
 from headwater.assets.forms import form_of
 from headwater.assets.partitions import DailyPartitions
 from headwater.assets.protocols import SqlRelation, Target
+from headwater.clock import to_us
 from headwater.errors import LocationError, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers import memory, registry
 from headwater.materializers.convert import as_eager, as_lazy, convert
@@ -34,6 +35,19 @@ def test_any_value_is_kept_as_it_is(at: Any, make: Any) -> None:
     make(target, value, version="v1")
     assert MEMORY.load(target, None, "any") is value
     assert MEMORY.version(target, None) == "v1"
+
+
+@pytest.mark.parametrize("rows", [[{"t": date(2013, 1, 5)}], {"t": [date(2013, 1, 5)]}])
+def test_plain_rows_are_measured_where_the_asset_names_a_column_of_them(at: Any, make: Any, rows: Any) -> None:
+    staged = make(at("memory://x", time_column="t"), rows)
+    assert (staged.rows, staged.time_max) == (1, to_us(datetime(2013, 1, 6, tzinfo=UTC)))
+    assert MEMORY.load(at("memory://x"), None, "any") is staged.frame() is rows
+    days = DailyPartitions("2013-01-01", "2014-01-01")
+    for named in ({"time_column": "t"}, {"partition_column": "t"}):
+        target = at("memory://y", partitioned=True, **named)
+        make(target, rows, days.partition("2013-01-05"))
+        with pytest.raises(PartitionError, match="1 of 1 rows lies outside"):
+            make(target, rows, days.partition("2013-01-06"))
 
 
 def test_frames_are_measured_and_lazy_ones_executed_once(at: Any, make: Any) -> None:
