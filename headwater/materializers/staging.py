@@ -188,8 +188,10 @@ def select(found: Sequence[Path]) -> str:
 
 
 def is_opaque(schema: pl.Schema) -> bool:
-    """Whether a Parquet file of this schema holds whole numbers of 128 bits, which DuckDB would take for bytes."""
-    return any("Int128" in str(dtype) for dtype in schema.values())
+    """Whether a Parquet file of this schema holds what DuckDB does not see in it: whole numbers of 128 bits, which it would
+    take for bytes, and durations, which it would take for numbers.
+    """
+    return any(kind in str(dtype) for dtype in schema.values() for kind in ("Int128", "Duration"))
 
 
 def with_staging(staged: Staged, **more: Any) -> Staged:

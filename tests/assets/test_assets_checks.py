@@ -647,6 +647,20 @@ def test_a_query_shows_times_with_a_zone(shop: Project, place: str) -> None:
     assert told(shop) == [("few_late", True, "1 row fails, 1 may (at='2024-01-05 12:00:00+00')")]
 
 
+@pytest.mark.parametrize("place", ["parquet://flown", "memory://flown"])
+def test_a_duration_is_an_interval_in_every_query(shop: Project, place: str) -> None:
+    short = sql_check("select * from {this} where air_time > interval '1 hour'", name="short")
+    flown, kinds = Asset("flown", at=place, checks=[short]), Asset("kinds", at="duckdb://shop.duckdb/kinds")
+    put(flown, {"air_time": [timedelta(minutes=50), timedelta(minutes=70)]})
+
+    @materialize(kinds, inputs={"flown": flown})
+    def make(flown: Any) -> Any:
+        return sql("select distinct typeof(air_time) as kind from {flown}", flown=flown)
+
+    assert make().collect().rows() == [("INTERVAL",)]
+    assert told(shop) == [("short", False, "1 row fails")]
+
+
 def test_a_query_asks_what_was_staged_as_it_asks_what_is_in_place(shop: Project) -> None:
     none_below = sql_check("select * from {this} where n < 0", name="none_below", blocking=True)
     wide = Asset("wide", at="parquet://wide", checks=[none_below])
