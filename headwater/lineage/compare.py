@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headwater.lineage.statements import script
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-TABLES = (
-    "facts.run_started", "facts.run_ended", "facts.cancel_requested",
-    "facts.task_started", "facts.task_state", "facts.task_ended", "facts.task_cache", "facts.task_kept", "facts.logs",
-    "facts.pruned",
-    "facts.definitions", "facts.outcomes", "facts.inputs", "facts.column_edges", "facts.unknown_columns", "facts.checks",
-    "facts.observations", "facts.verdicts", "facts.backfill_requested", "facts.backfill_launched", "facts.backfill_ended",
-    "facts.backfill_asked", "facts.backfill_stopped",
-    "facts.work_asked", "facts.work_taken", "facts.work_ended", "facts.access", "state.latest",
-)  # fmt: skip
+TABLES = (*re.findall(r"CREATE TABLE (facts\.\w+)", script("schema.sql")), "state.latest")
 """The tables whose content follows from the events alone; positions depend on how far was read."""
 
 OUTLINES = (

@@ -13,6 +13,7 @@ from headwater.assets.backfill_events import (
     BackfillPartitionLaunched,
     BackfillRequested,
     BackfillStopped,
+    PartitionsAdded,
 )
 from headwater.assets.events import (
     AssetChecked,
@@ -34,6 +35,7 @@ from headwater.core.events import (
     RunCancelRequested,
     RunEnded,
     RunStarted,
+    RunState,
     TaskCache,
     TaskEnded,
     TaskKept,
@@ -179,6 +181,7 @@ def story() -> list[Body]:
     """A bit of everything: each table gets rows."""
     return [
         started(),
+        RunState(run_id="r1", state="AwaitingSlot", limit="gpu"),
         *task_story(),
         *cache_story(),
         LogWritten(run_id="r1", task_run_id="t1", level=20, logger="shop", message="hällo\u0000 \U0001f30a"),
@@ -223,6 +226,7 @@ def story() -> list[Body]:
         WorkTaken(request_id="b2", pid=7, host="here"),
         WorkEnded(request_id="b2", exit_code=1, message="error: no"),
         AccessRecorded(what="refused", subject="192.0.2.7", count=12),
+        PartitionsAdded(name="cities", keys=("rome", "oslo"), project="shop"),
         ended("b1", "Crashed", flow="backfill", type="backfill"),
     ]  # fmt: skip
 

@@ -116,6 +116,15 @@ def test_verify_finds_a_manipulated_row_and_rebuild_mends_it(home: Home, filled:
     assert filled.verify() == []
 
 
+def test_verify_misses_rows_of_every_table_of_facts(home: Home, filled: Projection) -> None:
+    with duckdb.connect(str(home.database)) as connection:
+        names = connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'facts'").fetchall()
+        for (name,) in names:
+            connection.execute(f"DELETE FROM facts.{name}")
+    missing = {problem.where for problem in filled.verify() if problem.kind == "missing"}
+    assert {f"facts.{name}" for (name,) in names} - missing == set()
+
+
 def test_verify_tells_of_damage_of_the_journal(home: Home, filled: Projection) -> None:
     (segment,) = home.journal.glob("*.ndjson")
     data = segment.read_bytes()

@@ -90,7 +90,7 @@ def test_shaped_rows_are_those_of_sql(pair: Pair, seed: int) -> None:
 def test_all_that_events_say_is_shaped_but_for_rare_kinds() -> None:
     _, lines = lines_of(story())
     rare = [line for line in lines if json.loads(line)["k"] not in KINDS]
-    assert {json.loads(line)["k"] for line in rare} == {"runs.pruned"}
+    assert {json.loads(line)["k"] for line in rare} == {"runs.pruned", "partitions.added"}
     shaped = rows.shape([line for line in lines if line not in rare])
     assert {"facts.outcomes", "facts.logs", "facts.checks", "facts.column_edges"} < set(shaped.tables)
 
