@@ -193,3 +193,12 @@ def test_impact_counts_what_the_code_reads_and_not_what_earlier_code_read(folder
     assert cli("materialize", "clean", "--partition", "2024-01-01").code == 0
     assert (reached(cli, "raw.y"), reached(cli, "rates"), reached(cli, "rates.rate")) == ([], [], [])
     assert (reached(cli, "raw.x"), reached(cli, "raw")) == (["clean.x"], ["clean"])
+
+
+def test_impact_leaves_out_what_only_code_between_read_that_was_taken_back(folder: Path, cli: Cli) -> None:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "code"\nmodules = ["flows"]\n')
+    without = READS.replace('"id", "x", "y", "rate"', '"id", "x", "rate"')
+    for code in (without, READS, without):
+        (folder / "flows.py").write_text(code)
+        assert cli("materialize", "*").code == 0
+    assert (reached(cli, "raw.y"), reached(cli, "raw.x")) == ([], ["clean.x"])

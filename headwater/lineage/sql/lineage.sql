@@ -130,19 +130,24 @@ SELECT source_place, target_place, 'declared', true, 0, NULL
 FROM state.declared_steps WHERE {here}_place IN (SELECT unnest($keys::INTEGER[]));
 
 -- name: current_code
--- Since when these datasets have been made by the code that made them last.
+-- Since when these datasets have been made by the code that made them last, and by no other.
 WITH made AS (
-    SELECT namespace, dataset, code_version, time, id FROM facts.outcomes
+    SELECT namespace, dataset, code_version, time, {time: time, id: id} AS "at" FROM facts.outcomes
     WHERE state = 'published'
       AND (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 ),
 newest AS (
-    SELECT namespace, dataset, arg_max({code: code_version}, {time: time, id: id}).code AS code_version
-    FROM made GROUP BY namespace, dataset
+    SELECT namespace, dataset, arg_max({code: code_version}, "at").code AS code_version FROM made GROUP BY namespace, dataset
+),
+other AS (
+    SELECT m.namespace, m.dataset, max(m."at") AS "at"
+    FROM made AS m JOIN newest AS n
+        ON n.namespace = m.namespace AND n.dataset = m.dataset AND n.code_version IS DISTINCT FROM m.code_version
+    GROUP BY m.namespace, m.dataset
 )
 SELECT m.namespace, m.dataset, make_timestamp(min(m.time))
-FROM made AS m JOIN newest AS n
-    ON n.namespace = m.namespace AND n.dataset = m.dataset AND n.code_version IS NOT DISTINCT FROM m.code_version
+FROM made AS m LEFT JOIN other AS o ON o.namespace = m.namespace AND o.dataset = m.dataset
+WHERE o."at" IS NULL OR m."at" > o."at"
 GROUP BY m.namespace, m.dataset;
 
 -- name: joined
