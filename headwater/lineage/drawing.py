@@ -76,8 +76,6 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, curre
     name = asked_by(text, column)
     edges = [] if column is not None else _asset_rows(session, sql, root, name, walk)
     column_edges = _column_rows(session, sql, root, column, walk) if columns or column is not None else []
-    if current:
-        edges, column_edges = (_of_current_code(session, rows) for rows in (edges, column_edges))
     names = Names(session).of if root is None else _names(session, sql, {root: name}, edges + column_edges)
     types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
@@ -86,6 +84,9 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, curre
         known |= {row["source_column"] for row in column_edges if _source(row) == root}
         if column not in known:
             raise UnknownNameError.of("column", column, known, where=f"the asset '{names.get(root, root[1])}'")
+    if current:
+        # Not before: a column that only earlier code read is known all the same.
+        edges, column_edges = (_of_current_code(session, rows) for rows in (edges, column_edges))
     rows = _Rows(names=names, edges=edges, column_edges=column_edges, types=types)
     return _Drawing(rows, root, column).graph()
 

@@ -199,6 +199,15 @@ def test_impact_names_those_that_may_read_the_column_unseen_whether_they_are_def
     assert questions.impact("people").unknown == ()
 
 
+def test_impact_of_a_column_that_only_earlier_code_read_is_nothing(home: Home, questions: Questions) -> None:
+    read = {"code_version": "1", "columns": {"x": [("feed", "old")]}}
+    write(home, [started("r1"), made("clean", None, "c1", [("feed", None, "f")], run="r1", **read)])
+    assert [one.id for one in questions.impact("feed.old").columns] == ["clean.x"]
+    read = {"code_version": "2", "columns": {"x": [("feed", "new")]}}
+    write(home, [started("r2"), made("clean", None, "c2", [("feed", None, "f")], run="r2", **read)])
+    assert [questions.impact(f"feed.{name}").columns == () for name in ("old", "new")] == [True, False]
+
+
 def test_what_impact_costs_follows_what_it_reaches(
     home: Home, questions: Questions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
