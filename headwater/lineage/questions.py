@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.difference import GraphDifference, difference
@@ -155,9 +156,11 @@ def _tag_facts(session: Session, moment: int) -> TagFacts:
     declared: dict[Column, frozenset[str]] = {}
     masks: dict[Column, frozenset[str]] = {}
     names = dict(Names(session).of)
+    definitions: dict[str, dict[str, Any]] = {}
     for name, namespace, dataset, text in session.rows(sql["definitions_as_of"], given):
-        definition = json.loads(text)
-        names[namespace, dataset] = name
+        # Of an asset that was moved, the newest one says all of its tags.
+        names[namespace, dataset], definitions[name] = name, json.loads(text)
+    for name, definition in definitions.items():
         for found, of in ((declared, definition.get("column_tags")), (masks, definition.get("masks"))):
             for column, labels in (of or {}).items():
                 found[name, column] = frozenset(labels)

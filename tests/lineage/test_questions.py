@@ -307,6 +307,19 @@ def test_tags_flow_to_what_is_in_place_and_say_what_was_gained(home: Home, quest
     assert [one.id for one in first.since(last)[0]] == ["mails.to"]
 
 
+def test_the_newest_definition_of_an_asset_says_its_tags_and_masks_after_it_was_moved(
+    home: Home, questions: Questions
+) -> None:
+    tagged, masked = {"column_tags": {"email": ["pii"]}}, {"masks": {"key": ["pii"]}}
+    write(home, [defined("people", **tagged), defined("hashed", **masked)])
+    write(home, [made("hashed", None, "h", [("people", None, "p")], columns={"key": [("people", "email")]})])
+    assert questions.tags(2**60).masked == (("hashed.key", "pii", "people.email"),)
+    write(home, [defined("hashed", place="/new"), defined("people", place="/new", **tagged)])
+    assert [one.id for one in questions.tags(2**60).columns] == ["hashed.key", "people.email"]
+    write(home, [defined("people", place="/newer")])
+    assert questions.tags(2**60).columns == ()
+
+
 @tried_on(20)
 @given(COLUMN_EDGES, st.integers(0, 3), st.sampled_from([None, 1, 2]))
 def test_the_part_around_an_asset_holds_what_leads_there_and_away(edges: Any, start: int, depth: int | None) -> None:
