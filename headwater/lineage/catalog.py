@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from headwater.assets.checks.history import PastVersion
@@ -23,6 +23,7 @@ from headwater.lineage.statements import statements
 from headwater.lineage.verdict_history import is_open, judged, news
 from headwater.lineage.verdicts import by_rules, verdicts
 
+_NEVER = 2**63 - 1
 _MANY = 20_000
 """Outlines of more assets are not kept in memory between two questions."""
 
@@ -201,10 +202,13 @@ class ProjectionCatalog:
                 inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
                 found.add((namespace, dataset), self._decode(key, value), inputs)
         found.update(tuple(loaded.values()))
-        earlier = {one.renamed_from for one in found.of.values() if one.renamed_from is not None}
-        if earlier:
+        renamed = [one for one in found.of.values() if one.renamed_from is not None]
+        if renamed:
+            found.loaded = loaded.keys()
             found.earlier = frozenset({one.renamed_from or "" for one in loaded.values()} - loaded.keys())
-            found.named_before = set(session.rows(sql["named_before"], {"names": [*earlier]}))
+            names = {name for one in renamed for name in (one.name, one.renamed_from)}
+            for name, namespace, dataset, first, last in session.rows(sql["named_before"], {"names": [*names]}):
+                found.named.setdefault(name, {})[namespace, dataset] = (first, last)
         return found
 
     def _decode(self, key: str, value: dict[str, Any]) -> AssetDefinition:
@@ -233,8 +237,9 @@ class _Definitions:
         self._inputs: dict[Dataset, list[tuple[str | None, str | None, str]]] = {}
         self.earlier: frozenset[str] = frozenset()
         """The names that what is loaded was renamed from, and that nothing has that is loaded."""
-        self.named_before: set[tuple[str, str, str]] = set()
-        """Namespace, dataset and name of each dataset that was ever defined by a name that an asset was renamed from."""
+        self.loaded: Set[str] = frozenset()
+        self.named: dict[str, dict[Dataset, tuple[int, int]]] = {}
+        """Of assets that were renamed, by each of their names: the datasets that were defined by it, first and last when."""
 
     def add(
         self, place: Dataset, definition: AssetDefinition, inputs: list[tuple[str | None, str | None, str]]
@@ -270,14 +275,26 @@ class _Definitions:
         """
         found: dict[Dataset, str] = {}
         for dataset, name in names.items():
-            place, before = dataset, self.of[dataset].renamed_from
-            while before is not None and (*place, before) not in self.named_before:
-                old = self._by_name.get(before)
+            place, called = dataset, name
+            while (definition := self.of.get(place)) is not None and (before := definition.renamed_from) is not None:
+                old = self._before(place, called, before)
                 if old is None or old == dataset or old in found:
                     break
                 found[old] = name
-                place, before = old, self.of[old].renamed_from
+                place, called = old, before
         return found
+
+    def _before(self, place: Dataset, name: str, before: str) -> Dataset | None:
+        """The dataset that an asset was by its earlier name; None when that is the same, or something else has the name."""
+        had, now = self.named.get(before, {}), self._by_name[before] if before in self.loaded else None
+        since = self.named.get(name, {}).get(place, (_NEVER, _NEVER))[0]
+        # What was defined by that name afterwards only, or is by now, is another asset; so is what has another name since.
+        places = [
+            (last, old)
+            for old, (first, last) in had.items()
+            if first <= since and old != now and (old not in self.of or self.of[old].name == before)
+        ]
+        return None if place in had else max(places, default=(0, None))[1]
 
     def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
         """The datasets and all that is upstream of them, as declared and as observed; nearest first."""

@@ -139,3 +139,26 @@ def test_what_is_renamed_where_it_is_takes_nothing_over_from_another_environment
     assert made("status", "--count", "--json").json["assets"] == 2
     for what in ("location", "partitions", "rows", "last_materialized", "data_through"):
         assert after[what] == before[what]
+
+
+AGAIN = """
+again = Asset("old", at="parquet://lake/again")
+
+@materialize(again)
+def make_again():
+    return [{"x": 1}] * 3
+"""
+
+
+def test_a_name_that_was_given_up_may_be_given_to_another_asset(folder: Path, made: Cli) -> None:
+    moved = FLOWS.replace('Asset("old"', 'Asset("new"').replace("lake/old", "lake/new")
+    moved = moved.replace("partitions=days", 'partitions=days, renamed_from="old"')
+    (folder / "lake/old").rename(folder / "lake/new")
+    (folder / "flows.py").write_text(moved)
+    assert made("materialize", "new", "-p", "2024-01-01").code == 0
+    (folder / "flows.py").write_text(moved + AGAIN)
+    assert made("materialize", "old").code == 0
+    for modules in ('["flows"]', "[]"):
+        (folder / "pyproject.toml").write_text(f'[tool.headwater]\nproject = "names"\nmodules = {modules}\n')
+        rows = {row["name"]: row["rows"] for row in made("status", "--json").json["assets"]}
+        assert rows == {"old": 3, "new": 2, "below": 2}

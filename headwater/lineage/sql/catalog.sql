@@ -14,8 +14,9 @@ WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
 ORDER BY defined, dataset, namespace;
 
 -- name: named_before
--- The datasets that were ever defined by these names.
-SELECT DISTINCT namespace, dataset, name FROM facts.definitions WHERE name IN (SELECT unnest($names::VARCHAR[]));
+-- The datasets that were ever defined by these names, first and last when.
+SELECT name, namespace, dataset, min(time), max(time) FROM facts.definitions
+WHERE name IN (SELECT unnest($names::VARCHAR[])) GROUP BY ALL;
 
 -- name: retired
 -- Retired by their newest definitions, or renamed. To look whether there are any takes a small part of the time.
