@@ -88,8 +88,8 @@ def _count(where: Where, selection: str, verdict: tuple[Verdict, ...], at: int, 
     catalog = open_project(where).catalog
     verdicts, stale = catalog.verdicts(at).told, catalog.staleness(at)
     if selection == "*":
-        retired = catalog.retired()
-        chosen_names: Sequence[str] = [name for name in verdicts if name not in retired]
+        there = {name for name, one in catalog.definitions().items() if not one.retired}
+        chosen_names: Sequence[str] = [name for name in verdicts if name in there]
     else:
         chosen_names = chosen(catalog.facts(), selection, at)
     names = [name for name in chosen_names if not verdict or verdicts[name] in verdict]

@@ -99,14 +99,6 @@ class ProjectionCatalog:
             self._kept = kept
         return kept
 
-    def retired(self) -> frozenset[str]:
-        """The names of the assets that are retired, or have another name now. Raises ProjectionError."""
-        with self._projection.session() as session:
-            journaled = {name for (name,) in session.rows(statements("catalog.sql")["retired"])}
-        loaded = self._loaded()
-        gone = {name for name, one in loaded.items() if one.retired}
-        return frozenset((journaled | {one.renamed_from or "" for one in loaded.values()}) - loaded.keys() | gone)
-
     def verdicts(self, as_of: int) -> Standings:
         """The freshness verdict on every asset that is defined, as `assets.freshness.board` tells it of `facts()`.
 

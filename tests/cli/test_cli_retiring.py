@@ -162,3 +162,14 @@ def test_a_name_that_was_given_up_may_be_given_to_another_asset(folder: Path, ma
         (folder / "pyproject.toml").write_text(f'[tool.headwater]\nproject = "names"\nmodules = {modules}\n')
         rows = {row["name"]: row["rows"] for row in made("status", "--json").json["assets"]}
         assert rows == {"old": 3, "new": 2, "below": 2}
+        assert made("status", "--count", "--json").json["assets"] == 3
+
+
+def test_what_is_retired_in_one_environment_alone_counts_where_it_is_not(folder: Path, made: Cli) -> None:
+    retired = 'at="parquet://dev/below", retired=True'
+    for text in (FLOWS.replace('at="parquet://lake/below"', retired), FLOWS.replace("lake/", "prod/")):
+        (folder / "flows.py").write_text(text)
+        assert made("materialize", "+below").code == 0
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "names"\n')
+    assert names(made) == {"old", "below"}
+    assert made("status", "--count", "--json").json["assets"] == 2

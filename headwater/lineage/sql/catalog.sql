@@ -18,16 +18,6 @@ ORDER BY defined, dataset, namespace;
 SELECT name, namespace, dataset, min(time), max(time) FROM facts.definitions
 WHERE name IN (SELECT unnest($names::VARCHAR[])) GROUP BY ALL;
 
--- name: retired
--- Retired by their newest definitions, or renamed. To look whether there are any takes a small part of the time.
-SELECT unnest(CASE WHEN CAST(definition ->> '$.retired' AS BOOLEAN) THEN [name] ELSE [] END
-              || coalesce([definition ->> '$.renamed_from'], []))
-FROM assets
-WHERE EXISTS (
-    FROM facts.definitions
-    WHERE contains(CAST(definition AS VARCHAR), '"retired":true') OR contains(CAST(definition AS VARCHAR), '"renamed_from"')
-);
-
 -- name: earlier_code
 -- What the versions of the code are made of that made what is in place, as the definitions of then say it.
 SELECT namespace, dataset, definition ->> '$.code_version' AS code_version, CAST(max_by(definition -> '$.code', time) AS VARCHAR)
