@@ -21,6 +21,7 @@ Verdict: TypeAlias = Literal["fresh", "warn", "late", "unknown", "none"]
 _US = timedelta(microseconds=1)
 _MINUTE = timedelta(minutes=1)
 _LONGEST = timedelta(days=3660)
+_EVER = timedelta(days=366_000)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _BUSINESS = re.compile(r"\s*(\d+)\s*bd(?![a-z])")
 
@@ -215,11 +216,14 @@ def _lags(
             where="Freshness",
             hint="a warning comes first: give a shorter duration than max_lag",
         )
-    if calendar is not None and limit > _LONGEST:
+    longest, told, why = (
+        (_EVER, "1,000 years", "") if calendar is None else (_LONGEST, "ten years", " to count business days")
+    )
+    if limit > longest:
         raise DefinitionError(
-            f"max_lag={format_duration(limit.total_seconds())} is too long to count business days",
+            f"max_lag={format_duration(limit.total_seconds())} is too long{why}",
             where="Freshness(max_lag=…)",
-            hint="ten years at most",
+            hint=f"{told} at most",
         )
     return limit, early, calendar
 

@@ -169,6 +169,7 @@ def test_the_board_says_what_is_due():
         ({"by": "09:00", "timezone": "Berlin"}, "not a time zone"),
         ({"max_lag": "1h", "timezone": "UTC"}, "says nothing without by="),
         ({"max_lag": "1h", "covers": "previous day"}, "says nothing without by="),
+        ({"max_lag": timedelta.max}, "too long"),
         ({"max_lag": "4000bd"}, "too long"),
         ({"max_lag": "1h", "calendar": "weekdays"}, "not a calendar"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from lineage_world import defined, made, ref, write
 
@@ -14,6 +16,7 @@ from headwater.assets.partitions import DailyPartitions
 from headwater.core.journal.home import Home
 from headwater.lineage.catalog import ProjectionCatalog
 from headwater.lineage.projection import Projection
+from headwater.lineage.reader import Reader
 
 DAYS = DailyPartitions("2013-01-01", "2013-02-01")
 
@@ -114,6 +117,16 @@ def test_dev_and_prod_in_one_journal_never_mix(home: Home, projection: Projectio
         assert facts.of("a").made["2013-01-01"].version == version
         loaded = ProjectionCatalog(projection, lambda one=one: {"a": one}).facts()
         assert loaded.of("a").made["2013-01-01"].version == version
+
+
+def test_a_definition_with_a_limit_that_is_refused_today_does_not_stop_the_others(
+    home: Home, projection: Projection
+) -> None:
+    odd = {"max_lag": timedelta.max.total_seconds(), "warn": None, "clock": None}
+    write(home, [defined("raw", freshness=odd), recorded(definition("clean", ("raw",)), definition("raw"))])
+    assert Reader(projection).graph("clean").upstream("clean") == ("raw",)
+    write(home, [recorded(definition("raw"))])
+    assert dict(ProjectionCatalog(projection).verdicts(5).told) == {"raw": "none", "clean": "none"}
 
 
 def test_definitions_and_facts_are_enough_without_any_module(home: Home, catalog: ProjectionCatalog) -> None:

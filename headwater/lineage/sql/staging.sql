@@ -165,8 +165,8 @@ SELECT name FROM facts.definitions SEMI JOIN redefined USING (namespace, dataset
 DELETE FROM state.policies USING redefined AS r WHERE policies.namespace = r.namespace AND policies.dataset = r.dataset;
 INSERT INTO state.policies BY NAME
 SELECT namespace, dataset, state.short([namespace, dataset]) AS place, name, time AS defined, false AS stands,
-       CAST(round(CAST(definition ->> '$.freshness.max_lag' AS DOUBLE) * 1e6) AS BIGINT) AS max_lag,
-       CAST(round(CAST(definition ->> '$.freshness.warn' AS DOUBLE) * 1e6) AS BIGINT) AS warn,
+       TRY_CAST(round(CAST(definition ->> '$.freshness.max_lag' AS DOUBLE) * 1e6) AS BIGINT) AS max_lag,
+       TRY_CAST(round(CAST(definition ->> '$.freshness.warn' AS DOUBLE) * 1e6) AS BIGINT) AS warn,
        definition ->> '$.freshness.clock' AS clock,
        CASE WHEN coalesce(definition ->> '$.freshness.timezone', definition ->> '$.freshness.calendar') IS NOT NULL
             THEN definition ->> '$.freshness' END AS by_days,
