@@ -190,17 +190,24 @@ def known_assets(
     replaced = session.rows(sql["replaced"], keys) if past else []
     latest = session.rows(sql["latest"], keys)
     skipped = session.rows(sql["skipped"], keys)
+    failed = session.rows(sql["failed"], keys) if past else []
+    observations = session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else []
     if len(set(names.values())) < len(names):
-        # An asset that was moved has two datasets: what was made last stands.
-        latest = sorted(latest, key=lambda row: row[_MADE_AT] or 0)
+        # An asset that was moved has two datasets: what was made, tried or seen last stands.
+        latest.sort(key=lambda row: row[_MADE_AT] or 0)
+        made = {(names.get(row[:2]), row[_PARTITION]): row[_MADE_AT] for row in latest if row[_VERSION] is not None}
+        failed = [row for row in failed if row[4] >= made.get((names.get(row[:2]), row[2]), 0)]
+        skipped = [row for row in skipped if row[4] >= made.get((names.get(row[:2]), row[3]), 0)]
+        for rows, at in ((failed, 4), (skipped, 4), (observations, 3)):
+            rows.sort(key=itemgetter(at))
     return KnownAssets(
         names,
         latest=latest,
         replaced=replaced,
         consumed=session.rows(sql["consumed"], {**keys, "besides": [row[2] for row in (*replaced, *skipped)]}),
-        failed=session.rows(sql["failed"], keys) if past else (),
+        failed=failed,
         skipped=skipped,
-        observations=session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else (),
+        observations=observations,
         outlines=outlines,
     )
 

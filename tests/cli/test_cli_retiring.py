@@ -173,3 +173,16 @@ def test_what_is_retired_in_one_environment_alone_counts_where_it_is_not(folder:
     (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "names"\n')
     assert names(made) == {"old", "below"}
     assert made("status", "--count", "--json").json["assets"] == 2
+
+
+def test_what_failed_before_it_was_renamed_and_moved_has_not_failed_once_it_is_made(folder: Path, made: Cli) -> None:
+    (folder / "flows.py").write_text(FLOWS.replace('[{"x": partition.key}]', "1 / 0"))
+    assert made("materialize", "old", "-p", "2024-01-02").code == 1
+    moved = FLOWS.replace('Asset("old"', 'Asset("new"').replace("lake/old", "lake/new")
+    (folder / "flows.py").write_text(moved.replace("partitions=days", 'partitions=days, renamed_from="old"'))
+    (folder / "lake/old").rename(folder / "lake/new")
+    assert names(made, "failed()") == {"new"}
+    assert made("materialize", "new", "-p", "2024-01-02").code == 0
+    assert made("status", "failed()", "--count").out == "0 assets\n"
+    (row,) = made("status", "new", "--json").json["assets"]
+    assert (row["refused"], row["partitions"]["failed"]) == ([], 0)
