@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater import flow, get_logger
+from headwater import flow, get_logger, task, transaction
 from headwater.errors import UnknownNameError
 from headwater.testing import project
 
@@ -76,3 +76,25 @@ def test_a_run_in_a_state_is_found_by_its_own_name(tmp_path: Path) -> None:
             before = (page[0]["started"], page[0]["id"])
             page = shop.reader.runs(state="Completed", text="load-", limit=1, before=before)["runs"]
         assert done == ["load-wed", "load-mon"]
+
+
+def test_a_task_run_that_ends_again_with_its_transaction_is_counted_once(tmp_path: Path) -> None:
+    with project(tmp_path) as shop:
+
+        @task(persist_result=True)
+        def one() -> int:
+            return 1
+
+        @flow
+        def both() -> None:
+            one()
+            with transaction():
+                one()
+            with transaction():
+                one()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            both()
+        counts = {row["state"]: row["count"] for row in shop.reader.figures()["tasks"]}
+        assert counts == {"Completed": 2, "RolledBack": 1}
