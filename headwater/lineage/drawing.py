@@ -80,7 +80,7 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, curre
     types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
         known = {row[2] for row in types if (row[0], row[1]) == root}
-        known |= {row["target_column"] for row in column_edges if _target(row) == root and row["target_column"]}
+        known |= {row["target_column"] for row in column_edges if _target(row) == root} - {None}
         known |= {row["source_column"] for row in column_edges if _source(row) == root}
         if column not in known:
             raise UnknownNameError.of("column", column, known, where=f"the asset '{names.get(root, root[1])}'")

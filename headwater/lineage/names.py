@@ -21,11 +21,12 @@ def column_id(asset: str, column: str) -> str:
 def split_column_id(text: str) -> tuple[str, str] | None:
     """Asset and column of a column's id; None when the text is none.
 
-    >>> split_column_id('delays."a.b"'), split_column_id("delays")
-    (('delays', 'a.b'), None)
+    >>> split_column_id('delays."a.b"'), split_column_id("delays."), split_column_id("delays")
+    (('delays', 'a.b'), ('delays', ''), None)
     """
-    parts, rest = [], text
-    while rest:
+    parts: list[str] = []
+    rest: str | None = text
+    while rest is not None:
         part, rest = _first(rest)
         parts.append(part)
     return (parts[0], parts[1]) if len(parts) == 2 else None
@@ -52,10 +53,10 @@ def _quoted(part: str) -> str:
     return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
 
 
-def _first(text: str) -> tuple[str, str]:
+def _first(text: str) -> tuple[str, str | None]:
     if not text.startswith('"'):
-        part, _, rest = text.partition(".")
-        return part, rest
+        part, dot, rest = text.partition(".")
+        return part, rest if dot else None
     end = 1
     while end < len(text):
         if text[end] == '"':
@@ -63,4 +64,4 @@ def _first(text: str) -> tuple[str, str]:
                 break
             end += 1
         end += 1
-    return text[1:end].replace('""', '"'), text[end + 2 :]
+    return text[1:end].replace('""', '"'), text[end + 2 :] if text[end + 1 :] else None

@@ -322,3 +322,9 @@ def test_hostile_names_come_back_byte_for_byte(home: Home, reader: Reader) -> No
     assert reader.lineage(root)["root"] == root
     assert reader.materializations(name)["materializations"][0]["partition"] == "p'\""
     assert reader.sql("SELECT name, location FROM assets") == (("name", "location"), [(name, ref(name).uri)])
+
+
+def test_a_column_without_a_name_as_a_file_may_have_one_is_found_by_its_id(home: Home, reader: Reader) -> None:
+    write(home, [made("copy", None, "1", [("feed", None, "f")], columns={"": [("feed", "")]})])
+    ids = [node.id for node in reader.graph("copy", columns=True).nodes if node.kind == "column"]
+    assert {one: reader.graph(one).upstream(one) for one in ids} == {"copy.": ("feed.",), "feed.": ()}
