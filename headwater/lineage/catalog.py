@@ -53,10 +53,16 @@ class ProjectionCatalog:
             definitions = {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
             names |= renamed
             outlines = current_outlines(session, names) if assets is None and not renamed else None
+            found = known_assets(session, names, None if assets is None else names, outlines=outlines)
+            failed_checks = _failed_checks(session, names, everything=assets is None)
+            for name in failed_checks.keys() & set(renamed.values()):
+                # What was made in the new place since has checks of its own.
+                made = found[name].made
+                failed_checks[name] = tuple(one for one in failed_checks[name] if one.at >= made[one.partition].at)
             return Facts(
                 definitions=definitions,
-                assets=known_assets(session, names, None if assets is None else names, outlines=outlines),
-                failed_checks=_failed_checks(session, names, everything=assets is None),
+                assets=found,
+                failed_checks=failed_checks,
                 earlier_code=self._earlier_code(names),
             )
 
@@ -329,7 +335,7 @@ def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:
 
 def _failed_checks(
     session: Session, names: Mapping[Dataset, str], *, everything: bool
-) -> Mapping[str, tuple[FailedCheck, ...]]:
+) -> dict[str, tuple[FailedCheck, ...]]:
     sql = statements("catalog.sql")
     if not session.rows(sql["any_failed_check"]):
         return {}

@@ -9,7 +9,7 @@ from lineage_world import defined, made, ref, write
 
 from headwater.assets.definition_json import definition_hash, definition_to_json
 from headwater.assets.definitions import AssetDefinition, InputDefinition
-from headwater.assets.events import AssetDefined, AssetObserved
+from headwater.assets.events import AssetDefined, AssetObserved, CheckResult
 from headwater.assets.facts import Consumed, Failure, Observed
 from headwater.assets.mappings import SameMapping
 from headwater.assets.partitions import DailyPartitions
@@ -117,6 +117,17 @@ def test_dev_and_prod_in_one_journal_never_mix(home: Home, projection: Projectio
         assert facts.of("a").made["2013-01-01"].version == version
         loaded = ProjectionCatalog(projection, lambda one=one: {"a": one}).facts()
         assert loaded.of("a").made["2013-01-01"].version == version
+
+
+def test_a_check_that_failed_before_a_move_counts_until_the_asset_is_made_in_its_new_place(
+    home: Home, catalog: ProjectionCatalog
+) -> None:
+    failing = (CheckResult(name="rows", passed=False),)
+    write(home, [defined("old"), made("old", None, "v1", checks=failing)])
+    write(home, [defined("new", place="/new", renamed_from="old")])
+    assert [one.name for one in catalog.facts().failed_checks["new"]] == ["rows"]
+    write(home, [made("new", None, "v2", place="/new", checks=(CheckResult(name="rows", passed=True),))])
+    assert catalog.facts().failed_checks.get("new", ()) == ()
 
 
 def test_a_definition_with_a_limit_that_is_refused_today_does_not_stop_the_others(
