@@ -135,19 +135,21 @@ class _Planner:
         for name in reversed(self._order):
             if name not in found:
                 continue
-            for used in self._inputs(name):
-                if used.asset == name:
-                    found[name] |= self._own_past(used, found[name])
-                else:
-                    _add(found, used.asset, self._reads(used, found[name]))
+            # Its own past first: that reads the other inputs, too.
+            found[name] = self._own_past(name, found[name])
+            for used in self._others(name):
+                _add(found, used.asset, self._reads(used, found[name]))
         return found
 
-    def _own_past(self, used: InputDefinition, wanted: PartitionSet) -> PartitionSet:
-        # An asset that reads its own earlier partitions needs those that are missing, not all of its history.
-        missing = wanted.definition.all(self._as_of) - self._there(used.asset)
+    def _own_past(self, name: str, wanted: PartitionSet) -> PartitionSet:
+        """These partitions of an asset, and those before them that it reads itself, and so on."""
+        own = self._own(name)
+        # Those that are missing, not all of its history.
+        missing = wanted.definition.all(self._as_of) - self._there(name) if own else wanted.definition.empty()
         reached = frontier = wanted
         while frontier:
-            frontier = (self._reads(used, frontier) & missing) - reached
+            read = [self._reads(one, frontier) & missing for one in own]
+            frontier = _all_of([wanted.definition.empty(), *read]) - reached
             reached |= frontier
         return reached
 
@@ -155,21 +157,24 @@ class _Planner:
         """What is made of what is asked for, down to the ends."""
         found = dict(asked)
         for name in self._order:
-            for used in self._inputs(name):
-                if used.asset in found and (used.asset != name or name in found):
-                    step = self._along if used.asset == name else self._readers
-                    _add(found, name, step(used, found[used.asset], partitioning(self._definitions[name])))
+            for used in self._others(name):
+                if used.asset in found:
+                    _add(found, name, self._readers(used, found[used.asset], partitioning(self._definitions[name])))
+            if name in found:
+                found[name] = self._along(name, found[name])
         return found
 
     def _readers(self, used: InputDefinition, of: PartitionSet, divided: PartitionsDefinition) -> PartitionSet:
         readers = used.mapping.downstream(of, divided, as_of=self._as_of)
         return readers & divided.all(self._as_of) if divided.open_ended else readers
 
-    def _along(self, used: InputDefinition, of: PartitionSet, divided: PartitionsDefinition) -> PartitionSet:
-        """The partitions of an asset that read these of the same asset, and those that read them, and so on."""
+    def _along(self, name: str, of: PartitionSet) -> PartitionSet:
+        """These partitions of an asset, and those of the same asset that read them, and so on."""
+        divided, own = of.definition, self._own(name)
         reached = frontier = of
         while frontier:
-            frontier = self._readers(used, frontier, divided) - reached
+            readers = [self._readers(one, frontier, divided) for one in own]
+            frontier = _all_of([divided.empty(), *readers]) - reached
             reached |= frontier
         return reached
 
@@ -184,12 +189,10 @@ class _Planner:
         if "stale" in only:
             parts.append(wanted & self._stale[name].stale)
             # What is made again here makes its readers stale, so a dry run says all that will happen.
-            again = [one for one in self._inputs(name) if one.asset in self._planned and one.asset != name]
+            again = [one for one in self._others(name) if one.asset in self._planned]
             parts += [wanted & self._readers(one, self._planned[one.asset], divided) for one in again]
             parts.append(wanted & self._seen_to_read(name, divided))
-            chosen = _all_of(parts)
-            own = [one for one in self._inputs(name) if one.asset == name]
-            parts += [wanted & self._along(one, chosen, divided) for one in own]
+            parts.append(wanted & self._along(name, _all_of(parts)))
         return _all_of(parts)
 
     def _seen_to_read(self, name: str, divided: PartitionsDefinition) -> PartitionSet:
@@ -245,6 +248,14 @@ class _Planner:
     def _inputs(self, name: str) -> list[InputDefinition]:
         """The inputs that are made here: those that are sources play no part in a plan."""
         return [used for used in self._definitions[name].inputs if self._makes(used.asset)]
+
+    def _own(self, name: str) -> list[InputDefinition]:
+        """The inputs of an asset that are the asset itself."""
+        return [used for used in self._inputs(name) if used.asset == name]
+
+    def _others(self, name: str) -> list[InputDefinition]:
+        """The inputs of an asset that are other ones."""
+        return [used for used in self._inputs(name) if used.asset != name]
 
     def _makes(self, name: str) -> bool:
         return name in self._definitions and not self._definitions[name].is_source

@@ -145,6 +145,31 @@ def test_upstream_of_an_asset_that_reads_itself_is_only_what_is_missing():
     assert steps(world, "sums", of="2013-01-06", downstream=True) == {"sums": "2013-01-06..2013-01-10"}
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_an_asset_reads_of_itself_is_followed_whichever_input_stands_first(turned):
+    inputs = ["flights", ("sums", WindowMapping(-1, -1))]
+    world = World().asset("flights", partitions=SHORT)
+    world.asset("sums", *(reversed(inputs) if turned else inputs), partitions=SHORT)
+    assert steps(world, "sums", of="2013-01-03", upstream=True) == {
+        "flights": "2013-01-01..2013-01-03",
+        "sums": "2013-01-01..2013-01-03",
+    }
+    assert steps(world, "flights", of="2013-01-03", downstream=True) == {
+        "flights": "2013-01-03",
+        "sums": "2013-01-03..2013-01-10",
+    }
+
+
+def test_what_an_asset_reads_of_itself_in_two_ways_is_followed_by_turns():
+    world = World().asset("sums", ("sums", WindowMapping(-2, -2)), ("sums", WindowMapping(-5, -5)), partitions=SHORT)
+    assert steps(world, "sums", of="2013-01-09", upstream=True) == {
+        "sums": "2013-01-01..2013-01-05, 2013-01-07, 2013-01-09"
+    }
+    assert steps(world, "sums", of="2013-01-01", downstream=True) == {
+        "sums": "2013-01-01, 2013-01-03, 2013-01-05..2013-01-10"
+    }
+
+
 def test_an_input_that_is_missing_and_not_planned_is_noted():
     world = river().make("flights", *keys(SHORT, "2013-01-01", "2013-01-08"))
     found = plan(world.facts(), BackfillRequest(targets=("delays",)), NOW)
