@@ -120,7 +120,10 @@ def _matches(wanted: str, text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _pattern(wanted: str) -> re.Pattern[str]:
-    return re.compile(".*?".join(map(re.escape, re.split(f"{ANY}+", wanted))), re.DOTALL)
+    first, *middle, last = map(re.escape, re.split(f"{ANY}+", wanted))
+    # Each piece where it comes first, and never tried elsewhere: many of them would take for ever otherwise.
+    found = "".join(f"(?>.*?{piece})" for piece in middle)
+    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
 
 
 def _tagged(tags: Mapping[str, str], key: str, value: str | None) -> bool:
