@@ -23,7 +23,7 @@ _MINUTE = timedelta(minutes=1)
 _LONGEST = timedelta(days=3660)
 _EVER = timedelta(days=366_000)
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-_BUSINESS = re.compile(r"\s*(\d+)\s*bd(?![a-z])")
+_BUSINESS = re.compile(r"(\d+)\s*bd(?![a-z])")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -205,7 +205,7 @@ _HINT = 'write Freshness(max_lag="26h"), or Freshness(by="09:00", timezone="Euro
 def _lags(
     max_lag: str | timedelta | float | None, warn: str | timedelta | float | None, calendar: BusinessCalendar | None
 ) -> tuple[timedelta, timedelta | None, BusinessCalendar | None]:
-    if any(isinstance(one, str) and _BUSINESS.match(one) for one in (max_lag, warn)):
+    if any(isinstance(one, str) and _BUSINESS.search(one) for one in (max_lag, warn)):
         calendar = calendar or BusinessCalendar()
     limit = parse_duration(_plain(max_lag), where="Freshness(max_lag=…)")
     early = None if warn is None else parse_duration(_plain(warn), where="Freshness(warn=…)")

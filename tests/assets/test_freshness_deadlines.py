@@ -157,6 +157,13 @@ def test_the_board_says_what_is_due():
 
 
 @pytest.mark.parametrize(
+    ("written", "days"), [("2bd", 2), (" 2 bd", 2), ("1.5bd", 1.5), ("1w2bd", 9), ("1w 2bd 12h", 9.5)]
+)
+def test_business_days_count_wherever_they_stand_in_a_duration(written, days):
+    assert Freshness(written) == Freshness(timedelta(days=days), calendar=BusinessCalendar())
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ({}, "no limit"),
