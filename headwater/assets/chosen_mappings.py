@@ -63,7 +63,7 @@ class LastMapping(ChosenMapping):
 
     def chosen(self, upstream: PartitionsDefinition, as_of: int | None) -> PartitionSet:
         """The last partitions that have ended."""
-        every = upstream.all(as_of)
+        every = upstream.ended(as_of)
         found: Intervals = ()
         left = self.count
         for low, high in reversed(every.intervals):

@@ -132,6 +132,23 @@ def test_both_ways_are_one_relation(place: int, data: st.DataObject) -> None:
         assert target.set_of(part.key for part in some) <= mapping.downstream(read, target, as_of=AS_OF)
 
 
+@pytest.mark.parametrize(
+    ("last", "source", "read"),
+    [
+        (LastMapping(2), DAYS, "2024-01-02..2024-01-03"),
+        (LastMapping(2), DailyPartitions("2024-01-01"), "2024-01-02..2024-01-03"),
+        (LastMapping(2), DailyPartitions("2024-01-04", "2024-01-08"), ""),
+        (LastMapping(2), SALES, "date=2024-01-02..2024-01-03"),
+        (LastMapping(2), WORLD, "eu, us"),
+    ],
+)
+def test_the_last_partitions_are_those_that_have_ended(
+    last: LastMapping, source: PartitionsDefinition, read: str
+) -> None:
+    noon = 1_704_369_600_000_000  # 2024-01-04T12:00
+    assert str(mapping_of(last, source, None).upstream(UNPARTITIONED.all(), source, as_of=noon)) == read
+
+
 @pytest.mark.parametrize("place", range(len(SAID)))
 def test_mappings_survive_json_and_say_what_they_are(place: int) -> None:
     mapping = mapping_of(*SAID[place])
