@@ -98,9 +98,18 @@ class _Sql:
             raise MaterializationError(
                 f"the observer of '{asset.name}' can't ask: {error.__cause__ or error}".splitlines()[0],
                 where=self.query[:200],
-                hint="mend the text of sql_observer(…): it gives one column",
+                hint="mend the text of sql_observer(…): it gives one column, a date or a timestamp",
             ) from error
-        kind, at = rows[0] if rows else (None, None)
+        if not rows:
+            return Observation()
+        kind, at = rows[0]
+        # A time of the day and an interval would count as so much after the beginning of 1970.
+        if not kind.startswith(("DATE", "TIMESTAMP")):
+            raise ReturnTypeError(
+                f"the query of the observer of '{asset.name}' gave {kind}, which says no day",
+                where=self.query[:200],
+                hint="let it give a date or a timestamp",
+            )
         if at is None:
             return Observation()
         found = clock.from_us(at)
@@ -197,7 +206,7 @@ def file_times(pattern: str | None = None) -> Observer:
 
 
 def sql_observer(query: str) -> Observer:
-    """An observer: the data reaches to what a query gives, a single time or date. `{asset}` stands for the asset's rows:
+    """An observer: the data reaches to what a query gives, a single date or timestamp. `{asset}` stands for the asset's rows:
     of an asset with partitions, for those of each of them.
 
     >>> from headwater import Asset

@@ -231,6 +231,13 @@ def test_an_answer_that_says_nothing_is_refused(here, answer):
         observe(feed)
 
 
+@pytest.mark.parametrize("gives", ["TIME '07:00'", "TIMETZ '07:00:00+02'", "INTERVAL 3 DAYS"])
+def test_a_query_that_gives_a_time_without_a_day_is_refused(here, gives):
+    feed = Asset("feed", at="memory://feed", observe=sql_observer(f"SELECT {gives}"))
+    with pytest.raises(ReturnTypeError, match="which says no day"):
+        observe(feed)
+
+
 def test_a_late_source_is_late_by_its_policy(here):
     feed = Asset("feed", at="memory://feed", freshness=Freshness("26h"), observe=lambda: NOON)
     observe(feed)
