@@ -265,7 +265,7 @@ ASSETS = (
         "Partitions that start at no date",
         'DailyPartitions("01.01.2024")\n',
         what="'01.01.2024' is not where a daily partition starts",
-        hint="write keys like 2013-01-01",
+        hint="write keys like 2013-01-01, of the years 1000 to 9998",
     ),
     defines(
         "An unknown time zone",

@@ -98,6 +98,6 @@ class CronPartitions(TimePartitions):
             raise DefinitionError(
                 f"{shown(value)} is not where partitions can start",
                 where="CronPartitions",
-                hint="write a date, or a local time like 2013-01-31T06:00",
+                hint="write a date, or a local time like 2013-01-31T06:00, of the years 1000 to 9998",
             )
         return self._from(moment)

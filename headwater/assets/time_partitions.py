@@ -154,6 +154,9 @@ class TimePartitions(PartitionsDefinition):
                 raise self._error(f"{value.isoformat()} has no time zone", hint="give an aware datetime, or a key")
             return self.at(self._inside(self.ordinal_at(clock.to_us(value))))
         if isinstance(value, date):
+            if not _EARLIEST.date() <= value <= _LATEST.date():
+                day = value.isoformat()
+                raise self._error(f"the date {day} lies outside the definition", hint=self._nearest(day))
             return self.at(self._inside(self._on(value)))
         if isinstance(value, Mapping):
             raise self._foreign(value)
@@ -267,8 +270,10 @@ class TimePartitions(PartitionsDefinition):
 
     def _starting(self, moment: datetime) -> int | None:
         """The number of the partition whose key shows this local time, if there is one."""
+        if not _EARLIEST <= moment.replace(tzinfo=None) <= _LATEST:
+            return None
         found = self.named_floor(moment)
-        return found if self.named(found) == moment and _EARLIEST <= moment <= _LATEST else None
+        return found if self.named(found) == moment else None
 
     def _nearest(self, key: object) -> str:
         """What may have been meant: the partition of the date that a text begins with, cut to what exists."""
@@ -296,7 +301,7 @@ class TimePartitions(PartitionsDefinition):
             raise DefinitionError(
                 f"{shown(value)} is not where a {self.step} partition starts",
                 where=type(self).__name__,
-                hint=f"write keys like {self.key(self.floor(datetime(2013, 1, 1)))}",
+                hint=f"write keys like {self.key(self.floor(datetime(2013, 1, 1)))}, of the years 1000 to 9998",
             )
         return found
 

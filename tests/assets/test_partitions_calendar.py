@@ -11,12 +11,14 @@ from tried import tried_on
 
 from headwater import clock
 from headwater.assets.partitions import (
+    CronPartitions,
     DailyPartitions,
     HourlyPartitions,
     MonthlyPartitions,
     TimePartitions,
     WeeklyPartitions,
 )
+from headwater.errors import DefinitionError, PartitionError
 
 HOUR = 3_600_000_000
 ZONES = [
@@ -220,3 +222,18 @@ def test_windows_at_the_far_ends_of_the_calendar() -> None:
             assert found.end is not None
             assert found.end.year <= 9999
             assert found.end - timedelta(days=1) < datetime.max.replace(tzinfo=found.end.tzinfo)
+
+
+@pytest.mark.parametrize("day", [date.min, date(999, 12, 31), date.max])
+def test_dates_beyond_the_calendar_are_refused(day: date) -> None:
+    for definition in (
+        DailyPartitions("2013-01-01", hour_offset=6),
+        WeeklyPartitions("2013-01-06", day_offset=6),
+        MonthlyPartitions("2013-01", day_offset=14),
+        CronPartitions("0 6 * * *", "2013-01-01"),
+    ):
+        for value in (day, day.isoformat()):
+            with pytest.raises(PartitionError):
+                definition.partition(value)
+    with pytest.raises(DefinitionError):
+        WeeklyPartitions(day, day_offset=6)

@@ -169,6 +169,7 @@ def test_a_misspelt_time_zone_is_answered_with_the_right_one() -> None:
         (DailyPartitions, "2013-01-02", "2013-01-01", "has no partition"),
         (DailyPartitions, "yesterday", None, "write keys like 2013-01-01"),
         (DailyPartitions, "0999-12-31", None, "is not where a daily partition starts"),
+        (DailyPartitions, "9999-06-01", None, "of the years 1000 to 9998"),
         (DailyPartitions, "2013-01-01", 20140101, "is not where a daily partition starts"),
         (DailyPartitions, datetime(2013, 1, 1, 5), None, "is not where a daily partition starts"),
         (DailyPartitions, datetime(2013, 1, 1, tzinfo=UTC), None, "is not where a daily partition starts"),
