@@ -177,7 +177,7 @@ class Reach:
         facts = self._facts.of(name)
         limits: dict[str | None, float] = {}
         for key, seen in facts.observed.items():
-            limits[key] = min(seen.data_through or -math.inf, seen.at)
+            limits[key] = -math.inf if seen.data_through is None else min(seen.data_through, seen.at)
         for key, made in facts.made.items():
             limit = self._limit(name, made)
             limits[key] = max(limits[key], limit) if key in limits else limit
@@ -263,7 +263,7 @@ class Reach:
     def _claimed(self, name: str, made: Made) -> _End:
         if made.rows == 0:
             return _End(None, None, "empty")
-        end = made.partition_end or self._window_end(name, made.partition)
+        end = self._end_of_window(name, made)
         return _End(None, None, "no_basis") if end is None else self._capped(name, made, end, "claimed")
 
     def _capped(self, name: str, made: Made, end: int, basis: Basis) -> _End:
@@ -274,8 +274,11 @@ class Reach:
 
     def _limit(self, name: str, made: Made) -> float:
         """The furthest that a partition can reach: its end, and the start of the run that made it."""
-        end = made.partition_end or self._window_end(name, made.partition)
+        end = self._end_of_window(name, made)
         return made.started if end is None else min(end, made.started)
+
+    def _end_of_window(self, name: str, made: Made) -> int | None:
+        return self._window_end(name, made.partition) if made.partition_end is None else made.partition_end
 
     def _window_end(self, name: str, partition: str | None) -> int | None:
         definition = self._facts.definitions.get(name)

@@ -177,6 +177,13 @@ def test_an_input_that_was_read_as_a_whole_counts_as_far_as_it_was_there():
     assert data_through(world.facts(), "score").end == us("2013-01-04")
 
 
+def test_what_was_observed_to_reach_to_the_beginning_of_1970_reaches_there():
+    archive = DailyPartitions("1969-12-25", "1970-01-01")
+    world = World().source("feed", partitions=archive)
+    world.observe("feed", us("1969-12-31"), "1969-12-30").observe("feed", us("1970-01-01"), "1969-12-31")
+    assert data_through(world.facts(), "feed").end == us("1970-01-01")
+
+
 def test_an_observed_asset_of_its_own_is_capped_by_when_it_was_seen():
     world = World().source("forecast").observe("forecast", "2030-01-01", at="2014-01-01")
     assert data_through(world.facts(), "forecast").end == us("2014-01-01")
