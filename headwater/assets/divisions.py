@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeAlias
 
 from headwater.assets.definitions import AssetDefinition, InputDefinition
@@ -91,14 +91,13 @@ class Divisions:
             found = self._below[place] = self._mapped(used, behind, there) & there
         return found
 
-    def along_itself(self, own: Iterable[InputDefinition], stale: PartitionSet, there: PartitionSet) -> PartitionSet:
+    def along_itself(self, own: Collection[InputDefinition], stale: PartitionSet, there: PartitionSet) -> PartitionSet:
         """The partitions that read these ones of the same asset, and those that read them, and so on."""
         reached = frontier = stale
-        for used in own:
-            frontier = reached
-            while frontier:
-                frontier = (self._mapped(used, frontier, there) & there) - reached
-                reached |= frontier
+        while frontier:
+            readers = there.definition.union_of(self._mapped(used, frontier, there) for used in own)
+            frontier = (readers & there) - reached
+            reached |= frontier
         return reached - stale
 
     def _mapped(self, used: InputDefinition, of: PartitionSet, there: PartitionSet) -> PartitionSet:

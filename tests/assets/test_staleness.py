@@ -186,6 +186,14 @@ def test_an_asset_that_reads_its_own_day_before():
     ]
 
 
+def test_an_asset_that_reads_itself_in_two_ways_is_followed_by_turns():
+    world = World().asset("flights", partitions=SHORT).make("flights", *keys(SHORT))
+    world.asset("sums", "flights", ("sums", WindowMapping(-2, -2)), ("sums", WindowMapping(-5, -5)), partitions=SHORT)
+    world.make("sums", "2013-01-01", "2013-01-06", "2013-01-08").make("flights", "2013-01-01")
+    found = staleness(world.facts(), NOW)["sums"]
+    assert str(found.stale - found.missing) == "2013-01-01, 2013-01-06, 2013-01-08"
+
+
 def test_open_ended_partitions_become_missing_as_days_end():
     world = World().asset("clicks", partitions=DailyPartitions("2013-01-01")).make("clicks", "2013-01-01")
     facts = world.facts()
