@@ -70,10 +70,8 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
                 if cached is not None:
                     yield from cached.keep(value)
                 if call.record is not None:
-                    if call.transaction is None and not (task.is_heavy or task.options.persist_result):
-                        task.keep(call, value)
-                    else:
-                        yield from _keep(task, call, value)
+                    yield from _keep(task, call, value)
+                    call.record.held = call.transaction is not None
             except BaseException as raised:
                 error = as_raised(raised)
                 second, delay = _after_error(task, call, error)
@@ -136,8 +134,6 @@ def _keep(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
         yield Invoke(task.keep, (call, value))
     else:
         task.keep(call, value)
-    if call.transaction is not None and call.record is not None:
-        call.record.held = True
 
 
 def _completed(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from headwater import allow_failure, clock, flow, ids, task, transaction
+from headwater import INPUTS, allow_failure, clock, flow, ids, task, transaction
 from headwater.core import runtime
 from headwater.core.states import State
 from headwater.errors import RefusedError, UnknownNameError, UsageError
@@ -762,6 +762,34 @@ def test_a_reused_call_joins_the_transaction_of_its_attempt(project: Project, wo
     world.broken = False
     assert main.resume(newest(project)["id"]) == 1
     assert world.ran == ["step", "step"]
+
+
+def test_a_cached_result_in_a_transaction_is_reused_though_the_cache_was_cleared(
+    project: Project, world: World
+) -> None:
+    @task(cache=INPUTS - "world")
+    def step(number: int) -> int:
+        world.ran.append(number)
+        return number
+
+    @flow
+    def main() -> int:
+        with transaction():
+            found = step(1)
+        if world.ran and world.broken:
+            raise ValueError("no")
+        return found
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            main()
+    for name, _ in list(project.results.names()):
+        project.results.remove(name)
+    world.broken = False
+    run_id = newest(project)["id"]
+    assert main.resume(run_id) == 1
+    assert world.ran == [1]
+    assert reasons(project, run_id) == []
 
 
 def test_secrets_in_results_are_not_kept(project: Project, world: World) -> None:
