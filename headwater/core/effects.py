@@ -94,3 +94,13 @@ def gathered(pending: Mapping[Any, TaskFuture[Any]]) -> Steps:
         yield Gather(left)
         if not left:
             return
+
+
+def guarded(effect: Ensure | Notify | Settle) -> Steps:
+    """Have an effect carried out whatever happens; returns what it gives, or what came instead."""
+    try:
+        return (yield effect)
+    except GeneratorExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a signal: what is left is done all the same
+        return error

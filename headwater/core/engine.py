@@ -14,7 +14,7 @@ from headwater.core import recording, signals
 from headwater.core.arguments import resolve
 from headwater.core.context import _current
 from headwater.core.decisions import Finish, after_error, is_cancellation
-from headwater.core.effects import Effect, Gather, Invoke, Notify, Sleep, Steps
+from headwater.core.effects import Effect, Gather, Invoke, Notify, Sleep, Steps, guarded
 from headwater.core.hooks import StateChange
 from headwater.core.signals import interruption
 from headwater.core.states import State
@@ -83,9 +83,7 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
                     raise
             else:
                 recording.task_ended(call, State.COMPLETED)
-                if hooks:
-                    yield from tell(task, call)
-                if call.transaction is not None or task.options.on_commit:
+                if hooks or call.transaction is not None or task.options.on_commit:
                     yield from _completed(task, call, value)
                 return value
     finally:
@@ -137,10 +135,15 @@ def _keep(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
 
 
 def _completed(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
-    """What completed is committed or rolled back with its transaction."""
-    from headwater.core.transactions import completed
+    """Tell the hooks; what completed is committed or rolled back with its transaction, also when a signal stops a hook."""
+    hooks = task.options.hooks.get(State.COMPLETED, ())
+    stopped = (yield from guarded(Notify(hooks, change_of(task, call)))) if hooks else None
+    if call.transaction is not None or task.options.on_commit:
+        from headwater.core.transactions import completed
 
-    yield from completed(task, call, value)
+        yield from completed(task, call, value)
+    if stopped is not None:
+        raise stopped
 
 
 def tell(task: Task[..., Any], call: TaskCall, error: BaseException | None = None) -> Steps:
@@ -150,7 +153,7 @@ def tell(task: Task[..., Any], call: TaskCall, error: BaseException | None = Non
         yield Notify(hooks, change_of(task, call, error))
 
 
-def change_of(task: Task[..., Any], call: TaskCall, error: BaseException | None) -> StateChange:
+def change_of(task: Task[..., Any], call: TaskCall, error: BaseException | None = None) -> StateChange:
     """What the hooks of the state are told that a task run has come into."""
     context = call.context
     return StateChange(

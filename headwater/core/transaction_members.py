@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from headwater import failpoints
 from headwater.core import recording
 from headwater.core.decisions import is_cancellation
-from headwater.core.effects import Ensure, Notify, Settle, Steps
+from headwater.core.effects import Ensure, Notify, Steps, guarded
 from headwater.core.engine import change_of
 from headwater.core.hooks import TaskOutcome, hook_name
 from headwater.core.states import State
@@ -208,13 +208,3 @@ def _tell(
 def ensured(fn: Any, *args: Any) -> Steps:
     """Call a function whatever happens; returns what it raised."""
     return (yield from guarded(Ensure(fn, args)))
-
-
-def guarded(effect: Ensure | Notify | Settle) -> Steps:
-    """Have an effect carried out whatever happens; returns what it gives, or what came instead."""
-    try:
-        return (yield effect)
-    except GeneratorExit:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a signal: what is left is done all the same
-        return error

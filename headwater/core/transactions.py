@@ -19,7 +19,7 @@ from headwater.core import recording
 from headwater.core.context import _transaction, current, current_open, open_transaction
 from headwater.core.decisions import is_cancellation
 from headwater.core.drivers import drive_async, drive_sync
-from headwater.core.effects import Settle, Steps, gathered
+from headwater.core.effects import Settle, Steps, gathered, guarded
 from headwater.core.engine import leave
 from headwater.core.signals import raise_pending
 from headwater.core.states import State
@@ -31,7 +31,6 @@ from headwater.core.transaction_members import (
     Participant,
     committed,
     ensured,
-    guarded,
     participants,
     undone,
 )

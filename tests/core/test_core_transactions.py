@@ -424,6 +424,39 @@ def test_a_run_that_was_asked_to_stop_rolls_back(project: Any, step: Any, diary:
     assert project.one("run.ended").state == "Cancelled"
 
 
+def test_a_hook_that_is_interrupted_keeps_no_completed_task_from_being_rolled_back(project: Any, diary: Diary) -> None:
+    def stopped(change: StateChange) -> None:
+        raise KeyboardInterrupt
+
+    @task(on_commit=diary.commit, on_rollback=diary.undo, hooks={State.COMPLETED: stopped})
+    def load(n: int) -> int:
+        return n
+
+    @task(on_commit=diary.commit, on_rollback=diary.undo, hooks={State.COMPLETED: stopped})
+    async def load_async(n: int) -> int:
+        return n
+
+    @flow
+    def main() -> None:
+        with transaction():
+            load(1)
+
+    @flow
+    async def main_async() -> None:
+        async with transaction():
+            await load_async(2)
+
+    @flow
+    def alone() -> None:
+        load(3)
+
+    for run in (main, lambda: asyncio.run(main_async()), alone):
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert diary == ["undo 1", "undo 2", "commit 3"]
+    assert last_states(project) == {"load0": "RolledBack", "load_async1": "RolledBack", "load2": "Completed"}
+
+
 def test_a_task_that_ends_after_its_transaction_was_rolled_back_is_rolled_back_too(project: Any, diary: Diary) -> None:
     called, gate = threading.Event(), threading.Event()
 
