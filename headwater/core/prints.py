@@ -56,12 +56,13 @@ class Tee:
 def _keep(context: RunContext, text: str) -> None:
     with _lock:
         *lines, rest = (context.printed + text).split("\n")
-        context.printed = rest[:_LONGEST]
+        # Of a progress bar what stands there last; a return at the end may be one before the end of the line.
+        context.printed = _shown(rest)[:_LONGEST] + "\r" * rest.endswith("\r")
         context.journal.append(*[one for line in lines for one in _record(context, line)])
 
 
 def _record(context: RunContext, line: str) -> list[LogWritten]:
-    shown = line.rpartition("\r")[2]  # what a progress bar left on the screen
+    shown = _shown(line)
     if not shown.strip():
         return []
     return [
@@ -74,6 +75,11 @@ def _record(context: RunContext, line: str) -> list[LogWritten]:
             message=shown[:_LONGEST],
         )
     ]
+
+
+def _shown(line: str) -> str:
+    """What a line leaves on the screen: after a return it is written over, and one at its end changes nothing."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def unfinished(context: RunContext) -> list[LogWritten]:

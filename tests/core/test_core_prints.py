@@ -99,6 +99,30 @@ def test_of_a_progress_bar_the_last_state_is_kept_and_empty_lines_are_not(projec
     assert lines(project) == [("print", "2 of 2")]
 
 
+def test_lines_that_end_as_on_windows_are_kept(project: Any, capsys: Any) -> None:
+    @flow
+    def main() -> None:
+        print("one\r\ntwo\r\n\r\nthree\r")
+        print("four\r", end="")
+        print("\nfive\r", end="")
+
+    main()
+    assert lines(project) == [("print", word) for word in ("one", "two", "three", "four", "five")]
+
+
+def test_of_a_long_progress_bar_the_last_state_is_kept(project: Any, capsys: Any) -> None:
+    @flow
+    def main() -> None:
+        for done in range(2_000):
+            print(f"\r{done} done", end="")
+        print()
+        for done in range(2_000):
+            print(f"{done} done", end="\r")
+
+    main()
+    assert lines(project) == [("print", "1999 done"), ("print", "1999 done")]
+
+
 def test_what_is_printed_elsewhere_is_not_kept(project: Any, capsys: Any) -> None:
     @flow
     def main() -> None:
