@@ -94,6 +94,7 @@ class Run:
         "failure",
         "flow",
         "handed_out",
+        "holds",
         "is_async",
         "over",
         "parameters",
@@ -146,6 +147,8 @@ class Run:
         """Where its submitted tasks run, if it says so itself."""
         self.session: Session | None = None
         """What is open of its runner."""
+        self.holds = ""
+        """The lock of its flow's `max_runs`, while it has a slot of it."""
         self.over = False
         """Whether its attempt has ended: what is called from then on is none of it."""
         self.suspended = False

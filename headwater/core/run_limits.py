@@ -28,8 +28,8 @@ PREFIX = "runs:"
 _PATIENCE = 0.5
 """Seconds after which a run that waits looks whether there is another one to ask."""
 
-_here: dict[tuple[str, str], Run] = {}
-"""The runs of this process that hold a slot, by the lock and the run's id."""
+_here: dict[str, Run] = {}
+"""The runs of this process that hold a slot, by id."""
 
 
 def check_run_key(key: Callable[..., object], parameters: Collection[str], where: str) -> None:
@@ -76,12 +76,14 @@ class RunLimits:
         for turn in slots.waits():
             yield from self._wait(turn)
         if self._lock:
-            _here[self._lock, self._run.run_id] = self._run
+            self._run.holds = self._lock
+            _here[self._run.run_id] = self._run
         return (yield body) if isinstance(body, Invoke) else (yield from body)
 
     def free(self) -> None:
         """Give back what it holds: its end is recorded."""
-        _here.pop((self._lock, self._run.run_id), None)
+        self._run.holds = ""
+        _here.pop(self._run.run_id, None)
         if self._slots is not None:
             self._slots.free()
 
@@ -95,7 +97,7 @@ class RunLimits:
             name += f":{key}"
         outer = self._run.parent
         while outer is not None:
-            if (name, outer.run_id) in _here:
+            if outer.run.holds == name:
                 return  # a flow that calls itself waits for nobody
             outer = outer.run.parent
         self._lock = name
@@ -162,7 +164,7 @@ class RunLimits:
         run.root.journal.append(
             RunCancelRequested(run_id=holder.run_id, attempt=holder.attempt, asked_by=f"run {run.run_id}")
         )
-        other = _here.get((self._lock, holder.run_id))
+        other = _here.get(holder.run_id)
         if other is not None:
             other.cancelled.set()
             return

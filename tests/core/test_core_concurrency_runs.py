@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from concurrency_cases import Peak, bodies, expect, free, kill, start, until
+from concurrency_cases import Peak, bodies, expect, finish, free, kill, start, until
 
 from headwater import flow, task
 from headwater.core.context import current
@@ -215,6 +215,19 @@ def test_a_flow_that_calls_itself_waits_for_nobody(shop: Project) -> None:
         return depth if depth == 0 else nightly(depth - 1)
 
     assert nightly(3) == 0
+
+
+def test_a_flow_that_calls_itself_in_a_worker_process_waits_for_nobody(shop: Project) -> None:
+    script = """
+    @task
+    def deeper(depth):
+        return nightly(depth - 1)
+    @flow(max_runs=1, runner="processes")
+    def nightly(depth):
+        return depth if depth == 0 else deeper.submit(depth).result()
+    say(nightly(2))
+    """
+    assert finish(start(shop, script)) == "0\n"
 
 
 def test_a_subflow_waits_for_another_run(shop: Project) -> None:

@@ -268,7 +268,7 @@ def _context(described: Mapping[str, Any]) -> RunContext:
             source=one["source"],
             is_async=one["is_async"],
         )
-        run.started = one["started"]
+        run.started, run.holds = one["started"], one["holds"]
         outer = RunContext(run)
     assert outer is not None
     return outer
