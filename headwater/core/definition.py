@@ -54,6 +54,7 @@ class Definition(Generic[P, R]):
         self.is_limited: bool = bool(self.options.limits or self.options.rate or self.options.tags)
         if self.options.hooks and not self.is_async:
             _check_hooks(self.fn, self.options.hooks)
+        _check_deciding(self.options)
         if self.options.cache is not None:
             self._check_cache()
 
@@ -187,6 +188,18 @@ def _called(fn: Any) -> Any:
         fn = fn.func
     call = type(fn).__call__
     return call if isinstance(call, FunctionType) else fn
+
+
+def _check_deciding(options: TaskOptions) -> None:
+    for name in ("retry_if", "retry_delay", "run_key"):
+        function = getattr(options, name, None)
+        if callable(function) and _is_coroutine(function):
+            # What it gives would count as True, or as a key of its own each time.
+            raise DefinitionError(
+                f"{name} is async, and its answer is needed at once: '{getattr(function, '__qualname__', function)}'",
+                where=place_of(function),
+                hint="write it with def: nobody would await it",
+            )
 
 
 def _check_hooks(fn: Any, hooks: Mapping[Any, tuple[Any, ...]]) -> None:

@@ -335,3 +335,18 @@ def test_an_object_that_is_called_is_what_its_call_is(project: Any) -> None:
     assert project.states() == {"fetch": ["Completed"] * 2, "rows": ["Completed"] * 2, "last": ["Failed"]}
     with pytest.raises(DefinitionError, match="is async"):
         double.with_options(hooks={State.FAILED: _Fetch()})
+
+
+@pytest.mark.parametrize(
+    "options", [{"retries": 1, "retry_if": True}, {"retry_delay": True}, {"max_runs": 1, "run_key": True}]
+)
+def test_what_decides_about_a_run_is_not_async(options: dict[str, Any]) -> None:
+    async def decides(*_: Any, **parameters: Any) -> bool:
+        return False
+
+    given = {name: decides if value is True else value for name, value in options.items()}
+    with pytest.raises(DefinitionError, match="is async, and its answer is needed at once"):
+
+        @flow(**given)
+        async def nightly() -> None:
+            return None
