@@ -24,6 +24,7 @@ from headwater.errors import Cancelled, UsageError
 from headwater.forks import free_in_child
 
 if TYPE_CHECKING:
+    import asyncio
     from asyncio import AbstractEventLoop
 
     from headwater.core.context import TaskCall
@@ -329,7 +330,7 @@ class as_completed(Generic[R]):
                 left = None if until is None else max(0.0, (until - clock.machine_us()) / 1e6)
                 clock.in_slices(partial(_take, ended, found), left)
             if not found:
-                raise TimeoutError(f"not all tasks have ended within {self._timeout} s")
+                raise self._too_late()
             found[0].looked_at = True
             yield found[0]
 
@@ -341,10 +342,24 @@ class as_completed(Generic[R]):
         for future in self._futures:
             future.add_done_callback(lambda one: loop.call_soon_threadsafe(ended.put_nowait, one))
         until = None if self._timeout is None else loop.time() + self._timeout
+        await asyncio.sleep(0)  # those that have ended already are there from now on
         for _ in self._futures:
+            future = await self._next(ended, until)
+            future.looked_at = True
+            yield future
+
+    async def _next(self, ended: asyncio.Queue[TaskFuture[R]], until: float | None) -> TaskFuture[R]:
+        import asyncio
+
+        if not ended.empty():
+            return ended.get_nowait()
+        try:
             # Around the wait alone: a time that is up while the reader is at work would cancel the reader.
             async with asyncio.timeout_at(until):
                 with waiting():
-                    future = await ended.get()
-            future.looked_at = True
-            yield future
+                    return await ended.get()
+        except TimeoutError:
+            raise self._too_late() from None
+
+    def _too_late(self) -> TimeoutError:
+        return TimeoutError(f"not all tasks have ended within {self._timeout} s")

@@ -116,8 +116,16 @@ def test_the_time_of_as_completed_is_that_of_its_waits(project: Any) -> None:
         finally:
             release.set()
 
+    @flow
+    async def asks_late() -> list[int]:
+        futures = [later.submit(number) for number in (1, 2)]
+        for future in futures:
+            await future
+        return [await future async for future in as_completed(futures, timeout=0)]
+
     assert asyncio.run(slow_reader()) == [2, 3]
-    with pytest.raises(TimeoutError):
+    assert asyncio.run(asks_late()) == [2, 3]
+    with pytest.raises(TimeoutError, match=r"not all tasks have ended within 0\.05 s"):
         asyncio.run(impatient())
 
 
