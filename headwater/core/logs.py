@@ -96,5 +96,6 @@ def detach() -> None:
             return
         prints.detach()
         root.removeHandler(_handler)
-        if _level_before is not None:
+        # Who has set another level during the run is to keep it.
+        if _level_before is not None and root.level == _LEVEL:
             root.setLevel(_level_before)

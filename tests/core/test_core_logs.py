@@ -100,3 +100,13 @@ def test_who_configured_logging_keeps_his_level(project: Any) -> None:
     main()
     assert [one.message for one in project.all("log.written")] == ["wanted"]
     assert root.handlers == [handler]
+
+
+@unconfigured()
+def test_a_level_that_is_set_during_a_run_stays(project: Any) -> None:
+    @flow
+    def main() -> None:
+        logging.getLogger().setLevel(logging.DEBUG)
+
+    main()
+    assert logging.getLogger().level == logging.DEBUG
