@@ -321,6 +321,26 @@ def test_a_failure_that_nobody_looked_at_fails_the_flow(runner: Any, journal: Me
     assert states(journal) == {"careless": ["Completed"], "fail": ["Failed"]}
 
 
+def test_a_failure_that_nobody_looked_at_fails_the_flow_also_when_another_try_completes(
+    runner: Any, journal: MemoryCarrier, tmp_path: Any
+) -> None:
+    @task(retries=1)
+    def careless(place: Any) -> int:
+        if not place.exists():
+            place.touch()
+            fail.submit("dates")
+            raise ValueError("not yet")
+        return 1
+
+    @flow(runner=runner)
+    def main() -> int:
+        return careless.submit(tmp_path / "tried").result()
+
+    with pytest.raises(OutOfStock, match="dates"):
+        main()
+    assert states(journal) == {"careless": ["Completed"], "fail": ["Failed"]}
+
+
 def test_methods_generators_defaults_and_unmapped(runner: Any, journal: MemoryCarrier) -> None:
     @flow(runner=runner)
     def main() -> Any:

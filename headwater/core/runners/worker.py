@@ -181,14 +181,15 @@ class Worker:
         root.is_async = task.is_async
         steps = attempt_of(run, _try(task, call, returned, self._tell_limit))
         value, error = run_coroutine(steps, run) if task.is_async else drive_sync(steps, run)
-        unseen = next((one for one in run.pending.values() if error is not None and one.error is error), None)
+        # What the task itself submitted has failed, and nobody looked: it is the flow that ends by that.
+        failed = (one for one in run.pending.values() if isinstance(one.error, Exception))
+        unseen = next((one for one in failed if (one.error is error if returned else not one.looked_at)), None)
         if unseen is not None and returned:
-            # What the task itself submitted has failed, and nobody looked: it is the flow that ends by that.
             error, value = None, returned[0]
         close_session(_outermost(run), join=not root.abandoned)
         root.journal.append(*prints.unfinished(call.context))
         outcome = _outcome(failure=run.failure)
-        if unseen is not None and unseen.error is not None and error is None:
+        if unseen is not None and unseen.error is not None:
             outcome["unseen"] = unseen.task, carry.failure_of(unseen.error)
         if error is not None:
             return outcome | {"error": carry.failure_of(error)}
