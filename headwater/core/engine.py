@@ -135,13 +135,13 @@ def _keep(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
 
 
 def _completed(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
-    """Tell the hooks; what completed is committed or rolled back with its transaction, also when a signal stops a hook."""
+    """Tell the hooks; what completed is committed or rolled back with its transaction, also when something stops a hook."""
     hooks = task.options.hooks.get(State.COMPLETED, ())
     stopped = (yield from guarded(Notify(hooks, change_of(task, call)))) if hooks else None
     if call.transaction is not None or task.options.on_commit:
         from headwater.core.transactions import completed
 
-        yield from completed(task, call, value)
+        stopped = (yield from completed(task, call, value)) or stopped
     if stopped is not None:
         raise stopped
 

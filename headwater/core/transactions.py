@@ -399,12 +399,16 @@ def get_transaction() -> Transaction | None:
 
 
 def completed(task: Task[..., Any], call: TaskCall, value: Any) -> Steps:
-    """A task run has completed: a member of its transaction now. Without one, or after its end, it has its fate at once."""
+    """A task run has completed: a member of its transaction now. Without one, or after its end, it has its fate at once.
+
+    Returns what interrupted the hooks that were called then.
+    """
     member, home = DoneTask.of(task, call, value), None
     if call.transaction is not None:
         call.transaction._pending.pop(call.task_run_id, None)
         home = call.transaction._take(member)
     if home is None:
-        yield from committed([], [member])
-    elif home._state is TransactionState.ROLLED_BACK:
-        yield from undone(home.errors, call.context.run, [member], home._reason(None), None)
+        return (yield from committed([], [member]))
+    if home._state is TransactionState.ROLLED_BACK:
+        return (yield from undone(home.errors, call.context.run, [member], home._reason(None), None))
+    return None

@@ -12,7 +12,7 @@ import pytest
 from headwater import State, TaskOutcome, flow, get_transaction, task, transaction
 from headwater.core.hooks import StateChange
 from headwater.core.transactions import TransactionState
-from headwater.errors import Cancelled, DefinitionError, UsageError
+from headwater.errors import Cancelled, DefinitionError, TimeLimitExceeded, UsageError
 
 
 class Diary(list[str]):
@@ -635,6 +635,26 @@ def test_outside_any_transaction_a_task_commits_when_it_completes(project: Any, 
 
     main()
     assert diary == ["commit 1", "commit 2"]
+
+
+def test_the_time_of_a_flow_is_up_in_a_commit_hook_outside_any_transaction(project: Any) -> None:
+    async def hook(outcome: TaskOutcome) -> None:
+        await asyncio.sleep(30)
+
+    @task(on_commit=hook)
+    async def load() -> int:
+        return 1
+
+    @flow(timeout=0.05)
+    async def main() -> int:
+        await load()
+        await asyncio.sleep(0)
+        return 2
+
+    with pytest.raises(TimeLimitExceeded):
+        asyncio.run(main())
+    assert last_states(project) == {"load0": "Completed"}
+    assert project.one("run.ended").state == "TimedOut"
 
 
 def test_outside_any_run_a_transaction_is_a_run_of_its_own(project: Any, step: Any, diary: Diary) -> None:
