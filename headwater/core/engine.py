@@ -46,6 +46,7 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
             task.note(call)
     token = _current.set(call.context)
     delay: float | None = None
+    error: BaseException | None = None
     cached: CachedCall | None = None
     try:
         recording.task_started(call, task.options)
@@ -60,6 +61,8 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
         while True:
             try:
                 if delay is not None:
+                    if hooks:
+                        yield from tell(task, call, error)
                     yield Sleep(delay)
                     recording.task_tries_again(call)
                 call.tries += 1
@@ -75,7 +78,7 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
             except BaseException as raised:
                 error = as_raised(raised)
                 second, delay = _after_error(task, call, error)
-                if hooks and not isinstance(error, GeneratorExit):
+                if hooks and delay is None and not isinstance(error, GeneratorExit):
                     yield from tell(task, call, second or error)
                 if second is not None:
                     raise second from error

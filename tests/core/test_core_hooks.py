@@ -211,3 +211,24 @@ def test_what_stops_a_hook_of_a_run_that_begins_ends_the_run(
     with pytest.raises(raised):
         asyncio.run(in_coroutines()) if is_async else main()
     assert project.one("run.ended").state == state
+
+
+def test_a_task_that_is_stopped_in_its_hook_of_awaiting_retry_has_ended(project: Any) -> None:
+    async def slow(change: StateChange) -> None:
+        await asyncio.sleep(30)
+
+    @task(retries=1, hooks={State.AWAITING_RETRY: slow})
+    async def flaky() -> None:
+        raise ValueError("no")
+
+    @flow
+    async def main() -> str:
+        try:
+            async with asyncio.timeout(0.05):
+                await flaky()
+        except TimeoutError:
+            return "it took too long"
+        return "done"
+
+    assert asyncio.run(main()) == "it took too long"
+    assert project.states() == {"flaky": ["Cancelled"]}
