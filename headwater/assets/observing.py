@@ -16,6 +16,7 @@ from headwater.assets.forms import frame_form
 from headwater.assets.observers import Observation, named_column, observer_of, parsed, seen_by, time_in
 from headwater.assets.partitions import Partition
 from headwater.assets.publications import hand_over
+from headwater.assets.reading import BoundInput, damaged
 from headwater.assets.scope import Consumed, scope, tracker
 from headwater.assets.time_columns import told
 from headwater.assets.tracking import as_value
@@ -265,14 +266,23 @@ def given_partition(asset: Asset, value: Partition | str | date | None) -> Parti
 
 
 def _look(run: runtime.AssetRuntime, asset: Asset, partition: Partition | None) -> _Seen:
-    from headwater.assets.value_lineage import frame_schema
-
-    target = run.definitions.target(asset)
-    frame = run.materializer(target.asset).load(target, (partition,) if partition else None, "lazy")
-    kind = frame_form(frame)
-    if kind != "lazy":
+    target, parts = run.definitions.target(asset), (partition,) if partition else None
+    frame = run.materializer(target.asset).load(target, parts, "lazy")
+    if frame_form(frame) != "lazy":
         return _Seen(rows=len(frame) if hasattr(frame, "__len__") else None)
+    try:
+        return _measured(asset, partition, frame)
+    except Exception as error:
+        found = damaged(run, [BoundInput(asset, parts, ())], error)
+        if found is None:
+            raise
+        raise found from error
+
+
+def _measured(asset: Asset, partition: Partition | None, frame: Any) -> _Seen:
     import polars as pl
+
+    from headwater.assets.value_lineage import frame_schema
 
     wanted = [pl.len().alias("rows")]
     if asset.time_column is not None:

@@ -36,6 +36,19 @@ def here(tmp_path):
         yield found
 
 
+def test_a_damaged_file_is_named(here, tmp_path):
+    """A half one has no footer, of the other one only the rows can't be read."""
+    file = tmp_path / "orders.parquet"
+    orders = Asset("orders", at="parquet://orders.parquet", time_column="at")
+    pl.DataFrame({"at": [NOON] * 3}).write_parquet(file)
+    whole = file.read_bytes()
+    for content in (whole[:-20], whole[:4] + bytes(60) + whole[64:]):
+        file.write_bytes(content)
+        with pytest.raises(LocationError, match="the data of 'orders' can't be read") as caught:
+            observe(orders)
+        assert caught.value.where == str(file)
+
+
 @pytest.mark.parametrize(
     ("answer", "seen"),
     [
