@@ -89,7 +89,7 @@ class ParquetMaterializer:
             return of_frame(lazy.collect(), form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
-        """The version in the file's footer, or the hash of its content when somebody else wrote it."""
+        """The version in the file's footer, or the hash of its content when somebody else wrote it or it is damaged."""
         file = self._file(target, partition)
         state = files.file_state(file)
         if state is None:
@@ -251,7 +251,10 @@ def _read_schema(file: Path) -> pl.Schema:
 def _read_version(file: Path) -> str:
     import polars as pl
 
-    stored = pl.read_parquet_metadata(file).get(files.VERSION)
+    try:
+        stored = pl.read_parquet_metadata(file).get(files.VERSION)
+    except pl.exceptions.ComputeError:
+        stored = None  # Who reads a damaged file is told. It has a version all the same, or nothing could take its place.
     return stored if stored is not None else files.content_version(file)
 
 

@@ -63,6 +63,22 @@ def made(shop, name: str) -> list[tuple]:
         )
 
 
+@pytest.mark.parametrize("left", [0, 100])
+def test_a_damaged_file_is_made_again(shop, left: int) -> None:
+    """As its error advises: what is damaged must not stand in the way of what takes its place."""
+    orders = Asset("orders", at="parquet://lake/orders", partitions=days)
+
+    @materialize(orders)
+    def ingest(partition: Partition) -> pl.DataFrame:
+        return pl.DataFrame({"day": [partition.date]})
+
+    ingest.at("2024-01-01")()
+    file = shop.settings.root / "lake/orders/2024-01-01.parquet"
+    file.write_bytes(file.read_bytes()[:left])
+    ingest.at("2024-01-01")()
+    assert pl.read_parquet(file).height == 1
+
+
 def test_a_task_in_a_flow_and_a_node_of_the_graph(shop, tmp_path):
     orders = Asset("orders", at="parquet://lake/orders")
     revenue = Asset("revenue", at="parquet://lake/revenue")

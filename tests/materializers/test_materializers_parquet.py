@@ -382,13 +382,20 @@ def test_a_file_of_somebody_else_has_its_content_as_version(at: Any, tmp_path: P
 
 def test_a_damaged_file_is_named(at: Any, tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 this is no parquet PAR1")
-    for read in (
-        lambda: PARQUET.load(at("parquet://x"), None, "eager"),
-        lambda: PARQUET.version(at("parquet://x"), None),
-    ):
-        with pytest.raises(LocationError) as caught:
-            read()
-        assert caught.value.where == str(tmp_path / "x.parquet")
+    with pytest.raises(LocationError) as caught:
+        PARQUET.load(at("parquet://x"), None, "eager")
+    assert caught.value.where == str(tmp_path / "x.parquet")
+
+
+def test_a_damaged_file_has_a_version_of_its_own(at: Any, make: Any, tmp_path: Path) -> None:
+    make(at("parquet://x"), {"a": [1]})
+    whole = PARQUET.version(at("parquet://x"), None)
+    file = tmp_path / "x.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    damaged = PARQUET.version(at("parquet://x"), None)
+    assert damaged is not None
+    assert damaged.startswith("sha256:")
+    assert damaged != whole
 
 
 def test_the_other_forms(at: Any, make: Any, days: DailyPartitions) -> None:
