@@ -69,10 +69,11 @@ def partitions_of(task: Materialization[Any, Any], outer: Scope | None) -> Parti
         mapping = next((spec.mapping for spec in outer.inputs if spec.asset.name == task.assets[0].name), None)
         mapping = mapping or infer_mapping(divided, below)
         return mapping.upstream(below.set_of([outer.partition.key]), divided)
+    sample = divided.write(divided.sample)
     raise PartitionError(
         f"'{task.name}' makes several partitions in one call, and was given none",
         where=task.fn.__qualname__,
-        hint=f'write {task.fn.__name__}.at("{divided.sample}..{divided.sample}")(…)',
+        hint=f'write {task.fn.__name__}.at("{sample}..{sample}")(…)',
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
 from headwater.assets.protocols import RELATION_TABLE, Form, Target
 from headwater.assets.runtime import AssetRuntime
+from headwater.assets.selection_syntax import making
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
@@ -288,7 +288,7 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
             hint="make this when it has one; needs=0 reads no rows until then",
         )
     have = {part.key for part in found}
-    missing = [str(part.key) for part in wanted if part.key not in have]
+    missing = [wanted.definition.write(part.key) for part in wanted if part.key not in have]
     listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
     raise InputMissing(
         f"the input '{asset.name}' misses {len(missing)} of {len(wanted)} partitions: {listed}"
@@ -306,7 +306,7 @@ def _absent(asset: Asset) -> str:
     return f"the input '{asset.name}' is not there, and nothing that is loaded makes it"
 
 
-def _make(asset: Asset, key: str | None) -> str:
+def _make(asset: Asset, partition: str | None) -> str:
     if not _made_here(asset):
         return "put its data there, or load what makes it (-f FILE, or modules in [tool.headwater])"
-    return f"make it first: headwater materialize {asset.name}" + (f" --partition {shlex.quote(key)}" if key else "")
+    return f"make it first: {making(asset.name, partition)}"

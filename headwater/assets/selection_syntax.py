@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -152,6 +153,20 @@ def quoted(name: str) -> str:
     if plain and name not in ("and", "or", "not") and not name.isdecimal():
         return name
     return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def making(name: str, partition: str | None = None) -> str:
+    """The command that makes an asset, or one partition of it, as it can be pasted into a shell.
+
+    `partition` is written as among others (`PartitionsDefinition.write`), for the command reads a set of them.
+
+    >>> making("delays", "2013-01-05")
+    'headwater materialize delays --partition 2013-01-05'
+    >>> print(making("late flights", "a%2Cb"))
+    headwater materialize '"late flights"' --partition a%2Cb
+    """
+    given = "" if partition is None else f" --partition {shlex.quote(partition)}"
+    return f"headwater materialize {shlex.quote(quoted(name))}{given}"
 
 
 def _words(text: str) -> Iterator[Word]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -81,7 +82,7 @@ def _check_undivided(found: Materialization[Any, Any], name: str) -> None:
             raise UsageError(
                 f"the asset '{asset.name}' is partitioned, and no partition was given",
                 where=name or found.name,
-                hint=f"give --partition {asset.partitions.sample}",
+                hint=f"give --partition {shlex.quote(asset.partitions.write(asset.partitions.sample))}",
             )
 
 

@@ -8,7 +8,6 @@ its content as its version.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
+from headwater.assets.selection_syntax import making
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
 from headwater.materializers.convert import instance_of, of_frame
@@ -80,7 +80,7 @@ class ParquetMaterializer:
             raise LocationError(f"there is no data of '{target.asset.name}'", where=where, hint="materialize it first")
         if form == "path":
             return found[0] if len(found) == 1 else found
-        with _reading(target, found):
+        with _reading(target, found, partitions):
             if form == "sql" and not any(files.is_opaque(self._schema(file)) for file in found):
                 return SqlRelation(select=self._select(target, found))
             lazy = self._scan(target, found)
@@ -97,7 +97,7 @@ class ParquetMaterializer:
         known = self._versions.known(file, (state,))
         if known is not None:
             return known
-        with _reading(target, (file,)):
+        with _reading(target, (file,), (partition,)):
             return self._versions.get(file, lambda: _read_version(file), state=(state,))
 
     def discard(self, target: Target, version: str) -> None:
@@ -254,12 +254,13 @@ def _read_version(file: Path) -> str:
     try:
         stored = pl.read_parquet_metadata(file).get(files.VERSION)
     except pl.exceptions.ComputeError:
-        stored = None  # Who reads a damaged file is told. It has a version all the same, or nothing could take its place.
+        # Who reads a damaged file is told. It has a version all the same, or nothing could take its place.
+        stored = None
     return stored if stored is not None else files.content_version(file)
 
 
 @contextmanager
-def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
+def _reading(target: Target, found: Sequence[Path], partitions: Sequence[Partition | None] | None) -> Iterator[None]:
     import polars as pl
 
     try:
@@ -267,10 +268,7 @@ def _reading(target: Target, found: Sequence[Path]) -> Iterator[None]:
     except (pl.exceptions.ComputeError, OSError) as error:
         message = f"the data of '{target.asset.name}' can't be read: {str(error).splitlines()[0]}"
         single = len(found) == 1
-        part = (
-            f" --partition {shlex.quote(decode_key(found[0].name.removesuffix(_SUFFIX)))}"
-            if target.partitioned and single
-            else ""
-        )
-        hint = f"make it again (headwater materialize {target.asset.name}{part}), or put a sound file in its place"
+        one = partitions[0] if target.partitioned and partitions is not None and len(partitions) == 1 else None
+        part = one.definition.write(one.key) if one is not None and one.definition is not None else None
+        hint = f"make it again ({making(target.asset.name, part)}), or put a sound file in its place"
         raise LocationError(message, where=str(found[0] if single else found[0].parent), hint=hint) from error

@@ -1,6 +1,8 @@
 """Partitions of every kind as a user has them: products in files and tables, lists that grow, and keys that mean harm."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -275,3 +277,49 @@ def test_what_reads_all_of_an_asset_without_a_partition_is_blocked(cli: Cli, lak
     assert cli("partitions", "add", "customers", "acme").code == 0
     assert cli("materialize", "+guests").code == 0
     assert pl.read_parquet(lake / "lake/guests.parquet").rows() == [("acme", 1)]
+
+
+ODD = """
+from typing import Annotated
+
+import polars as pl
+
+from headwater import Asset, StaticPartitions, materialize
+
+keys = StaticPartitions(["a,b", "*", "1..2", "100%"])
+raw = Asset("raw data", at="parquet://lake/raw", partitions=keys)
+clean = Asset("clean", at="parquet://lake/clean", partitions=keys)
+
+
+@materialize(raw)
+def load(partition):
+    return [{"key": partition.key}]
+
+
+@materialize(clean)
+def tidy(rows: Annotated[pl.LazyFrame, raw]):
+    return rows
+"""
+
+
+def advised(out: str) -> list[str]:
+    """What stands behind `headwater` in the commands that hints give."""
+    return re.findall(r"hint: make it .*?headwater (materialize .*?)(?:\), or .*)?$", out, re.MULTILINE)
+
+
+def test_the_command_of_a_hint_makes_exactly_that_partition(cli: Cli, lake: Path) -> None:
+    (lake / "odd.py").write_text(ODD)
+    blocked = cli("materialize", "clean", "-f", "odd.py")
+    assert "misses 1 of 1 partitions: a%2Cb" in blocked.out
+    commands = advised(blocked.out)
+    assert len(commands) == 4
+    for number, command in enumerate(commands, start=1):
+        assert cli(*shlex.split(command), "-f", "odd.py").code == 0, command
+        assert len(list((lake / "lake/raw").iterdir())) == number
+    for damaged in (lake / "lake/raw").iterdir():
+        damaged.write_bytes(b"")
+    commands = advised(cli("materialize", "clean", "-f", "odd.py").out)
+    assert len(commands) == 4
+    for command in commands:
+        assert cli(*shlex.split(command), "-f", "odd.py", "--json").json["partitions"]["completed"] == 1, command
+    assert cli("run", "odd.py:load").err.strip().endswith("hint: give --partition a%2Cb")
