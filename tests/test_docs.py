@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from headwater.cli.app import build
 from headwater.lineage.reader import Reader
 from headwater.lineage.retention import DETAIL
+from headwater.testing import project
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -121,3 +123,16 @@ def test_the_kinds_of_events_that_expire_are_all_told() -> None:
     page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
     (told,) = re.findall(r"only of these kinds: (.*?)\. No other kind", page, re.DOTALL)
     assert re.findall(r"`([^`]+)`", told) == list(DETAIL)
+
+
+def test_the_table_of_views_is_what_a_client_finds(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "lineage.md").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| `([\w, ]+)`", page.partition("## The SQL views")[2], re.MULTILINE))
+    with project(tmp_path) as shop:
+        shop.projection.rebuild()
+    with duckdb.connect(tmp_path / ".headwater" / "headwater.duckdb", read_only=True) as client:
+        views = client.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal AND schema_name = 'main'")
+        assert sorted(told) == sorted(name for (name,) in views.fetchall())
+        for view, columns in told.items():
+            found = [name for name, *_ in client.execute(f"DESCRIBE {view}").fetchall()]
+            assert [column for column in columns.split(", ") if column not in found] == [], view
