@@ -104,6 +104,17 @@ def test_the_table_of_commands_is_the_command_tree() -> None:
     assert names == {name for name in build() if not name.startswith("-")}
 
 
+def test_every_option_is_told_on_a_page() -> None:
+    told = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
+    pending = [build()]
+    while pending:
+        app = pending.pop()
+        pending += [app[name] for name in app if not name.startswith("-")]
+        for argument in app.assemble_argument_collection() if app.default_command else ():
+            options = {name for name in argument.names if name.startswith("--")}
+            assert not options or told & set(argument.names), f"{' '.join(app.name)} {' '.join(options)}"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(page.read_text(encoding="utf-8")):
