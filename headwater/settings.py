@@ -112,7 +112,7 @@ _NONE_WHEN_EMPTY = frozenset({"limits", "modules", "openlineage_file", "openline
 
 def _limits(value: str) -> dict[str, object]:
     """The limits of an environment variable, `warehouse=3,tag:etl=2`; what is no number stays as it is, to be refused."""
-    pairs = [one.rpartition("=") for one in value.split(",") if one]
+    pairs = [one.rpartition("=") if "=" in one else (one, "", "") for one in value.split(",") if one]
     return {name.strip(): int(number) if number.strip().isdecimal() else number for name, _, number in pairs}
 
 

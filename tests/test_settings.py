@@ -136,3 +136,9 @@ def test_the_page_lists_each_with_its_variable() -> None:
         assert (variable and variable[0]) == (None if name == "locations" else f"HEADWATER_{name.upper()}")
     empty = PAGE.partition("An empty variable takes away")[2].partition(";")[0]
     assert set(re.findall(r"`([a-z_]+)`", empty)) == settings._NONE_WHEN_EMPTY
+
+
+def test_a_limit_of_the_environment_without_a_number_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="the limit 'warehouse' is a number from 1") as caught:
+        load(tmp_path, {"HEADWATER_LIMITS": "etl=2,warehouse"})
+    assert caught.value.where == "the environment variable HEADWATER_LIMITS"
