@@ -16,7 +16,6 @@ from headwater.assets.mappings import PartitionMapping
 from headwater.assets.partitions import UNPARTITIONED, Partition, PartitionSet
 from headwater.assets.protocols import RELATION_TABLE, Form, Target
 from headwater.assets.runtime import AssetRuntime
-from headwater.assets.selection_syntax import making
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
@@ -309,4 +308,6 @@ def _absent(asset: Asset) -> str:
 def _make(asset: Asset, partition: str | None) -> str:
     if not _made_here(asset):
         return "put its data there, or load what makes it (-f FILE, or modules in [tool.headwater])"
+    from headwater.assets.selection_syntax import making
+
     return f"make it first: {making(asset.name, partition)}"

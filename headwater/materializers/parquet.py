@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
-from headwater.assets.selection_syntax import making
 from headwater.errors import DefinitionError, LocationError, MaterializationError
 from headwater.materializers import staging as files
 from headwater.materializers.convert import instance_of, of_frame
@@ -266,6 +265,8 @@ def _reading(target: Target, found: Sequence[Path], partitions: Sequence[Partiti
     try:
         yield
     except (pl.exceptions.ComputeError, OSError) as error:
+        from headwater.assets.selection_syntax import making
+
         message = f"the data of '{target.asset.name}' can't be read: {str(error).splitlines()[0]}"
         single = len(found) == 1
         one = partitions[0] if target.partitioned and partitions is not None and len(partitions) == 1 else None
