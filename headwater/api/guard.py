@@ -11,8 +11,9 @@ import hmac
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
+
+from starlette.requests import cookie_parser
 
 from headwater.api.browsers import COOKIE, CSRF, Browsers, BrowserSession
 from headwater.api.pages import page
@@ -198,11 +199,8 @@ def _host_name(text: str) -> str:
 
 
 def _cookie(headers: _Headers) -> str | None:
-    try:
-        morsel = SimpleCookie("; ".join(headers.all("cookie"))).get(COOKIE)
-    except CookieError:
-        return None
-    return morsel.value if morsel is not None else None
+    # A browser sends the cookies of all servers of a host, and http.cookies gives up all of them for one that it can't read.
+    return cookie_parser("; ".join(headers.all("cookie"))).get(COOKIE)
 
 
 async def _received(method: str, headers: _Headers, receive: Receive) -> Receive:

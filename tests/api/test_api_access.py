@@ -176,6 +176,16 @@ def test_a_session_can_be_ended(guarded: tuple[TestClient, FastAPI], place: Path
     assert client.get("/api/session").status_code == 401
 
 
+@pytest.mark.parametrize("foreign", ['theme={"dark":true}', "flag", "a b=c", "x=\xe9", "[x]=1"])
+def test_a_session_stands_beside_whatever_cookies_other_servers_of_the_host_have_set(
+    guarded: tuple[TestClient, FastAPI], place: Path, foreign: str
+) -> None:
+    client, app = guarded
+    _, token = tokens_of(place).create("among others", "read")
+    cookie = f"{foreign}; headwater_session={app.state.browsers.begin(token).cookie}; other=1"
+    assert client.get("/api/session", headers={"Cookie": cookie.encode("latin-1")}).json()["name"] == "among others"
+
+
 def test_a_copy_of_a_cookie_is_worth_nothing_once_its_session_was_ended(
     guarded: tuple[TestClient, FastAPI], place: Path
 ) -> None:
