@@ -186,5 +186,6 @@ def _counted(
 def _told(name: str, divided: PartitionsDefinition) -> dict[str, Any]:
     every = divided.all()
     few = isinstance(divided, TimePartitions)
-    keys = [] if few else [one for one, _ in zip(_from(every, 0), range(_OTHERS), strict=False)]
+    # As they are asked for with `at`, and told there: a key may hold what parts keys.
+    keys = [] if few else [divided.write(one) for one, _ in zip(_from(every, 0), range(_OTHERS), strict=False)]
     return {"name": name, "kind": divided.to_json()["type"], "total": len(every), "keys": keys}

@@ -230,6 +230,18 @@ def test_a_product_is_cut_into_a_table_and_never_counted_as_a_whole() -> None:
     assert [row["cells"][6] for row in other["rows"]] == [{"made": 1}, {"missing": 1}]
 
 
+def test_each_key_that_a_product_is_told_to_have_can_be_asked_for() -> None:
+    kinds = StaticPartitions(["a", "a|b", "a,b", "1..2", "50%", "x=y", "a%7Cb"])
+    divided = ProductPartitions(region=StaticPartitions(["eu"]), kind=kinds, date=DAYS)
+    states = states_of(divided, AssetFacts(), None, [], NOW)
+    first = product_grid(states, divided, across="region", at=[], year=2024, month=2, offset=0)
+    (keys,) = [one["keys"] for one in first["dimensions"] if one["name"] == "kind"]
+    assert tuple(map(kinds.read, keys)) == kinds.keys
+    for key in keys:
+        found = product_grid(states, divided, across="region", at=[f"kind={key}"], year=2024, month=2, offset=0)
+        assert found["at"] == {"kind": key}
+
+
 def test_definitions_of_lists_and_products_are_read_back() -> None:
     ref = AssetRef(name="a", uri="memory://a", kind="memory", namespace="memory", dataset="a")
     regions = StaticPartitions(["eu", "us"])
