@@ -55,6 +55,22 @@ if __name__ == "__main__":
 """
 
 
+TALKS = """
+import logging
+from headwater import flow
+
+@flow
+def talks():
+    for number in range(400):
+        logging.getLogger("app").info("line %d", number)
+    logging.getLogger("app").warning("the odd one")
+    for number in range(400, 600):
+        logging.getLogger("app").info("line %d", number)
+
+talks()
+"""
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -105,6 +121,22 @@ def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
         viewer.complaints.clear()  # what the browser says of a server that was away
         for _ in watch:
             pass
+
+
+def test_the_log_shows_what_is_asked_for_also_to_one_who_has_scrolled_up(browser: Browser, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", TALKS], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        (run,) = Client(server.url).runs()["runs"]
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/runs/{run['id']}")
+            log = page.get_by_role("log")
+            expect(log).to_contain_text("line 599")
+            log.evaluate("box => { box.scrollTop = 0 }")
+            expect(page.get_by_role("button", name="Jump to the newest")).to_be_visible()
+            page.get_by_label("Level").select_option("WARNING")
+            expect(log).to_contain_text("the odd one")
+            expect(log).not_to_contain_text("line 599")
+            expect(page.get_by_role("button", name="Jump to the newest")).to_have_count(0)
 
 
 def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ interface Props {
 export function Logs({ run, isOpen, parameters, change }: Props): JSX.Element {
   const [level, task, text] = [parameters.get("level"), parameters.get("task"), parameters.get("log")];
   const q = useSettled(text, 200);
-  const [follows, setFollows] = useState(true);
   const asked = { level, task, q };
+  const filter = JSON.stringify(asked);
+  const [stoppedAt, setStoppedAt] = useState<string | null>(null);
+  const follows = stoppedAt === null;
+  // One has scrolled up in other lines: what is asked for now has to come first.
+  if (!follows && stoppedAt !== filter) setStoppedAt(null);
   const path = `/api/runs/${encodeURIComponent(run.id)}/tail`;
   const client = useQueryClient();
   const found = useInfiniteQuery({
@@ -56,7 +60,7 @@ export function Logs({ run, isOpen, parameters, change }: Props): JSX.Element {
     client.setQueryData<typeof found.data>(["logs", run.id, { level, task, q }], (data) =>
       data ? { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) } : data,
     );
-    setFollows(true);
+    setStoppedAt(null);
   }, [client, run.id, level, task, q]);
   return (
     <section className="card logs" aria-labelledby="logs">
@@ -112,7 +116,7 @@ export function Logs({ run, isOpen, parameters, change }: Props): JSX.Element {
           lines={lines}
           text={q}
           follows={follows}
-          setFollows={setFollows}
+          stop={() => setStoppedAt(filter)}
           earlier={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null}
         />
       )}
@@ -129,13 +133,13 @@ function Lines({
   lines,
   text,
   follows,
-  setFollows,
+  stop,
   earlier,
 }: {
   lines: readonly LogLine[];
   text: string | null;
   follows: boolean;
-  setFollows: (follows: boolean) => void;
+  stop: () => void;
   earlier: (() => void) | null;
 }): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
@@ -169,7 +173,7 @@ function Lines({
       onScroll={(event) => {
         const shown = event.currentTarget;
         const atEnd = shown.scrollHeight - shown.scrollTop - shown.clientHeight < 24;
-        if (!atEnd && follows && shown.scrollHeight > shown.clientHeight) setFollows(false);
+        if (!atEnd && follows && shown.scrollHeight > shown.clientHeight) stop();
         if (shown.scrollTop < 200 && !follows) earlier?.();
       }}
     >
@@ -178,7 +182,7 @@ function Lines({
           type="button"
           className="button quiet"
           onClick={() => {
-            setFollows(false);
+            stop();
             earlier();
           }}
         >
