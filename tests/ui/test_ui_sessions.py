@@ -139,6 +139,22 @@ def test_the_log_shows_what_is_asked_for_also_to_one_who_has_scrolled_up(browser
             expect(page.get_by_role("button", name="Jump to the newest")).to_have_count(0)
 
 
+def test_a_page_finds_its_server_again_behind_a_proxy_that_told_of_its_absence(browser: Browser, flights: Path) -> None:
+    with serving(flights, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            # To this the browser does not come back by itself.
+            viewer.page.route("**/api/events", lambda route: route.fulfill(status=502, body="no server"))
+            page = viewer.go("/runs")
+            live = page.locator(".shell-live")
+            expect(live).to_have_attribute("data-connection", "lost")
+            expect(page.get_by_role("list", name="Runs")).to_be_visible()
+            subprocess.run([sys.executable, "-c", MEANWHILE.replace("nobody", "only_a_proxy")], cwd=flights, check=True)
+            page.unroute("**/api/events")
+            expect(live).to_have_attribute("data-connection", "live", timeout=15_000)
+            expect(page.get_by_role("link", name="while_only_a_proxy_looked").first).to_be_visible()
+            viewer.complaints.clear()
+
+
 def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "made.py").write_text(MADE)
     subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)

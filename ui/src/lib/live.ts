@@ -41,9 +41,13 @@ export function touched(changes: readonly Change[]): Set<string> | null {
 
 export type Connection = "connecting" | "live" | "lost";
 
-/** Listen until the returned function is called. The browser reconnects by itself, where it was. */
+/** Milliseconds after which is listened again where the browser has given up. */
+const AGAIN = 3_000;
+
+/** Listen until the returned function is called. */
 export function listen(client: QueryClient, tell: (connection: Connection) => void): () => void {
-  const source = new EventSource("/api/events");
+  let source: EventSource;
+  let again: number | undefined;
   const pending = new Set<string>();
   let timer: number | undefined;
   let everything = false;
@@ -60,21 +64,36 @@ export function listen(client: QueryClient, tell: (connection: Connection) => vo
   const soon = () => {
     timer ??= window.setTimeout(flush, 500);
   };
-  source.addEventListener("open", () => tell("live"));
-  source.addEventListener("error", () => tell("lost"));
-  source.addEventListener("reset", () => {
+  const readAll = () => {
     everything = true;
     soon();
-  });
-  source.addEventListener("change", (event) => {
-    const { changes } = JSON.parse(event.data) as { changes: Change[] };
-    const keys = touched(changes);
-    if (keys === null) everything = true;
-    else for (const one of keys) pending.add(one);
-    soon();
-  });
+  };
+  const open = () => {
+    source = new EventSource("/api/events");
+    source.addEventListener("open", () => tell("live"));
+    source.addEventListener("error", () => {
+      tell("lost");
+      // The browser connects again by itself, where it was; not after an answer that is an error, as a proxy gives it while
+      // the server is started again.
+      if (source.readyState === EventSource.CLOSED)
+        again = window.setTimeout(() => {
+          open();
+          source.addEventListener("hello", readAll);
+        }, AGAIN);
+    });
+    source.addEventListener("reset", readAll);
+    source.addEventListener("change", (event) => {
+      const { changes } = JSON.parse(event.data) as { changes: Change[] };
+      const keys = touched(changes);
+      if (keys === null) everything = true;
+      else for (const one of keys) pending.add(one);
+      soon();
+    });
+  };
+  open();
   return () => {
     source.close();
-    if (timer !== undefined) window.clearTimeout(timer);
+    window.clearTimeout(again);
+    window.clearTimeout(timer);
   };
 }
