@@ -155,6 +155,16 @@ def test_a_page_finds_its_server_again_behind_a_proxy_that_told_of_its_absence(b
             viewer.complaints.clear()
 
 
+def test_an_answer_that_is_none_is_told_and_asked_for_again(viewer: Viewer) -> None:
+    page = viewer.page
+    page.route("**/api/runs?*", lambda route: route.fulfill(status=200, body="<html>we are back soon</html>"))
+    viewer.go("/runs")
+    expect(page.get_by_role("alert")).to_contain_text("The server's answer can't be read", timeout=15_000)
+    page.unroute("**/api/runs?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("list", name="Runs")).to_contain_text("nightly_import")
+
+
 def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "made.py").write_text(MADE)
     subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)

@@ -67,6 +67,8 @@ async function ask<T>(method: string, url: string, body?: unknown, signal?: Abor
   if (response.status === 204) return undefined as T;
   const document: unknown = await response.json().catch(() => null);
   if (!response.ok) throw problemOf(response.status, document);
+  // Cut off, or the page of something that stands before the server: no answer of ours is null.
+  if (document === null) throw new Problem(0, "unreadable", "The server's answer can't be read");
   return document as T;
 }
 
