@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from api_world import serving, tokens_of, until
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 from ui_world import Viewer, viewing
 
 from headwater.api.client import Client
@@ -163,6 +163,35 @@ def test_an_answer_that_is_none_is_told_and_asked_for_again(viewer: Viewer) -> N
     page.unroute("**/api/runs?*")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("list", name="Runs")).to_contain_text("nightly_import")
+
+
+def test_a_tab_goes_on_after_another_one_has_logged_in_anew(browser: Browser, flights: Path) -> None:
+    token, _ = tokens_of(flights).create("two tabs", "run")
+
+    def log_in(page: Page) -> None:
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("button", name="Account and theme")).to_be_visible()
+
+    def log_out(page: Page) -> None:
+        page.get_by_role("button", name="Account and theme").click()
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+
+    with serving(flights) as server:
+        for viewer in watching(browser, server.url):
+            page = viewer.go("/")
+            log_in(page)
+            other = viewer.context.new_page()
+            other.goto(server.url + "/partitions?asset=weather")
+            expect(other.get_by_role("button", name=re.compile("2013-01-20"))).to_be_visible()
+            log_out(page)
+            log_in(page)
+            other.get_by_role("button", name=re.compile("2013-01-20")).click()
+            expect(other.get_by_text("Makes 1 partition")).to_be_visible()
+            log_out(page)
+            log_out(other)  # from a session that is over already
+            viewer.complaints.clear()
 
 
 def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
@@ -8,14 +8,19 @@ import { applyTheme, chosenTheme } from "@/lib/theme";
 import "@/app/tokens.css";
 import "@/kit/kit.css";
 
+/** The session has ended: whoever looks is asked for a token again. */
+function askWhoLooks(error: Error): void {
+  if (error instanceof Problem && error.status === 401)
+    void client.invalidateQueries({ queryKey: ["session"] });
+}
+
 const client = new QueryClient({
   queryCache: new QueryCache({
     onError: (error, query) => {
-      // The session has ended: whoever looks is asked for a token again.
-      const over = error instanceof Problem && error.status === 401 && query.queryKey[0] !== "session";
-      if (over) void client.invalidateQueries({ queryKey: ["session"] });
+      if (query.queryKey[0] !== "session") askWhoLooks(error);
     },
   }),
+  mutationCache: new MutationCache({ onError: askWhoLooks }),
   defaultOptions: {
     queries: {
       // Live updates say when something is new; asking again by the clock is for verdicts alone, which change with time.

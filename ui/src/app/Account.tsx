@@ -1,6 +1,6 @@
 /** Who looks, in which colours, and the way out. */
 
-import { useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type JSX, useState } from "react";
 import { useSession } from "@/app/session";
 import { Icon } from "@/kit/Icon";
@@ -20,12 +20,14 @@ export function Account(): JSX.Element {
   const session = useSession();
   const client = useQueryClient();
   const [theme, setTheme] = useState(chosenTheme);
-  const leave = async () => {
-    await change("DELETE", "/api/session");
-    keepCsrf(null);
-    client.clear();
-    window.location.assign("/");
-  };
+  const leaving = useMutation({
+    mutationFn: () => change("DELETE", "/api/session"),
+    onSuccess: () => {
+      keepCsrf(null);
+      client.clear();
+      window.location.assign("/");
+    },
+  });
   return (
     <>
       <button type="button" className="button quiet" popoverTarget="account" aria-label="Account and theme">
@@ -46,10 +48,11 @@ export function Account(): JSX.Element {
           }}
         />
         {session.csrf === null ? null : (
-          <button type="button" className="button" onClick={() => void leave()}>
+          <button type="button" className="button" onClick={() => leaving.mutate()}>
             Log out
           </button>
         )}
+        {leaving.error ? <p role="alert">{leaving.error.message}</p> : null}
       </div>
     </>
   );

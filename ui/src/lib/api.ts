@@ -1,5 +1,7 @@
 /** The API of the server: one way to ask, one kind of error. */
 
+import type { Session } from "@/lib/types";
+
 /** An error as the server tells it (RFC 9457). */
 export class Problem extends Error {
   readonly status: number;
@@ -46,8 +48,15 @@ export function get<T>(
 }
 
 /** What the server answers to a change. Throws Problem. */
-export function change<T>(method: "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
-  return ask<T>(method, path, body);
+export async function change<T>(method: "POST" | "DELETE", path: string, body?: unknown): Promise<T> {
+  try {
+    return await ask<T>(method, path, body);
+  } catch (error) {
+    if (!(error instanceof Problem && error.kind === "csrf")) throw error;
+    // Another tab has logged in anew: this one's text is that of a session that is over.
+    keepCsrf((await get<Session>("/api/session")).csrf);
+    return ask<T>(method, path, body);
+  }
 }
 
 async function ask<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
