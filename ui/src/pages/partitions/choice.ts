@@ -16,7 +16,8 @@ export interface Choice {
 /** What each place of the picture is called in the address. */
 export function labelsOf(grid: Grid): string[] {
   if (!grid.rows) return grid.cells.map((cell) => cell.label);
-  return grid.rows.flatMap((row) => (grid.columns ?? []).map((column) => `${row.key} ${column.label}`));
+  // As they are written: what parts the two stands in neither.
+  return grid.rows.flatMap((row) => (grid.columns ?? []).map((column) => `${row.text},${column.first}`));
 }
 
 export function chosenOf(grid: Grid, range: Range): Choice {
