@@ -87,13 +87,14 @@ def materializations(the: The, asset: Name, limit: Limit = PAGE, cursor: Cursor 
 def checks(
     the: The,
     selection: Selection = "*",
+    q: Annotated[str, Query(max_length=200, description="A part of the asset's name.")] = "",
     failed: Annotated[bool, Query(description="Only what failed.")] = False,
     history: Annotated[bool, Query(description="Every answer, the newest first.")] = False,
     limit: Limit = PAGE,
     cursor: Cursor = None,
 ) -> models.Checks:
     """What the checks of assets said."""
-    names = None if selection == "*" else the.board.names(selection)
+    names = None if selection == "*" and not q else the.board.names(selection, q)
     until, start = until_and_offset(cursor) if history else (None, offset(cursor))
     found = the.reader.checks(names, failed=failed, history=history, limit=limit + 1, offset=start, until=until)
     rows, more = found["checks"], None

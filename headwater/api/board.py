@@ -208,9 +208,9 @@ class Board:
 
         return self._patient("failed", self._projection.version, found)
 
-    def names(self, selection: str) -> Sequence[str]:
-        """The assets that a selection means. Raises UsageError, UnknownNameError."""
-        return self._selected(Filter(selection=selection), None)
+    def names(self, selection: str, text: str = "") -> Sequence[str]:
+        """The assets that a selection means, with a part of their names. Raises UsageError, UnknownNameError."""
+        return self._selected(Filter(selection=selection, text=text), None)
 
     def check_selection(self, selection: str) -> None:
         """Raise UsageError or UnknownNameError for a selection that can't be meant, or that nothing here makes."""

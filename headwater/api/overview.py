@@ -88,14 +88,11 @@ def _groups(the: Service, wanted: Filter, by: str, as_of: int | None) -> dict[st
 
 def _meant(the: Service, wanted: Filter, as_of: int | None) -> _Meant:
     definitions, verdicts = the.board.definitions(), the.board.verdicts(as_of).told
-    text = wanted.text.casefold()
     return _Meant(
         at=clock.now_us() if as_of is None else as_of,
         definitions=definitions,
         names=tuple(
-            name
-            for name in the.board.names(wanted.selection)
-            if name in verdicts and name in definitions and (not text or text in name.casefold())
+            name for name in the.board.names(wanted.selection, wanted.text) if name in verdicts and name in definitions
         ),
         verdicts=verdicts,
         stale=the.board.stale(as_of),

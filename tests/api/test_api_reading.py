@@ -236,6 +236,14 @@ def test_the_history_of_checks_repeats_nothing_while_answers_come(client: TestCl
     assert client.get("/api/checks", params={"cursor": "WyIyMDI0LTAxLTAxVDAwOjAwWiIsICIxIl0"}).status_code == 400
 
 
+def test_checks_are_found_by_a_part_of_their_assets_names(reader: TestClient) -> None:
+    found = {
+        text: {one["asset"] for one in reader.get("/api/checks", params={"q": text}).json()["checks"]}
+        for text in ("", "ALE", "sales", "nothing has it", '"*sales*"')
+    }
+    assert found == {"": {"sales"}, "ALE": {"sales"}, "sales": {"sales"}, "nothing has it": set(), '"*sales*"': set()}
+
+
 def test_a_trouble_of_the_server_is_told_without_where_the_home_is(
     reader: TestClient, looked_at: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,16 @@ def test_a_wrong_selection_is_told_where_it_stands(viewer: Viewer) -> None:
     viewer.complaints.clear()  # the browser itself tells of an answer of 400
 
 
+def test_checks_are_found_by_a_part_of_their_assets_names(viewer: Viewer) -> None:
+    page = settled(viewer.go("/checks"))
+    expect(page.get_by_role("button", name=re.compile("^What ")).first).to_be_visible()
+    page.get_by_label("Filter assets").fill("DELAY")
+    expect(page.locator(".check-asset").get_by_text("daily_delays").first).to_be_visible()
+    expect(page.locator(".check-asset").get_by_text("flights", exact=True)).to_have_count(0)
+    page.get_by_label("Filter assets").fill("nothing is called so")
+    expect(page.get_by_text("No asset like that has checks")).to_be_visible()
+
+
 def test_pages_are_accessible(viewer: Viewer) -> None:
     found = {}
     for path in PAGES:

@@ -9,7 +9,7 @@ import { get, Problem } from "@/lib/api";
 import { count } from "@/lib/text";
 import type { Check } from "@/pages/asset/types";
 import { FilterField } from "@/pages/board/FilterField";
-import { both, wantedOf } from "@/pages/board/filter";
+import { wantedOf } from "@/pages/board/filter";
 import { CheckRows } from "@/pages/checks/CheckRows";
 
 interface Page {
@@ -28,9 +28,7 @@ export default function Checks(): JSX.Element {
   const [parameters, change] = useParameters();
   const wanted = wantedOf(parameters);
   const open = parameters.getAll("open");
-  // A part of a name is a selection with a star on either side.
-  const named = wanted.q ? `"*${wanted.q.replaceAll(/["\\*]/g, "")}*"` : "";
-  const asked = { selection: both(wanted.selection, named), failed: wanted.failed || null };
+  const asked = { selection: wanted.selection, q: wanted.q, failed: wanted.failed || null };
   const pages = useInfiniteQuery({
     queryKey: ["checks", asked],
     queryFn: ({ pageParam, signal }) =>
