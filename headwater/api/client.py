@@ -220,7 +220,8 @@ class Client:
                 connection.request(method, f"{self._parts.path.rstrip('/')}/api/{path}", data, headers)
                 answer = connection.getresponse()
                 text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+        # A name that no host can have is an error of its encoding.
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
             where = f"{self._parts.scheme}://{self._parts.netloc}"
             hint = "is it running there? headwater serve prints its address"
             raise HeadwaterError(f"the server can't be reached: {error}", where=where, hint=hint) from error

@@ -68,9 +68,10 @@ def test_what_is_no_address_is_told_at_once(url: str) -> None:
         Client(url)
 
 
-def test_an_address_that_can_not_be_asked_is_an_error_of_ours() -> None:
+@pytest.mark.parametrize("url", ["http://a b", "http://a..b", f"http://{'x' * 64}"])
+def test_an_address_that_can_not_be_asked_is_an_error_of_ours(url: str) -> None:
     with pytest.raises(HeadwaterError, match="can't be reached"):
-        Client("http://a b").runs()
+        Client(url).runs()
 
 
 @pytest.mark.parametrize("token", ["hw_0\n", "hw_\u2603", "hw_0\r\nX: y"])
