@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from api_world import serving, tokens_of, until
 from playwright.sync_api import Browser, Page, expect
-from ui_world import Viewer, viewing
+from ui_world import Viewer, settled, viewing
 
 from headwater.api.client import Client
 
@@ -192,6 +192,31 @@ def test_a_tab_goes_on_after_another_one_has_logged_in_anew(browser: Browser, fl
             log_out(page)
             log_out(other)  # from a session that is over already
             viewer.complaints.clear()
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "shown"),
+    [("Lineage", None, "Around an asset or a column"), ("Search", "/", "Search assets, columns and runs")],
+)
+def test_a_part_of_the_pages_that_did_not_come_is_asked_for_again(
+    viewer: Viewer, part: str, keys: str | None, shown: str
+) -> None:
+    page = viewer.page
+    page.route(f"**/static/{part}-*.js", lambda route: route.abort())
+    settled(viewer.go("/runs"))
+    if keys is None:
+        page.get_by_role("link", name=part).click()
+    else:
+        page.keyboard.press(keys)
+    expect(page.get_by_role("alert")).to_contain_text("Something went wrong on this page")
+    expect(page.get_by_role("link", name="Runs")).to_be_visible()
+    page.unroute(f"**/static/{part}-*.js")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    if keys is not None:
+        page.get_by_role("button", name=part).click()
+    expect(page.get_by_label(shown).first).to_be_visible()
+    viewer.complaints.clear()  # the browser itself tells of what it did not get
 
 
 def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp_path: Path) -> None:

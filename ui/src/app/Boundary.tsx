@@ -27,6 +27,7 @@ export class Boundary extends Component<Props, Held> {
 
   override render(): ReactNode {
     if (this.state.error === null) return this.props.children;
-    return <Failure error={this.state.error} again={() => this.setState({ error: null })} />;
+    // A part of the pages that did not come is not asked for twice by one document.
+    return <Failure error={this.state.error} again={() => window.location.reload()} />;
   }
 }

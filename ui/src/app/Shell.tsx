@@ -72,13 +72,15 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
         <Account />
       </header>
       <main id="page" tabIndex={-1}>
-        <Boundary of={pathname}>{children}</Boundary>
+        <Boundary of={pathname}>
+          {children}
+          {searching ? (
+            <Suspense fallback={null}>
+              <Search close={closeSearch} />
+            </Suspense>
+          ) : null}
+        </Boundary>
       </main>
-      {searching ? (
-        <Suspense fallback={null}>
-          <Search close={closeSearch} />
-        </Suspense>
-      ) : null}
     </div>
   );
 }
