@@ -51,8 +51,11 @@ class _Collector:
         late = Gauge(
             "headwater_asset_late", "1 while an asset is late, else 0; of assets with a policy.", labels=["asset"]
         )
-        for name, standing in self._service.board.verdicts().items():
-            if standing.verdict == "none":
+        verdicts = self._service.board.verdicts()
+        # Nobody is to be woken for an asset that was retired.
+        for name in self._service.board.names("*"):
+            standing = verdicts.get(name)
+            if standing is None or standing.verdict == "none":
                 continue
             late.add_metric([name], float(standing.verdict == "late"))
             if standing.at is not None:

@@ -115,6 +115,26 @@ def test_runs_come_in_pages_the_newest_first(shop: Path) -> None:
     writer.close()
 
 
+def test_figures_leave_out_an_asset_that_was_retired(tmp_path: Path) -> None:
+    kept, gone = (
+        f"""
+@materialize(Asset("{name}", at="parquet://lake/{name}", freshness=Freshness(max_lag="26h")))
+def make_{name}():
+    return {{"x": [1]}}
+"""
+        for name in ("kept", "gone")
+    )
+    head = "from headwater import Asset, Freshness, materialize\n"
+    (tmp_path / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["lake"]\n')
+    for text, command in ((head + kept + gone, ["materialize", "*"]), (head + kept, ["retire", "gone"])):
+        (tmp_path / "lake.py").write_text(text)
+        with contextlib.chdir(tmp_path), cli_project.as_in_a_new_process():
+            assert command_line.run(command) == 0
+    with served(tmp_path, insecure=True) as (client, _):
+        until(lambda: 'headwater_asset_late{asset="kept"} 0.0' in client.get("/metrics").text)
+        assert '"gone"' not in client.get("/metrics").text
+
+
 def test_task_runs_and_logs_of_a_run(client: TestClient, shop: Path) -> None:
     run = client.get("/api/runs").json()["runs"][0]
     writer = carrier_of(Home.open(shop / ".headwater", create=False)).writer()
