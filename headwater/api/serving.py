@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ipaddress
 import logging
@@ -17,6 +16,8 @@ from headwater.api.guard import PATIENCE
 from headwater.errors import HeadwaterError, UsageError
 
 if TYPE_CHECKING:
+    import asyncio
+
     import uvicorn
 
     from headwater.project import ServingProject

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from headwater import clock
-from headwater.cli.common import open_project, who
+from headwater.cli.common import looked_at_until, open_project, who
 from headwater.cli.options import COMMON, Common, RunId, check_wait
 from headwater.cli.output import emit, say
 from headwater.core.states import TERMINAL
 from headwater.lineage.asking import cancel_run
-from headwater.project import Project
-
-_PAUSE = 0.2
 
 
 def cancel(run_id: RunId, /, *, wait: float = 30.0, common: Common = COMMON) -> int:
@@ -30,18 +26,9 @@ def cancel(run_id: RunId, /, *, wait: float = 30.0, common: Common = COMMON) -> 
     row = project.reader.run(run_id)
     process = cancel_run(project.projection, project.carrier, project.journal, row["id"], who())
     say(f"asking process {process.pid} to stop")
-    ended = _wait(project, row["id"], wait)
+    ended = looked_at_until(lambda: project.reader.run(row["id"]), lambda one: one["state"] in TERMINAL, wait)
     emit(ended, common.json, lambda: f"{ended['id']}  {ended['flow']}  {ended['state']}")
     if ended["state"] not in TERMINAL:
         say(f"it has not ended within {wait:g} s; it was asked, and ends when it comes to a point where it can")
         return 1
     return 0
-
-
-def _wait(project: Project, run_id: str, seconds: float) -> dict[str, object]:
-    until = clock.steady_us() + int(seconds * 1_000_000)
-    while True:
-        row = project.reader.run(run_id)
-        if row["state"] in TERMINAL or clock.steady_us() >= until:
-            return row
-        clock.sleep(_PAUSE)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from headwater import clock, project
 from headwater.cli.options import COMMON as COMMON
@@ -16,6 +17,11 @@ from headwater.errors import HomeError, UsageError
 
 if TYPE_CHECKING:
     from headwater.project import Project
+
+T = TypeVar("T")
+
+_PAUSE = 0.2
+"""Seconds between two looks at what has been asked to stop."""
 
 
 def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Project:
@@ -73,3 +79,13 @@ def who() -> str:
     except (KeyError, OSError):
         name = str(os.getuid())
     return f"{name}@{os.uname().nodename}"
+
+
+def looked_at_until(look: Callable[[], T], is_over: Callable[[T], bool], seconds: float) -> T:
+    """What is found when it is over, or when so many seconds are; looked at again and again."""
+    until = clock.steady_us() + int(seconds * 1_000_000)
+    while True:
+        found = look()
+        if is_over(found) or clock.steady_us() >= until:
+            return found
+        clock.sleep(_PAUSE)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from headwater import clock
-from headwater.cli.common import open_project, who
+from headwater.cli.common import looked_at_until, open_project, who
 from headwater.cli.options import COMMON, BackfillId, Common, check_wait
 from headwater.cli.output import emit, say
 from headwater.lineage.asking import Stop, stop_backfill
-from headwater.project import Project
 
-_PAUSE = 0.2
 _STOPPING = ("running", "pausing", "cancelling")
 
 
@@ -47,19 +42,9 @@ def _stop(backfill_id: str, what: Stop, wait: float, common: Common) -> int:
     found = stop_backfill(project.projection, project.carrier, project.journal, backfill_id, what, who())
     if project.reader.backfill(found)["state"] in _STOPPING:
         say(f"asked it to {what}")
-        _wait(project, found, wait)
-    value = project.reader.backfill(found)
+    value = looked_at_until(lambda: project.reader.backfill(found), lambda one: one["state"] not in _STOPPING, wait)
     emit(value, common.json, lambda: f"{value['id']}  {value['state']}")
     if value["state"] in _STOPPING:
         say(f"it has not stopped within {wait:g} s; it was asked, and stops when what runs has ended")
         return 1
     return 0
-
-
-def _wait(project: Project, backfill_id: str, seconds: float) -> dict[str, Any]:
-    until = clock.steady_us() + int(seconds * 1_000_000)
-    while True:
-        value: dict[str, Any] = project.reader.backfill(backfill_id)
-        if value["state"] not in _STOPPING or clock.steady_us() >= until:
-            return value
-        clock.sleep(_PAUSE)

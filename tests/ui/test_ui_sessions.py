@@ -244,6 +244,13 @@ def breaking(folder: Path) -> None:
     (folder / "broken").touch()
 
 
+def resume_to_its_end(page: Page) -> None:
+    """Resume the backfill that a page shows, and wait until it has completed."""
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Yes, resume").click()
+    expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+
+
 def test_a_backfill_that_failed_at_first_and_then_completed_tells_no_failure(browser: Browser, tmp_path: Path) -> None:
     breaking(tmp_path)
     with serving(tmp_path, "--insecure-local", "--run") as server:
@@ -252,9 +259,7 @@ def test_a_backfill_that_failed_at_first_and_then_completed_tells_no_failure(bro
         (tmp_path / "broken").unlink()
         for viewer in watching(browser, server.url):
             page = viewer.go(f"/backfills/{asked}")
-            page.get_by_role("button", name="Resume").click()
-            page.get_by_role("button", name="Yes, resume").click()
-            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+            resume_to_its_end(page)
             expect(page.get_by_text("It could not be carried out.")).to_have_count(0)
 
 
@@ -307,9 +312,7 @@ def test_a_backfill_that_was_stopped_by_a_signal_is_resumed(browser: Browser, tm
         (tmp_path / "slow").unlink()
         for viewer in watching(browser, server.url):
             page = viewer.go(f"/backfills/{asked}")
-            page.get_by_role("button", name="Resume").click()
-            page.get_by_role("button", name="Yes, resume").click()
-            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+            resume_to_its_end(page)
 
 
 def test_a_backfill_whose_process_died_before_it_began_is_resumed(browser: Browser, tmp_path: Path) -> None:
@@ -321,6 +324,4 @@ def test_a_backfill_whose_process_died_before_it_began_is_resumed(browser: Brows
         (left,) = Client(server.url).backfills()["backfills"]
         for viewer in watching(browser, server.url):
             page = viewer.go(f"/backfills/{left['id']}")
-            page.get_by_role("button", name="Resume").click()
-            page.get_by_role("button", name="Yes, resume").click()
-            expect(page.get_by_text("Completed", exact=True)).to_be_visible(timeout=30_000)
+            resume_to_its_end(page)

@@ -252,12 +252,7 @@ class InRange(RowCheck):
 
         column, dtype = pl.col(self.over[0]), schema[self.over[0]]
         for bound in (self.least, self.greatest):
-            # Polars compares with the number that a date or a time is stored as: nearly anything would be within.
-            if (
-                isinstance(bound, (int, float))
-                if dtype.is_temporal()
-                else isinstance(bound, _TIMES) and dtype.is_numeric()
-            ):
+            if _is_foreign(bound, dtype):
                 raise Unmeasurable(
                     f"the column {self.over[0]!r} is of type {dtype}, which can't be compared with {bound}"
                 )
@@ -282,7 +277,12 @@ class InRange(RowCheck):
         return f"{name} is outside {low} to {high}{ends[self.closed]}"
 
 
-_TIMES = (date, time, timedelta)
+def _is_foreign(bound: Any, dtype: pl.DataType) -> bool:
+    """Whether one is a number and the other a time: Polars compares with the number that a date or a time is stored as, and
+    nearly anything would be within."""
+    if dtype.is_temporal():
+        return isinstance(bound, (int, float))
+    return dtype.is_numeric() and isinstance(bound, (date, time, timedelta))
 
 
 def _bound(value: Any, dtype: pl.DataType) -> Any:
