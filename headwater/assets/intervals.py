@@ -72,3 +72,27 @@ def of_numbers(numbers: Iterable[int]) -> Intervals:
     ((1, 4), (7, 8))
     """
     return merged((number, number + 1) for number in numbers)
+
+
+def place(intervals: Intervals, number: int) -> int:
+    """How many numbers of the intervals are less than this one.
+
+    >>> [place(((1, 4), (7, 9)), number) for number in (0, 3, 5, 8, 20)]
+    [0, 2, 3, 4, 5]
+    """
+    return sum(min(high, number) - low for low, high in intervals if low < number)
+
+
+def at_places(intervals: Intervals, places: Intervals) -> Intervals:
+    """The numbers of the intervals that stand at these places among them, as `place` counts.
+
+    >>> at_places(((1, 4), (7, 9)), ((2, 4), (9, 12)))
+    ((3, 4), (7, 8))
+    """
+    found: list[Interval] = []
+    before = 0
+    for low, high in intervals:
+        shift = low - before
+        found += [(a + shift, b + shift) for a, b in intersection(places, ((before, before + high - low),))]
+        before += high - low
+    return merged(found)

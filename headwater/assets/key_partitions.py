@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from headwater.assets import intervals as ranges
 from headwater.assets.intervals import Interval, Intervals
 from headwater.assets.key_text import check_key, dimensions_in, escaped, unescaped
 from headwater.assets.partition import Partition, shown
@@ -260,6 +261,13 @@ class DynamicPartitions(KeyPartitions):
                 error.hint = f"{error.hint}; {gone}add it: headwater partitions add {self.name} {shown(key)}"
             raise error
         return state.numbers[key]
+
+    def away(self, intervals: Iterable[Interval], first: int, last: int) -> PartitionSet:
+        """The keys from `first` to `last` steps away, counted among those that are there."""
+        present = self.existing
+        places = ((ranges.place(present, low), ranges.place(present, high)) for low, high in intervals)
+        away = ranges.merged((low + first, high + last) for low, high in places if low < high)
+        return PartitionSet(self, ranges.at_places(present, away))
 
     def text_of(self, intervals: Intervals) -> str:
         """The keys, each by itself."""

@@ -89,14 +89,14 @@ class WindowMapping(PartitionMapping):
     ) -> PartitionSet:
         """The windows around these partitions, clipped where the input begins and ends."""
         self.check(upstream, downstream.definition)
-        return upstream.clip((low + self.first, high + self.last) for low, high in downstream.intervals)
+        return upstream.away(downstream.intervals, self.first, self.last)
 
     def downstream(
         self, upstream: PartitionSet, downstream: PartitionsDefinition, *, as_of: int | None = None
     ) -> PartitionSet:
         """The partitions whose windows hold one of these."""
         self.check(upstream.definition, downstream)
-        return downstream.clip((low - self.last, high - self.first) for low, high in upstream.intervals)
+        return downstream.away(upstream.intervals, -self.last, -self.first)
 
     def check(self, upstream: PartitionsDefinition, downstream: PartitionsDefinition) -> None:
         """Both must have the same step, time zone and offset."""

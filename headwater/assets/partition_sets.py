@@ -109,7 +109,11 @@ class PartitionsDefinition(ABC):
     def around(self, partition: Partition, first: int, last: int) -> PartitionSet:
         """The partitions from `first` to `last` steps away from one, both included, as far as there are any."""
         number = self.ordinal(partition.key)
-        return self.clip([(number + first, number + last + 1)])
+        return self.away([(number, number + 1)], first, last)
+
+    def away(self, intervals: Iterable[Interval], first: int, last: int) -> PartitionSet:
+        """The partitions from `first` to `last` steps away from any of these numbers, as far as there are any."""
+        return self.clip((low + first, high + last) for low, high in intervals)
 
     def dimensions_of(self, partition: Partition) -> Mapping[str, Partition]:
         """The partition of each dimension; a PartitionError: only products have dimensions."""

@@ -18,6 +18,7 @@ from headwater.assets import backfilling, boxes
 from headwater.assets.backfill import BackfillRequest, plan
 from headwater.assets.board import status
 from headwater.assets.cron import calendar_of
+from headwater.assets.mappings import WindowMapping
 from headwater.assets.partitions import (
     CronPartitions,
     DailyPartitions,
@@ -291,6 +292,28 @@ def test_neighbours_and_windows() -> None:
     with pytest.raises(PartitionError, match="nothing comes before or after"):
         _ = keys.partition("a=x,b=1").next
     assert StaticPartitions(["x", "y"]).partition("x").next == StaticPartitions(["x", "y"]).partition("y")
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(-3, 3), st.integers(0, 3), st.data())
+@tried_on(40)
+def test_what_lies_around_a_key_is_counted_among_those_that_are_there(
+    kept: list[bool], first: int, more: int, data: st.DataObject
+) -> None:
+    keys = [f"k{number}" for number in range(len(kept))]
+    here = [key for key, is_kept in zip(keys, kept, strict=True) if is_kept] or keys
+    with sandbox():
+        listed = DynamicPartitions("around")
+        listed.add(*keys)
+        listed.remove(*(key for key in keys if key not in here))
+        fixed = StaticPartitions(here)
+        given_keys = data.draw(st.lists(st.sampled_from(here), max_size=4))
+        for key in given_keys:
+            assert str(listed.partition(key).next) == str(fixed.partition(key).next)
+            assert str(listed.partition(key).previous) == str(fixed.partition(key).previous)
+        window = WindowMapping(first, first + more)
+        for way in (window.upstream, window.downstream):
+            found = [way(divided.set_of(given_keys), divided) for divided in (listed, fixed)]
+            assert list(found[0].keys()) == list(found[1].keys())
 
 
 @pytest.mark.parametrize(
