@@ -97,7 +97,7 @@ class Reach:
         self._ends: dict[Node, _End] = {}
         self._groups: dict[Node, dict[str, list[Node]]] = {}
         self._windows: dict[tuple[PartitionsDefinition, str], int | None] = {}
-        self._complete: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], str | None] = {}
+        self._complete: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[str | None, ...]] = {}
         self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
         self._said: dict[Node, Reason] = {}
 
@@ -362,9 +362,8 @@ class Reach:
         if (divided, keys) not in self._complete:
             self._complete[divided, keys] = _before_first_gap(divided, frozenset(keys))
         last = self._complete[divided, keys]
-        end = self._window_end(name, last)
-        made = facts.made.get(last)
-        return end if end is None or made is None else min(end, made.started)
+        end = self._window_end(name, last[0]) if last else None
+        return None if end is None else min([end, *(facts.made[key].started for key in last if key in facts.made)])
 
     def _answer(self, node: Node, end: _End, complete: int | None) -> DataThrough:
         return DataThrough(
@@ -386,16 +385,16 @@ class Reach:
         return path, origin
 
 
-def _before_first_gap(divided: PartitionsDefinition, keys: frozenset[str | None]) -> str | None:
-    """The key of the last partition before the first one that is not among the keys."""
+def _before_first_gap(divided: PartitionsDefinition, keys: frozenset[str | None]) -> tuple[str | None, ...]:
+    """The key of the last partition before the first one that is not among the keys; of a product those of one time."""
     if isinstance(divided, ProductPartitions):
         return divided.before_first_gap(keys)
-    last = None
+    last: tuple[str | None, ...] = ()
     for low, high in divided.existing:
         for key in map(divided.key, range(low, high)):
             if key not in keys:
                 return last
-            last = key
+            last = (key,)
     return last
 
 

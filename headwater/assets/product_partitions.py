@@ -259,24 +259,24 @@ class ProductPartitions(PartitionsDefinition):
         found = ({name: divided.set_from_json(one[name]) for name, divided in self.dims} for one in value)
         return self.of_boxes(found)
 
-    def before_first_gap(self, keys: frozenset[str | None]) -> str | None:
-        """The key of the last partition of the time before the first one that is not complete among these keys."""
+    def before_first_gap(self, keys: Iterable[str | None]) -> tuple[str, ...]:
+        """The partitions of the last time before the first one of which not all that there are now are among these keys."""
         if self.time is None:
-            return None
-        others = boxes.room([(0, len(divided.all())) for _, divided in self.inner[1:]])
-        there: dict[int, int] = {}
-        last: dict[int, tuple[int, ...]] = {}
+            return ()
+        others = boxes.box([divided.all().intervals for _, divided in self.inner[1:]])
+        there: dict[int, list[tuple[int, ...]]] = {}
         for key in keys:
             try:
                 point = self.point_of(key)
             except PartitionError:
                 continue  # it was made under an earlier definition, which had this partition
-            there[point[0]] = there.get(point[0], 0) + 1
-            last[point[0]] = max(last.get(point[0], point), point)
-        place = self.limits[0][0]
-        while there.get(place) == others:
+            # What is made before it ends is not missing before that either.
+            if boxes.contains(others, point[1:]):
+                there.setdefault(point[0], []).append(point)
+        wanted, place = boxes.count(others, len(self.inner) - 1), self.limits[0][0]
+        while place in there and len(there[place]) == wanted:
             place += 1
-        return self.key_at(last[place - 1]) if place - 1 in last else None
+        return tuple(map(self.key_at, there.get(place - 1, ())))
 
     def describe(self) -> str:
         """The dimensions in a few words."""

@@ -376,13 +376,54 @@ def test_ten_years_of_hours_of_a_thousand_regions_cost_what_a_day_costs(monkeypa
 def test_a_product_is_complete_as_far_as_every_region_is() -> None:
     product = ProductPartitions(region=StaticPartitions(["eu", "us"]), date=DAYS)
     whole = list(product.parse("date=2024-01-01..2024-01-03").keys())
-    assert product.before_first_gap(frozenset(whole)) == "region=us,date=2024-01-03"
-    assert product.before_first_gap(frozenset(whole[:-1])) == "region=us,date=2024-01-02"
-    assert product.before_first_gap(frozenset([*whole[:3], *whole[4:], "region=mars,date=2024-01-02"])) == (
-        "region=us,date=2024-01-01"
-    )
-    assert product.before_first_gap(frozenset(whole[1:])) is None
-    assert ProductPartitions(a=REGIONS, b=CUSTOMERS).before_first_gap(frozenset()) is None
+    days = [tuple(product.parse(f"date=2024-01-0{day}").keys()) for day in (1, 2, 3)]
+    assert product.before_first_gap(whole) == days[2]
+    assert product.before_first_gap(whole[:-1]) == days[1]
+    assert product.before_first_gap([*whole[:3], *whole[4:], "region=mars,date=2024-01-02"]) == days[0]
+    assert product.before_first_gap(whole[1:]) == ()
+    assert ProductPartitions(a=REGIONS, b=CUSTOMERS).before_first_gap([]) == ()
+    assert ProductPartitions(date=DAYS, of_none=DynamicPartitions("of none")).before_first_gap(whole) == ()
+
+
+def test_a_product_of_two_times_is_complete_where_all_that_have_ended_are_there() -> None:
+    with sandbox(now=clock.to_us(datetime(2024, 2, 3, 12, tzinfo=UTC))) as headwater:
+        of_two = ProductPartitions(day=DAYS, known=DailyPartitions("2024-02-01"))
+        forecast = Asset("forecast", at="memory://forecast", partitions=of_two)
+
+        @materialize(forecast)
+        def predict(partition: Partition) -> list[dict[str, str]]:
+            return [{"day": partition["day"]}]
+
+        def complete_through() -> str | None:
+            facts = headwater.project.catalog.facts()
+            told: str | None = status(facts, ["forecast"], clock.now_us())["assets"][0]["complete_through"]
+            return told and told[:10]
+
+        headwater.make(predict, partition="day=2024-01-01,known=2024-02-01")
+        headwater.make(predict, partition="day=2024-01-01,known=2024-02-03")
+        assert complete_through() is None, "what was made ahead stands in for nothing"
+        headwater.make(predict, partition="day=2024-01-01,known=2024-02-02")
+        assert complete_through() == "2024-01-02", "what was made ahead is no gap"
+        headwater.clock.sleep(86_400)
+        assert complete_through() == "2024-01-02", "that of February 3 was there before it ended"
+        headwater.clock.sleep(86_400)
+        assert complete_through() is None, "that of February 4 is missing"
+
+
+def test_a_product_is_complete_to_where_the_first_of_its_last_day_was_begun() -> None:
+    with sandbox(now=clock.to_us(datetime(2024, 1, 1, 12, tzinfo=UTC))) as headwater:
+        product = ProductPartitions(date=DAYS, region=StaticPartitions(["eu", "us"]))
+        sold = Asset("sold", at="memory://sold", partitions=product)
+
+        @materialize(sold)
+        def sell(partition: Partition) -> list[dict[str, str]]:
+            return [{"day": partition["date"]}]
+
+        for region in ("eu", "us"):
+            headwater.make(sell, partition=f"date=2024-01-01,region={region}")
+            headwater.clock.sleep(86_400)
+        told = status(headwater.project.catalog.facts(), ["sold"], clock.now_us())["assets"][0]
+        assert told["complete_through"][:13] == "2024-01-01T12"
 
 
 def test_the_board_of_a_product_of_many_millions_steps_through_nothing() -> None:
