@@ -13,7 +13,7 @@ from headwater import clock
 from headwater.api.cursors import encoded_cursor, offset, rank_and_name
 from headwater.api.kept import Kept, Shelf
 from headwater.api.problems import ApiError
-from headwater.api.whole import Whole, divisions, reaching
+from headwater.api.whole import Defined, Whole, reaching
 from headwater.assets import board
 from headwater.assets.facts import Facts
 from headwater.assets.freshness_policy import Verdict
@@ -25,7 +25,6 @@ from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
-    from headwater.assets.partitions import PartitionsDefinition
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.lineage.live import LiveProjection
     from headwater.lineage.standings import Standings
@@ -117,8 +116,11 @@ class Board:
 
     def definitions(self) -> Mapping[str, AssetDefinition]:
         """All assets, the retired ones among them."""
-        found = self._patient("definitions", self._defined(), self._catalog.definitions)
-        self._is_large = len(found) > LARGE
+        return self._all_defined().definitions
+
+    def _all_defined(self) -> Defined:
+        found = self._patient("definitions", self._defined(), lambda: Defined(self._catalog.definitions()))
+        self._is_large = len(found.definitions) > LARGE
         return found
 
     def _defined(self) -> object:
@@ -172,11 +174,11 @@ class Board:
         if not self._is_large:
             return self._judged("stale", self._catalog.staleness, as_of)
         whole, at = self._whole(), clock.now_us() if as_of is None else as_of
-        divided = self._divisions()
+        divided = self._all_defined().divisions
         there = reaching(divided, at)
         if abs(clock.now_us() - at) <= _NOW or there == reaching(divided, whole.as_of):
             return whole.stale
-        return self._kept.get("stale at", (id(whole), there), lambda: staleness(whole.facts, at))
+        return self._kept.get("stale at", (whole, there), lambda: staleness(whole.facts, at))
 
     def stale(self, as_of: int | None = None) -> frozenset[str]:
         """The assets that are stale, now or at a moment."""
@@ -287,11 +289,7 @@ class Board:
         return self._patient("whole", self._whole_key(), made)
 
     def _whole_key(self) -> object:
-        return self._projection.version, reaching(self._divisions(), clock.now_us())
-
-    def _divisions(self) -> frozenset[PartitionsDefinition]:
-        definitions = self.definitions()
-        return self._patient("divisions", id(definitions), lambda: divisions(definitions))
+        return self._projection.version, reaching(self._all_defined().divisions, clock.now_us())
 
     def _facts_of(self, names: tuple[str, ...]) -> Facts:
         """The facts of these assets and of all that is upstream of them; those that were asked for last are kept."""

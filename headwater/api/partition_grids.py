@@ -33,15 +33,14 @@ _KEPT = 16
 _AGAIN = 60
 """Seconds after which new partitions may have come that nobody wrote about."""
 
-_lock = threading.Lock()
-_kept: dict[tuple[object, ...], tuple[States, Staleness | None]] = {}
-
 
 class Grids:
     """States of the partitions of a server's assets, kept for as long as nothing new comes."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[object, ...], tuple[States, Staleness | None]] = {}
 
     def states(self, asset: str) -> States:
         """The states of an asset's partitions. Raises UnknownNameError."""
@@ -54,9 +53,9 @@ class Grids:
     def _found(self, asset: str) -> tuple[States, Staleness | None]:
         projection = self._service.project.projection
         now = clock.now_us()
-        key = (id(projection), projection.version, asset, now // (_AGAIN * 1_000_000))
-        with _lock:
-            found = _kept.get(key)
+        key = (projection.version, asset, now // (_AGAIN * 1_000_000))
+        with self._lock:
+            found = self._kept.get(key)
         if found is None:
             facts, before = self._service.board.known(asset)
             judged = (before.stale if before else staleness(facts, now)).get(asset)
@@ -64,10 +63,10 @@ class Grids:
                 running = [one for (one,) in session.rows(statements("run_pages.sql")["running"], {"asset": asset})]
             divided = partitioning(facts.definitions[asset])
             found = states_of(divided, facts.of(asset), judged, running, now), judged
-            with _lock:
-                while len(_kept) >= _KEPT:
-                    del _kept[next(iter(_kept))]
-                _kept[key] = found
+            with self._lock:
+                while len(self._kept) >= _KEPT:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[key] = found
         return found
 
 

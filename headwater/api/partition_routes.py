@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from headwater import clock
 from headwater.api import models
 from headwater.api.parameters import Name, The
-from headwater.api.partition_grids import CELLS, Grids, product_grid
+from headwater.api.partition_grids import CELLS, product_grid
 from headwater.api.partition_picture import States, days, years
 from headwater.api.problems import ApiError
 from headwater.api.shared import SharedRoute
@@ -106,7 +106,7 @@ def grid(
     offset: Annotated[int, Query(ge=0, le=2**53, description="Where a page of a list begins.")] = 0,
 ) -> Grid:
     """The states of partitions as a picture. Partitions are counted, never listed: the answer is as large as the picture."""
-    states = Grids(the).states(asset)
+    states = the.grids.states(asset)
     divided = states.divided
     common = {
         "asset": asset,
@@ -134,14 +134,14 @@ def one_partition(
     partition: Annotated[str | None, Query(min_length=1, max_length=5_000, description="Its key.")] = None,
 ) -> PartitionOne:
     """One partition, as it is written beside others; the whole of an asset that has none when it is left out."""
-    states = Grids(the).states(asset)
+    states = the.grids.states(asset)
     divided, facts = states.divided, the.board.about(asset)
     key = divided.partition(None if partition is None else divided.read(partition)).key
     known = facts.of(asset)
     made, failed = known.made.get(key), known.failed.get(key)
     inside = [state for state, found in states.sets.items() if key in found]
     is_source = facts.definitions[asset].is_source
-    judged = None if is_source else Grids(the).staleness(asset)
+    judged = None if is_source else the.grids.staleness(asset)
     with the.project.projection.session() as session:
         tried = run_pages.tried(session, asset, key)
     return PartitionOne.model_validate(

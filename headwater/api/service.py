@@ -15,6 +15,7 @@ from headwater.api.access import AccessLog
 from headwater.api.board import Board
 from headwater.api.finding import Finder
 from headwater.api.kept import Kept
+from headwater.api.partition_grids import Grids
 from headwater.api.problems import ApiError
 from headwater.api.stream import Hub
 from headwater.core import in_use, runtime
@@ -50,6 +51,7 @@ class Service:
         self.hub = Hub()
         self.access = AccessLog(project)
         self.board = Board(project.projection, project.catalog)
+        self.grids = Grids(self)
         self._figures = Kept[dict[str, Any]]()
         self.finder = Finder(project.projection)
         self.warm_too: Callable[[], object] = lambda: None

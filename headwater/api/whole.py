@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from headwater.assets.board import Judged
@@ -14,6 +15,18 @@ from headwater.assets.uncollected import uncollected
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
     from headwater.assets.facts import Facts
+
+
+class Defined:
+    """All definitions, and how the assets are divided: mostly in a few ways."""
+
+    def __init__(self, definitions: Mapping[str, AssetDefinition]) -> None:
+        self.definitions = definitions
+
+    @cached_property
+    def divisions(self) -> frozenset[PartitionsDefinition]:
+        """How they are divided."""
+        return frozenset(one.partitions for one in self.definitions.values() if one.partitions is not None)
 
 
 class Whole:
@@ -36,11 +49,6 @@ class Whole:
         """The verdicts on these assets at a moment, with what is stale: now, unless it is given."""
         verdicts = {name: self._judge.verdict(name, as_of) for name in names}
         return Judged(verdicts, self.stale if stale is None else stale)
-
-
-def divisions(definitions: Mapping[str, AssetDefinition]) -> frozenset[PartitionsDefinition]:
-    """How assets are divided: mostly in a few ways."""
-    return frozenset(one.partitions for one in definitions.values() if one.partitions is not None)
 
 
 def reaching(divided: Iterable[PartitionsDefinition], as_of: int) -> tuple[int, ...]:

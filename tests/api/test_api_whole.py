@@ -1,8 +1,11 @@
 """Of very many assets all are judged together: what pages say of one is what they say when it is judged by itself."""
 
 import base64
+import contextlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import many_assets
@@ -10,7 +13,12 @@ import pytest
 from api_world import served, until
 from fastapi.testclient import TestClient
 
-from headwater.api import board
+from headwater import DailyPartitions, clock
+from headwater.api import board, kept
+from headwater.api.partition_grids import Grids
+from headwater.assets.definitions import AssetDefinition
+from headwater.assets.events import AssetRef
+from headwater.assets.facts import AssetFacts, Facts, Made
 from headwater.testing import project
 
 NOW, THEN = "2024-03-01T00:00:00Z", "2023-01-02T12:00:00Z"
@@ -78,3 +86,54 @@ def test_a_cursor_of_another_list_is_refused(looked_at: Path, members: list[obje
     cursor = base64.urlsafe_b64encode(json.dumps(members).encode()).decode().rstrip("=")
     with served(looked_at, insecure=True) as (client, _):
         assert client.get("/api/assets", params={"cursor": cursor}).status_code == 400
+
+
+class Following:
+    """A projection that takes something in whenever it is told to, and a catalog of one asset that is made or is not."""
+
+    def __init__(self, *, made: bool) -> None:
+        self.version, self.made = 0, made
+        ref = AssetRef(name="a", uri="memory://a", kind="memory", namespace="memory", dataset="a")
+        self._defined = {"a": AssetDefinition(ref=ref, partitions=DailyPartitions("2023-01-01"), code_version="1")}
+
+    def session(self) -> Any:
+        return contextlib.nullcontext(self)
+
+    def rows(self, _: str, of: object = None) -> list[tuple[Any, ...]]:
+        return [(self.version,)] if of is None else []
+
+    def definitions(self) -> dict[str, AssetDefinition]:
+        return dict(self._defined)
+
+    def facts(self) -> Facts:
+        made = Made(partition="2023-01-01", version=str(self.version), at=1, started=1, run_id="r")
+        return Facts(
+            definitions=self._defined, assets={"a": AssetFacts(made={"2023-01-01": made})} if self.made else {}
+        )
+
+
+def test_what_is_stale_at_another_moment_is_told_of_what_is_known_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "LARGE", 0)
+    monkeypatch.setattr(kept, "PATIENCE", 0)
+    followed = Following(made=True)
+    asked: Any = board.Board(followed, followed)  # type: ignore[arg-type]
+    asked.definitions()
+    for _ in range(40):
+        stale = asked.staleness(clock.to_us(datetime(2023, 1, 2, 12, tzinfo=UTC)))
+        assert (len(stale["a"].stale) == 0) == followed.made
+        # Twice, so that what is known then stands where the first of the three stood.
+        followed.made = not followed.made
+        for _ in range(2):
+            followed.version += 1
+            asked.staleness()
+            asked.renew()
+
+
+def test_states_of_partitions_are_those_of_the_server_that_is_asked() -> None:
+    for made in (True, True, False, False) * 10:
+        followed = Following(made=made)
+        facts = followed.facts()
+        service = SimpleNamespace(project=SimpleNamespace(projection=followed), board=SimpleNamespace())
+        service.board.known = lambda _, facts=facts: (facts, None)
+        states = Grids(service).states("a")  # type: ignore[arg-type]
+        assert ("2023-01-01" in states.sets["missing"]) == (not made)
