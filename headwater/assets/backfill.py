@@ -5,14 +5,15 @@ The same plan is shown by a dry run, kept in the journal, and carried out (`Prog
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias, get_args
 
 from headwater.assets.backfill_plan import BackfillPlan, Order, PlanStep, Vanished, keys_then, plan_from_json
 from headwater.assets.causes import spread
-from headwater.assets.components import components
-from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.definitions import InputDefinition
+from headwater.assets.dependencies import in_turns, reached
 from headwater.assets.divided import Divided
 from headwater.assets.facts import Facts
 from headwater.assets.mappings import infer_mapping
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 Only: TypeAlias = Literal["missing", "failed", "stale"]
+Group: TypeAlias = tuple[str, ...]
+"""An asset, or several that are made by turns: they read each other's past."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +91,14 @@ class _Planner:
     def __init__(self, facts: Facts, request: BackfillRequest, as_of: int) -> None:
         self._facts, self._request, self._as_of = facts, request, as_of
         self._definitions = facts.definitions
-        self._order = _topological(facts.definitions)
+        self._groups = in_turns(facts.definitions)
+        self._group = {name: group for group in self._groups for name in group}
         self._stale: Mapping[str, Staleness] = {}
         self._planned: dict[str, PartitionSet] = {}
         self._made: dict[str, PartitionSet] = {}
+        self._lacks: dict[str, PartitionSet] = {}
         self._ways: dict[PartitionsDefinition, Divided] = {}
+        self._inputs_of: dict[str, tuple[list[InputDefinition], list[InputDefinition]]] = {}
 
     def plan(self) -> BackfillPlan:
         asked = {name: self._asked(name) for name in self._request.targets}
@@ -101,15 +107,14 @@ class _Planner:
         if "stale" in self._request.only:
             self._stale = staleness(self._facts, self._as_of)
         steps = []
-        for name in self._order:
-            parts = [found[name] for found in (asked, above, below) if name in found]
-            if not parts:
-                continue
-            wanted = _all_of(parts)
-            self._planned[name] = self._chosen(name, wanted) if self._request.only else wanted
-            if self._planned[name]:
-                why = self._reason(name, wanted, asked.get(name), name in above)
-                steps.append(PlanStep(asset=name, partitions=self._planned[name], reason=why))
+        for group in self._groups:
+            parts = {name: [found[name] for found in (asked, above, below) if name in found] for name in group}
+            wanted = {name: _all_of(some) for name, some in parts.items() if some}
+            self._planned.update(self._chosen(group, wanted) if self._request.only else wanted)
+            for name in wanted:
+                if self._planned[name]:
+                    why = self._reason(name, wanted[name], asked.get(name), name in above)
+                    steps.append(PlanStep(asset=name, partitions=self._planned[name], reason=why))
         return BackfillPlan(steps=tuple(steps), order=self._request.order, as_of=self._as_of)
 
     def _asked(self, name: str) -> PartitionSet:
@@ -132,54 +137,55 @@ class _Planner:
     def _above(self, asked: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
         """What is read to make what is asked for, up to the sources."""
         found = dict(asked)
-        for name in reversed(self._order):
-            if name not in found:
-                continue
+        for group in reversed(self._groups):
             # Its own past first: that reads the other inputs, too.
-            found[name] = self._own_past(name, found[name])
-            for used in self._others(name):
-                _add(found, used.asset, self._reads(used, found[name]))
+            found |= reached(_in(group, found), partial(self._past, group))
+            for name in group:
+                for used in self._others(name) if name in found else ():
+                    _add(found, used.asset, self._reads(used, found[name]))
         return found
-
-    def _own_past(self, name: str, wanted: PartitionSet) -> PartitionSet:
-        """These partitions of an asset, and those before them that it reads itself, and so on."""
-        own = self._own(name)
-        # Those that are missing, not all of its history.
-        missing = wanted.definition.all(self._as_of) - self._there(name) if own else wanted.definition.empty()
-        reached = frontier = wanted
-        while frontier:
-            read = [self._reads(one, frontier) & missing for one in own]
-            frontier = _all_of([wanted.definition.empty(), *read]) - reached
-            reached |= frontier
-        return reached
 
     def _below(self, asked: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
         """What is made of what is asked for, down to the ends."""
         found = dict(asked)
-        for name in self._order:
-            for used in self._others(name):
-                if used.asset in found:
-                    _add(found, name, self._readers(used, found[used.asset], partitioning(self._definitions[name])))
-            if name in found:
-                found[name] = self._along(name, found[name])
+        for group in self._groups:
+            for name in group:
+                for used in self._others(name):
+                    if used.asset in found:
+                        _add(found, name, self._readers(used, found[used.asset], name))
+            found |= reached(_in(group, found), partial(self._along, group))
         return found
 
-    def _readers(self, used: InputDefinition, of: PartitionSet, divided: PartitionsDefinition) -> PartitionSet:
+    def _past(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
+        """What these partitions read inside their group; of the past what is missing, not all of its history."""
+        for name in group:
+            for used in self._own(name) if name in of else ():
+                reads = self._reads(used, of[name])
+                yield used.asset, reads & self._missing(used.asset) if used.mapping.only_past else reads
+
+    def _along(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
+        """What reads these partitions inside their group."""
+        for name in group:
+            for used in self._own(name):
+                if used.asset in of:
+                    yield name, self._readers(used, of[used.asset], name)
+
+    def _readers(self, used: InputDefinition, of: PartitionSet, name: str) -> PartitionSet:
+        """The partitions of an asset that read these ones of its input."""
+        divided = partitioning(self._definitions[name])
         readers = used.mapping.downstream(of, divided, as_of=self._as_of)
         return readers & divided.all(self._as_of) if divided.open_ended else readers
 
-    def _along(self, name: str, of: PartitionSet) -> PartitionSet:
-        """These partitions of an asset, and those of the same asset that read them, and so on."""
-        divided, own = of.definition, self._own(name)
-        reached = frontier = of
-        while frontier:
-            readers = [self._readers(one, frontier, divided) for one in own]
-            frontier = _all_of([divided.empty(), *readers]) - reached
-            reached |= frontier
-        return reached
+    def _chosen(self, group: Group, wanted: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
+        """What `only` leaves of the partitions of a group of assets; what they read besides has been planned before."""
+        chosen = {name: self._chosen_of(name, some) for name, some in wanted.items()}
+        if "stale" in self._request.only:
+            # What is made again here makes its readers stale, so a dry run says all that will happen.
+            chosen = reached(chosen, partial(self._along, group))
+        return {name: chosen[name] & some for name, some in wanted.items()}
 
-    def _chosen(self, name: str, wanted: PartitionSet) -> PartitionSet:
-        """What `only` leaves of the partitions of an asset; what it reads has been planned before."""
+    def _chosen_of(self, name: str, wanted: PartitionSet) -> PartitionSet:
+        """What `only` leaves of an asset, before what follows from that inside its group."""
         only, divided = self._request.only, wanted.definition
         parts = [divided.empty()]
         if "missing" in only or "stale" in only:
@@ -188,11 +194,9 @@ class _Planner:
             parts.append(wanted & self._known(divided, self._facts.of(name).failed))
         if "stale" in only:
             parts.append(wanted & self._stale[name].stale)
-            # What is made again here makes its readers stale, so a dry run says all that will happen.
             again = [one for one in self._others(name) if one.asset in self._planned]
-            parts += [wanted & self._readers(one, self._planned[one.asset], divided) for one in again]
+            parts += [wanted & self._readers(one, self._planned[one.asset], name) for one in again]
             parts.append(wanted & self._seen_to_read(name, divided))
-            parts.append(wanted & self._along(name, _all_of(parts)))
         return _all_of(parts)
 
     def _seen_to_read(self, name: str, divided: PartitionsDefinition) -> PartitionSet:
@@ -249,13 +253,21 @@ class _Planner:
         """The inputs that are made here: those that are sources play no part in a plan."""
         return [used for used in self._definitions[name].inputs if self._makes(used.asset)]
 
-    def _own(self, name: str) -> list[InputDefinition]:
-        """The inputs of an asset that are the asset itself."""
-        return [used for used in self._inputs(name) if used.asset == name]
+    def _own(self, name: str) -> Sequence[InputDefinition]:
+        """The inputs of an asset that are the asset itself, or are made by turns with it."""
+        return self._split(name)[0]
 
-    def _others(self, name: str) -> list[InputDefinition]:
-        """The inputs of an asset that are other ones."""
-        return [used for used in self._inputs(name) if used.asset != name]
+    def _others(self, name: str) -> Sequence[InputDefinition]:
+        """The inputs of an asset that are made before all of it."""
+        return self._split(name)[1]
+
+    def _split(self, name: str) -> tuple[list[InputDefinition], list[InputDefinition]]:
+        if name not in self._inputs_of:
+            found: tuple[list[InputDefinition], list[InputDefinition]] = [], []
+            for used in self._inputs(name):
+                found[used.asset not in self._group[name]].append(used)
+            self._inputs_of[name] = found
+        return self._inputs_of[name]
 
     def _makes(self, name: str) -> bool:
         return name in self._definitions and not self._definitions[name].is_source
@@ -268,6 +280,11 @@ class _Planner:
             self._made[name] = self._known(partitioning(self._definitions[name]), self._facts.of(name).made)
         return self._made[name]
 
+    def _missing(self, name: str) -> PartitionSet:
+        if name not in self._lacks:
+            self._lacks[name] = partitioning(self._definitions[name]).all(self._as_of) - self._there(name)
+        return self._lacks[name]
+
     def _known(self, divided: PartitionsDefinition, keys: Iterable[str | None]) -> PartitionSet:
         """The partitions of these keys; what was made under an earlier definition may be none any more."""
         return self._way(divided).set_of(tuple(keys))
@@ -278,19 +295,8 @@ class _Planner:
         return self._ways[divided]
 
 
-def _topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
-    """All assets, inputs first; a DefinitionError for a cycle."""
-    order: list[str] = []
-
-    def reads(name: str) -> list[str]:
-        inputs = definitions[name].inputs
-        return [used.asset for used in inputs if used.asset != name and used.asset in definitions]
-
-    for group in components(sorted(definitions), reads):
-        if len(group) > 1:
-            raise DefinitionError(f"these assets are made of one another: {', '.join(sorted(group))}")
-        order += group
-    return tuple(order)
+def _in(group: Group, found: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
+    return {name: found[name] for name in group if name in found}
 
 
 def _add(found: dict[str, PartitionSet], name: str, partitions: PartitionSet) -> None:

@@ -5,7 +5,7 @@ For every partition the basis is the first of these that exists:
 - measured: the greatest value of the time column;
 - observed: what an observer said;
 - derived: for each input asset the newest end among the partitions that were consumed, then the minimum over the input
-  assets. Static inputs and the asset itself don't count; one unknown input makes it unknown;
+  assets. Static inputs, the asset itself and what is made by turns with it don't count; one unknown input makes it unknown;
 - claimed: the end of the time partition, when nothing is known of its inputs.
 
 Never beyond the end of the partition or the start of the run that made it. What has no basis is unknown.
@@ -14,11 +14,13 @@ Never beyond the end of the partition or the start of the run that made it. What
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 from headwater.assets.components import components
+from headwater.assets.dependencies import Edges, reachable, upstream_edges
 from headwater.assets.durations import moment
 from headwater.assets.facts import Consumed, Facts, Made, Observed
 from headwater.assets.partitions import (
@@ -100,6 +102,7 @@ class Reach:
         self._complete: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[str | None, ...]] = {}
         self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
         self._said: dict[Node, Reason] = {}
+        self._turns_of: dict[str, Collection[str]] = {}
 
     def asset(self, name: str) -> DataThrough:
         """How far the data of an asset reaches."""
@@ -301,13 +304,13 @@ class Reach:
         return facts.replaced.get((partition, version)), facts.observed_before.get((partition, version))
 
     def _consumed(self, name: str, made: Made) -> dict[str, list[Node]]:
-        """What was consumed, by input asset, without static inputs and the asset itself."""
+        """What was consumed, by input asset, without static inputs, the asset itself and what is made by turns with it."""
         groups: dict[str, list[Node]] = {}
-        definitions, assets = self._facts.definitions, self._facts.assets
+        definitions, assets, turns = self._facts.definitions, self._facts.assets, self._turns(name)
         for used in made.inputs:
             asset = used.asset
             definition = definitions.get(asset)
-            if asset == name or (definition is not None and definition.static):
+            if asset == name or asset in turns or (definition is not None and definition.static):
                 continue
             known = assets.get(asset)
             now = None if known is None else known.made.get(used.partition)
@@ -317,6 +320,21 @@ class Reach:
                 nodes = self._nodes(used, made)
             groups.setdefault(asset, []).extend(nodes)
         return groups
+
+    def _turns(self, name: str) -> Collection[str]:
+        """The inputs of an asset that are made of it themselves, and of which it reads no more than the past."""
+        found = self._turns_of.get(name)
+        if found is None:
+            definition = self._facts.definitions.get(name)
+            inputs = () if definition is None else definition.inputs
+            past = {used.asset for used in inputs if used.mapping.only_past}
+            past -= {name, *(used.asset for used in inputs if not used.mapping.only_past)}
+            found = self._turns_of[name] = [one for one in past if name in reachable([one], self._edges)]
+        return found
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return upstream_edges(self._facts.definitions)
 
     def _nodes(self, used: Consumed, by: Made) -> Iterable[Node]:
         facts, part = self._facts.of(used.asset), used.partition

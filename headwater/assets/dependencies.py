@@ -3,21 +3,66 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition
+from headwater.assets.partitions import PartitionSet, partitioning
 from headwater.errors import DefinitionError
 
 Edges: TypeAlias = Mapping[str, frozenset[str]]
+_Follow: TypeAlias = Callable[[Mapping[str, PartitionSet]], Iterable[tuple[str, PartitionSet]]]
 
 
 def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
     """All names, inputs before what reads them, by name where the graph leaves it open.
 
-    Inputs that are not among the definitions are passed over. A DefinitionError names the cycle, if there is one.
+    Inputs that are not among the definitions are passed over. What assets read of each other's past puts them in no order; any
+    other circle is a DefinitionError that names it.
     """
-    inputs = upstream_edges(definitions)
+    inputs: Edges = upstream_edges(definitions)
+    order = _ordered(inputs)
+    if len(order) < len(inputs):
+        inputs = _of_now(definitions, inputs)
+        order = _ordered(inputs)
+    if len(order) < len(inputs):
+        raise _cycle(inputs, set(inputs) - set(order))
+    return tuple(order)
+
+
+def in_turns(definitions: Mapping[str, AssetDefinition]) -> tuple[tuple[str, ...], ...]:
+    """All names in groups, inputs before what reads them; those that read each other's past, and are made by turns, together.
+
+    Raises DefinitionError as `topological` does.
+    """
+
+    def reads(name: str) -> list[str]:
+        inputs = definitions[name].inputs
+        return [used.asset for used in inputs if used.asset != name and used.asset in definitions]
+
+    groups = components(sorted(definitions), reads)
+    return tuple(
+        tuple(one) if len(one) == 1 else topological({name: definitions[name] for name in one}) for one in groups
+    )
+
+
+def reached(start: Mapping[str, PartitionSet], follow: _Follow) -> dict[str, PartitionSet]:
+    """These partitions of assets, what they lead to, what that leads to, and so on; `follow` tells where a single step leads."""
+    found, frontier = dict(start), start
+    while frontier:
+        new: dict[str, PartitionSet] = {}
+        for name, some in follow(frontier):
+            if more := some - found[name] if name in found else some:
+                new[name] = new[name] | more if name in new else more
+        for name, more in new.items():
+            found[name] = found[name] | more if name in found else more
+        frontier = new
+    return found
+
+
+def _ordered(inputs: Edges) -> list[str]:
+    """The names, inputs first, without those that are part of a circle or come after one."""
     readers: dict[str, list[str]] = {name: [] for name in inputs}
     for name, needed in inputs.items():
         for other in needed:
@@ -33,9 +78,20 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
             waiting[reader] -= 1
             if waiting[reader] == 0:
                 heapq.heappush(ready, reader)
-    if len(order) < len(inputs):
-        raise _cycle(inputs, set(inputs) - set(order))
-    return tuple(order)
+    return order
+
+
+def _of_now(definitions: Mapping[str, AssetDefinition], inputs: Edges) -> Edges:
+    """The same edges, without those by which assets that read each other, and nothing that comes later, read the past."""
+    found = dict(inputs)
+    for group in components(sorted(inputs), lambda name: sorted(inputs[name])):
+        divided = [partitioning(definitions[name]) for name in group]
+        inner = [(name, used) for name in group for used in definitions[name].inputs if used.asset in group]
+        if all(one.aligned(divided[0]) for one in divided) and all(used.mapping.not_later for _, used in inner):
+            for name in group:
+                now = {used.asset for reader, used in inner if reader == name and not used.mapping.only_past}
+                found[name] = frozenset(found[name] - set(group) | now - {name})
+    return found
 
 
 def upstream_edges(definitions: Mapping[str, AssetDefinition]) -> dict[str, frozenset[str]]:
@@ -77,7 +133,7 @@ def _cycle(inputs: Edges, left: set[str]) -> DefinitionError:
             return DefinitionError(
                 f"assets read each other in a circle: {' <- '.join(circle)}",
                 where="the inputs of " + ", ".join(sorted(set(circle))),
-                hint="take one of these inputs away",
+                hint="take one of these inputs away, or read earlier partitions through it: .window(-1, -1)",
             )
         seen[name] = len(path)
         path.append(name)

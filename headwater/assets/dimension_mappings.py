@@ -101,6 +101,11 @@ class DimensionMapping(PartitionMapping):
                 return above == below and mapping.only_past
         return False
 
+    @property
+    def not_later(self) -> bool:
+        """Whether it lies in the past, or no dimension goes beyond the partition that is made."""
+        return self.only_past or all(above == below and mapping.not_later for above, below, mapping in self.links)
+
     def describe(self) -> str:
         """Each dimension in a few words."""
         parts = (_words(above, below, mapping) for above, below, mapping in self.links)

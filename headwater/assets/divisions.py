@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 from headwater.assets.definitions import AssetDefinition, InputDefinition
+from headwater.assets.dependencies import reached
 from headwater.assets.divided import Divided
 from headwater.assets.facts import Pairs
 from headwater.assets.intervals import Intervals
@@ -91,14 +92,23 @@ class Divisions:
             found = self._below[place] = self._mapped(used, behind, there) & there
         return found
 
-    def along_itself(self, own: Collection[InputDefinition], stale: PartitionSet, there: PartitionSet) -> PartitionSet:
-        """The partitions that read these ones of the same asset, and those that read them, and so on."""
-        reached = frontier = stale
-        while frontier:
-            readers = there.definition.union_of(self._mapped(used, frontier, there) for used in own)
-            frontier = (readers & there) - reached
-            reached |= frontier
-        return reached - stale
+    def along(
+        self,
+        inner: Collection[tuple[str, InputDefinition]],
+        stale: Mapping[str, PartitionSet],
+        there: Mapping[str, PartitionSet],
+    ) -> dict[str, PartitionSet]:
+        """These partitions of assets that read themselves or each other, those in place that read them, and so on.
+
+        `inner` are their inputs that lie among them, each with the asset that reads it.
+        """
+
+        def readers(of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
+            for name, used in inner:
+                if used.asset in of:
+                    yield name, self._mapped(used, of[used.asset], there[name]) & there[name]
+
+        return reached(stale, readers)
 
     def _mapped(self, used: InputDefinition, of: PartitionSet, there: PartitionSet) -> PartitionSet:
         """The partitions that read these ones, as far as there are any in place: some are made before they end."""

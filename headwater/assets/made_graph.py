@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition, InputDefinition
@@ -132,23 +133,35 @@ class MadeGraph:
     @cached_property
     def rank(self) -> Sequence[int]:
         """Where each asset comes when all are put in order, upstream first; those that read each other by name."""
-        if all(not sources or max(sources) <= number for number, sources in enumerate(self.sources)):
+        groups = self._groups
+        if groups is None:
             return range(len(self.names))
         found = [0] * len(self.names)
-        for place, number in enumerate(self._ordered()):
+        for place, number in enumerate(chain.from_iterable(groups)):
             found[number] = place
         return found
 
-    def _ordered(self) -> Iterator[int]:
+    @cached_property
+    def circles(self) -> Mapping[int, tuple[int, ...]]:
+        """Of each asset that is read by what it reads itself, directly or not, all that are in that circle, in order."""
+        return {number: group for group in self._groups or () if len(group) > 1 for number in group}
+
+    @cached_property
+    def _groups(self) -> list[tuple[int, ...]] | None:
+        """All assets, upstream first, those of a circle together; None where that is the order of the definitions."""
+        if all(not sources or max(sources) <= number for number, sources in enumerate(self.sources)):
+            return None
         done = [False] * len(self.names)
+        found: list[tuple[int, ...]] = []
         for number, sources in enumerate(self.sources):
             if done[number]:
                 continue
             if all(done[source] or source == number for source in sources):
                 done[number] = True
-                yield number
+                found.append((number,))
                 continue
             for group in components([number], lambda one: [source for source in self.sources[one] if not done[source]]):
-                for one in sorted(group, key=self.names.__getitem__):
+                for one in group:
                     done[one] = True
-                    yield one
+                found.append(tuple(sorted(group, key=self.names.__getitem__)))
+        return found

@@ -60,6 +60,11 @@ class PartitionMapping(ABC):
         """Whether it reads nothing but partitions before the one that is made: then an asset may read itself."""
         return False
 
+    @property
+    def not_later(self) -> bool:
+        """Whether it reads nothing that comes after the partition that is made, of an input that is divided alike."""
+        return self.only_past
+
     @abstractmethod
     def upstream(
         self, downstream: PartitionSet, upstream: PartitionsDefinition, *, as_of: int | None = None

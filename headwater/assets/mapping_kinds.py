@@ -56,6 +56,11 @@ class SameMapping(PartitionMapping):
         if not (isinstance(upstream, KeyPartitions) and isinstance(downstream, KeyPartitions)):
             _check_aligned(self, upstream, downstream)
 
+    @property
+    def not_later(self) -> bool:
+        """It reads what is of the same time."""
+        return True
+
     def describe(self) -> str:
         """'the same partition'."""
         return f"the same partition{self._enough()}"
@@ -111,6 +116,11 @@ class WindowMapping(PartitionMapping):
     def only_past(self) -> bool:
         """Whether the window ends before the partition that is made."""
         return self.last < 0
+
+    @property
+    def not_later(self) -> bool:
+        """Whether the window ends with the partition that is made, or before it."""
+        return self.last <= 0
 
     def describe(self) -> str:
         """The window in words."""

@@ -6,7 +6,7 @@ place, or something that would be read now has come since) and upstream_stale; i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import NamedTuple
@@ -116,7 +116,11 @@ class _Judged:
             self._own[number] = self._own_of.look_closer(*graph.of(number))
         behind = graph.downstream([number for number, own in self._own.items() if own.causes or own.updated])
         for number in sorted(behind, key=graph.rank.__getitem__) if behind else ():
-            self._judge(number)
+            circle = graph.circles.get(number)
+            if circle is None:
+                self._judge(number)
+            elif number == circle[0]:
+                self._judge_circle(circle)
 
     def _glance(self) -> None:
         """Find what was never made."""
@@ -164,6 +168,29 @@ class _Judged:
             self.found[name] = Staleness(name, like.stale, missing, (*never, *causes), words)
             self._behind[number] = like.behind
 
+    def _judge_circle(self, circle: Sequence[int]) -> None:
+        """Judge assets that read each other, everything else that they read having been judged."""
+        glances = {name: self.found[name] for name in map(self._graph.names.__getitem__, circle)}
+        stood: list[_Behind | None] | None = None
+        # What one is stale for makes others stale, until that is no more: mostly at once, as mappings are followed.
+        while stood != (stands := [self._behind.get(number) for number in circle]):
+            stood = stands
+            self.found.update(glances)
+            for number in circle:
+                self._judge_alone(number)
+            self._take_on(circle)
+
+    def _take_on(self, circle: Sequence[int]) -> None:
+        """Let all be stale in a circle that is made, as it is defined, of what is stale there."""
+        members = [self._graph.of(number) for number in circle]
+        divided = {name: self._divisions.of(definition) for name, definition, _ in members}
+        inner = [(name, used) for name, definition, _ in members for used in definition.inputs if used.asset in divided]
+        stale = {name: one.partitions for name in divided if (one := self._behind_of(name)) is not None}
+        there = {name: divided[name].set_of(outline.keys) for name, _, outline in members}
+        for name, partitions in self._divisions.along(inner, stale, there).items():
+            if partitions:
+                self._behind[self._graph.number[name]] = self._held(divided[name], partitions)
+
     def _judge_alone(self, number: int) -> _Like | None:
         """Judge an asset by itself; what was found, for those that are like it."""
         name, definition, there = self._graph.of(number)
@@ -191,10 +218,15 @@ class _Judged:
         for cause in causes:
             if cause.partitions is not behind:
                 behind = behind | cause.partitions
-        own = [used for used in definition.inputs if used.asset == name]
-        if own and (further := self._divisions.along_itself(own, behind, divided.set_of(there.keys))):
-            causes.append(Cause("upstream_stale", further, name))
-            behind = behind | further
+        own = [(name, used) for used in definition.inputs if used.asset == name]
+        if own:
+            every = self._divisions.along(own, {name: behind}, {name: divided.set_of(there.keys)})[name]
+            if further := every - behind:
+                causes.append(Cause("upstream_stale", further, name))
+                behind = every
+        return self._held(divided, behind)
+
+    def _held(self, divided: Divided, behind: PartitionSet) -> _Behind:
         found = self._behinds.get((divided, behind.shape))
         if found is None:
             found = self._behinds[divided, behind.shape] = _Behind(behind, divided.keys(behind))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tried import tried_on
 
-from headwater.assets.backfill import BackfillRequest, plan, plan_from_json
-from headwater.assets.mappings import WindowMapping
+from headwater.assets.backfill import BackfillRequest, Progress, plan, plan_from_json
+from headwater.assets.mappings import AllMapping, LastMapping, WindowMapping
 from headwater.assets.partitions import (
     DailyPartitions,
     HourlyPartitions,
@@ -170,6 +170,88 @@ def test_what_an_asset_reads_of_itself_in_two_ways_is_followed_by_turns():
     }
 
 
+def by_turns(*more):
+    """Stock is what was there yesterday and what was ordered yesterday; an order is made of the stock of its day."""
+    yesterday = WindowMapping(-1, -1)
+    world = World().asset("sales", partitions=SHORT).asset("orders", partitions=SHORT)
+    world.asset("stock", ("orders", yesterday), ("sales", yesterday), *more, partitions=SHORT)
+    return world.asset("orders", "stock", partitions=SHORT).asset("report", "orders")
+
+
+def test_what_reads_the_past_of_each_other_is_planned_by_turns():
+    assert steps(by_turns(), "orders", of="2013-01-04", upstream=True) == {
+        "sales": "2013-01-01..2013-01-03",
+        "stock": "2013-01-01..2013-01-04",
+        "orders": "2013-01-01..2013-01-04",
+    }
+    world = by_turns().make("sales", *keys(SHORT)).make("stock", "2013-01-01", "2013-01-02")
+    world.make("orders", "2013-01-01", "2013-01-02")
+    assert steps(world, "orders", of="2013-01-04", upstream=True) == {
+        "sales": "2013-01-02..2013-01-03",
+        "stock": "2013-01-03..2013-01-04",
+        "orders": "2013-01-03..2013-01-04",
+    }, "of the past what is missing, of the day itself everything"
+    assert steps(by_turns(), "stock", of="2013-01-08", downstream=True) == {
+        "stock": "2013-01-08..2013-01-10",
+        "orders": "2013-01-08..2013-01-10",
+        "report": "unpartitioned",
+    }
+    assert steps(by_turns(), "sales", of="2013-01-09", downstream=True) == {
+        "sales": "2013-01-09",
+        "stock": "2013-01-10",
+        "orders": "2013-01-10",
+        "report": "unpartitioned",
+    }
+
+
+def test_what_is_stale_by_turns_is_made_again_by_turns():
+    world = by_turns().make("sales", *keys(SHORT))
+    for key in keys(SHORT):
+        world.make("stock", key).make("orders", key)
+    world.make("report")
+    assert steps(world, "orders", "stock", "report", only=("stale",)) == {}
+    world.make("orders", "2013-01-07")
+    assert steps(world, "orders", "stock", "report", only=("stale",)) == {
+        "stock": "2013-01-08..2013-01-10",
+        "orders": "2013-01-08..2013-01-10",
+        "report": "unpartitioned",
+    }
+
+
+@pytest.mark.parametrize("order", ["oldest", "newest"])
+def test_what_is_made_by_turns_waits_for_what_it_reads(order):
+    found = plan(by_turns().facts(), BackfillRequest(targets=("stock", "orders"), order=order), NOW)
+    progress = Progress(found, by_turns().definitions)
+    made = []
+    while (unit := progress.next()) is not None:
+        made.append((unit[0], unit[1].key))
+        progress.finished(unit[0], unit[1].key, "failed" if made[-1] == ("orders", "2013-01-08") else "completed")
+    days = keys(SHORT, "2013-01-01", "2013-01-08")
+    assert made == [(name, day) for day in days for name in ("stock", "orders")]
+    assert progress.done
+    assert progress.counts()["blocked"] == 4
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [None, AllMapping(), WindowMapping(-1, 0), WindowMapping(-1, 1), WindowMapping(1, 1), LastMapping(2)],
+)
+def test_a_circle_in_which_something_reads_its_own_day_is_refused(mapping):
+    world = World().asset("b", partitions=SHORT).asset("a", "b", partitions=SHORT)
+    world.asset("b", ("a", mapping), partitions=SHORT)
+    with pytest.raises(DefinitionError, match="in a circle: a <- b <- a") as caught:
+        plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
+    assert "read earlier partitions" in caught.value.hint
+
+
+@pytest.mark.parametrize("mapping", [AllMapping(), WindowMapping(0, 2), LastMapping()])
+def test_a_circle_through_the_past_and_the_future_is_refused(mapping):
+    world = World().asset("b", partitions=SHORT).asset("a", ("b", WindowMapping(-1, -1)), partitions=SHORT)
+    world.asset("b", ("a", mapping), partitions=SHORT)
+    with pytest.raises(DefinitionError, match="in a circle"):
+        plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
+
+
 def test_an_input_that_is_missing_and_not_planned_is_noted():
     world = river().make("flights", *keys(SHORT, "2013-01-01", "2013-01-08"))
     found = plan(world.facts(), BackfillRequest(targets=("delays",)), NOW)
@@ -244,7 +326,7 @@ def test_what_can_not_be_planned_is_refused(request_, error, says):
 
 def test_a_cycle_is_refused_by_name():
     world = World().asset("a").asset("b", "a").asset("a", "b")
-    with pytest.raises(DefinitionError, match="made of one another: a, b"):
+    with pytest.raises(DefinitionError, match="in a circle: a <- b <- a"):
         plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
 
 

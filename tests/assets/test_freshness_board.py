@@ -382,3 +382,16 @@ def test_an_input_that_was_read_as_a_whole_when_nothing_was_there_is_unknown():
     world.make("flights", "2013-01-04", rows=1)
     found = data_through(world.facts(), "score")
     assert (found.end, found.witness) == (None, ("score", "flights"))
+
+
+def test_what_is_made_by_turns_reaches_as_far_as_what_else_it_is_made_of():
+    yesterday = WindowMapping(-1, -1)
+    world = World().asset("sales", partitions=DAYS).asset("orders", partitions=DAYS)
+    world.asset("stock", ("orders", yesterday), ("sales", yesterday), partitions=DAYS).asset(
+        "orders", "stock", partitions=DAYS
+    )
+    for key in keys(DAYS, "2013-01-01", "2013-01-05"):
+        world.make("sales", key).make("stock", key).make("orders", key)
+    found = data_through(world.facts(), "orders")
+    assert found.end == us("2013-01-05")
+    assert found.witness == ("orders@2013-01-05", "stock@2013-01-05", "sales@2013-01-04")

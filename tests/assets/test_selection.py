@@ -1,6 +1,7 @@
 """Selections: what they mean, on random graphs, and what is said of what can't be read."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,9 @@ from partition_cases import HOSTILE, defined
 from tried import tried_on
 
 from headwater.assets.definitions import AssetDefinition
-from headwater.assets.dependencies import topological
+from headwater.assets.dependencies import in_turns, topological
+from headwater.assets.mappings import SameMapping, WindowMapping
+from headwater.assets.partitions import DailyPartitions
 from headwater.assets.selection import select
 from headwater.assets.selection_syntax import quoted
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
@@ -318,6 +321,16 @@ def test_an_asset_that_reads_its_own_earlier_partitions_is_no_circle() -> None:
     graph = {one.name: one for one in [defined("sums", ["flights", "sums"]), defined("flights")]}
     assert topological(graph) == ("flights", "sums")
     assert select("1+sums", graph) == ("flights", "sums")
+
+
+def test_assets_that_read_the_past_of_each_other_are_no_circle() -> None:
+    days = DailyPartitions("2024-01-01")
+    graph = {name: defined(name, ["b" if name == "a" else "a"], partitions=days) for name in ("a", "b", "after")}
+    for name, mapping in (("a", WindowMapping(-1, -1)), ("b", SameMapping())):
+        graph[name] = replace(graph[name], inputs=(graph[name].inputs[0]._replace(mapping=mapping),))
+    assert topological(graph) == ("a", "after", "b")
+    assert in_turns(graph) == (("a", "b"), ("after",))
+    assert select("+b", graph) == ("a", "b")
 
 
 def test_long_chains_need_no_recursion() -> None:

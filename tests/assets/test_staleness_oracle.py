@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tried import tried_on
 
+from headwater.assets.definitions import InputDefinition
 from headwater.assets.facts import Consumed
 from headwater.assets.made_graph import MadeGraph
 from headwater.assets.mappings import AllMapping, WindowMapping
@@ -32,6 +33,8 @@ def worlds(draw, kind=World):
         if divided is not None and draw(st.booleans()):
             inputs.append((name, WindowMapping(-1, -1)))
         world.asset(name, *inputs, partitions=divided)
+    for name, other in draw(st.lists(st.tuples(*[st.sampled_from(names)] * 2), max_size=2)):
+        reads_the_past_of(world, name, other)
     for _ in range(draw(st.integers(0, 25))):
         happens(draw, world, names)
     return world
@@ -44,6 +47,18 @@ def _some(names):
 def declared(draw, world, other, divided):
     above = world.definitions[other].partitions
     return (other, WindowMapping(-2, 0)) if divided and above and draw(st.booleans()) else other
+
+
+def reads_the_past_of(world, name, other):
+    """Let an asset read yesterday of another one, that may be made of it; only of what is divided alike there is a yesterday."""
+    definition = world.definitions[name]
+    if (
+        name != other
+        and definition.code_version
+        and definition.partitions == world.definitions[other].partitions == WEEK
+    ):
+        more = InputDefinition(parameter=f"past_{other}", asset=other, mapping=WindowMapping(-1, -1))
+        world.definitions[name] = replace(definition, inputs=(*definition.inputs, more))
 
 
 def happens(draw, world, names):
@@ -70,29 +85,35 @@ def happens(draw, world, names):
 
 
 def oracle(facts):
-    """The stale keys of each asset with the kinds of their reasons; assets read only those before them."""
-    found = {}
-    for name, definition in facts.definitions.items():
-        divided, made = partitioning(definition), facts.of(name).made
-        kinds = found[name] = {}
-        if definition.code_version is None:
-            continue
-        for part in divided.all(AS_OF):
-            if part.key not in made:
-                kinds[part.key] = {"never_made"}
-        there = {key: last_said(facts, name, one) for key, one in made.items() if key in PARTS[divided]}
-        for key, one in there.items():
-            because = set(reasons(facts, found, definition, key, one))
-            if because:
-                kinds[key] = because
-        # What reads a stale partition of its own is stale, and what reads that, and so on: days only read earlier days.
-        for key in sorted(there, key=str):
-            for used in definition.inputs:
-                if used.asset == name and any(
-                    "never_made" not in kinds.get(part, {"never_made"}) for part in window(used, divided, key, divided)
-                ):
-                    kinds.setdefault(key, {"upstream_stale"})
+    """The stale keys of each asset with the kinds of their reasons; what reads what is stale is so, until that is no more."""
+    before, found = None, {name: {} for name in facts.definitions}
+    while found != before:
+        before = found
+        found = {name: looked_at(facts, before, definition) for name, definition in facts.definitions.items()}
     return found
+
+
+def looked_at(facts, found, definition):
+    name, divided, made = definition.name, partitioning(definition), facts.of(definition.name).made
+    kinds = {}
+    if definition.code_version is None:
+        return kinds
+    for part in divided.all(AS_OF):
+        if part.key not in made:
+            kinds[part.key] = {"never_made"}
+    there = {key: last_said(facts, name, one) for key, one in made.items() if key in PARTS[divided]}
+    for key, one in there.items():
+        because = set(reasons(facts, found, definition, key, one))
+        if because:
+            kinds[key] = because
+    # What reads a stale partition of its own is stale, and what reads that, and so on: days only read earlier days.
+    for key in sorted(there, key=str):
+        for used in definition.inputs:
+            if used.asset == name and any(
+                "never_made" not in kinds.get(part, {"never_made"}) for part in window(used, divided, key, divided)
+            ):
+                kinds.setdefault(key, {"upstream_stale"})
+    return kinds
 
 
 def last_said(facts, name, one):
@@ -211,3 +232,20 @@ def test_what_is_kept_for_the_next_question_says_the_same_at_any_moment_and_in_a
         anew = {name: one[:4] for name, one in staleness(facts, at).items()}
         assert {name: one[:4] for name, one in staleness(facts, at, graph).items()} == anew
         assert {name: one[:4] for name, one in staleness(mixed_facts, at).items()} == anew
+
+
+def test_what_reads_yesterday_of_each_other_is_stale_by_turns():
+    world = World().asset("a", partitions=WEEK).asset("b", ("a", WindowMapping(-1, -1)), partitions=WEEK)
+    reads_the_past_of(world, "a", "b")
+    for key in keys(WEEK):
+        world.make("a", key).make("b", key)
+    world.make("a", "2013-01-02")
+    found = staleness(world.facts(), AS_OF)
+    assert str(found["b"].stale) == "2013-01-03, 2013-01-05, 2013-01-07"
+    assert str(found["a"].stale) == "2013-01-04, 2013-01-06"
+    assert found["a"].why("2013-01-06").tree() == (
+        "a@2013-01-06 is stale\n  its input b is stale itself\n"
+        "    b@2013-01-05 is stale\n      its input a is stale itself\n"
+        "        a@2013-01-04 is stale\n          its input b is stale itself\n"
+        "            b@2013-01-03 is stale\n              its input a@2013-01-02 changed since it was made"
+    )
