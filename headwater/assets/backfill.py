@@ -234,15 +234,17 @@ class _Planner:
         for used in self._inputs(name):
             above = self._there(used.asset) | self._planned.get(used.asset, self._there(used.asset))
             reads = self._reads(used, planned)
-            if planned and not reads and used.mapping.enough(0):
-                text = (
-                    f"{counted(len(planned), 'partition')} will be blocked: the input {used.asset} has no partition yet"
+            needed = used.mapping.enough(len(reads))
+            if planned and needed > len(reads):
+                has = (
+                    f"{counted(len(reads), 'partition')}, at least {needed} are needed" if reads else "no partition yet"
                 )
+                text = f"{counted(len(planned), 'partition')} will be blocked: the input {used.asset} has {has}"
                 yield Reason("input_missing", text)
                 continue
             lacking = reads - above
-            there, strict = len(reads & above), used.mapping.enough(len(reads)) == len(reads)
-            if not lacking or (not strict and there >= used.mapping.enough(len(reads))):
+            there, strict = len(reads & above), needed == len(reads)
+            if not lacking or (not strict and there >= needed):
                 continue
             hit = used.mapping.downstream(lacking, planned.definition, as_of=self._as_of) & planned
             sure = "will" if strict or not there else "may"

@@ -49,10 +49,16 @@ class PartitionMapping(ABC):
         (7, 1, 5, 0)
         >>> AllMapping().enough(0), AllMapping(needs=0).enough(0)
         (1, 0)
+
+        Where all is usual a number asks for less than that, never for more: a window that is cut where the input begins wants
+        what it has.
+
+        >>> SameMapping(needs=5).enough(3), AllMapping(needs=5).enough(3)
+        (3, 5)
         """
         needs = self.usual if self.needs is None else self.needs
         if isinstance(needs, int):
-            return needs
+            return needs if self.usual == "any" else min(needs, max(wanted, self.fewest))
         return max(wanted if needs == "all" else min(wanted, 1), self.fewest)
 
     @property

@@ -19,6 +19,7 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
+from headwater.wording import counted
 
 if TYPE_CHECKING:
     from headwater.core.transactions import Transaction
@@ -89,7 +90,9 @@ def bind_range(
     found = {part: version for part in reads if (version := materializer.version(target, part)) is not None}
     missing = reads - asset.partitions.set_of(part.key for part in found)
     lacking: dict[str | None, HeadwaterError] = {}
-    concerned = mapping.downstream(missing, wanted.definition) & wanted if reads else wanted
+    # Where even all that is read would be too few, nothing needs to be missing.
+    too_few = mapping.enough(len(reads)) > len(reads)
+    concerned = wanted if too_few else mapping.downstream(missing, wanted.definition) & wanted
     for one in concerned:
         own = mapping.upstream(wanted.definition.set_of([one.key]), asset.partitions)
         try:
@@ -286,6 +289,9 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
             where=asset.at,
             hint="make this when it has one; needs=0 reads no rows until then",
         )
+    if len(found) == len(wanted):
+        message = f"the input '{asset.name}' has {counted(len(wanted), 'partition')}, at least {needed} are needed"
+        raise InputMissing(message, where=asset.at, hint="make this when it has more, or ask for fewer with needs=")
     have = {part.key for part in found}
     missing = [wanted.definition.write(part.key) for part in wanted if part.key not in have]
     listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")

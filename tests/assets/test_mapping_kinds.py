@@ -235,6 +235,8 @@ NUMBERS = Asset("numbers_read", at="memory://numbers_read", partitions=SALES)
     [
         (NUMBERS.window(-2, 0), ["2024-01-03", "2024-01-04"], False),
         (NUMBERS.window(-2, 0, at_least=2), ["2024-01-03", "2024-01-04"], True),
+        (NUMBERS.window(-6, 0, at_least=5), [f"2024-01-0{day}" for day in (1, 2, 3, 4)], True),
+        (NUMBERS.window(-6, 0, at_least=5), [f"2024-01-0{day}" for day in (2, 3, 4)], False),
         (NUMBERS.window(-2, 0, needs="any"), ["2024-01-03"], True),
         (NUMBERS.window(-2, 0, needs="any"), ["2024-01-07"], False),
         (NUMBERS.window(-2, 0, needs=0), [], True),

@@ -269,3 +269,62 @@ def test_a_call_that_reads_all_of_an_asset_without_a_partition(
         return {one.key: day(one, guests=[len(rows)]) for one in partitions}
 
     assert backfill(headwater, "sums").counts[state] == 10
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_what_needs_more_partitions_than_there_are_waits_for_them_in_either_form(
+    headwater: Sandbox, ranged: bool
+) -> None:
+    customers = DynamicPartitions("needed customers")
+    bought = Asset("bought", at="memory://bought", partitions=customers)
+    week = Asset("week", at="memory://week", partitions=DAYS)
+
+    @materialize(bought)
+    def buy(partition: Partition) -> pl.DataFrame:
+        return pl.DataFrame({"customer": [partition.key]})
+
+    if ranged:
+
+        @materialize(week)
+        def add(rows: Annotated[pl.DataFrame, bought.all(needs=3)], partitions: PartitionSet) -> Any:
+            return dict.fromkeys(partitions, rows)
+    else:
+
+        @materialize(week)
+        def add(rows: Annotated[pl.DataFrame, bought.all(needs=3)], partition: Partition) -> Any:
+            return rows
+
+    customers.add("acme", "zeta")
+    found = backfill(headwater, "bought", "week")
+    assert found.counts["blocked"] == len(KEYS)
+    _, reason = outcomes(headwater, found)["week", KEYS[0]]
+    assert reason == "the input 'bought' has 2 partitions, at least 3 are needed"
+    planned = plan(headwater.project.catalog.facts(), BackfillRequest(targets=("week",)), clock.now_us())
+    assert [why.text for why in planned.steps[0].reason.because] == [
+        "10 partitions will be blocked: the input bought has 2 partitions, at least 3 are needed"
+    ]
+    customers.add("late")
+    assert backfill(headwater, "bought", "week").state == "completed"
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_a_window_that_is_cut_wants_what_it_has_in_either_form(headwater: Sandbox, ranged: bool) -> None:
+    clicks = Asset("clicks", at="memory://clicks", partitions=DAYS)
+    week = Asset("week", at="memory://week", partitions=DAYS)
+
+    @materialize(clicks)
+    def click(partition: Partition) -> pl.DataFrame:
+        return day(partition)
+
+    if ranged:
+
+        @materialize(week)
+        def add(rows: Annotated[pl.DataFrame, clicks.window(-6, 0, at_least=5)], partitions: PartitionSet) -> Any:
+            return dict.fromkeys(partitions, rows)
+    else:
+
+        @materialize(week)
+        def add(rows: Annotated[pl.DataFrame, clicks.window(-6, 0, at_least=5)], partition: Partition) -> Any:
+            return rows
+
+    assert backfill(headwater, "clicks", "week").counts["completed"] == 2 * len(KEYS)
