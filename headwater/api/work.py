@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,15 @@ class Worker:
         self._settle_ended()
         if self._are_new():
             requests = self._project.reader.work_requests(open_only=True, limit=1_000)["requests"]
+            flows = cache(self._flows)
             for request in reversed(requests):
                 if self._limit is not None and len(self._started) >= self._limit:
                     return
-                if request["id"] not in self._started and not self._leaves(request):
-                    self._consider(request["id"])
+                if request["id"] in self._started:
+                    continue
+                refused = self._refused(request, flows)
+                if refused is None or not self._leaves(request):
+                    self._consider(request["id"], refused)
 
     def _are_new(self) -> bool:
         now = clock.steady_us()
@@ -116,7 +121,7 @@ class Worker:
         self._project.projection.refresh(wait=5)
         return True
 
-    def _consider(self, request_id: str) -> None:
+    def _consider(self, request_id: str, refused: str | None) -> None:
         lock = self._project.locks.try_hold(request_lock(request_id))
         if lock is None:
             return
@@ -127,7 +132,6 @@ class Worker:
             if request is None or (request["state"] == "running" and not self._is_lost(request)):
                 return
             if request["state"] in ("asked", "running"):
-                refused = self._refused(request)
                 if refused is not None:
                     self._end(request_id, EXIT_REFUSED, refused)
                 else:
@@ -149,21 +153,26 @@ class Worker:
         return False
 
     def _leaves(self, request: Mapping[str, Any]) -> bool:
-        """Whether others may look at it first: this worker may not start it. Its lock is theirs to take meanwhile."""
+        """Whether others may look first at what this worker may not start. Its lock is theirs to take meanwhile."""
         asked = clock.to_us(datetime.fromisoformat(request["at"]))
-        if not 0 <= clock.now_us() - asked < _LEFT * 1e6 or self._refused(request) is None:
+        if not 0 <= clock.now_us() - asked < _LEFT * 1e6:
             return False
         self._look_at = min(self._look_at, clock.steady_us() + int(_LEFT * 1e6))
         return True
 
-    def _refused(self, request: Mapping[str, Any]) -> str | None:
+    def _flows(self) -> frozenset[tuple[str | None, str | None]]:
+        """The files and names of the flows that ran here."""
+        return frozenset((one["file"], one["name"]) for one in self._project.reader.known_flows())
+
+    def _refused(
+        self, request: Mapping[str, Any], flows: Callable[[], frozenset[tuple[str | None, str | None]]]
+    ) -> str | None:
         """Why it must not be started: a flow that never ran here is loaded only where this worker was told of its file."""
         if request["what"] != "run":
             return None
         target = request["arguments"]["target"]
         file, _, name = target.partition(":")
-        known = {(one["file"], one["name"]) for one in self._project.reader.known_flows()}
-        if (file, name) in known or (self._project.root / file).resolve() in self._files:
+        if (self._project.root / file).resolve() in self._files or (file, name) in flows():
             return None
         return f"error: no run of {target} is known, and no worker was told of {file}: headwater worker -f {file}"
 

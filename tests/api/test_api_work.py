@@ -29,6 +29,7 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
 from headwater.core.request_events import WorkAsked, WorkTaken
 from headwater.lineage.asking import request_lock
+from headwater.lineage.reader import Reader as Answers
 from headwater.project import Project
 
 
@@ -282,8 +283,8 @@ def test_a_clock_that_is_set_back_keeps_no_worker_from_looking(shop: Path, monke
     monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
     consider, looked = work.Worker._consider, list[str]()
 
-    def considered(worker: work.Worker, request_id: str) -> None:
-        consider(worker, request_id)
+    def considered(worker: work.Worker, request_id: str, refused: str | None) -> None:
+        consider(worker, request_id, refused)
         looked.append(request_id)
 
     monkeypatch.setattr(work.Worker, "_consider", considered)
@@ -385,6 +386,31 @@ def test_a_flow_waits_for_the_worker_that_was_told_of_its_file(shop: Path, monke
         assert client.get(f"/api/requests/{asked}").json()["state"] == "asked"
         with working(shop, shop / "halves.py"):
             assert ended(client, asked)["state"] == "done"
+
+
+def test_which_flows_are_known_is_asked_once_a_look(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
+    known, asked = Answers.known_flows, list[str | None]()
+
+    def noted(reader: Answers, flow: str | None = None) -> list[dict[str, Any]]:
+        asked.append(flow)
+        return known(reader, flow)
+
+    (shop / "halves.py").write_text(FLOWS)
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["run", "halves.py:halves", "-p", "x=4", "--json"]) == 0
+    with served(shop, insecure=True) as (client, _):
+        for _ in range(3):
+            client.post("/api/runs", json={"flow": "the half", "parameters": {"x": 4}})
+        monkeypatch.setattr(Answers, "known_flows", noted)
+        project = Project(settings.load(shop))
+        with runtime.use(project):
+            worker = work.Worker(project)
+            worker.once()
+            assert asked == [None]
+            assert len(worker._started) == 3
+            until(lambda: worker._settle_ended() or not worker._started)
+        project.close()
 
 
 TALKS = """\
