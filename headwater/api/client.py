@@ -154,7 +154,7 @@ class Client:
         return self._get(f"requests/{quote(request_id, safe='')}")
 
     def cancel_request(self, request_id: str) -> dict[str, Any]:
-        """Take back what was asked for, before a worker has begun it."""
+        """Take back what was asked for, before its run has begun."""
         return self._call("POST", f"requests/{quote(request_id, safe='')}/cancel")
 
     def backfill_create(

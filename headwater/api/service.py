@@ -166,7 +166,7 @@ class Service:
         return self.reader.run(run_id)
 
     def cancel_request(self, request_id: str, asked_by: str) -> dict[str, Any]:
-        """Take back what was asked for, before a worker has begun it: the request."""
+        """Take back what was asked for, before its run has begun: the request."""
         project = self.project
         asking.cancel_request(project.projection, project.carrier, project.journal, request_id, asked_by)
         return self.request(request_id)

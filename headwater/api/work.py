@@ -25,10 +25,10 @@ from headwater import clock
 from headwater.api import commands
 from headwater.core.journal.following import Follower
 from headwater.core.journal.reader import Position
-from headwater.core.request_events import WorkAsked, WorkEnded, WorkTaken
+from headwater.core.request_events import WorkAsked, WorkEnded, WorkStarted, WorkTaken
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError
-from headwater.lineage.asking import request_lock
+from headwater.lineage.asking import BEFORE, CANCELLED, request_lock
 
 if TYPE_CHECKING:
     from headwater.core.journal.carrier import HeldLock
@@ -138,11 +138,17 @@ class Worker:
                     started = self._start(request, lock)
                     if started is not None:
                         self._started[request_id] = started
+                        self._project.journal.append(
+                            WorkStarted(request_id=request_id, pid=started.process.pid, host=os.uname().nodename)
+                        )
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:
         """Whether one that was taken has to be started again: nobody holds its lock, so its process is gone, or never was."""
         began = self._project.reader.began(request["id"])
         if began is None:
+            if request["cancelled_by"] is not None:
+                self._end(request["id"], CANCELLED, BEFORE)
+                return False
             if request["takes"] < _TAKES:
                 return True
             self._end(request["id"], 1, "each time that it was started its process ended before it recorded anything")

@@ -93,5 +93,5 @@ def one_request(the: The, request_id: Id) -> models.Request:
 
 @router.post("/requests/{request_id}/cancel")
 def cancel_request(the: The, who: Asker, request_id: Id) -> models.Request:
-    """Take back what was asked for, before a worker has begun it. What has begun is cancelled as its run, or its backfill."""
+    """Take back what was asked for, before its run has begun. What has begun is cancelled as its run, or its backfill."""
     return models.Request.model_validate(the.cancel_request(request_id, who.name))

@@ -7,8 +7,8 @@ import signal
 from collections.abc import Callable
 
 
-def terminate(pid: int, lives: Callable[[], bool]) -> bool:
-    """Send a process SIGTERM; False when it has ended before. Raises OSError when we may not.
+def terminate(pid: int, lives: Callable[[], bool], how: signal.Signals = signal.SIGTERM) -> bool:
+    """Send a process a signal; False when it has ended before. Raises OSError when we may not.
 
     `lives` is asked once more when we hold on to the process: a number may be another one's by now.
     """
@@ -20,9 +20,9 @@ def terminate(pid: int, lives: Callable[[], bool]) -> bool:
         if not lives():
             return False
         if handle is None:
-            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, how)
         else:
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
+            signal.pidfd_send_signal(handle, how)
     except ProcessLookupError:
         return False
     finally:

@@ -65,6 +65,28 @@ class WorkTaken(Body):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkStarted(Body):
+    """A worker has started the process of a request: its `pid` and `host`."""
+
+    kind: ClassVar[str] = "work.started"
+
+    request_id: str
+    pid: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkCancelRequested(Body):
+    """Somebody takes back a request whose process still loads its code, and has begun no run: it is stopped, or killed."""
+
+    kind: ClassVar[str] = "work.cancel_requested"
+    durable: ClassVar[bool] = True
+
+    request_id: str
+    asked_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnded(Body):
     """The process that was started for a request has ended: its exit code, and what it said last when that is not 0.
 
@@ -103,6 +125,8 @@ KINDS: dict[str, type[Body]] = {
         RunsPruned,
         WorkAsked,
         WorkTaken,
+        WorkStarted,
+        WorkCancelRequested,
         WorkEnded,
         AccessRecorded,
     )

@@ -1,19 +1,23 @@
 """Asking what runs to stop: a run by a signal to its process, a backfill through the journal. The request is journaled first.
 
-What was asked of a server, and no worker has begun yet, is taken back.
+What was asked of a server, and has begun no run yet, is taken back.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from typing import Any, Literal, TypeAlias
 
 from headwater.assets.backfill_events import BackfillAsked, BackfillStopped
 from headwater.assets.backfilling import lock_of
+from headwater.core import processes
 from headwater.core.events import RunCancelRequested
 from headwater.core.journal.carrier import Carrier, EventWriter
-from headwater.core.request_events import WorkEnded
+from headwater.core.request_events import WorkCancelRequested, WorkEnded
 from headwater.core.states import TERMINAL
-from headwater.errors import HeadwaterError, UnknownNameError, UsageError
+from headwater.errors import HeadwaterError, LockTimeout, UnknownNameError, UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
 from headwater.lineage.known_positions import POSITIONS, Known
 from headwater.lineage.processes import Process, process_of, terminate
@@ -47,11 +51,7 @@ def cancel_run(projection: Projection, carrier: Carrier, journal: EventWriter, r
 
 def _goes_on(carrier: Carrier, run_id: str) -> bool:
     """Whether somebody is about to make another attempt of a run, and keeps all others from that."""
-    held = carrier.locks.try_hold(f"run:{run_id}")
-    if held is None:
-        return True
-    held.release()
-    return False
+    return _is_held(carrier, f"run:{run_id}")
 
 
 def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:
@@ -114,14 +114,19 @@ def request_lock(request_id: str) -> str:
 def cancel_request(
     projection: Projection, carrier: Carrier, journal: EventWriter, request_id: str, asked_by: str
 ) -> None:
-    """Take back what was asked of a server, by its whole id. Raises UnknownNameError, UsageError when a worker has begun it.
+    """Take back what was asked of a server, by its whole id, as long as no run has begun for it.
 
-    One that was taken by a worker which died before the run had begun is taken back as well.
+    One that a worker took which died is taken back as well. A process that still loads its code is asked to stop, and killed
+    when it doesn't. Raises UnknownNameError, UsageError when its run has begun or it is over, HeadwaterError when its process
+    can't be stopped from here.
     """
-    lock = carrier.locks.try_hold(request_lock(request_id))
-    if lock is None:
-        raise _begun(request_id)
-    with lock:
+    with contextlib.ExitStack() as held:
+        lock = carrier.locks.try_hold(request_lock(request_id))
+        stopped = lock is None
+        if lock is not None:
+            held.enter_context(lock)
+        elif not _stop_loading(projection, carrier, journal, request_id, asked_by, held):
+            return
         # Looked at now that no worker can take it.
         projection.refresh()
         reader = Reader(projection)
@@ -129,17 +134,68 @@ def cancel_request(
         if found is None:
             raise UnknownNameError(f"there is no request '{request_id}'", hint="a request is named by its whole id")
         state = found["state"]
+        if stopped and (state == "cancelled" or reader.began(request_id) is not None):
+            return
         if state == "running" and reader.began(request_id) is not None:
             raise _begun(request_id)
         if state not in ("asked", "running"):
             raise UsageError(f"the request {request_id} is over: it is {state}")
-        message = "cancelled before it had begun"
-        journal.append(WorkEnded(request_id=request_id, exit_code=_CANCELLED, message=message, cancelled_by=asked_by))
+        # Who stopped its process has said so already.
+        by = None if stopped else asked_by
+        journal.append(WorkEnded(request_id=request_id, exit_code=CANCELLED, message=BEFORE, cancelled_by=by))
     projection.refresh()
 
 
-_CANCELLED = 130
+CANCELLED = 130
 """The exit code of a command that was cancelled."""
+BEFORE = "cancelled before it had begun"
+"""What is said of a request that was taken back."""
+_GRACE = 3.0
+"""Seconds that a process gets to end by itself, and then to be gone."""
+
+
+def _stop_loading(
+    projection: Projection,
+    carrier: Carrier,
+    journal: EventWriter,
+    request_id: str,
+    asked_by: str,
+    held: contextlib.ExitStack,
+) -> bool:
+    """Stop the process of a request that has begun no run, and hold its lock then; False when a run begins meanwhile."""
+    reader, name = Reader(projection), request_lock(request_id)
+    projection.refresh()
+    found = reader.work_request(request_id)
+    if found is None or found["process"] is None or reader.began(request_id) is not None:
+        raise _begun(request_id)
+    process, host = found["process"], found["process_host"]
+    if host != os.uname().nodename:
+        what = f"the request lives in process {process} on {host}"
+        raise HeadwaterError(what, where=request_id, hint="take it back on that machine")
+    journal.append(WorkCancelRequested(request_id=request_id, asked_by=asked_by))
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        projection.refresh()
+        if reader.began(request_id) is not None:
+            return False  # it was asked to stop, and ends as its run does
+        try:
+            processes.terminate(process, lambda: _is_held(carrier, name), how)
+        except PermissionError as error:
+            what = f"process {process} belongs to somebody else"
+            raise HeadwaterError(what, where=request_id, hint="ask its owner, or take it back as root") from error
+        with contextlib.suppress(LockTimeout):
+            held.enter_context(carrier.locks.hold(name, timeout=_GRACE))
+            return True
+    raise HeadwaterError(
+        f"process {process} does not end", where=request_id, hint="it was killed, and ends when the machine lets it"
+    )
+
+
+def _is_held(carrier: Carrier, name: str) -> bool:
+    lock = carrier.locks.try_hold(name)
+    if lock is None:
+        return True
+    lock.release()
+    return False
 
 
 def _begun(request_id: str) -> UsageError:

@@ -27,7 +27,8 @@ from headwater.core import runtime
 from headwater.core.events import RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
-from headwater.core.request_events import WorkAsked, WorkTaken
+from headwater.core.request_events import WorkAsked, WorkCancelRequested, WorkTaken
+from headwater.lineage import asking
 from headwater.lineage.asking import request_lock
 from headwater.lineage.reader import Reader as Answers
 from headwater.project import Project
@@ -177,6 +178,65 @@ def test_what_a_worker_took_and_died_is_taken_back(shop: Path) -> None:
             assert ended(client, again)["state"] == "done"
         assert client.get(f"/api/requests/{asked}").json()["state"] == "cancelled"
         assert client.get(f"/api/runs/{asked}").status_code == 404
+
+
+HANGS = """\
+import signal, time
+from pathlib import Path
+from headwater import flow
+
+@flow
+def hangs(): ...
+
+if Path("deaf").exists():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+Path("loads").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "deaf", "orphan"])
+def test_what_hangs_while_it_loads_its_code_is_taken_back(
+    shop: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_GRACE", 0.5 if how == "deaf" else 30)
+    (shop / "hangs.py").write_text(HANGS)
+    if how == "deaf":
+        (shop / "deaf").touch()
+    with served(shop, insecure=True) as (client, _):
+        asked = client.post("/api/runs", json={"flow": "hangs.py:hangs"}).json()["id"]
+        with contextlib.ExitStack() as open_ones:
+            if how == "orphan":
+                worker = subprocess.Popen([sys.executable, "-m", "headwater", "worker", "-f", "hangs.py"], cwd=shop)
+            else:
+                open_ones.enter_context(working(shop, shop / "hangs.py"))
+            until(lambda: (shop / "loads").is_file())
+            until(lambda: kinds(shop).count("work.started") == 1)
+            if how == "orphan":
+                worker.kill()
+                worker.wait()
+            assert client.get(f"/api/requests/{asked}").json()["state"] == "running"
+            assert client.post(f"/api/runs/{asked}/cancel").json()["state"] == "cancelled"
+        with working(shop):  # nobody starts it again
+            again = client.post("/api/materializations", json={"selection": "sales", "partition": "2024-01-06"}).json()
+            assert ended(client, again["id"])["state"] == "done"
+        found = client.get(f"/api/requests/{asked}").json()
+        assert (found["state"], found["takes"], found["cancelled_by"]) == ("cancelled", 1, "local")
+        assert client.get(f"/api/runs/{asked}").status_code == 404
+        changes = client.get("/api/audit").json()["changes"]
+        assert [one["subject"] for one in changes if one["what"] == "work: cancel"] == [asked]
+
+
+def test_what_was_to_be_taken_back_is_not_started_again(shop: Path) -> None:
+    with served(shop, insecure=True) as (client, app):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()["id"]
+        journal = app.state.service.project.journal
+        # Who took it back was killed, and so was the worker, before either could say that it has ended.
+        journal.append(WorkTaken(request_id=asked, pid=1, host="gone"))
+        journal.append(WorkCancelRequested(request_id=asked, asked_by="somebody"))
+        with working(shop):
+            until(lambda: client.get(f"/api/requests/{asked}").json()["state"] == "cancelled")
+        assert client.get(f"/api/backfills/{asked}").status_code == 404
 
 
 DYING = """

@@ -236,6 +236,42 @@ def test_a_backfill_that_no_worker_has_begun_is_taken_back(browser: Browser, tmp
         assert states == {asked: "asked", waits: "cancelled"}
 
 
+HANGS = """
+import time
+from pathlib import Path
+from headwater import flow
+
+if Path("hang").exists():
+    Path("loads").touch()
+    time.sleep(600)
+
+@flow
+def fails():
+    raise ValueError("it is broken")
+
+if __name__ == "__main__":
+    fails()
+"""
+
+
+def test_a_resumption_that_hangs_while_its_code_is_loaded_is_taken_back(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS)
+    subprocess.run([sys.executable, "hangs.py"], cwd=tmp_path, capture_output=True, check=False)
+    (tmp_path / "hang").touch()
+    with serving(tmp_path, "--insecure-local", "--run") as server:
+        (run,) = Client(server.url).runs()["runs"]
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/runs/{run['id']}")
+            page.get_by_role("button", name="Resume", exact=True).click()
+            expect(page.get_by_text("A worker has taken it, and loads its code.")).to_be_visible(timeout=30_000)
+            until((tmp_path / "loads").is_file)
+            page.get_by_role("button", name="Take it back").click()
+            expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled(timeout=30_000)
+            expect(page.get_by_role("button", name="Take it back")).to_have_count(0)
+        (asked,) = Client(server.url).work_requests()["requests"]
+        assert (asked["state"], asked["cancelled_by"]) == ("cancelled", "local")
+
+
 def breaking(folder: Path) -> None:
     """A project whose asset can't be made as long as there is the file `broken`."""
     (folder / "breaks.py").write_text(BREAKS)

@@ -36,7 +36,7 @@ class Backfills(Page):
 
 
 class Request(Answer):
-    """Work that was asked for: asked, then running once a worker has taken it, then done or failed. Or cancelled before that.
+    """Work that was asked for: asked, then running once a worker has taken it, then done or failed. Or cancelled before its run.
 
     A run or a backfill that it starts has the request's id.
     """
@@ -52,6 +52,7 @@ class Request(Answer):
     at: str | None = None
     exit_code: int | None = None
     message: str | None = None
+    cancelled_by: str | None = None
 
 
 class Requests(Page):

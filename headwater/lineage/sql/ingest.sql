@@ -285,6 +285,16 @@ SELECT id, time, unnest(json_transform(body, '{
     "request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR"}'))
 FROM staged WHERE kind = 'work.taken';
 
+-- name: work.started
+INSERT INTO facts.work_started BY NAME
+SELECT id, time, unnest(json_transform(body, '{"request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR"}'))
+FROM staged WHERE kind = 'work.started';
+
+-- name: work.cancel_requested
+INSERT INTO facts.work_cancel_requested BY NAME
+SELECT id, time, unnest(json_transform(body, '{"request_id": "VARCHAR", "asked_by": "VARCHAR"}'))
+FROM staged WHERE kind = 'work.cancel_requested';
+
 -- name: work.ended
 INSERT INTO facts.work_ended BY NAME
 SELECT id, time, unnest(json_transform(body, '{

@@ -170,7 +170,7 @@ ORDER BY time DESC;
 
 -- name: work_requests
 SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, "at", taken, ended, exit_code, message,
-       pid, host, coalesce(takes, 0) AS takes
+       cancelled_by, pid, host, coalesce(takes, 0) AS takes, process, process_host
 FROM work_requests
 WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
     AND ($last IS NULL OR work_requests."at" < $since::TIMESTAMP OR (work_requests."at" = $since::TIMESTAMP AND id < $last))
@@ -275,6 +275,8 @@ SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", asked_by AS "by"
     SELECT id, time, asked_by, 'work: ' || what AS what, request_id AS subject, 1 AS count FROM facts.work_asked
     UNION ALL
     SELECT id, time, cancelled_by, 'work: cancel', request_id, 1 FROM facts.work_ended WHERE cancelled_by IS NOT NULL
+    UNION ALL
+    SELECT id, time, asked_by, 'work: cancel', request_id, 1 FROM facts.work_cancel_requested
     UNION ALL
     SELECT id, time, asked_by, 'run: cancel', run_id, 1 FROM facts.cancel_requested
     UNION ALL

@@ -159,6 +159,10 @@ CREATE TABLE facts.work_asked (
 
 CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
 
+CREATE TABLE facts.work_started (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
+
+CREATE TABLE facts.work_cancel_requested (id UUID, time BIGINT, request_id VARCHAR, asked_by VARCHAR);
+
 CREATE TABLE facts.work_ended (
     id UUID, time BIGINT, request_id VARCHAR, exit_code INTEGER, message VARCHAR, cancelled_by VARCHAR
 );

@@ -392,17 +392,24 @@ SELECT
 FROM told;
 
 -- One row a request to start work: asked, until a worker has taken it, then running, done or failed; cancelled, when it was
--- taken back before. One that was taken twice (its worker died at once) counts once.
+-- taken back before its run began. One that was taken twice (its worker died at once) counts once; `process` is the one that was
+-- started since it was taken last.
 CREATE VIEW work_requests AS
 SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
+       CASE WHEN s.time >= t.time THEN s.pid END AS process, s.host AS process_host,
        make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
-       CASE WHEN e.cancelled_by IS NOT NULL THEN 'cancelled' WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
+       coalesce(e.cancelled_by, c.asked_by) AS cancelled_by,
+       CASE WHEN e.cancelled_by IS NOT NULL OR (e.exit_code <> 0 AND c.request_id IS NOT NULL) THEN 'cancelled' WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
             WHEN t.request_id IS NOT NULL THEN 'running' ELSE 'asked' END AS state
 FROM facts.work_asked AS a
 LEFT JOIN (
     SELECT *, count(*) OVER (PARTITION BY request_id) AS takes FROM facts.work_taken
     QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1
 ) AS t USING (request_id)
+LEFT JOIN (SELECT * FROM facts.work_started QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS s
+    USING (request_id)
+LEFT JOIN (SELECT request_id, arg_min(asked_by, time) AS asked_by FROM facts.work_cancel_requested GROUP BY request_id) AS c
+    USING (request_id)
 LEFT JOIN (SELECT * FROM facts.work_ended QUALIFY row_number() OVER (PARTITION BY request_id ORDER BY time DESC, id DESC) = 1) AS e
     USING (request_id)
 QUALIFY row_number() OVER (PARTITION BY a.request_id ORDER BY a.time, a.id) = 1;

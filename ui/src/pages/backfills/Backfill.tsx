@@ -16,7 +16,7 @@ import { useTitle } from "@/kit/usePage";
 import { address, change, Problem } from "@/lib/api";
 import { count, counted, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
-import { OPEN, paceOf, shares, usePicture, useRequest, Waiting } from "@/pages/backfills/Progress";
+import { OPEN, paceOf, shares, TakeBack, usePicture, useRequest, Waiting } from "@/pages/backfills/Progress";
 import { type Listed, OUTCOMES, type OutcomeCounts, type Picture } from "@/pages/backfills/types";
 import "@/pages/backfills/backfills.css";
 import "@/pages/backfills/progress.css";
@@ -270,7 +270,12 @@ function Actions({ id, offers }: { id: string; offers: What[] }): JSX.Element | 
           {ASKS[name][0]}
         </button>
       ))}
-      {request ? <Waiting request={request} /> : null}
+      {request ? (
+        <>
+          <Waiting request={request} />
+          <TakeBack request={request} />
+        </>
+      ) : null}
       {what ? (
         <Dialog label={ASKS[what][1]} close={() => setWhat(null)} className="ask">
           <h2>{ASKS[what][1]}</h2>

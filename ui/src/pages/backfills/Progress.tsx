@@ -1,13 +1,13 @@
 /** How far a backfill is, in a line: its state, a bar, done of all, the pace, and when it will have ended. */
 
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { JSX } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
 import { Failure } from "@/kit/Notice";
 import { type Share, Shares } from "@/kit/Shares";
 import { State } from "@/kit/State";
-import { get } from "@/lib/api";
+import { change, get, Problem } from "@/lib/api";
 import { count, span } from "@/lib/text";
 import type { Backfill, WorkRequest } from "@/lib/types";
 import type { Picture } from "@/pages/backfills/types";
@@ -35,12 +35,45 @@ export function Waiting({ request }: { request: WorkRequest }): JSX.Element | nu
         It could not be carried out. {request.message}
       </p>
     );
+  if (request.state === "running")
+    return (
+      <p className="waiting" role="status">
+        A worker has taken it, and loads its code.
+      </p>
+    );
   if (request.state !== "asked") return null;
   return (
     <p className="waiting" role="status" data-tone="warn">
       Nobody has taken it yet. Start <code>headwater worker</code>, or the server as{" "}
       <code>headwater serve --run</code>.
     </p>
+  );
+}
+
+/** As long as no run has begun for it, what was asked for can be taken back. */
+export function TakeBack({ request }: { request: WorkRequest }): JSX.Element | null {
+  const client = useQueryClient();
+  const taking = useMutation({
+    mutationFn: () => change<WorkRequest>("POST", `/api/requests/${encodeURIComponent(request.id)}/cancel`),
+    onSettled: () => client.invalidateQueries({ queryKey: ["request", request.id] }),
+  });
+  if (request.state !== "asked" && request.state !== "running") return null;
+  return (
+    <>
+      <button
+        type="button"
+        className="button danger"
+        disabled={taking.isPending}
+        onClick={() => taking.mutate()}
+      >
+        Take it back
+      </button>
+      {taking.error ? (
+        <p role="alert" className="late">
+          {taking.error.message} {taking.error instanceof Problem ? taking.error.hint : null}
+        </p>
+      ) : null}
+    </>
   );
 }
 

@@ -13,7 +13,7 @@ import { type Change, useParameters, useTitle } from "@/kit/usePage";
 import { change as ask, get, Problem } from "@/lib/api";
 import { count, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
-import { useRequest, Waiting } from "@/pages/backfills/Progress";
+import { TakeBack, useRequest, Waiting } from "@/pages/backfills/Progress";
 import { Course } from "@/pages/runs/Course";
 import { Failures } from "@/pages/runs/Failures";
 import { Logs } from "@/pages/runs/Logs";
@@ -193,7 +193,12 @@ function Again({ run, isBackfill }: { run: RunOne; isBackfill: boolean }): JSX.E
       <span className="dim">
         {mayRun ? "or" : "To go on where it stopped:"} <Copy text={command} />
       </span>
-      {request ? <Waiting request={request} /> : null}
+      {request ? (
+        <>
+          <Waiting request={request} />
+          {mayRun ? <TakeBack request={request} /> : null}
+        </>
+      ) : null}
       {resuming.error ? (
         <p role="alert" className="late">
           {resuming.error.message} {resuming.error instanceof Problem ? resuming.error.hint : null}
