@@ -67,6 +67,11 @@ def asked_id() -> str:
     return os.environ.pop("HEADWATER_REQUEST", None) or new_id()
 
 
+def resumed_for() -> str | None:
+    """The request that a worker started this process for to go on with a run (`HEADWATER_RESUMES`), once; else None."""
+    return os.environ.pop("HEADWATER_RESUMES", None)
+
+
 MOST = 1 << 12
 """How many ids can be reserved at once."""
 

@@ -199,7 +199,7 @@ class Worker:
             process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
                 [sys.executable, "-m", "headwater", *self._command(request)],
                 cwd=self._project.root,
-                env={**os.environ, **({"HEADWATER_REQUEST": request["id"]} if made_new else {})},
+                env={**os.environ, "HEADWATER_REQUEST" if made_new else "HEADWATER_RESUMES": request["id"]},
                 stdin=subprocess.DEVNULL,
                 stdout=opened,
                 stderr=opened,

@@ -45,6 +45,8 @@ class RootRun:
         self.runtime = project
         self.project: str = project.project
         self.journal: Appender = project.journal
+        self.request_id: str | None = None
+        """The request that goes on with this run, where a worker has started it for one."""
         self.extras: dict[str, Any] = {}
         self.cancelled = Cancellation()
         self.open_tasks: dict[str, TaskCall] = {}

@@ -44,7 +44,8 @@ class WriterClosed(Body):
 class RunStarted(Body):
     """An attempt of a run began. `type` is flow, task, materialize or backfill; `source` is where its function stands.
 
-    `name` is what the run is called beside its flow, where that gives its runs names.
+    `name` is what the run is called beside its flow, where that gives its runs names; `request_id` is the request that asked
+    for this attempt of an earlier run: one that asked for a new run has that run's id.
 
     So that another attempt of an outermost flow can be called alike: `kept` has the parameters that JSON does not hold as
     they were, as JSON that keeps types; `defaulted` names those that were left at a default that can't be kept, and `lost`
@@ -74,6 +75,7 @@ class RunStarted(Body):
     defaulted: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     name: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

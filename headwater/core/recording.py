@@ -163,6 +163,8 @@ def run_started(run: Run, parameters: dict[str, Any], fields: dict[str, Any]) ->
         "parameters": parameters,
         "source": run.source,
     }
+    if outer is None and run.root.request_id is not None:
+        members["request_id"] = run.root.request_id
     run.root.journal.append(RunStarted(**{**members, **fields}))
 
 

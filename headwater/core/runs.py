@@ -48,9 +48,12 @@ def new_run(
     """A run that has not begun. Raises RunRefused where code is only loaded for its definitions."""
     if runtime.is_defining():
         raise RunRefused(f"'{name}' was called while code is loaded for its definitions only")
+    goes_on = run_id is not None
     run_id = run_id or (ids.asked_id() if parent is None else ids.new_id())
     root = None if parent is None else parent.run.root
-    root = root or RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
+    if root is None:
+        root = RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
+        root.request_id = ids.resumed_for() if goes_on else None
     run = Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
     if options is not None:
         run.retries_left, run.runner = options.retry_budget, runner_of(options.runner)

@@ -27,7 +27,7 @@ from headwater.core import runtime
 from headwater.core.events import RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Reader
-from headwater.core.request_events import WorkAsked, WorkCancelRequested, WorkTaken
+from headwater.core.request_events import WorkAsked, WorkCancelRequested, WorkStarted, WorkTaken
 from headwater.lineage import asking
 from headwater.lineage.asking import request_lock
 from headwater.lineage.reader import Reader as Answers
@@ -471,6 +471,47 @@ def test_which_flows_are_known_is_asked_once_a_look(shop: Path, monkeypatch: pyt
             assert len(worker._started) == 3
             until(lambda: worker._settle_ended() or not worker._started)
         project.close()
+
+
+def test_a_resumption_is_known_by_what_its_attempt_says(shop: Path) -> None:
+    (shop / "halves.py").write_text(FLOWS)
+    with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+        assert command_line.run(["run", "halves.py:halves", "-p", "x=3", "--json"]) == 1
+    with served(shop, insecure=True) as (client, app):
+        (run,) = client.get("/api/runs?flow=the half").json()["runs"]
+        asked = client.post(f"/api/runs/{run['id']}/resume", json={"parameters": {"x": 8}}).json()["id"]
+        # Somebody else has gone on with the run meanwhile, and the worker that then took the request died with its process.
+        with contextlib.chdir(shop), cli_project.as_in_a_new_process():
+            assert command_line.run(["runs", "resume", run["id"], "--json"]) == 1
+        journal = app.state.service.project.journal
+        journal.append(
+            WorkTaken(request_id=asked, pid=1, host="gone"), WorkStarted(request_id=asked, pid=1, host="gone")
+        )
+        with working(shop):
+            done = ended(client, asked)
+        assert (done["state"], done["takes"]) == ("done", 2)
+        attempts = client.get(f"/api/runs/{run['id']}").json()["attempts"]
+        assert [one["state"] for one in attempts] == ["Completed", "Failed", "Failed"]
+        # The attempt names what asked for it.
+        started = [
+            event.body
+            for event in Reader(Home.open(shop / ".headwater", create=False)).events()
+            if event.kind == "run.started"
+        ]
+        assert [one["request_id"] for one in started if one["run_id"] == run["id"]] == [None, None, asked]
+
+
+def test_a_resumption_of_an_old_journal_is_known_by_its_time(shop: Path) -> None:
+    with served(shop, insecure=True) as (_, app):
+        journal, reader = app.state.service.project.journal, app.state.service.reader
+        run = {"run_id": "old", "flow": "f", "root_run_id": "old", "root_flow": "f", "project": "shop"}
+        journal.append(RunStarted(**run, parameters={}), RunEnded(**run, state="Failed", started=clock.now_us()))
+        journal.append(WorkAsked(request_id="asked", what="runs.resume", arguments={"run": "old"}))
+        journal.append(WorkTaken(request_id="asked", pid=1, host="gone"))
+        until(lambda: (reader.work_request("asked") or {"state": ""})["state"] == "running")
+        assert reader.began("asked") is None
+        journal.append(RunStarted(**run, parameters={}, attempt=2))
+        until(lambda: reader.began("asked") == "Running")
 
 
 TALKS = """\

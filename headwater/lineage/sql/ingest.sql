@@ -8,7 +8,7 @@ SELECT id, time, unnest(json_transform(body, '{
     "run_id": "VARCHAR", "attempt": "INTEGER", "flow": "VARCHAR", "type": "VARCHAR", "parent_run_id": "VARCHAR",
     "parent_task_run_id": "VARCHAR", "parent_flow": "VARCHAR", "root_run_id": "VARCHAR", "root_flow": "VARCHAR",
     "root_attempt": "INTEGER", "project": "VARCHAR", "parameters": "JSON", "kept": "JSON", "defaulted": ["VARCHAR"],
-    "lost": ["VARCHAR"], "name": "VARCHAR",
+    "lost": ["VARCHAR"], "name": "VARCHAR", "request_id": "VARCHAR",
     "source": {"file": "VARCHAR", "line": "INTEGER", "name": "VARCHAR", "hash": "VARCHAR"},
     "nominal_start": "BIGINT", "nominal_end": "BIGINT"}'))
 FROM staged WHERE kind = 'run.started';

@@ -231,13 +231,15 @@ LIMIT $limit;
 
 -- name: began
 -- The state of the newest attempt that began for a request; nothing when none did. A run that the request has made is its own by
--- its id, whatever the clock said when; of one that it goes on with, only an attempt that is younger than the request is.
+-- its id, whatever the clock said when; of one that it goes on with, the attempt that names it is, and what follows. Workers that
+-- wrote no work.started started attempts that name none: of these, those that are younger than the request.
 SELECT state
 FROM runs JOIN (
     SELECT request_id, arg_min(coalesce(arguments->>'run', arguments->>'backfill'), time) AS earlier, make_timestamp(min(time)) AS "at"
     FROM facts.work_asked WHERE request_id = $request GROUP BY request_id
 ) AS asked ON runs.run_id = coalesce(asked.earlier, asked.request_id)
-WHERE asked.earlier IS NULL OR runs.started >= asked."at"
+WHERE asked.earlier IS NULL OR runs.attempt >= (SELECT min(attempt) FROM facts.run_started WHERE request_id = $request)
+    OR (runs.started >= asked."at" AND NOT EXISTS (FROM facts.work_started WHERE request_id = $request))
 ORDER BY attempt DESC
 LIMIT 1;
 

@@ -15,7 +15,7 @@ CREATE TABLE facts.run_started (
     parent_run_id VARCHAR, parent_task_run_id VARCHAR, parent_flow VARCHAR, root_run_id VARCHAR, root_flow VARCHAR,
     root_attempt INTEGER, project VARCHAR, parameters JSON, kept JSON, defaulted VARCHAR[], lost VARCHAR[],
     source STRUCT(file VARCHAR, line INTEGER, name VARCHAR, hash VARCHAR),
-    nominal_start BIGINT, nominal_end BIGINT, name VARCHAR
+    nominal_start BIGINT, nominal_end BIGINT, name VARCHAR, request_id VARCHAR
 );
 
 CREATE TABLE facts.run_ended (
