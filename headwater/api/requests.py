@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def ask(project: ServingProject, what: What, arguments: Mapping[str, Any], asked_by: str) -> str:
     """Ask for work to be started: durable when this returns. The request's id."""
     request_id = ids.new_id()
-    project.journal.append(WorkAsked(request_id=request_id, what=what, arguments=dict(arguments), asked_by=asked_by))
+    project.journal.append(
+        WorkAsked(
+            request_id=request_id, what=what, arguments=dict(arguments), asked_by=asked_by, project=project.project
+        )
+    )
     project.projection.refresh()
     return request_id
 
@@ -43,11 +47,11 @@ def flow(project: ServingProject, name: str, parameters: Mapping[str, Any]) -> d
         if path.is_absolute() or ".." in path.parts or not function.isidentifier() or not file.isprintable():
             hint = "give the file from the project's folder on: etl/flows.py:nightly"
             raise UsageError(f"'{name}' names no flow of this project", hint=hint)
-        known = [one for one in project.reader.known_flows() if (one["file"], one["name"]) == (file, function)]
+        known = [one for one in _known(project) if (one["file"], one["name"]) == (file, function)]
     else:
-        known = project.reader.known_flows(name)
+        known = _known(project, name)
         if not known:
-            raise UnknownNameError.of("flow", name, [one["flow"] for one in project.reader.known_flows()])
+            raise UnknownNameError.of("flow", name, [one["flow"] for one in _known(project)])
         file, function = known[0]["file"] or "", known[0]["name"] or ""
         if not file.endswith(".py") or not function.isidentifier():
             raise UsageError(f"the flow '{name}' stood in {file or 'no file'}: it can't be started from there")
@@ -61,8 +65,12 @@ def run(
     """The arguments for another attempt of a run, or for one from a task on. Raises UnknownNameError, UsageError."""
     found = project.reader.run(run_id)
     check_resumable(found, from_task)
-    _check_kept(parameters, project.reader.known_flows(found["flow"]))
+    _check_kept(parameters, _known(project, found["flow"]))
     return {"run": found["id"], **({} if from_task is None else {"from": from_task}), **_given(parameters)}
+
+
+def _known(project: ServingProject, flow: str | None = None) -> list[dict[str, Any]]:
+    return project.reader.known_flows(flow, project=project.project)
 
 
 def _check_journaled(parameters: Mapping[str, Any]) -> None:

@@ -94,7 +94,8 @@ class Worker:
         """One look: note what has ended, and start what was asked for. Raises HeadwaterError, OSError."""
         self._settle_ended()
         if self._are_new():
-            requests = self._project.reader.work_requests(open_only=True, limit=1_000)["requests"]
+            own = self._project.project
+            requests = self._project.reader.work_requests(open_only=True, project=own, limit=1_000)["requests"]
             flows = cache(self._flows)
             for request in reversed(requests):
                 if self._limit is not None and len(self._started) >= self._limit:
@@ -168,7 +169,8 @@ class Worker:
 
     def _flows(self) -> frozenset[tuple[str | None, str | None]]:
         """The files and names of the flows that ran here."""
-        return frozenset((one["file"], one["name"]) for one in self._project.reader.known_flows())
+        known = self._project.reader.known_flows(project=self._project.project)
+        return frozenset((one["file"], one["name"]) for one in known)
 
     def _refused(
         self, request: Mapping[str, Any], flows: Callable[[], frozenset[tuple[str | None, str | None]]]

@@ -71,6 +71,8 @@ def serve(
 def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = WHERE) -> int:
     """Start what is asked for through the server, each as a process of its own that survives this one; until Ctrl-C.
 
+    It starts what was asked of a server of the same project: where several share a home, each wants workers of its own.
+
     Parameters
     ----------
     limit
@@ -88,7 +90,7 @@ def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = 
 
     before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        emit({"pid": os.getpid()}, common.json, lambda: "Headwater waits for work")
+        emit({"pid": os.getpid()}, common.json, lambda: f"Headwater waits for work of {project.project}")
         files = [file.absolute() for file in where.file]
         with _logging_to_standard_error():
             Worker(project, files, where.module, limit).work(over)

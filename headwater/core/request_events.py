@@ -37,7 +37,8 @@ class WorkAsked(Body):
     """Somebody asked, through the server, that work be started: a `headwater worker` does.
 
     `what` is backfill, resume, retry, materialize, run, runs.resume or runs.retry, `arguments` are those of that command; what
-    it starts has the request's id, where it gets one. `asked_by` is the name of the token that it was asked with.
+    it starts has the request's id, where it gets one. `asked_by` is the name of the token that it was asked with, `project` that of
+    the server that was asked: a home may have several, and only workers of the same one start it.
     """
 
     kind: ClassVar[str] = "work.asked"
@@ -47,6 +48,7 @@ class WorkAsked(Body):
     what: str
     arguments: dict[str, Any]
     asked_by: str | None = None
+    project: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

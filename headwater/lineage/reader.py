@@ -179,22 +179,27 @@ class Reader:
             return {**found[0], "outcomes": [_plain(row) for row in rows]}
 
     def work_requests(
-        self, *, open_only: bool = False, limit: int = 50, before: tuple[str, str] | None = None
+        self,
+        *,
+        open_only: bool = False,
+        project: str | None = None,
+        limit: int = 50,
+        before: tuple[str, str] | None = None,
     ) -> dict[str, Any]:
         """What was asked to be started through the server, newest first: `{"requests": [{id, what, state, arguments, …}]}`.
 
-        `state` is asked, running, done, failed or cancelled; `open_only` leaves out what has ended. `before` are the moment and
-        the id of the last one of the page before.
+        `state` is asked, running, done, failed or cancelled; `open_only` leaves out what has ended, `project` what was
+        asked of the servers of others. `before` are the moment and the id of the last one of the page before.
         """
         since, last = before or (None, None)
-        return {"requests": self._requests(open=open_only, limit=limit, since=since, last=last)}
+        return {"requests": self._requests(open=open_only, project=project, limit=limit, since=since, last=last)}
 
     def work_request(self, request_id: str) -> dict[str, Any] | None:
         """One of them by its id; None when nothing was asked by that one."""
         return next(iter(self._requests(wanted=request_id)), None)
 
     def _requests(self, **which: object) -> list[dict[str, Any]]:
-        every = {"wanted": None, "open": False, "limit": 1, "since": None, "last": None}
+        every = {"wanted": None, "open": False, "project": None, "limit": 1, "since": None, "last": None}
         with self.projection.session() as session:
             rows = session.dicts(statements("runs.sql")["work_requests"], {**every, **which})
         return [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]
@@ -215,10 +220,13 @@ class Reader:
             rows = session.rows(statements("runs.sql")["began"], {"request": request_id})
         return rows[0][0] if rows else None
 
-    def known_flows(self, flow: str | None = None) -> list[dict[str, Any]]:
-        """`[{flow, file, name, lost}]`: the flows that ran by themselves, where they stood, their parameters that are not kept."""
+    def known_flows(self, flow: str | None = None, *, project: str | None = None) -> list[dict[str, Any]]:
+        """`[{flow, file, name, lost}]`: the flows that ran by themselves, where they stood, their parameters that are not kept.
+
+        Of those that several projects of a home have, the one of `project`, else the newest.
+        """
         with self.projection.session() as session:
-            return session.dicts(statements("runs.sql")["known_flows"], {"flow": flow})
+            return session.dicts(statements("runs.sql")["known_flows"], {"flow": flow, "project": project})
 
     def artifacts(self, run_id: str, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
         """What a run made, newest first: `{"run", "artifacts": [{id, kind, name, partition, version, state, message, rows, …}]}`.

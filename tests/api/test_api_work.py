@@ -452,9 +452,9 @@ def test_which_flows_are_known_is_asked_once_a_look(shop: Path, monkeypatch: pyt
     monkeypatch.setattr(commands, "command", lambda what, arguments, where: ["--version"])
     known, asked = Answers.known_flows, list[str | None]()
 
-    def noted(reader: Answers, flow: str | None = None) -> list[dict[str, Any]]:
+    def noted(reader: Answers, flow: str | None = None, *, project: str | None = None) -> list[dict[str, Any]]:
         asked.append(flow)
-        return known(reader, flow)
+        return known(reader, flow, project=project)
 
     (shop / "halves.py").write_text(FLOWS)
     with contextlib.chdir(shop), cli_project.as_in_a_new_process():
@@ -512,6 +512,38 @@ def test_a_resumption_of_an_old_journal_is_known_by_its_time(shop: Path) -> None
         assert reader.began("asked") is None
         journal.append(RunStarted(**run, parameters={}, attempt=2))
         until(lambda: reader.began("asked") == "Running")
+
+
+NIGHTLY = """\
+from pathlib import Path
+from headwater import flow
+
+@flow
+def nightly():
+    Path("ran").touch()
+"""
+
+
+def test_a_worker_leaves_what_was_asked_of_another_project_of_its_home(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, file in ((first, "flows.py"), (second, "flows.py"), (second, "newer.py")):
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").write_text('[tool.headwater]\nhome = "../home"\n')
+        (folder / file).write_text(NIGHTLY)
+        with contextlib.chdir(folder), cli_project.as_in_a_new_process():
+            assert command_line.run(["run", f"{file}:nightly", "--json"]) == 0
+    for folder in (first, second):
+        (folder / "ran").unlink()
+    with served(first, insecure=True) as (client, _), served(second, insecure=True) as (other, _):
+        asked = client.post("/api/runs", json={"flow": "nightly"}).json()
+        with working(second):
+            assert ended(other, other.post("/api/runs", json={"flow": "nightly"}).json()["id"])["state"] == "done"
+        assert ((first / "ran").exists(), (second / "ran").exists()) == (False, True)
+        assert client.get(f"/api/requests/{asked['id']}").json()["state"] == "asked"
+        with working(first):
+            assert ended(client, asked["id"])["state"] == "done"
+        assert (first / "ran").exists()
+        assert (asked["arguments"], asked["project"]) == ({"target": "flows.py:nightly"}, "first")
 
 
 TALKS = """\

@@ -53,6 +53,7 @@ class Request(Answer):
     exit_code: int | None = None
     message: str | None = None
     cancelled_by: str | None = None
+    project: str | None = None
 
 
 class Requests(Page):

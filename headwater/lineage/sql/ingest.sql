@@ -276,7 +276,7 @@ FROM staged WHERE kind = 'backfill.stopped';
 -- name: work.asked
 INSERT INTO facts.work_asked BY NAME
 SELECT id, time, unnest(json_transform(body, '{
-    "request_id": "VARCHAR", "what": "VARCHAR", "arguments": "JSON", "asked_by": "VARCHAR"}'))
+    "request_id": "VARCHAR", "what": "VARCHAR", "arguments": "JSON", "asked_by": "VARCHAR", "project": "VARCHAR"}'))
 FROM staged WHERE kind = 'work.asked';
 
 -- name: work.taken

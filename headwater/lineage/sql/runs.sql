@@ -169,10 +169,11 @@ QUALIFY row_number() OVER (PARTITION BY backfill_id ORDER BY time, id) = 1
 ORDER BY time DESC;
 
 -- name: work_requests
-SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, "at", taken, ended, exit_code, message,
+SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, project, "at", taken, ended, exit_code, message,
        cancelled_by, pid, host, coalesce(takes, 0) AS takes, process, process_host
 FROM work_requests
 WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
+    AND ($project IS NULL OR project IS NULL OR project = $project)
     AND ($last IS NULL OR work_requests."at" < $since::TIMESTAMP OR (work_requests."at" = $since::TIMESTAMP AND id < $last))
 ORDER BY work_requests."at" DESC, id DESC
 LIMIT $limit;
@@ -244,11 +245,16 @@ ORDER BY attempt DESC
 LIMIT 1;
 
 -- name: known_flows
--- The flows that ran by themselves, each as it stood the last time, and which of its parameters are never kept.
-SELECT flow, arg_max(source, time).file AS file, arg_max(source, time).name AS name, arg_max(lost, time) AS lost
-FROM facts.run_started
-WHERE type = 'flow' AND parent_run_id IS NULL AND ($flow IS NULL OR flow = $flow)
-GROUP BY flow ORDER BY flow;
+-- The flows that ran by themselves, each as it stood the last time, and which of its parameters are never kept. Of several
+-- projects in a home that have a flow of the same name, the one that is asked for comes first.
+SELECT flow, newest.source.file AS file, newest.source.name AS name, newest.lost AS lost
+FROM (
+    SELECT flow, arg_max({source: source, lost: lost}, {own: coalesce(project = $project, false), time: time}) AS newest
+    FROM facts.run_started
+    WHERE type = 'flow' AND parent_run_id IS NULL AND ($flow IS NULL OR flow = $flow)
+    GROUP BY flow
+)
+ORDER BY flow;
 
 -- name: known_tasks
 SELECT DISTINCT task FROM task_runs ORDER BY task;

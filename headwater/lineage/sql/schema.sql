@@ -154,7 +154,7 @@ CREATE TABLE facts.backfill_stopped (
 
 -- What was asked through the server, what workers took of it, and how the processes that they started ended.
 CREATE TABLE facts.work_asked (
-    id UUID, time BIGINT, request_id VARCHAR, what VARCHAR, arguments JSON, asked_by VARCHAR
+    id UUID, time BIGINT, request_id VARCHAR, what VARCHAR, arguments JSON, asked_by VARCHAR, project VARCHAR
 );
 
 CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);

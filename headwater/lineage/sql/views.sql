@@ -395,7 +395,7 @@ FROM told;
 -- taken back before its run began. One that was taken twice (its worker died at once) counts once; `process` is the one that was
 -- started since it was taken last.
 CREATE VIEW work_requests AS
-SELECT a.request_id, a.what, a.arguments, a.asked_by, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
+SELECT a.request_id, a.what, a.arguments, a.asked_by, a.project, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
        CASE WHEN s.time >= t.time THEN s.pid END AS process, s.host AS process_host,
        make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
        coalesce(e.cancelled_by, c.asked_by) AS cancelled_by,
