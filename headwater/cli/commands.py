@@ -156,6 +156,12 @@ COMMANDS: dict[str, Command] = {
         help="What a run logged and printed.",
         examples=("logs 0198a2", "logs 0198a2 --follow", "logs 0198a2 --level WARNING"),
     ),
+    "requests": Command(
+        group="Look",
+        place="requests:requests_app",
+        help="What was asked of the server, and taking it back.",
+        examples=("requests", "requests --open --limit 500", "requests cancel 0198a2c4-3d1f-7e14-98b7-daa4509e695c"),
+    ),
     "limits": Command(
         group="Look",
         place="limits:limits",
@@ -297,6 +303,16 @@ RUNS: dict[str, Command] = {
     ),
 }
 """The commands under `runs`."""
+
+REQUESTS: dict[str, Command] = {
+    "cancel": Command(
+        group="Commands",
+        place="requests:cancel",
+        help="Take back what was asked for, before its run has begun.",
+        examples=("requests cancel 0198a2c4-3d1f-7e14-98b7-daa4509e695c",),
+    ),
+}
+"""The commands under `requests`."""
 
 CACHE: dict[str, Command] = {
     "list": Command(

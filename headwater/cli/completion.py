@@ -44,3 +44,9 @@ def backfills() -> list[tuple[str, str]]:
     """The ids of the latest backfills, each with its assets and state."""
     found = open_project(None).reader.backfills(limit=_LATEST)["backfills"]
     return [(row["id"], f"{', '.join(row['assets'])} {row['state']}") for row in found]
+
+
+def requests() -> list[tuple[str, str]]:
+    """The ids of the latest requests that are open, each with what was asked and its state."""
+    found = open_project(None).reader.work_requests(open_only=True, limit=_LATEST)["requests"]
+    return [(row["id"], f"{row['what']} {row['state']}") for row in found]

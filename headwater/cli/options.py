@@ -65,6 +65,12 @@ def _backfills(context: CompletionContext) -> list[tuple[str, str]]:
     return backfills()
 
 
+def _requests(context: CompletionContext) -> list[tuple[str, str]]:
+    from headwater.cli.completion import requests
+
+    return requests()
+
+
 def check_limit(limit: int, what: str) -> None:
     """Raise UsageError unless it is how many rows there may be: from 1 to what databases count to."""
     if not 1 <= limit < 2**63:
@@ -89,3 +95,5 @@ RunId = Annotated[str, Parameter(completer=_runs)]
 """The id of a run, or the beginning of it."""
 BackfillId = Annotated[str, Parameter(completer=_backfills)]
 """The id of a backfill, or the beginning of it."""
+RequestId = Annotated[str, Parameter(completer=_requests)]
+"""The whole id of a request."""

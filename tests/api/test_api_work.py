@@ -71,6 +71,7 @@ def test_a_backfill_that_is_asked_for_is_done_by_a_worker(shop: Path) -> None:
         with working(shop):
             done, failed = ended(client, asked.json()["id"]), ended(client, wrong["id"])
         assert (done["state"], done["exit_code"], done["asked_by"]) == ("done", 0, "a runer")
+        assert (asked.json()["run"], done["run"], failed["run"]) == (None, done["id"], None)
         assert (failed["state"], failed["exit_code"]) == ("failed", 2)
         assert "never" in failed["message"]
         backfill = client.get(f"/api/backfills/{done['id']}").json()
@@ -489,7 +490,7 @@ def test_a_resumption_is_known_by_what_its_attempt_says(shop: Path) -> None:
         )
         with working(shop):
             done = ended(client, asked)
-        assert (done["state"], done["takes"]) == ("done", 2)
+        assert (done["state"], done["takes"], done["run"]) == ("done", 2, run["id"])
         attempts = client.get(f"/api/runs/{run['id']}").json()["attempts"]
         assert [one["state"] for one in attempts] == ["Completed", "Failed", "Failed"]
         # The attempt names what asked for it.

@@ -10,13 +10,14 @@ import pytest
 from cli_project import Cli
 
 from headwater.cli.app import build
-from headwater.cli.commands import BACKFILL, COMMANDS, LINEAGE, OPENLINEAGE, RUNS, overview
+from headwater.cli.commands import BACKFILL, COMMANDS, LINEAGE, OPENLINEAGE, REQUESTS, RUNS, overview
 
 EVERY = {
     **{(name,): command for name, command in COMMANDS.items()},
     **{("backfill", name): command for name, command in BACKFILL.items()},
     **{("lineage", name): command for name, command in LINEAGE.items()},
     **{("runs", name): command for name, command in RUNS.items()},
+    **{("requests", name): command for name, command in REQUESTS.items()},
     **{("openlineage", name): command for name, command in OPENLINEAGE.items()},
 }
 EXAMPLES = sorted({example for command in EVERY.values() for example in command.examples})

@@ -54,6 +54,7 @@ class Request(Answer):
     message: str | None = None
     cancelled_by: str | None = None
     project: str | None = None
+    run: str | None = None
 
 
 class Requests(Page):
