@@ -173,7 +173,7 @@ ORDER BY time DESC;
 SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, project, "at", taken, ended, exit_code, message,
        cancelled_by, pid, host, coalesce(takes, 0) AS takes, process, process_host,
        coalesce(work_requests.arguments->>'run', work_requests.arguments->>'backfill',
-                (SELECT any_value(run_id) FROM facts.run_started WHERE run_id = request_id)) AS run
+                (SELECT any_value(run_id) FROM facts.run_started WHERE run_id = work_requests.request_id)) AS run
 FROM work_requests
 WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
     AND ($project IS NULL OR project IS NULL OR project = $project)
