@@ -73,15 +73,15 @@ class _Prepared:
     published = False  # nothing of it stays when the transaction is rolled back after all
 
     def __init__(self, store: ResultStore, entry: CacheEntry) -> None:
-        self._store, self._entry = store, entry
+        self._store, self.entry = store, entry
         self.name = f"the kept result of {entry.task}"
-        self.key = ("headwater.cache", entry.key)
+        self.key = _prepared_key(entry.key)
         self.task_run_id = entry.task_run_id
 
     def write(self) -> None:
         """Let it be found. Raises ResultError."""
         # With the result itself on the disk already, a lost entry is a miss.
-        self._store.write(ENTRY + self._entry.key, _written(self._entry), durable=False)
+        self._store.write(ENTRY + self.entry.key, _written(self.entry), durable=False)
 
     def publish(self) -> None:
         """The transaction is being committed: what can't be kept does not stop it."""
@@ -92,20 +92,26 @@ class _Prepared:
 
     def drop(self, why: ErrorInfo) -> None:
         """The transaction is rolled back."""
-        data = self._store.read(ENTRY + self._entry.key)
-        if data == _written(self._entry):
-            self._store.remove(ENTRY + self._entry.key)
+        data = self._store.read(ENTRY + self.entry.key)
+        if data == _written(self.entry):
+            self._store.remove(ENTRY + self.entry.key)
+
+
+def _prepared_key(key: str) -> tuple[str, str]:
+    return "headwater.cache", key
 
 
 class CachedCall:
     """A call of a task on its way through the cache: `look_up` before its tries, `keep` after them, `close` at the end."""
 
-    __slots__ = ("_call", "_task", "_turn", "_use", "hit", "key", "value")
+    __slots__ = ("_call", "_task", "_turn", "_uncommitted", "_use", "hit", "key", "value")
 
     def __init__(self, task: Task[..., Any], call: TaskCall) -> None:
         self._task, self._call = task, call
         self._turn: Turn | None = None
         self._use: Any = None
+        self._uncommitted: CacheEntry | None = None
+        """The result to use, when it is not committed."""
         self.key: CacheKey | None = None
         self.hit = False
         """Whether there is a result to use, which is `value` then."""
@@ -122,8 +128,12 @@ class CachedCall:
         if isinstance(found, CacheEntry):
             self.close()
             self.hit = True
-            self._note(found)
-            self._say("hit", "kept", f"task run {found.task_run_id} kept it", found)
+            if self._uncommitted is None:
+                self._note(found)
+                self._say("hit", "kept", f"task run {found.task_run_id} kept it", found)
+            else:
+                self._note_uncommitted()
+                self._say("hit", "kept", f"task run {found.task_run_id} of the same transaction made it", found)
         elif isinstance(found, Uncached):
             if not found.meant:
                 _warn(self._task, f"is not cached: {found.text}")
@@ -159,10 +169,12 @@ class CachedCall:
         assert self.key is not None
         runtime = self._call.context.run.root.runtime
         try:
-            data = runtime.results.read(ENTRY + self.key.digest)
-            if data is None:
-                return Miss("not_kept", "no result is kept for it")
-            entry = read_entry(data, self.key.digest)
+            entry = self._uncommitted = self._prepared(self.key)
+            if entry is None:
+                data = runtime.results.read(ENTRY + self.key.digest)
+                if data is None:
+                    return Miss("not_kept", "no result is kept for it")
+                entry = read_entry(data, self.key.digest)
             expired = self._expired(entry)
             if expired is not None:
                 return expired
@@ -174,6 +186,12 @@ class CachedCall:
             _log.warning("a kept result of '%s' is not used: %s", self._task.name, text)
             return Miss("unusable", text)
         return entry
+
+    def _prepared(self, key: CacheKey) -> CacheEntry | None:
+        """What a call in the same transaction has made, which others find when that is committed."""
+        transaction = self._call.transaction
+        found = None if transaction is None else transaction.prepared(_prepared_key(key.digest))
+        return found.entry if isinstance(found, _Prepared) else None
 
     def _expired(self, entry: CacheEntry) -> Miss | None:
         ends = [] if entry.expires is None else [entry.expires]
@@ -244,6 +262,12 @@ class CachedCall:
         record = self._call.record
         if record is not None and self._task.options.persist_result is not False:
             record.result, record.sources = entry.result, entry.sources
+
+    def _note_uncommitted(self) -> None:
+        """For later attempts: what it used may be taken back, and then they must not go by it."""
+        record = self._call.record
+        if record is not None:
+            record.unkept = "what it used was not committed yet"
 
     def close(self) -> None:
         """Let others compute the key."""

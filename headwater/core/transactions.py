@@ -132,13 +132,21 @@ class Transaction:
 
     def holds(self) -> frozenset[Any]:
         """The keys of all that is prepared here or around here, and not published."""
-        found: list[Any] = []
+        return frozenset(part.key for part in self._parts())
+
+    def prepared(self, key: Any) -> Participant | None:
+        """What was prepared last for a key, here or around here, and is not published."""
+        return next((part for part in self._parts() if part.key == key), None)
+
+    def _parts(self) -> list[Participant]:
+        """All that is prepared here or around here: the innermost first, and of one transaction the last first."""
+        found: list[Participant] = []
         with self._lock:
             one: Transaction | None = self
             while one is not None:
-                found += [part.key for part in participants(one._members)]
+                found += reversed(list(participants(one._members)))
                 one = one.parent
-        return frozenset(found)
+        return found
 
     def nearest_open(self) -> Transaction | None:
         """This transaction, or the nearest one around it that has not ended."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from headwater import INPUTS, SOURCE, flow, task
+from headwater import INPUTS, SOURCE, flow, task, transaction
 from headwater.core import runtime
 from headwater.core.events import TaskCache
 from headwater.project import Project
@@ -115,6 +115,32 @@ def test_when_the_one_that_computes_fails_the_next_one_computes(carrier: MemoryC
     assert [one for one in found if one == 7] == [7, 7]
     assert len(calls) == 2
     assert verdicts(carrier) == ["hit", "miss", "miss"]
+
+
+def test_calls_in_one_transaction_compute_it_once(carrier: MemoryCarrier) -> None:
+    calls: list[int] = []
+    undone: list[int] = []
+
+    @task(cache=ONCE, once=True, on_rollback=lambda outcome: undone.append(outcome.result))
+    def slow(number: int) -> int:
+        calls.append(number)
+        return number * 2
+
+    @flow(max_workers=4)
+    def main(fails: bool) -> list[int]:
+        with transaction() as txn:
+            with transaction():
+                found = [slow(1), slow(1)]
+            found += [one.result() for one in [slow.submit(at % 2) for at in range(8)]]
+            if fails:
+                txn.rollback("no")
+        return found
+
+    assert main(True) == main(False) == main(True) == [2, 2] + [0, 2] * 4
+    # What the first run made was taken back, once each, and nobody goes by it.
+    assert sorted(calls) == [0, 0, 1, 1]
+    assert sorted(undone) == [0, 2]
+    assert verdicts(carrier) == ["hit"] * 26 + ["miss"] * 4
 
 
 def test_a_call_within_itself_does_not_wait_for_itself(carrier: MemoryCarrier) -> None:

@@ -5,7 +5,7 @@ import base64
 import datetime
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -764,13 +764,19 @@ def test_a_reused_call_joins_the_transaction_of_its_attempt(project: Project, wo
     assert world.ran == ["step", "step"]
 
 
-def test_a_cached_result_in_a_transaction_is_reused_though_the_cache_was_cleared(
-    project: Project, world: World
-) -> None:
+def cached_step(world: World) -> Callable[[int], int]:
     @task(cache=INPUTS - "world")
     def step(number: int) -> int:
         world.ran.append(number)
         return number
+
+    return step
+
+
+def test_a_cached_result_in_a_transaction_is_reused_though_the_cache_was_cleared(
+    project: Project, world: World
+) -> None:
+    step = cached_step(world)
 
     @flow
     def main() -> int:
@@ -790,6 +796,25 @@ def test_a_cached_result_in_a_transaction_is_reused_though_the_cache_was_cleared
     assert main.resume(run_id) == 1
     assert world.ran == [1]
     assert reasons(project, run_id) == []
+
+
+def test_what_a_transaction_has_cached_and_taken_back_is_not_reused(project: Project, world: World) -> None:
+    step = cached_step(world)
+
+    @flow
+    def main() -> int:
+        with transaction():
+            found = step(1) + step(1)
+            if world.broken:
+                raise ValueError("no")
+        return found
+
+    with pytest.raises(ValueError, match="no"):
+        main()
+    assert world.taken() == [1]
+    world.broken = False
+    assert main.resume(newest(project)["id"]) == 2
+    assert world.taken() == [1]
 
 
 def test_secrets_in_results_are_not_kept(project: Project, world: World) -> None:
