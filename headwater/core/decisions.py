@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
-from headwater.core.options import RetryDelay, TaskOptions
+from headwater.core.options import RetryDelay, TaskOptions, is_delay
 from headwater.core.states import State
-from headwater.errors import Cancelled
+from headwater.errors import Cancelled, DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,35 @@ def after_error(
 
 
 def retry_delay(delay: RetryDelay, tries: int) -> float:
-    """Seconds to wait after try number `tries` (from 1) has failed; never negative.
+    """Seconds to wait after try number `tries` (from 1) has failed. Raises DefinitionError for a function that gives none.
 
     >>> [retry_delay([1, 10], tries) for tries in (1, 2, 3)]
     [1.0, 10.0, 10.0]
     """
     if callable(delay):
-        return max(0.0, float(delay(tries)))
+        found = _plain(delay(tries))
+        if not is_delay(found):
+            from headwater.core.definition import place_of
+
+            raise DefinitionError(
+                f"the function of retry_delay gave {found!r} after try {tries}, which is no number of seconds from 0",
+                where=place_of(delay),
+                hint="return 0 to try again at once; retry_if says whether to try again at all",
+            )
+        return float(found)
     if isinstance(delay, (int, float)):
         return float(delay)
     return float(delay[min(tries, len(delay)) - 1])
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy, a Decimal or a Fraction as a float; anything else as it is."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
 
 
 def is_cancellation(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from headwater.core.hooks import Hooks, TransactionHook, hooks_of, transaction_hooks
@@ -234,12 +235,21 @@ def _check_delay(delay: object) -> None:
         return
     values = list(delay) if isinstance(delay, Sequence) and not isinstance(delay, str) else [delay]
     for value in values:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < math.inf:
+        if not is_delay(value):
             raise DefinitionError(
                 f"retry_delay is a number of seconds from 0, a list of them or a function, got {delay!r}"
             )
     if not values:
         raise DefinitionError("retry_delay is an empty list", hint="leave it out to try again at once")
+
+
+def is_delay(value: object) -> bool:
+    """Whether something is a number of seconds that can be waited for.
+
+    >>> [is_delay(value) for value in (0, 1.5, -1, float("nan"), float("inf"), "1", None, True)]
+    [True, True, False, False, False, False, False, False]
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= TIMEOUT_MAX
 
 
 def _check_timeout(timeout: object) -> None:
@@ -254,7 +264,8 @@ def exponential_backoff(
 ) -> Callable[[int], float]:
     """Delays that grow: `first` seconds, then `factor` times as long each, at most `limit`; use it as `retry_delay`.
 
-    `jitter` is the share of a delay that is drawn at random: with 0.5 a delay of 10 s comes to between 5 and 10 s.
+    `jitter` is the share of a delay that is drawn at random: with 0.5 a delay of 10 s comes to between 5 and 10 s. Raises
+    DefinitionError for numbers that give no delays.
 
     >>> delay = exponential_backoff(1, limit=5)
     >>> [delay(tries) for tries in (1, 2, 3, 4)]
@@ -262,6 +273,11 @@ def exponential_backoff(
     """
 
     import random  # here, because few ask for it and every script would load it
+
+    for name, value in (("first", first), ("factor", factor), ("limit", limit), ("jitter", jitter)):
+        if not (is_delay(value) or (name == "limit" and value == math.inf)) or (name == "jitter" and value > 1):
+            most = " to 1" if name == "jitter" else ""
+            raise DefinitionError(f"{name} of exponential_backoff is a number from 0{most}, got {value!r}")
 
     def delay(tries: int) -> float:
         try:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from headwater import clock
@@ -10,7 +12,7 @@ from headwater.core.flow import flow
 from headwater.core.options import TaskOptions, exponential_backoff
 from headwater.core.states import State
 from headwater.core.task import task
-from headwater.errors import Cancelled
+from headwater.errors import Cancelled, DefinitionError
 
 
 class FakeClock:
@@ -57,6 +59,29 @@ def test_delays_between_tries(project: Any, delay: Any, slept: list[float]) -> N
     assert (ended.state, ended.tries) == ("Completed", 4)
 
 
+@pytest.mark.parametrize("gives", [float("nan"), float("inf"), -1, None, "soon", True, 1e300])
+def test_a_delay_that_can_not_be_waited_for_is_told_and_ends_it(project: Any, gives: Any) -> None:
+    def wait(tries: int) -> Any:
+        return gives
+
+    @flow(retries=1, retry_delay=wait)
+    def main() -> None:
+        raise ValueError("no")
+
+    for call in (failing_times(1, retries=1, retry_delay=wait), main):
+        with pytest.raises(DefinitionError, match=r"retry_delay gave .* after try 1") as caught:
+            call()
+        assert f"{__file__}:" in str(caught.value.where)
+    assert project.one("task.ended").state == "Failed"
+    assert project.all("task.state") == []
+
+
+def test_a_delay_may_be_any_kind_of_number(project: Any) -> None:
+    with clock.use(FakeClock()) as fake:
+        failing_times(2, retries=2, retry_delay=lambda tries: [Decimal("1.5"), np.int64(2)][tries - 1])()
+    assert fake.slept == [1.5, 2]
+
+
 def test_the_last_error_is_raised_when_no_try_is_left(project: Any) -> None:
     @flow
     def main() -> None:
@@ -89,6 +114,14 @@ def test_backoff_grows_to_its_limit_and_jitter_only_shortens() -> None:
     jittered = [exponential_backoff(8, jitter=0.5)(1) for _ in range(50)]
     assert all(4 <= delay <= 8 for delay in jittered)
     assert len(set(jittered)) > 1
+
+
+@pytest.mark.parametrize(
+    "given", [{"first": -1}, {"first": float("nan")}, {"factor": -2}, {"limit": "10"}, {"jitter": 1.5}]
+)
+def test_a_backoff_of_wrong_numbers_is_refused_where_it_is_written(given: Any) -> None:
+    with pytest.raises(DefinitionError, match=f"{next(iter(given))} of exponential_backoff is a number from 0"):
+        exponential_backoff(**{"first": 1, **given})
 
 
 @pytest.mark.parametrize(
