@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,17 @@ def check_run_key(key: Callable[..., object], parameters: Collection[str], where
         ) from None
 
 
+def _spelled(flow: str) -> str:
+    """A flow's name, so that a key may follow it behind a colon: the key 'b' of 'a' is told from a flow 'a:b'.
+
+    Other names stay as they are: that is what runs of an older version hold.
+
+    >>> _spelled("nightly"), _spelled("a:b")
+    ('nightly', '"a:b"')
+    """
+    return json.dumps(flow) if ":" in flow or flow.startswith('"') else flow
+
+
 class RunLimits:
     """What an attempt of a run holds, from before its function is called until its end is recorded."""
 
@@ -91,7 +103,7 @@ class RunLimits:
         options = self._flow.options
         if options.max_runs is None:
             return
-        name = PREFIX + self._flow.name
+        name = PREFIX + _spelled(self._flow.name)
         if options.run_key is not None:
             key = yield Invoke(options.run_key, (), self._parameters)
             name += f":{key}"

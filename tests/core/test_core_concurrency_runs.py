@@ -75,6 +75,37 @@ def test_runs_queue_and_are_shown_as_waiting(shop: Project) -> None:
     assert states(shop) == ["Completed", "Completed"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("a", "b"), ("a:b", None)),
+        (("a", "b:c"), ("a:b", "c")),
+        (("a", 'b"'), ('"a:b"', None)),
+        (("a:b", None), ('"a:b"', None)),
+    ],
+)
+def test_a_run_key_of_a_flow_is_no_other_flow(shop: Project, one: Any, other: Any) -> None:
+    calls, inside, go = Calls(), threading.Event(), threading.Event()
+
+    def limited(name: str, key: str | None) -> Any:
+        @flow(name=name, max_runs=1, when_full="skip", run_key=None if key is None else lambda number: key)
+        def main(number: int) -> int:
+            if number == 0:
+                inside.set()
+                assert go.wait(20)
+            return number
+
+        return main
+
+    calls.start(limited(*one), 0)
+    assert inside.wait(20)
+    calls.start(limited(*other), 1)
+    calls.start(limited(*one), 2)
+    until(lambda: len(calls.came) == 2)
+    go.set()
+    assert calls.end() == {0: 0, 1: 1, 2: RunSkipped}
+
+
 def test_a_run_begins_when_the_end_of_the_one_before_is_recorded(shop: Project) -> None:
     @task
     def slow() -> None:
