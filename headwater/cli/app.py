@@ -80,12 +80,24 @@ def _explained(error: BaseException) -> HeadwaterError:
     if isinstance(error, cyclopts.CycloptsError):
         if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
             return _too_many(error.unused_tokens[0], error.command_chain or ())
+        if isinstance(error, cyclopts.MissingArgumentError) and (found := _after(error)):
+            return UsageError(
+                f"{error.keyword} needs a value, and '{found}' begins with a hyphen, as options do",
+                hint=f"where that is its value: {error.keyword}={found}",
+            )
         hint = "headwater --help lists the commands, headwater COMMAND --help explains one"
         if isinstance(error, cyclopts.UnknownOptionError) and tuple(error.command_chain or ()) == ("run",):
             name = (error.token.keyword or "").lstrip("-").replace("-", "_")
             hint = f"a parameter is given by -p: -p {name or 'name'}=…; headwater run --help lists the options"
         return UsageError(" ".join(str(error).split()), hint=hint)
     return HeadwaterError(f"{type(error).__name__}: {error}", hint="--debug gives the traceback")
+
+
+def _after(error: cyclopts.MissingArgumentError) -> str | None:
+    """What follows the option that has no value."""
+    tokens = [*(error.unused_tokens or ()), None]
+    found = tokens[tokens.index(error.keyword) + 1] if error.keyword in tokens[:-1] else None
+    return None if found == "--" else found
 
 
 def _too_many(argument: str, command: Sequence[str]) -> UsageError:

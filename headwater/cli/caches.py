@@ -12,7 +12,7 @@ from headwater import clock
 from headwater.assets.durations import parse_duration
 from headwater.cli.commands import CACHE, COMMANDS
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, Common, Flag
+from headwater.cli.options import COMMON, Common, Duration, Flag
 from headwater.cli.output import emit, instant, size_of
 from headwater.cli.tables import table
 from headwater.core.cache_entries import Cleared, Kept, clear, entries
@@ -45,7 +45,7 @@ def cache_clear(
     task: str | None = None,
     /,
     *,
-    older_than: str | None = None,
+    older_than: Duration | None = None,
     all: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     dry_run: Flag = False,
     common: Common = COMMON,

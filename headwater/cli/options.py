@@ -91,6 +91,8 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option that is there or not."""
 Selection = Annotated[str, Parameter(completer=_assets)]
 """A selection of assets, or the name of one."""
+Duration = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""How long, such as 90d. A hyphen before it is no other option: the error says what is wrong with -5d."""
 RunId = Annotated[str, Parameter(completer=_runs)]
 """The id of a run, or the beginning of it."""
 BackfillId = Annotated[str, Parameter(completer=_backfills)]

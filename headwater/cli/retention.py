@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from headwater.assets.durations import moment, parse_duration
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, Common, Flag
+from headwater.cli.options import COMMON, Common, Duration, Flag
 from headwater.cli.output import emit, size_of
 from headwater.cli.tables import table
 from headwater.lineage.retention import Pruned
@@ -17,7 +17,7 @@ from headwater.wording import counted
 
 def prune(
     *,
-    older_than: str,
+    older_than: Duration,
     logs: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     dry_run: Flag = False,
     common: Common = COMMON,

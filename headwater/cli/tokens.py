@@ -12,7 +12,7 @@ from headwater import clock
 from headwater.assets.durations import parse_duration
 from headwater.cli.commands import COMMANDS, TOKENS
 from headwater.cli.common import open_project, who
-from headwater.cli.options import COMMON, Common
+from headwater.cli.options import COMMON, Common, Duration
 from headwater.cli.output import emit, instant, say
 from headwater.cli.tables import table
 
@@ -24,7 +24,7 @@ def create(
     *,
     scope: Literal["read", "run", "admin"] = "read",
     name: str | None = None,
-    expires: str | None = None,
+    expires: Duration | None = None,
     common: Common = COMMON,
 ) -> int:
     """Make a token, and print it. It is shown this once: only a hash of it is kept.

@@ -64,6 +64,27 @@ def test_wrong_usage_exits_with_2(cli: Cli, shop: Path, command: list[str], kind
 @pytest.mark.parametrize(
     ("command", "said"),
     [
+        ("prune --older-than -5d", "'-5d' is not a duration"),
+        ("cache clear --older-than -5d", "'-5d' is not a duration"),
+        ("token create --expires -5d", "'-5d' is not a duration"),
+        ("runs --limit -x", "--limit needs a value, and '-x' begins with a hyphen"),
+        ("materialize sales --partition -rf", "where that is its value: --partition=-rf"),
+        ("freshness --as-of -5d", "--as-of=-5d"),
+        ("materialize sales --partition -- -rf", "--partition requires an argument"),
+        ("runs --limit", "--limit requires an argument"),
+    ],
+)
+def test_a_value_that_begins_with_a_hyphen_is_not_said_to_be_missing(
+    cli: Cli, shop: Path, command: str, said: str
+) -> None:
+    done = cli(*command.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
         (f"runs --limit {10**22}", "is not a number of runs"),
         (f"checks --limit {10**22}", "is not a number of rows"),
         (f"freshness --partitions --limit {10**22}", "is not a number of rows"),
