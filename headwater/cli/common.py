@@ -32,7 +32,7 @@ def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Projec
     found = project.Project.open()
     has_home = writes or found.settings.home_path.is_dir()
     if where is not None or not has_home:
-        _define(found, where or WHERE)
+        define(found, where or WHERE)
     if not (has_home or found.definitions.all()):
         raise HomeError(
             "nothing has been recorded here yet",
@@ -43,7 +43,8 @@ def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Projec
     return found
 
 
-def _define(found: Project, where: Where) -> None:
+def define(found: Project, where: Where) -> None:
+    """Load the definitions of a project, and those that options name."""
     # Importing the users' modules, and what those import, is most of the time that a short command takes.
     from headwater.loading import load_file, load_modules
 

@@ -240,6 +240,32 @@ def test_keys_that_mean_harm_are_kept_exactly(cli: Cli, lake: Path) -> None:
     assert told == set(keys)
 
 
+def test_a_slip_in_the_name_of_a_list_begins_no_list(cli: Cli, lake: Path) -> None:
+    for _ in range(2):
+        refused = cli("partitions", "add", "custmers", "acme")
+        assert (refused.code, refused.out) == (2, "")
+        assert "there is no list of dynamic partitions 'custmers'" in refused.err
+        assert "did you mean 'customers'? --new begins it" in refused.err
+        # What has keys is known also while the definitions can't be loaded.
+        assert cli("partitions", "add", "customers", "acme").code == 0
+        (lake / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["absent"]\n')
+    assert cli("partitions", "add", "suppliers", "acme", "--new").code == 0
+    assert cli("partitions", "add", "suppliers", "zeta").code == 0
+    assert [one["name"] for one in cli("partitions", "list", "--json").json["lists"]] == ["customers", "suppliers"]
+    removed = cli("partitions", "remove", "custmers", "acme")
+    assert (removed.code, "did you mean 'customers'?" in removed.err) == (2, True)
+
+
+def test_a_list_of_a_product_is_known(cli: Cli, lake: Path) -> None:
+    (lake / "more.py").write_text(
+        "from headwater import Asset, DailyPartitions, DynamicPartitions, ProductPartitions\n"
+        'both = ProductPartitions(who=DynamicPartitions("suppliers"), day=DailyPartitions("2024-01-01"))\n'
+        'orders = Asset("orders", at="parquet://lake/orders", partitions=both)\n'
+    )
+    assert cli("partitions", "add", "suppliers", "acme").code == 2
+    assert cli("partitions", "add", "suppliers", "acme", "-f", "more.py").code == 0
+
+
 def test_a_partition_that_is_none_any_more_is_not_counted(cli: Cli, lake: Path) -> None:
     assert cli("partitions", "add", "customers", "acme", "zeta").code == 0
     assert cli("materialize", "customers").code == 0
