@@ -8,3 +8,29 @@ def counted(number: int, name: str) -> str:
     ('1 row', '1,260 rows')
     """
     return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
+def command(verb: str, *arguments: str, partition: str | None = None) -> str:
+    """A command of ours as it can be pasted into a shell, whatever the names and keys in it are.
+
+    >>> command("explain", "delays"), command("partitions add", "customers", "zeta")
+    ('headwater explain delays', 'headwater partitions add customers zeta')
+    >>> print(command("materialize", "late flights", partition="-5"))
+    headwater materialize 'late flights' --partition=-5
+    >>> command("partitions add", "customers", "-5")
+    'headwater partitions add -- customers -5'
+    """
+    import shlex
+
+    option = [] if partition is None else [partition_option(partition)]
+    given = [shlex.quote(one) for one in arguments]
+    # What follows -- is no option.
+    hyphen = any(one.startswith("-") for one in arguments)
+    return " ".join(["headwater", verb, *([*option, "--", *given] if hyphen else [*given, *option])])
+
+
+def partition_option(partition: str) -> str:
+    """The option that names partitions, as it can be pasted into a shell."""
+    import shlex
+
+    return f"--partition{'=' if partition.startswith('-') else ' '}{shlex.quote(partition)}"

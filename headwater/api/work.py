@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -182,7 +183,7 @@ class Worker:
         file, _, name = target.partition(":")
         if (self._project.root / file).resolve() in self._files or (file, name) in flows():
             return None
-        return f"error: no run of {target} is known, and no worker was told of {file}: headwater worker -f {file}"
+        return f"error: no run of {target} is known, and no worker was told of {file}: headwater worker -f {shlex.quote(file)}"
 
     def _start(self, request: Mapping[str, Any], lock: HeldLock) -> _Started | None:
         """Start it; None when no command line can say what was asked for, which has ended it."""

@@ -16,7 +16,7 @@ from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.errors import PartitionError, UnknownNameError, UsageError
 from headwater.types import Reason
-from headwater.wording import counted
+from headwater.wording import command, counted
 
 _LISTED = 20
 """So many failures of an asset are listed."""
@@ -143,7 +143,7 @@ def _why(found: Staleness | None, key: str | None) -> tuple[Reason, ...]:
 def _partition(definition: AssetDefinition, key: str) -> Partition:
     if definition.partitions is None:
         raise PartitionError(
-            f"the asset '{definition.name}' has no partitions", hint=f"headwater explain {definition.name}"
+            f"the asset '{definition.name}' has no partitions", hint=command("explain", definition.name)
         )
     return definition.partitions.partition(key)
 

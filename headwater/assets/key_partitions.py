@@ -15,6 +15,7 @@ from headwater.assets.key_text import check_key, dimensions_in, escaped, unescap
 from headwater.assets.partition import Partition, shown
 from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.errors import DefinitionError, HeadwaterError, PartitionError
+from headwater.wording import command
 
 if TYPE_CHECKING:
     from headwater.assets.dynamic_keys import KnownKeys
@@ -256,9 +257,9 @@ class DynamicPartitions(KeyPartitions):
             state = known(self.name, missing=key)
         if not isinstance(key, str) or key not in state.here:
             error = self._unknown(key)
-            if isinstance(key, str):
+            if isinstance(key, str) and is_key(key, state.here):
                 gone = "it was removed; " if key in state.numbers else ""
-                error.hint = f"{error.hint}; {gone}add it: headwater partitions add {self.name} {shown(key)}"
+                error.hint = f"{error.hint}; {gone}add it: {command('partitions add', self.name, key)}"
             raise error
         return state.numbers[key]
 
@@ -311,6 +312,19 @@ def check_keys(
                 raise error(f"the partition key {shown(key)} stands twice", where=where, hint="leave one of them out")
             message = f"the partition keys {shown(other)} and {shown(key)} differ only in case"
             raise error(message, where=where, hint="some file systems can't tell them apart: rename one of them")
+
+
+def is_key(key: str, beside: Iterable[str] = ()) -> bool:
+    """Whether a key is safe, and can be beside others.
+
+    >>> is_key("a b"), is_key("a/\\0"), is_key("A", ["a"])
+    (True, False, False)
+    """
+    try:
+        check_keys([key], beside, where="")
+    except PartitionError:
+        return False
+    return True
 
 
 def _some(keys: Sequence[str]) -> str:

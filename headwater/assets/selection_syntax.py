@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
 from headwater.errors import UsageError
+from headwater.wording import command
 
 QUESTIONS = ("stale", "late", "failed")
 """What may be asked of each asset."""
@@ -165,8 +165,7 @@ def making(name: str, partition: str | None = None) -> str:
     >>> print(making("late flights", "a%2Cb"))
     headwater materialize '"late flights"' --partition a%2Cb
     """
-    given = "" if partition is None else f" --partition {shlex.quote(partition)}"
-    return f"headwater materialize {shlex.quote(quoted(name))}{given}"
+    return command("materialize", quoted(name), partition=partition)
 
 
 def _words(text: str) -> Iterator[Word]:

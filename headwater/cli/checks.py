@@ -14,6 +14,7 @@ from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where,
 from headwater.cli.output import ago, emit, say
 from headwater.cli.tables import Cell, table
 from headwater.errors import PartitionError, RefusedError, UnknownNameError
+from headwater.wording import command
 
 if TYPE_CHECKING:
     from headwater.assets.asset import Asset
@@ -96,7 +97,7 @@ def check(subject: Selection, /, *, common: Common = COMMON, where: Where = WHER
 def _partitions(facts: Facts, asset: Asset, key: str) -> list[str | None]:
     if asset.partitions is None:
         if key:
-            raise PartitionError(f"the asset '{asset.name}' has no partitions", hint=f"headwater check {asset.name}")
+            raise PartitionError(f"the asset '{asset.name}' has no partitions", hint=command("check", asset.name))
         return [None]
     made = facts.of(asset.name).made
     if not key:

@@ -11,6 +11,7 @@ from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
 from headwater.errors import UnknownNameError, UsageError
+from headwater.wording import command
 
 
 def retire(name: Selection, /, *, common: Common = COMMON, where: Where = WHERE) -> int:
@@ -36,7 +37,8 @@ def retire(name: Selection, /, *, common: Common = COMMON, where: Where = WHERE)
     found = known[name]
     if not found.retired:
         project.journal.append(_retired(project.project, found))
-    emit({"retired": name}, common.json, lambda: f"retired {name}: its history stays, see headwater explain {name}")
+    text = f"retired {name}: its history stays, see {command('explain', name)}"
+    emit({"retired": name}, common.json, lambda: text)
     return 0
 
 

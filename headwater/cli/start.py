@@ -26,6 +26,7 @@ from headwater.core.tracebacks import text_of, users_line
 from headwater.core.validation import convert, spelled
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.loading import load_file
+from headwater.wording import partition_option
 
 
 def run(
@@ -56,7 +57,8 @@ def run(
         _check_undivided(found, name)
     elif partition is not None:
         raise UsageError(
-            "--partition is for materializations", hint=f"give {name} a parameter instead: -p day={partition}"
+            "--partition is for materializations",
+            hint=f"give {name} a parameter instead: -p {shlex.quote(f'day={partition}')}",
         )
     arguments = _arguments(found, parameter)
     try:
@@ -82,7 +84,7 @@ def _check_undivided(found: Materialization[Any, Any], name: str) -> None:
             raise UsageError(
                 f"the asset '{asset.name}' is partitioned, and no partition was given",
                 where=name or found.name,
-                hint=f"give --partition {shlex.quote(asset.partitions.write(asset.partitions.sample))}",
+                hint=f"give {partition_option(asset.partitions.write(asset.partitions.sample))}",
             )
 
 

@@ -171,7 +171,7 @@ def test_lists_that_grow_and_shrink(cli: Cli, lake: Path) -> None:
     assert listed == {"name": "customers", "partitions": ["acme"], "removed": ["zeta"]}
     refused = cli("materialize", "customers", "--partition", "zeta")
     assert refused.code == 2
-    assert "it was removed; add it: headwater partitions add customers 'zeta'" in refused.err
+    assert "it was removed; add it: headwater partitions add customers zeta" in refused.err
     # What was made of it stays.
     assert (lake / "lake/customers/zeta.parquet").exists()
     assert len(cli("runs", "--json").json["runs"]) == 1
@@ -349,3 +349,60 @@ def test_the_command_of_a_hint_makes_exactly_that_partition(cli: Cli, lake: Path
     for command in commands:
         assert cli(*shlex.split(command), "-f", "odd.py", "--json").json["partitions"]["completed"] == 1, command
     assert cli("run", "odd.py:load").err.strip().endswith("hint: give --partition a%2Cb")
+
+
+SPACED = """
+from headwater import Asset, DynamicPartitions, StaticPartitions, check, flow, materialize
+
+late = Asset("late $(it's) flights", at="parquet://lake/late")
+listed = Asset("listed", at="parquet://lake/listed", partitions=DynamicPartitions("the customers"))
+keyed = Asset("keyed", at="parquet://lake/keyed", partitions=StaticPartitions(["-rf"]))
+
+
+@materialize(late)
+def fly():
+    return [{"key": 1}]
+
+
+@materialize(listed)
+def fill():
+    return [{"key": 1}]
+
+
+@materialize(keyed)
+def load():
+    return [{"key": 1}]
+
+
+@check(late)
+def some(rows) -> bool:
+    return True
+
+
+@flow
+def nightly(day: str) -> None: ...
+"""
+
+
+def test_the_commands_of_hints_can_be_pasted_into_a_shell(cli: Cli, lake: Path) -> None:
+    (lake / "odd.py").write_text(SPACED)
+    for verb in ("explain", "check"):
+        (line,) = re.findall(r"hint: headwater (.*)", cli(verb, "late $(it's) flights@2024", "-f", "odd.py").err)
+        assert shlex.split(line) == [verb, "late $(it's) flights"]
+    for key in ("it's $HOME", "-rf"):
+        refused = cli("materialize", "listed", "-f", "odd.py", f"--partition={key}")
+        (line,) = re.findall(r"add it: headwater (.*)", refused.err)
+        assert cli(*shlex.split(line)[:2], "-f", "odd.py", *shlex.split(line)[2:]).code == 0
+    assert cli("partitions", "list", "the customers").out == "it's $HOME\n-rf\n"
+    # What can be no key is not to be added.
+    assert "add it" not in cli("materialize", "listed", "-f", "odd.py", "--partition", "a\u200bb").err
+    (option,) = re.findall(r"hint: give (.*)", cli("run", "odd.py:load").err)
+    assert cli("run", "odd.py:load", *shlex.split(option)).code == 0
+    (option,) = re.findall(r"instead: (.*)", cli("run", "odd.py:nightly", "--partition", "the day").err)
+    assert cli("run", "odd.py:nightly", *shlex.split(option)).code == 0
+    assert cli("run", "odd.py:fly").code == 0
+    (lake / "odd.py").write_text(SPACED.split("late =")[0])
+    assert (
+        "see headwater explain 'late $(it'\"'\"'s) flights'"
+        in cli("retire", "late $(it's) flights", "-f", "odd.py").out
+    )
