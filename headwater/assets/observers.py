@@ -91,14 +91,16 @@ class _Sql:
             raise _not_of_one(asset, "ask {asset}, which is then the rows of one partition")
         # As a number: a time with a zone would come as an object of yet another library.
         what = "typeof(data_through) AS kind, epoch_us(data_through) AS at_us"
-        text = f"SELECT {what} FROM ({self.query}) AS observed(data_through)"  # noqa: S608 - the query is the user's own
+        # A scalar subquery: of several rows or columns any one would pass for the newest time. On lines of its own, for it may
+        # end with a comment.
+        text = f"SELECT {what} FROM (SELECT (\n{self.query}\n) AS data_through)"  # noqa: S608 - the query is the user's own
         try:
             _, rows = run.failing(SqlQuery(text=text, inputs=inputs), ["kind", "at_us"], 1)
         except MaterializationError as error:
             raise MaterializationError(
                 f"the observer of '{asset.name}' can't ask: {error.__cause__ or error}".splitlines()[0],
                 where=self.query[:200],
-                hint="mend the text of sql_observer(…): it gives one column, a date or a timestamp",
+                hint="mend the text of sql_observer(…): it gives one date or timestamp, in one row and one column",
             ) from error
         if not rows:
             return Observation()

@@ -251,6 +251,26 @@ def test_a_query_that_gives_a_time_without_a_day_is_refused(here, gives):
         observe(feed)
 
 
+ROWS = "from (values (timestamp '2013-01-05 12:00'), (timestamp '2012-01-01')) as t(ts)"
+
+
+@pytest.mark.parametrize(("gives", "fault"), [("ts", "More than one row"), ("max(ts), min(ts)", "returns 2 columns")])
+def test_a_query_that_gives_several_is_refused(here, gives, fault):
+    feed = Asset("feed", at="memory://feed", observe=sql_observer(f"SELECT {gives} {ROWS}"))
+    with pytest.raises(MaterializationError, match=fault) as raised:
+        observe(feed)
+    assert "'feed'" in raised.value.message
+    assert "one row and one column" in str(raised.value.hint)
+
+
+def test_a_query_may_end_with_a_comment_and_give_nothing(here):
+    newest = f"with all_of as (select * {ROWS}) select max(ts) from all_of -- newest"
+    assert from_us(observe(Asset("feed", at="memory://feed", observe=sql_observer(newest))).data_through) == NOON
+    none = sql_observer(f"select ts {ROWS} where ts is null")
+    with pytest.raises(LocationError, match="nothing to observe of 'feed'"):
+        observe(Asset("feed", at="memory://feed", observe=none))
+
+
 def test_a_late_source_is_late_by_its_policy(here):
     feed = Asset("feed", at="memory://feed", freshness=Freshness("26h"), observe=lambda: NOON)
     observe(feed)
