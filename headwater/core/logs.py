@@ -68,6 +68,10 @@ class _JournalHandler(logging.Handler):
 
 
 _handler = _JournalHandler(_LEVEL)
+_above = logging.Logger("headwater.journal")
+"""Stands above the root logger while something runs, with our handler: with it on the root itself, `logging.basicConfig` would
+find logging configured and do nothing, and `force=True` or a `dictConfig` would take it away."""
+_above.addHandler(_handler)
 
 
 def attach() -> None:
@@ -82,7 +86,7 @@ def attach() -> None:
         _level_before = root.level if not root.handlers and root.level == logging.WARNING else None
         if _level_before is not None:
             root.setLevel(_LEVEL)
-        root.addHandler(_handler)
+        _above.parent, root.parent = root.parent, _above
         prints.attach()
 
 
@@ -95,7 +99,7 @@ def detach() -> None:
         if _runs:
             return
         prints.detach()
-        root.removeHandler(_handler)
-        # Who has set another level during the run is to keep it.
-        if _level_before is not None and root.level == _LEVEL:
+        root.parent = _above.parent
+        # Who has set another level during the run, or has configured logging there, is to keep it.
+        if _level_before is not None and root.level == _LEVEL and not root.handlers:
             root.setLevel(_level_before)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import logging.config
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -110,3 +111,42 @@ def test_a_level_that_is_set_during_a_run_stays(project: Any) -> None:
 
     main()
     assert logging.getLogger().level == logging.DEBUG
+
+
+DICT = {
+    "version": 1,
+    "handlers": {"one": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["one"], "level": "INFO"},
+}
+
+
+@pytest.mark.parametrize(
+    "configure",
+    [
+        lambda: logging.basicConfig(level=logging.INFO),
+        lambda: logging.basicConfig(level=logging.INFO, force=True),
+        lambda: logging.config.dictConfig({**DICT, "disable_existing_loggers": False}),
+    ],
+    ids=["basicConfig", "force", "dictConfig"],
+)
+@unconfigured()
+def test_logging_can_be_configured_within_a_flow(
+    project: Any, capsys: pytest.CaptureFixture[str], configure: Callable[[], None]
+) -> None:
+    @task
+    def work() -> None:
+        logging.getLogger("shop").info("in a task")
+
+    @flow
+    def main() -> None:
+        configure()
+        logging.getLogger("shop").info("in the flow")
+        work.submit().result()
+
+    main()
+    logging.getLogger("shop").info("after it")
+    shown = [line.removeprefix("INFO:shop:") for line in capsys.readouterr().err.splitlines()]
+    assert shown == ["in the flow", "in a task", "after it"]
+    assert [one.message for one in project.all("log.written")] == ["in the flow", "in a task"]
+    main()
+    assert len(project.all("log.written")) == 4
