@@ -102,6 +102,15 @@ class DuckDBMaterializer:
         """
         files.check_partition(target, partition)
         folder = place_of(target).file.parent
+        staged = self._stage(target, partition, value, folder=folder, version=version)
+        try:
+            _check_times(target, staged, folder)
+        except BaseException:
+            files.discard_file(folder, version)
+            raise
+        return staged
+
+    def _stage(self, target: Target, partition: Partition | None, value: Any, *, folder: Path, version: str) -> Staged:
         if isinstance(value, SqlQuery):
             return _stage_query(value, target, partition, folder=folder, version=version)
 
@@ -178,6 +187,27 @@ class DuckDBMaterializer:
     def discard(self, target: Target, version: str) -> None:
         """Remove what was staged, or half of it, if it is still there."""
         files.discard_file(place_of(target).file.parent, version)
+
+
+def _check_times(target: Target, staged: Staged, folder: Path) -> None:
+    """Refuse times of the day with nanoseconds, which the table would round."""
+    import polars as pl
+
+    names = [column.name for column in staged.columns if column.type in ("TIME", "TIME_NS")]
+    if not names:
+        return
+    rows = files.scan(files.staged_path(folder, staged.version))
+    for name in names:
+        fine = (
+            rows.select(pl.col(name).filter(pl.col(name).cast(pl.Int64) % 1_000 != 0).dt.to_string("%T%.9f"))
+            .head(1)
+            .collect()
+        )
+        if fine.height:
+            raise ReturnTypeError(
+                f"the column {name!r} of '{target.asset.name}' holds {fine.item()}, and a DuckDB table has no nanoseconds",
+                hint="round it to microseconds, or turn it into text or a number",
+            )
 
 
 def frame_of_query(opened: Opened, query: str) -> pl.DataFrame:

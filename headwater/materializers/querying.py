@@ -125,15 +125,23 @@ def _explained(query: SqlQuery, whose: str, hint: str) -> Iterator[None]:
 
 
 def register(connection: Any, name: str, frame: pl.DataFrame) -> None:
-    """Let queries on this connection see a frame under a name. Raises MaterializationError for one without columns."""
+    """Let queries on this connection see a frame under a name. Raises MaterializationError for what DuckDB can't read."""
+    import polars as pl
+
     if not frame.width:
         hint = "take it as a polars.LazyFrame, or make it with its columns when there are no rows, too"
         raise MaterializationError("a frame without columns is nothing that DuckDB can read", hint=hint)
     other: dict[Any, Any] = {
         column: found for column, dtype in frame.schema.items() if (found := _for_engine(dtype)) != dtype
     }
+    try:
+        frame = frame.cast(other) if other else frame
+    except pl.exceptions.InvalidOperationError as error:
+        message = f"DuckDB can't read the input '{name}': {str(error).splitlines()[0]}"
+        hint = "take it as a polars.LazyFrame, or have the column stored as text"
+        raise MaterializationError(message, hint=hint) from error
     # DuckDB scans a Polars frame itself only by way of pyarrow.
-    connection.register(name, ArrowStream(frame.cast(other) if other else frame))
+    connection.register(name, ArrowStream(frame))
 
 
 def _for_engine(dtype: Any) -> Any:

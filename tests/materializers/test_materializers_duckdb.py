@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,36 @@ def test_what_a_table_cannot_hold_is_refused(at: Any, hidden: Any, value: Any, m
     with pytest.raises(ReturnTypeError, match=message):
         DUCK.stage(at(URI), None, value, version="v")
     assert hidden() == []
+
+
+NANOSECONDS = pl.Series([None, 45_296_123_456_789]).cast(pl.Time)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pl.DataFrame({"t": NANOSECONDS}),
+        pl.LazyFrame({"t": NANOSECONDS}),
+        SqlQuery(text="select time_ns '12:34:56.123456789' as t", inputs={}),
+    ],
+    ids=["frame", "plan", "query"],
+)
+def test_times_of_the_day_with_nanoseconds_are_refused_and_not_rounded(
+    at: Any, hidden: Any, make: Any, value: Any
+) -> None:
+    with pytest.raises(ReturnTypeError, match=r"'t' of 'thing' holds 12:34:56\.123456789, .* no nanoseconds"):
+        DUCK.stage(at(URI), None, value, version="v")
+    assert hidden() == []
+    whole = SqlQuery(text="select time_ns '12:34:56.123456' as t", inputs={})
+    make(at(URI), whole if isinstance(value, SqlQuery) else pl.DataFrame({"t": [time(12, 34, 56, 123456)]}))
+    assert DUCK.load(at(URI), None, "eager")["t"].to_list() == [time(12, 34, 56, 123456)]
+
+
+def test_a_number_that_duckdb_can_not_read_names_its_input(at: Any) -> None:
+    numbers = pl.DataFrame({"n": pl.Series([2**127 - 1], dtype=pl.Int128)})
+    query = SqlQuery(text="select n from {given}", inputs={"given": numbers})
+    with pytest.raises(MaterializationError, match=r"DuckDB can't read the input 'given': .* in column 'n'"):
+        DUCK.stage(at(URI), None, query, version="v")
 
 
 def test_every_type_comes_back(at: Any, make: Any) -> None:
