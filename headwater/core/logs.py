@@ -11,7 +11,12 @@ from headwater.core.events import LogWritten
 from headwater.core.signals import raise_unheard
 from headwater.forks import free_in_child
 
-_LEVEL = logging.INFO
+
+class _Level(int):
+    """A level that is told from the same one of somebody else's, who has set it and is to keep it."""
+
+
+_LEVEL = _Level(logging.INFO)
 _OWN = "headwater.run"
 _lock = free_in_child(threading.Lock())
 _runs = 0
@@ -100,6 +105,5 @@ def detach() -> None:
             return
         prints.detach()
         root.parent = _above.parent
-        # Who has set another level during the run, or has configured logging there, is to keep it.
-        if _level_before is not None and root.level == _LEVEL and not root.handlers:
+        if _level_before is not None and root.level is _LEVEL:
             root.setLevel(_level_before)

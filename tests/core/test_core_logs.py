@@ -113,6 +113,16 @@ def test_a_level_that_is_set_during_a_run_stays(project: Any) -> None:
     assert logging.getLogger().level == logging.DEBUG
 
 
+@unconfigured()
+def test_the_level_of_before_is_back_after_a_run_where_only_a_handler_was_added(project: Any) -> None:
+    @flow
+    def main() -> None:
+        logging.basicConfig()
+
+    main()
+    assert logging.getLogger().level == logging.WARNING
+
+
 DICT = {
     "version": 1,
     "handlers": {"one": {"class": "logging.StreamHandler"}},
