@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 import headwater
@@ -34,13 +34,14 @@ def ready(the: The) -> models.Health:
 
 
 @router.get("/session")
-def session(who: Asker) -> models.Session:
-    """Who asks, what it may, and what a browser sends along with each change."""
-    return models.Session(name=who.name, scope=who.scope, csrf=who.session.csrf if who.session else None)
+def session(the: The, who: Asker) -> models.Session:
+    """Who asks, what it may, what a browser sends along with each change, and where live updates stand."""
+    csrf = who.session.csrf if who.session else None
+    return models.Session(name=who.name, scope=who.scope, csrf=csrf, events=the.hub.position)
 
 
 @router.post("/session")
-def login(body: models.Login, request: Request, response: Response) -> models.Session:
+def login(the: The, body: models.Login, request: Request, response: Response) -> models.Session:
     """Begin a browser session with a token: a cookie that no script can read and no other site can send."""
     tokens, browsers = request.app.state.tokens, request.app.state.browsers
     if tokens is None or browsers is None:
@@ -55,7 +56,7 @@ def login(body: models.Login, request: Request, response: Response) -> models.Se
     response.set_cookie(
         COOKIE, begun.cookie, max_age=SECONDS, httponly=True, samesite="strict", secure=request.url.scheme == "https"
     )
-    return models.Session(name=token.name, scope=token.scope, csrf=begun.csrf)
+    return models.Session(name=token.name, scope=token.scope, csrf=begun.csrf, events=the.hub.position)
 
 
 @router.delete("/session", status_code=204)
@@ -89,12 +90,18 @@ def openlineage(the: The) -> models.Destinations:
 
 @router.get("/events", response_class=StreamingResponse, responses={200: {"content": {"text/event-stream": {}}}})
 async def events(
-    the: The, who: Asker, last_event_id: Annotated[str | None, Header(max_length=100)] = None
+    the: The,
+    who: Asker,
+    after: Annotated[str | None, Query(max_length=100, description="The id of the message to go on behind.")] = None,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> StreamingResponse:
-    """Live updates (server-sent events): `change` names what has changed, `reset` says that everything may have."""
+    """Live updates (server-sent events): `change` names what has changed, `reset` says that everything may have.
+
+    They go on behind the last message that was heard, else `after`: the `events` of a session, say.
+    """
     if the.hub.listeners >= LISTENERS:
         raise ApiError(503, "busy", f"{LISTENERS} listen already")
-    return StreamingResponse(the.hub.listen(last_event_id, who.holds), media_type="text/event-stream")
+    return StreamingResponse(the.hub.listen(last_event_id or after, who.holds), media_type="text/event-stream")
 
 
 @plain.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

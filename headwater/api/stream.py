@@ -2,6 +2,7 @@
 
 A message holds kinds and ids; who listens reads again what it shows. Messages are numbered, and the last ten thousand changes are
 kept: who was away for a moment goes on where it was (Last-Event-ID), who was away for longer is told to read everything again.
+Who asks for a session is told where the messages stand, and listens from there on (`after`): what comes meanwhile is not missed.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ class Hub:
     def listeners(self) -> int:
         """How many listen now."""
         return len(self._waiting)
+
+    @property
+    def position(self) -> str:
+        """The id of the newest message: what is read after it was asked for holds all that was told until then."""
+        return f"{self._name}-{self._count}"
 
     def open(self) -> None:
         """Begin, in the event loop that is running."""

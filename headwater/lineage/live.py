@@ -53,6 +53,8 @@ class LiveProjection(Projection):
         self._root: DuckDBPyConnection | None = None
         self._writer: DuckDBPyConnection | None = None
         self._file = own.database
+        self._opened_anew = False
+        """Whether it has read more of the journal than was told: everything may have changed."""
         self._looks = 0
         self._closing = False
         self._no_looks = threading.Condition()
@@ -99,6 +101,8 @@ class LiveProjection(Projection):
         """Read what is new in the journal. Raises JournalError, ProjectionError."""
         with self._writing:
             found = self._advance()
+            if self._opened_anew:
+                found, self._opened_anew = [_EVERYTHING], False
         if found:
             self.version += 1
             self._heard(found)
@@ -177,6 +181,7 @@ class LiveProjection(Projection):
             with self._no_looks:
                 self._root = root
             self.version += 1
+            self._opened_anew = True
             self._file = path
         return self._writer
 
@@ -208,7 +213,7 @@ class LiveProjection(Projection):
 
         if self._writer is None:
             self._opened()
-            return [_EVERYTHING]
+            return []
         writer, self._seen = self._writer, []
         try:
             known = known_positions(writer)
@@ -217,13 +222,13 @@ class LiveProjection(Projection):
             return changes(self._seen) if len(self._seen) <= 100 * MOST else [_EVERYTHING]
         except store.Damaged as error:
             self._reopen(str(error), outdated=isinstance(error, store.Outdated))
-            return [_EVERYTHING]
+            return []
         except duckdb.Error as error:
             found = store.finding(error, self._own.database)
             if not isinstance(found, store.Damaged):
                 raise found from error
             self._reopen(str(found))
-            return [_EVERYTHING]
+            return []
         finally:
             self._seen = None
 

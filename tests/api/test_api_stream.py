@@ -2,8 +2,14 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+import urllib.request
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
+
+from api_world import serving, until
 
 from headwater.api import stream
 from headwater.api.stream import Hub
@@ -103,3 +109,30 @@ def test_what_lines_change() -> None:
     ]
     many = [line("run.started", {"run_id": str(number)}) for number in range(MOST + 1)]
     assert [one.kind for one in changes(many)] == ["everything"]
+
+
+def test_who_asks_for_the_position_first_misses_nothing() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        hub.open()
+        position = hub.position
+        hub.publish([change(1)])
+        await asyncio.sleep(0)
+        listening = hub.listen(position)
+        assert (await message(listening))[1:] == ("change", ["r1"])
+        assert hub.position != position
+        await listening.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(scenario())
+
+
+def test_a_session_says_where_live_updates_stand(shop: Path) -> None:
+    with serving(shop, "--insecure-local") as server:
+        stands = json.load(urllib.request.urlopen(f"{server.url}/api/session", timeout=30))["events"]
+        subprocess.run(
+            [sys.executable, "-m", "headwater", "materialize", "sales", "-p", "2024-01-06"], cwd=shop, check=True
+        )
+        until(lambda: json.load(urllib.request.urlopen(f"{server.url}/api/session", timeout=30))["events"] != stands)
+        with urllib.request.urlopen(f"{server.url}/api/events?after={stands}", timeout=30) as stream:
+            assert stream.readline().decode().strip().startswith("id: ")
+            assert stream.readline() == b"event: change\n"

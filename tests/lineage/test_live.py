@@ -77,3 +77,23 @@ def test_who_stops_does_not_wait_for_the_journal_to_be_read(home: Home, monkeypa
     with live.session() as session:  # nothing of it was taken in
         assert session.rows("FROM state.positions") == []
     live.close()
+
+
+def test_what_is_read_while_a_damaged_file_is_made_again_is_told(home: Home) -> None:
+    live, told = LiveProjection(home), list[str]()
+    try:
+        assert live.refresh()
+        live._heard = lambda found: told.extend(one.kind for one in found)
+        writer = Writer(home)
+        writer.append(run_started("r"), run_ended("r"))
+        writer.close()
+        with live.session() as session:
+            session.damaged = True
+        with live.session() as session:
+            assert session.rows("SELECT count(*) FROM runs") == [(1,)]
+        assert live.refresh()
+        assert told == ["everything"]
+        assert live.refresh()
+        assert told == ["everything"]
+    finally:
+        live.close()

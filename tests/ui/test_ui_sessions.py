@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from api_world import serving, tokens_of, until
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from ui_world import Viewer, settled, viewing
 
 from headwater.api.client import Client
@@ -117,7 +117,8 @@ def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
     subprocess.run([sys.executable, "-c", MEANWHILE], cwd=flights, check=True)
     with serving(flights, "--insecure-local", port=port):
         expect(live).to_have_attribute("data-connection", "live", timeout=30_000)
-        expect(page.get_by_role("link", name="while_nobody_looked").first).to_be_visible()
+        # The server has to read the journal before it answers: on a busy machine that takes a while.
+        expect(page.get_by_role("link", name="while_nobody_looked").first).to_be_visible(timeout=30_000)
         viewer.complaints.clear()  # what the browser says of a server that was away
         for _ in watch:
             pass
@@ -143,16 +144,52 @@ def test_a_page_finds_its_server_again_behind_a_proxy_that_told_of_its_absence(b
     with serving(flights, "--insecure-local") as server:
         for viewer in watching(browser, server.url):
             # To this the browser does not come back by itself.
-            viewer.page.route("**/api/events", lambda route: route.fulfill(status=502, body="no server"))
+            viewer.page.route("**/api/events*", lambda route: route.fulfill(status=502, body="no server"))
             page = viewer.go("/runs")
             live = page.locator(".shell-live")
             expect(live).to_have_attribute("data-connection", "lost")
             expect(page.get_by_role("list", name="Runs")).to_be_visible()
             subprocess.run([sys.executable, "-c", MEANWHILE.replace("nobody", "only_a_proxy")], cwd=flights, check=True)
-            page.unroute("**/api/events")
+            page.unroute("**/api/events*")
             expect(live).to_have_attribute("data-connection", "live", timeout=15_000)
-            expect(page.get_by_role("link", name="while_only_a_proxy_looked").first).to_be_visible()
+            expect(page.get_by_role("link", name="while_only_a_proxy_looked").first).to_be_visible(timeout=30_000)
             viewer.complaints.clear()
+
+
+def test_what_comes_before_a_page_listens_is_shown(browser: Browser, flights: Path) -> None:
+    held: list[Route] = []
+    with serving(flights, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            viewer.page.route("**/api/events*", lambda route: held.append(route))
+            page = viewer.go("/runs")
+            expect(page.get_by_role("list", name="Runs")).to_be_visible()
+            subprocess.run([sys.executable, "-c", MEANWHILE.replace("nobody", "it_connected")], cwd=flights, check=True)
+            until(lambda: Client(server.url).runs(flow="while_it_connected_looked")["runs"])
+            held[0].continue_()
+            expect(page.get_by_role("link", name="while_it_connected_looked").first).to_be_visible(timeout=30_000)
+
+
+def test_what_comes_while_the_first_answer_is_on_its_way_is_shown(browser: Browser, flights: Path) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    with serving(flights, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            viewer.page.route("**/api/runs?*", hold_first)
+            page = viewer.go("/runs")
+            expect(page.locator(".shell-live")).to_have_attribute("data-connection", "live")
+            until(lambda page=page: page.evaluate("1") and held)  # which also lets the browser be heard
+            # The change is heard, and what it touches would be asked for again, while the old answer is still on its way.
+            with page.expect_response("**/api/flows"):
+                subprocess.run([sys.executable, "-c", MEANWHILE.replace("nobody", "it_came")], cwd=flights, check=True)
+            route, answer = held[0]
+            route.fulfill(response=answer)
+            expect(page.get_by_role("link", name="while_it_came_looked").first).to_be_visible(timeout=30_000)
 
 
 def test_an_answer_that_is_none_is_told_and_asked_for_again(viewer: Viewer) -> None:

@@ -46,12 +46,16 @@ class Health(Answer):
 
 
 class Session(Answer):
-    """Who is asking, and what it may. `csrf` is what a browser's session sends along with each change."""
+    """Who is asking, and what it may. `csrf` is what a browser's session sends along with each change.
 
-    model_config = example(name="ci", scope="run", csrf=None)
+    `events` is the newest message of the live updates: who then asks, and listens behind that one, misses nothing.
+    """
+
+    model_config = example(name="ci", scope="run", csrf=None, events="5f2a77c1-12")
     name: str
     scope: Scope
     csrf: str | None = None
+    events: str
 
 
 class Login(Asked):

@@ -35,6 +35,8 @@ function Login(): JSX.Element {
     try {
       const found = await change<Session>("POST", "/api/session", { token });
       keepCsrf(found.csrf);
+      // What was asked for in a session before is no longer listened for.
+      client.removeQueries({ predicate: (query) => query.queryKey[0] !== "session" });
       client.setQueryData(["session"], found);
     } catch (error) {
       setProblem(error as Problem);

@@ -1,11 +1,12 @@
 /** What surrounds every page: the navigation, the search, who looks, and whether live updates come. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { type JSX, lazy, type ReactNode, Suspense, useCallback, useEffect, useState } from "react";
+import { type JSX, lazy, type ReactNode, Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { NavLink, useLocation } from "react-router";
 import { Account } from "@/app/Account";
 import { Boundary } from "@/app/Boundary";
 import { links } from "@/app/links";
+import { useSession } from "@/app/session";
 import { Icon, type IconName } from "@/kit/Icon";
 import { type Connection, listen } from "@/lib/live";
 import "@/app/shell.css";
@@ -37,7 +38,9 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
   const [connection, setConnection] = useState<Connection>("connecting");
   const [searching, setSearching] = useState(false);
   const closeSearch = useCallback(() => setSearching(false), []);
-  useEffect(() => listen(client, setConnection), [client]);
+  // Of the first answer alone: what is shown was asked for after that, and all that came since is heard.
+  const since = useRef(useSession().events);
+  useEffect(() => listen(client, since.current, setConnection), [client]);
   useSearchKeys(setSearching);
   return (
     <div className="shell">

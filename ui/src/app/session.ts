@@ -3,7 +3,7 @@
 import { createContext, useContext } from "react";
 import type { Session } from "@/lib/types";
 
-export const SessionContext = createContext<Session>({ name: "", scope: "read", csrf: null });
+export const SessionContext = createContext<Session>({ name: "", scope: "read", csrf: null, events: "" });
 
 export function useSession(): Session {
   return useContext(SessionContext);

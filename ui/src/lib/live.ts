@@ -1,6 +1,7 @@
 /** Live updates: the server says what has changed, and what shows it is asked for again. */
 
 import type { QueryClient } from "@tanstack/react-query";
+import { address } from "@/lib/api";
 
 export interface Change {
   kind: "run" | "log" | "asset" | "backfill" | "request" | "partitions" | "everything";
@@ -44,22 +45,33 @@ export type Connection = "connecting" | "live" | "lost";
 /** Milliseconds after which is listened again where the browser has given up. */
 const AGAIN = 3_000;
 
-/** Listen until the returned function is called. */
-export function listen(client: QueryClient, tell: (connection: Connection) => void): () => void {
+/** Listen, from a message on, until the returned function is called. */
+export function listen(
+  client: QueryClient,
+  since: string,
+  tell: (connection: Connection) => void,
+): () => void {
   let source: EventSource;
+  let last = since;
   let again: number | undefined;
-  const pending = new Set<string>();
+  let pending = new Set<string>();
+  /** The hashes of queries whose answers were on their way when something changed. */
+  let underway = new Set<string>();
   let timer: number | undefined;
   let everything = false;
 
   // Many changes come at once while something runs: what shows them is asked for again twice a second at most.
   const flush = () => {
     timer = undefined;
-    const keys = new Set(pending);
-    const all = everything;
-    pending.clear();
-    everything = false;
-    void client.invalidateQueries(all ? {} : { predicate: (query) => keys.has(String(query.queryKey[0])) });
+    const [keys, all, before] = [pending, everything, underway];
+    [pending, everything, underway] = [new Set(), false, new Set()];
+    const idle = new Set<string>();
+    for (const query of client.getQueryCache().getAll())
+      if (all || keys.has(String(query.queryKey[0])) || before.has(query.queryHash))
+        // An answer on its way may have been made before the change: it is let come, and then asked for again.
+        (query.state.fetchStatus === "idle" ? idle : underway).add(query.queryHash);
+    void client.invalidateQueries({ predicate: (query) => idle.has(query.queryHash) });
+    if (underway.size > 0) soon();
   };
   const soon = () => {
     timer ??= window.setTimeout(flush, 500);
@@ -69,20 +81,21 @@ export function listen(client: QueryClient, tell: (connection: Connection) => vo
     soon();
   };
   const open = () => {
-    source = new EventSource("/api/events");
+    source = new EventSource(address("/api/events", { after: last }));
+    const on = (event: string, heard: (event: MessageEvent<string>) => void) =>
+      source.addEventListener(event, (one) => {
+        last = one.lastEventId || last;
+        heard(one);
+      });
     source.addEventListener("open", () => tell("live"));
     source.addEventListener("error", () => {
       tell("lost");
       // The browser connects again by itself, where it was; not after an answer that is an error, as a proxy gives it while
       // the server is started again.
-      if (source.readyState === EventSource.CLOSED)
-        again = window.setTimeout(() => {
-          open();
-          source.addEventListener("hello", readAll);
-        }, AGAIN);
+      if (source.readyState === EventSource.CLOSED) again = window.setTimeout(open, AGAIN);
     });
-    source.addEventListener("reset", readAll);
-    source.addEventListener("change", (event) => {
+    on("reset", readAll);
+    on("change", (event) => {
       const { changes } = JSON.parse(event.data) as { changes: Change[] };
       const keys = touched(changes);
       if (keys === null) everything = true;

@@ -165,6 +165,8 @@ export interface Session {
   name: string;
   scope: "read" | "run" | "admin";
   csrf: string | null;
+  /** The newest message of the live updates: what is asked for after this was answered holds all that was told until then. */
+  events: string;
 }
 
 /** How many assets stand how (GET /api/assets/overview, /api/assets/groups). */
