@@ -47,7 +47,16 @@ from headwater.core.journal.home import Home
 from headwater.core.journal.lines import encode, head_of
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
-from headwater.core.request_events import AccessRecorded, PrunedRun, RunsPruned, WorkAsked, WorkEnded, WorkTaken
+from headwater.core.request_events import (
+    AccessRecorded,
+    PrunedRun,
+    RunsPruned,
+    WorkAsked,
+    WorkCancelRequested,
+    WorkEnded,
+    WorkStarted,
+    WorkTaken,
+)
 from headwater.lineage import store
 from headwater.lineage.compare import TABLES, graph_hash
 from headwater.lineage.ingest import ingest
@@ -224,6 +233,8 @@ def story() -> list[Body]:
         BackfillStopped(backfill_id="b1", attempt=1, what="pause", asked_by="ann@host"),
         WorkAsked(request_id="b2", what="backfill", arguments={"selection": "delays"}, asked_by="ann"),
         WorkTaken(request_id="b2", pid=7, host="here"),
+        WorkStarted(request_id="b2", pid=8, host="here"),
+        WorkCancelRequested(request_id="b2", asked_by="ann"),
         WorkEnded(request_id="b2", exit_code=1, message="error: no"),
         AccessRecorded(what="refused", subject="192.0.2.7", count=12),
         PartitionsAdded(name="cities", keys=("rome", "oslo"), project="shop"),
