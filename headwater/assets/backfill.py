@@ -157,11 +157,12 @@ class _Planner:
         return found
 
     def _past(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
-        """What these partitions read inside their group; of the past what is missing, not all of its history."""
+        """What these partitions read inside their group; of the past what is missing, or what `only` chooses, not all of it."""
         for name in group:
             for used in self._own(name) if name in of else ():
                 reads = self._reads(used, of[name])
-                yield used.asset, reads & self._missing(used.asset) if used.mapping.only_past else reads
+                whole = self._request.only or not used.mapping.only_past
+                yield used.asset, reads if whole else reads & self._missing(used.asset)
 
     def _along(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
         """What reads these partitions inside their group."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from test_staleness_oracle import START, WEEK, worlds
 from tried import tried_on
 
-from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan
+from headwater.assets.backfill import BackfillPlan, BackfillRequest, Progress, plan
 from headwater.assets.partitions import partitioning
 from headwater.assets.staleness import staleness
 
@@ -34,9 +34,11 @@ def units(found: BackfillPlan) -> set[tuple[str, str | None]]:
 
 
 def carry_out(world: World, found: BackfillPlan) -> None:
-    for step in found.steps:
-        for key in keys_of(step.partitions):
-            world.make(step.asset, *([] if key is None else [key]))
+    progress = Progress(found, world.definitions)
+    while (unit := progress.next()) is not None:
+        world.make(unit[0], unit[1].key)
+        progress.finished(unit[0], unit[1].key, "completed")
+    assert progress.done
 
 
 def reads_as_declared(world: World) -> bool:
