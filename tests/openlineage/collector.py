@@ -24,6 +24,8 @@ class Answer:
     """Seconds that it thinks first; until the collector is closed at most."""
     hangs: bool = False
     """It takes the request and says nothing."""
+    trickles: str = ""
+    """It says its "head" or its "body" letter by letter, and never comes to an end."""
     drops: bool = False
     """It closes the connection instead of answering."""
     keeps: bool = True
@@ -126,12 +128,24 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.hangs or answer.drops:
             self.close_connection = True
             return
+        if answer.trickles:
+            self.close_connection = True
+            self._trickle(answer.trickles)
+            return
         body = answer.body.encode()
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(body)), **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _trickle(self, what: str) -> None:
+        self.wfile.write(
+            b"HTTP/1.1 201 Created\r\n" + (b"X-Long: " if what == "head" else b"Content-Length: 9999\r\n\r\n")
+        )
+        with contextlib.suppress(OSError):
+            while not self.owner.leaving.wait(0.02):
+                self.wfile.write(b"x")
 
     def log_message(self, *_: Any) -> None: ...
 

@@ -199,6 +199,8 @@ class TestTransports:
             (Answer(401, "no k-secret please"), "401 Unauthorized: no \\*\\*\\* please"),
             (Answer(301, headers={"Location": "/elsewhere"}), "301 Moved Permanently"),
             (Answer(hangs=True, keeps=False), "no answer within 0.2 s"),
+            (Answer(trickles="head", keeps=False), "no answer within 0.2 s"),
+            (Answer(trickles="body", keeps=False), "no answer within 0.2 s"),
             (Answer(drops=True, keeps=False), "can't be reached"),
         ],
     )

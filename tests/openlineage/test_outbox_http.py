@@ -12,6 +12,7 @@ from outbox import Outbox, a_run, runs
 from headwater import clock
 from headwater.errors import ExportError
 from headwater.lineage.openlineage import exporter as exporter_module
+from headwater.lineage.openlineage import plainhttp
 from headwater.lineage.openlineage.plainhttp import PlainHttp
 from headwater.testing import FakeClock
 
@@ -34,6 +35,22 @@ def test_a_healthy_collector_gets_each_event_exactly_once_in_order(tmp_path: Pat
         assert set(collector.paths) == {"/api/v1/lineage"}
         status = outbox.exporter.status()
         assert (status.delivered, status.pending, status.dead, status.error) == (240, 0, 0, None)
+
+
+@pytest.mark.parametrize("what", ["head", "body"])
+def test_an_answer_that_trickles_has_no_more_time_than_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: FakeClock, what: str
+) -> None:
+    monkeypatch.setattr(plainhttp, "_TIMEOUT", 0.3)
+    trickles = Answer(trickles=what, keeps=False)
+    with running(lambda number, event: trickles if number == 2 else OK) as collector:
+        outbox = Outbox(tmp_path, collector)
+        outbox.write(*runs(1))
+        with pytest.raises(ExportError, match=r"no answer within 0\.3 s"):
+            outbox.exporter.drain()
+        time.sleep(2)
+        assert outbox.exporter.drain() == 3
+        assert collector.arrived == outbox.expected()
 
 
 @pytest.mark.parametrize(

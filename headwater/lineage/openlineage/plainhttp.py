@@ -12,12 +12,13 @@ from urllib.parse import urljoin, urlsplit
 from headwater import ids
 from headwater.lineage.openlineage.answers import ADDRESS, excerpt, failure, judge
 from headwater.lineage.openlineage.destination import Receipt, Refusal, Trouble, one_by_one
+from headwater.lineage.openlineage.timely import TimelyAnswer
 
 if TYPE_CHECKING:
     import ssl
 
 _TIMEOUT = 5.0
-"""Seconds that a collector has for an answer: what openlineage-python gives it too."""
+"""Seconds that a collector has for a whole answer: what openlineage-python gives it too."""
 ENDPOINT = "api/v1/lineage"
 """Where a collector takes events, unless it is told otherwise."""
 
@@ -98,6 +99,7 @@ class PlainHttp:
             self._connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=_trust())
         else:
             self._connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
+        self._connection.response_class = TimelyAnswer
         return self._connection
 
 

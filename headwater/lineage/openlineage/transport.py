@@ -12,6 +12,7 @@ from headwater import ids
 from headwater.lineage.openlineage.answers import causes, excerpt, failure, judge
 from headwater.lineage.openlineage.destination import Receipt, Refusal, Trouble, one_by_one
 from headwater.lineage.openlineage.plainhttp import http_id
+from headwater.lineage.openlineage.timely import make_timely
 
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
@@ -29,6 +30,7 @@ class TransportDestination:
 
     def __init__(self, client: OpenLineageClient) -> None:
         from openlineage.client.transport.http import HttpTransport
+        from requests.adapters import HTTPAdapter
 
         self._client = client
         self._transport = client.transport
@@ -37,6 +39,9 @@ class TransportDestination:
             self._http.config.retry = dict(_NO_RETRIES)
             # A redirected POST becomes a GET: the event would be lost, with an answer that sounds well.
             self._http.session.max_redirects = 0
+            for adapter in self._http.session.adapters.values():
+                if isinstance(adapter, HTTPAdapter):
+                    make_timely(adapter)
 
     @property
     def id(self) -> str:
