@@ -98,6 +98,23 @@ def in_slices(attempt: Callable[[float | None], bool], seconds: float | None) ->
             return False
 
 
+def patience(timeout: float | None) -> float | None:
+    """Seconds that somebody waits, None for ever, which is also what no clock could count. Raises UsageError for no number.
+
+    >>> patience(1.5), patience(float("inf"))
+    (1.5, None)
+    """
+    if timeout is None or timeout > threading.TIMEOUT_MAX:
+        return None
+    if timeout != timeout:
+        from headwater.errors import UsageError
+
+        raise UsageError(
+            f"{timeout!r} is no number of seconds to wait", hint="give a number of seconds, or None for ever"
+        )
+    return timeout
+
+
 class Waitable(Protocol):
     """What can be waited for, like `threading.Event`."""
 

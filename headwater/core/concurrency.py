@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from headwater import clock
 from headwater.core import recording, runtime
 from headwater.core.context import current
 from headwater.core.effects import Invoke, Steps
@@ -203,7 +204,7 @@ class concurrency:
             raise DefinitionError("a block without a limit's name", hint='write concurrency("warehouse", 3)')
         number = None if limit is None else number_of(needs[0][0], limit)
         self._needs: Needs = tuple((name, number if given is None else given) for name, given in needs)
-        self._timeout = timeout
+        self._timeout = clock.patience(timeout)
         self._held: list[Slots] = []
 
     def _slots(self, *, is_async: bool) -> Slots:
@@ -306,8 +307,6 @@ class _Patience:
     """How long somebody is willing to wait for everything."""
 
     def __init__(self, seconds: float | None) -> None:
-        from headwater import clock
-
         self.seconds = seconds
         self._now = clock.machine_us
         self._began = clock.machine_us()

@@ -130,7 +130,7 @@ class TaskFuture(FutureLike, Generic[R]):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, at most so many seconds; says whether it has."""
         self.looked_at = True
-        return self._wait(timeout)
+        return self._wait(clock.patience(timeout))
 
     @interruptible
     def _wait(self, timeout: float | None = None) -> bool:
@@ -249,7 +249,7 @@ class ResultsAhead(Generic[R]):
     """The results of calls in their order, `for` or `async for`, with only so many calls begun that nobody has read."""
 
     def __init__(self, calls: Iterator[TaskFuture[R]], ahead: int) -> None:
-        if ahead < 1:
+        if not isinstance(ahead, int) or ahead < 1:
             raise UsageError(f"ahead is a number from 1, got {ahead!r}", hint="write ahead=100")
         self._calls, self._ahead = calls, ahead
 
@@ -286,7 +286,7 @@ def wait(futures: Iterable[TaskFuture[Any]], timeout: float | None = None) -> Wa
     >>> wait([])
     Waited(done=set(), not_done=set())
     """
-    futures = list(futures)
+    futures, timeout = list(futures), clock.patience(timeout)
     until = None if timeout is None else clock.machine_us() + int(timeout * 1e6)
     for future in futures:
         future.wait(None if until is None else max(0.0, (until - clock.machine_us()) / 1e6))
@@ -312,7 +312,7 @@ class as_completed(Generic[R]):
 
     def __init__(self, futures: Iterable[TaskFuture[R]], timeout: float | None = None) -> None:
         self._futures = list(dict.fromkeys(futures))
-        self._timeout = timeout
+        self._timeout = clock.patience(timeout)
 
     @interruptible
     def __iter__(self) -> Iterator[TaskFuture[R]]:

@@ -255,7 +255,7 @@ def is_delay(value: object) -> bool:
 def _check_timeout(timeout: object) -> None:
     if timeout is None:
         return
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout < math.inf:
+    if not is_delay(timeout) or not timeout:
         raise DefinitionError(f"timeout is a number of seconds above 0, got {timeout!r}", hint="write timeout=30")
 
 

@@ -325,7 +325,7 @@ def rate_limit(name: str, rate: str, *, timeout: float | None = None) -> Awaitab
     ...     try_rate_limit("api", "1/minute")
     False
     """
-    found = Rate.of(rate)
+    found, timeout = Rate.of(rate), clock.patience(timeout)
     from headwater.core.concurrency import Slots, in_event_loop
 
     slots = Slots.of((), {}, rates=((name, found),), is_async=in_event_loop())

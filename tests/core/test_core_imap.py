@@ -77,6 +77,9 @@ def test_several_arguments_go_side_by_side_and_must_end_together(project: Any) -
         list(double.imap(3))
     with pytest.raises(UsageError, match="ahead is a number from 1"):
         double.imap([3], ahead=0)
+    for wrong in (2.5, float("nan"), "4"):
+        with pytest.raises(UsageError, match="ahead is a number from 1"):
+            double.imap([3], ahead=wrong)
 
 
 def test_an_error_is_raised_where_its_result_would_come(project: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from headwater import clock, concurrency
+from headwater import clock, concurrency, rate_limit
 from headwater.core.context import Run, current
 from headwater.core.flow import flow, open_run
 from headwater.core.futures import allow_failure, as_completed, unmapped, wait
@@ -661,3 +661,44 @@ def test_a_hook_may_call_tasks_when_its_flow_was_stopped(project: Any) -> None:
         ("double", "Completed"),
         ("double", "Completed"),
     ]
+
+
+WAITS: dict[str, Any] = {
+    "result": lambda future, seconds: future.result(seconds),
+    "wait": lambda future, seconds: len(wait([future], timeout=seconds).done),
+    "as_completed": lambda future, seconds: len(list(as_completed([future], timeout=seconds))),
+}
+
+
+@pytest.mark.parametrize("how", WAITS)
+@pytest.mark.parametrize("in_thread", [False, True])
+def test_a_wait_may_be_endless_and_is_no_odd_number(project: Any, how: str, in_thread: bool) -> None:
+    @task
+    def slowly(seconds: float) -> int:
+        with pytest.raises(UsageError, match="nan is no number of seconds"):
+            WAITS[how](double.submit(1), float("nan"))
+        return int(WAITS[how](blocked.submit(), seconds))
+
+    @task
+    def blocked() -> int:
+        time.sleep(0.01)
+        return 1
+
+    @flow
+    def main() -> list[int]:
+        found = slowly.submit if in_thread else slowly
+        made = [found(seconds) for seconds in (float("inf"), 1e300)]
+        return [one.result() if in_thread else one for one in made]
+
+    assert main() == [1, 1]
+
+
+def test_a_wait_for_a_limit_may_be_endless(project: Any) -> None:
+    with concurrency("warehouse", 1, timeout=float("inf")):
+        pass
+    for wrong in (
+        lambda: concurrency("warehouse", 1, timeout=float("nan")),
+        lambda: rate_limit("warehouse", "1/s", timeout=float("nan")),
+    ):
+        with pytest.raises(UsageError, match="nan is no number of seconds"):
+            wrong()

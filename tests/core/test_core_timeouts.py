@@ -142,7 +142,7 @@ def test_a_task_in_time_leaves_no_thread(project: Any) -> None:
     assert project.all("log.written") == []
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), "1", True])
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), 1e300, "1", True])
 def test_what_is_no_timeout_is_refused(timeout: Any) -> None:
     with pytest.raises(DefinitionError, match="timeout is a number of seconds"):
         task(timeout=timeout)
