@@ -202,6 +202,55 @@ def test_an_answer_that_is_none_is_told_and_asked_for_again(viewer: Viewer) -> N
     expect(page.get_by_role("list", name="Runs")).to_contain_text("nightly_import")
 
 
+MANY = """
+from headwater import Asset, materialize, materializing, flow
+
+@flow
+def many():
+    pass
+
+for _ in range(130):
+    many()
+
+@flow
+def tables():
+    for number in range(130):
+        with materializing(Asset(f"table_{number:03}", at=f"parquet://lake/{number}")) as made:
+            made.write({"x": [1]})
+
+tables()
+"""
+
+
+@pytest.mark.parametrize(("path", "asked"), [("/runs", "**/api/runs?*cursor=*"), ("/", "**/api/assets?*cursor=*")])
+def test_a_list_whose_next_page_is_refused_says_so_and_asks_when_it_is_told(
+    browser: Browser, tmp_path: Path, path: str, asked: str
+) -> None:
+    refused: list[str] = []
+
+    def refuse(route: Route) -> None:
+        refused.append(route.request.url)
+        problem = {"type": "urn:headwater:error:cursor", "title": "no", "detail": "that is no cursor of this list"}
+        route.fulfill(status=400, json=problem)
+
+    subprocess.run([sys.executable, "-c", MANY], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            viewer.page.route(asked, refuse)
+            page = settled(viewer.go(path))
+            page.mouse.wheel(0, 100_000)
+            expect(page.get_by_role("alert")).to_contain_text("that is no cursor of this list")
+            page.mouse.wheel(0, 100_000)
+            page.wait_for_timeout(1_000)
+            # It asked hundreds of times in a second. Once more is what a change that comes meanwhile asks for.
+            assert len(refused) < 5
+            page.unroute(asked)
+            with page.expect_response(asked):
+                page.get_by_role("button", name="Try again").click()
+            expect(page.get_by_role("alert")).to_have_count(0)
+            viewer.complaints.clear()
+
+
 def test_a_tab_goes_on_after_another_one_has_logged_in_anew(browser: Browser, flights: Path) -> None:
     token, _ = tokens_of(flights).create("two tabs", "run")
 

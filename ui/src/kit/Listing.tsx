@@ -2,6 +2,7 @@
 
 import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query";
 import { type JSX, type ReactNode, useEffect, useRef } from "react";
+import { mayGoOn, nextPage, PageFailure } from "@/kit/NextPage";
 import { Failure, Loading } from "@/kit/Notice";
 import { words } from "@/kit/State";
 import type { Change } from "@/kit/usePage";
@@ -20,14 +21,19 @@ interface Props<T> {
 }
 
 export function Listing<T>({ label, className, titles, of, rows, row, nothing }: Props<T>): JSX.Element {
-  const more = <More when={of.hasNextPage && !of.isFetchingNextPage} then={() => void of.fetchNextPage()} />;
+  const more = (
+    <>
+      <More when={mayGoOn(of)} then={() => void nextPage(of)} />
+      <PageFailure of={of} />
+    </>
+  );
   if (of.isPending) return <Loading rows={10} />;
   if (of.isError && rows.length === 0) return <Failure error={of.error} again={() => void of.refetch()} />;
   // What is looked for may stand on a page that has not come yet.
   if (rows.length === 0)
     return (
       <>
-        {of.hasNextPage ? <Loading rows={4} /> : nothing}
+        {of.isFetchNextPageError ? null : of.hasNextPage ? <Loading rows={4} /> : nothing}
         {more}
       </>
     );

@@ -4,6 +4,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { type JSX, useState } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Failure, Loading } from "@/kit/Notice";
 import { Segments } from "@/kit/Segments";
 import { State } from "@/kit/State";
@@ -50,7 +51,7 @@ export function HistoryList({
   const shown = all ? attempts : attempts.slice(0, PAGE);
   const more = () => {
     // The charts have more than the table shows at first.
-    if (all) void pages.fetchNextPage();
+    if (all) void nextPage(pages);
     setAll(true);
   };
   const hasMore = pages.hasNextPage || shown.length < attempts.length;
@@ -85,6 +86,7 @@ export function HistoryList({
               {pages.isFetchingNextPage ? "Loading…" : "Show more"}
             </button>
           ) : null}
+          <PageFailure of={pages} />
         </>
       )}
     </section>

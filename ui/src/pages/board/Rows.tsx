@@ -3,6 +3,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type JSX, type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { mayGoOn, nextPage, PageFailure } from "@/kit/NextPage";
 import { Empty, Failure, Loading } from "@/kit/Notice";
 import { get, type Parameter, Problem } from "@/lib/api";
 import type { AssetPage } from "@/lib/types";
@@ -47,14 +48,8 @@ export function Rows({ asked, asOf, hasFilter, inside = false }: Props): JSX.Ele
       aria-busy={pages.isPlaceholderData}
     >
       {inside ? null : <Head />}
-      <Seen
-        rows={rows}
-        asOf={asOf}
-        hasMore={pages.hasNextPage}
-        more={() => {
-          if (!pages.isFetchingNextPage) void pages.fetchNextPage();
-        }}
-      />
+      <Seen rows={rows} asOf={asOf} hasMore={mayGoOn(pages)} more={() => void nextPage(pages)} />
+      <PageFailure of={pages} />
     </div>
   );
 }

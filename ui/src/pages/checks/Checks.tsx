@@ -2,6 +2,7 @@
 
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import type { JSX } from "react";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Empty, Failure, Loading } from "@/kit/Notice";
 import { Segments } from "@/kit/Segments";
 import { useParameters, useTitle } from "@/kit/usePage";
@@ -38,7 +39,12 @@ export default function Checks(): JSX.Element {
     placeholderData: keepPreviousData,
   });
   const problem =
-    pages.error instanceof Problem && pages.error.status < 500 && pages.error.status > 0 ? pages.error : null;
+    pages.error instanceof Problem &&
+    pages.error.status < 500 &&
+    pages.error.status > 0 &&
+    !pages.isFetchNextPageError
+      ? pages.error
+      : null;
   const checks = pages.data?.pages.flatMap((page) => page.checks) ?? [];
   const toggle = (key: string) =>
     change({ open: open.includes(key) ? open.filter((one) => one !== key) : [...open, key] });
@@ -77,11 +83,12 @@ export default function Checks(): JSX.Element {
               type="button"
               className="panel-more"
               disabled={pages.isFetchingNextPage}
-              onClick={() => void pages.fetchNextPage()}
+              onClick={() => void nextPage(pages)}
             >
               {pages.isFetchingNextPage ? "Loading…" : "Show more"}
             </button>
           ) : null}
+          <PageFailure of={pages} />
         </div>
       )}
     </>

@@ -4,6 +4,7 @@ import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { type JSX, useMemo } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Loading } from "@/kit/Notice";
 import { Shape, toneOf } from "@/kit/State";
 import type { Change } from "@/kit/usePage";
@@ -81,11 +82,12 @@ export function Bars({
           type="button"
           className="button quiet gantt-more"
           disabled={found.isFetchingNextPage}
-          onClick={() => void found.fetchNextPage()}
+          onClick={() => void nextPage(found)}
         >
           Show {count(SINGLE)} more
         </button>
       ) : null}
+      <PageFailure of={found} />
     </>
   );
 }

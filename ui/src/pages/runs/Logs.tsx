@@ -2,6 +2,7 @@
 
 import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type JSX, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Failure, Loading } from "@/kit/Notice";
 import type { Change } from "@/kit/usePage";
 import { get } from "@/lib/api";
@@ -117,9 +118,14 @@ export function Logs({ run, isOpen, parameters, change }: Props): JSX.Element {
           text={q}
           follows={follows}
           stop={() => setStoppedAt(filter)}
-          earlier={found.hasNextPage && !found.isFetchingNextPage ? () => void found.fetchNextPage() : null}
+          earlier={
+            found.hasNextPage && !found.isFetchingNextPage && !found.isFetchNextPageError
+              ? () => void nextPage(found)
+              : null
+          }
         />
       )}
+      <PageFailure of={found} />
       {follows ? null : (
         <button type="button" className="button logs-newest" onClick={follow}>
           {hasNew ? "New lines: jump to the newest ↓" : "Jump to the newest ↓"}

@@ -1,6 +1,7 @@
 /** The task runs as a table, for those who read rather than look. */
 
 import type { JSX } from "react";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { State } from "@/kit/State";
 import { count, span } from "@/lib/text";
 import { SINGLE, useBars } from "@/pages/runs/Bars";
@@ -50,10 +51,11 @@ export function TaskTable({ run }: { run: RunOne }): JSX.Element {
         </tbody>
       </table>
       {found.hasNextPage ? (
-        <button type="button" className="button quiet gantt-more" onClick={() => void found.fetchNextPage()}>
+        <button type="button" className="button quiet gantt-more" onClick={() => void nextPage(found)}>
           Show {count(SINGLE)} more
         </button>
       ) : null}
+      <PageFailure of={found} />
     </div>
   );
 }
