@@ -14,7 +14,10 @@ from api_world import serving, tokens_of, until
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 from ui_world import Viewer, settled, viewing
 
+from headwater import ids, settings
 from headwater.api.client import Client
+from headwater.core.request_events import WorkAsked
+from headwater.project import Project
 
 MEANWHILE = """
 from headwater import flow
@@ -356,6 +359,23 @@ def test_a_resumption_that_hangs_while_its_code_is_loaded_is_taken_back(browser:
             expect(page.get_by_role("button", name="Take it back")).to_have_count(0)
         (asked,) = Client(server.url).work_requests()["requests"]
         assert (asked["state"], asked["cancelled_by"]) == ("cancelled", "local")
+
+
+def test_all_backfills_that_wait_are_shown_when_one_asks(browser: Browser, tmp_path: Path) -> None:
+    project = Project(settings.load(tmp_path))
+    for number in range(120):
+        what = "materialize" if number % 2 else "backfill"
+        arguments = {"selection": f"asset_{number:03}"}
+        project.journal.append(WorkAsked(request_id=ids.new_id(), what=what, arguments=arguments))
+    project.close()
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            page = settled(viewer.go("/backfills"))
+            waiting = page.get_by_text("Nobody has taken it yet.")
+            expect(waiting).to_have_count(50)
+            page.get_by_role("button", name="10 more wait: show them").click()
+            expect(waiting).to_have_count(60)
+            expect(page.get_by_text("more wait")).to_have_count(0)
 
 
 def breaking(folder: Path) -> None:

@@ -1,10 +1,11 @@
 /** The backfills, the newest first, and what was asked for and is not yet one. */
 
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import type { JSX } from "react";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { type JSX, useState } from "react";
 import { Link } from "react-router";
 import { links } from "@/app/links";
 import { ListFilters, Listing } from "@/kit/Listing";
+import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Empty } from "@/kit/Notice";
 import { Shares } from "@/kit/Shares";
 import { State } from "@/kit/State";
@@ -18,6 +19,8 @@ import type { Listed } from "@/pages/backfills/types";
 import "@/pages/backfills/backfills.css";
 import "@/pages/backfills/progress.css";
 
+/** So many of those that wait are shown at first, and with each click more. */
+const SHOWN = 50;
 const STATES = ["running", "paused", "completed", "failed", "cancelled", "interrupted"];
 
 export default function Backfills(): JSX.Element {
@@ -36,14 +39,23 @@ export default function Backfills(): JSX.Element {
         : false,
   });
   const all = found.data?.pages.flatMap((page) => page.backfills) ?? [];
-  const requests = useQuery({
+  const requests = useInfiniteQuery({
     queryKey: ["requests", "open"],
-    queryFn: ({ signal }) => get<{ requests: WorkRequest[] }>("/api/requests", { open: true }, signal),
+    queryFn: ({ pageParam, signal }) =>
+      get<Page & { requests: WorkRequest[] }>(
+        "/api/requests",
+        { open: true, limit: 500, cursor: pageParam },
+        signal,
+      ),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
   });
   const begun = new Set(all.map((one) => one.id));
-  const waiting = (requests.data?.requests ?? []).filter(
+  const waiting = (requests.data?.pages.flatMap((page) => page.requests) ?? []).filter(
     (one) => one.what === "backfill" && !begun.has(one.id),
   );
+  const [most, setMost] = useState(SHOWN);
+  const hidden = Math.max(0, waiting.length - most);
   const rows = all.filter(
     (one) =>
       (state === "" || one.state === state) &&
@@ -55,7 +67,7 @@ export default function Backfills(): JSX.Element {
         <h1>Backfills</h1>
         <ListFilters parameters={parameters} change={change} named="an asset" states={STATES} />
       </div>
-      {waiting.map((request) => (
+      {waiting.slice(0, most).map((request) => (
         <div key={request.id} className="card waiting-card">
           <Link to={links.backfill(request.id)}>
             <bdi>{String(request.arguments.selection ?? "")}</bdi>
@@ -66,6 +78,21 @@ export default function Backfills(): JSX.Element {
           <Waiting request={request} />
         </div>
       ))}
+      {hidden > 0 || requests.hasNextPage ? (
+        <button
+          type="button"
+          className="button"
+          disabled={requests.isFetchingNextPage}
+          onClick={() => {
+            setMost(most + SHOWN);
+            // There are so many that some of them have not come yet.
+            if (hidden < SHOWN && requests.hasNextPage) void nextPage(requests);
+          }}
+        >
+          {requests.hasNextPage ? "More may wait: show them" : `${count(hidden)} more wait: show them`}
+        </button>
+      ) : null}
+      <PageFailure of={requests} />
       <Listing
         label="Backfills"
         className="backfills"
