@@ -170,16 +170,20 @@ ORDER BY time DESC;
 
 -- name: work_requests
 -- `run` is the one that it goes on with, or that has begun for it; NULL until then.
-SELECT request_id AS id, what, state, CAST(arguments AS VARCHAR) AS arguments, asked_by, project, "at", taken, ended, exit_code, message,
-       cancelled_by, pid, host, coalesce(takes, 0) AS takes, process, process_host,
-       coalesce(work_requests.arguments->>'run', work_requests.arguments->>'backfill',
-                (SELECT any_value(run_id) FROM facts.run_started WHERE run_id = work_requests.request_id)) AS run
-FROM work_requests
-WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
-    AND ($project IS NULL OR project IS NULL OR project = $project)
-    AND ($last IS NULL OR work_requests."at" < $since::TIMESTAMP OR (work_requests."at" = $since::TIMESTAMP AND id < $last))
-ORDER BY work_requests."at" DESC, id DESC
-LIMIT $limit;
+WITH listed AS MATERIALIZED (
+    SELECT request_id AS id, what, state, arguments, asked_by, project, "at", taken, ended, exit_code, message, cancelled_by, pid, host,
+           coalesce(takes, 0) AS takes, process, process_host
+    FROM work_requests
+    WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
+        AND ($project IS NULL OR project IS NULL OR project = $project)
+        AND ($last IS NULL OR work_requests."at" < $since::TIMESTAMP OR (work_requests."at" = $since::TIMESTAMP AND id < $last))
+    ORDER BY work_requests."at" DESC, id DESC
+    LIMIT $limit
+)
+SELECT listed.* REPLACE (CAST(arguments AS VARCHAR) AS arguments),
+       coalesce(arguments->>'run', arguments->>'backfill', begun.run_id) AS run
+FROM listed LEFT JOIN (SELECT DISTINCT run_id FROM facts.run_started SEMI JOIN listed ON run_id = listed.id) AS begun ON run_id = listed.id
+ORDER BY "at" DESC, id DESC;
 
 -- name: ended_runs
 -- Each attempt once: of several ends the first.
