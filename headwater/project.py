@@ -175,10 +175,10 @@ class Project:
 
     @lazy
     def reader(self) -> Reader:
-        """Questions to the projection."""
+        """Questions to the projection; what is defined in this process says what an asset is called."""
         from headwater.lineage.reader import Reader
 
-        return Reader(self.projection)
+        return Reader(self.projection, self.definitions.all)
 
     @lazy
     def catalog(self) -> ProjectionCatalog:
@@ -399,6 +399,13 @@ class ServingProject(Project):
         from headwater.lineage.live import LiveProjection
 
         return LiveProjection(self.home, settlers=(self._settle,), carrier=self.carrier)
+
+    @lazy
+    def reader(self) -> Reader:
+        """Questions to the projection: all that a server knows."""
+        from headwater.lineage.reader import Reader
+
+        return Reader(self.projection)
 
     @lazy
     def catalog(self) -> ProjectionCatalog:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -272,13 +271,8 @@ def history(
 @router.get("/checks/answers")
 def check_answers(the: The, asset: Name, name: Name, limit: Limit = PAGE) -> CheckAnswers:
     """What one check of an asset said, the newest first."""
-    with the.project.projection.session() as session:
-        wanted = {"asset": asset, "name": name, "limit": limit}
-        rows = session.dicts(statements("pages.sql")["check_answers"], wanted)
-    answers = [
-        {**row, "at": clock.rfc3339(row["time"]), "metrics": json.loads(row["metrics"]) if row["metrics"] else {}}
-        for row in rows
-    ]
+    found = the.reader.checks([asset], history=True, check=name, limit=limit)
+    answers = [{key: row[key] for key in CheckAnswer.model_fields} for row in found["checks"]]
     return CheckAnswers.model_validate({"asset": asset, "name": name, "answers": answers})
 
 

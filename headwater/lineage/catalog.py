@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.checks.history import PastVersion
 from headwater.assets.definition_json import definition_from_json
@@ -13,6 +14,7 @@ from headwater.assets.facts import EarlierCode, Facts, FailedCheck
 from headwater.assets.made_graph import MadeGraph
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
+from headwater.lineage.called import NamesNow, all_loaded, by_definitions, names_now
 from headwater.lineage.known import chosen, known_assets
 from headwater.lineage.names import Dataset
 from headwater.lineage.outlined import OutlinesFirst, are_pending, current_outlines
@@ -23,7 +25,9 @@ from headwater.lineage.statements import statements
 from headwater.lineage.verdict_history import is_open, judged, news
 from headwater.lineage.verdicts import by_rules, verdicts
 
-_NEVER = 2**63 - 1
+_Input: TypeAlias = tuple[str | None, str | None, str]
+"""Namespace and dataset, where they were known, and name."""
+_Recorded: TypeAlias = tuple[Dataset, AssetDefinition, list[_Input]]
 _MANY = 20_000
 """Outlines of more assets are not kept in memory between two questions."""
 
@@ -45,17 +49,15 @@ class ProjectionCatalog:
         with self._projection.session(outlined=assets is None) as session, uncollected():
             known = self._definitions(session)
             if assets is None:
-                names = known.all()
+                definitions, names = known.all()
             else:
                 start = [(one.namespace, one.dataset) for one in assets]
-                names = known.names(known.upstream(_pairs(session), start))
-            renamed = known.renamed(names)
-            definitions = {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
-            names |= renamed
-            outlines = current_outlines(session, names) if assets is None and not renamed else None
+                definitions, names = known.above(_pairs(session), start)
+            moved = {name for name, count in Counter(names.values()).items() if count > 1}
+            outlines = current_outlines(session, names) if assets is None and not moved else None
             found = known_assets(session, names, None if assets is None else names, outlines=outlines)
             failed_checks = _failed_checks(session, names, everything=assets is None)
-            for name in failed_checks.keys() & set(renamed.values()):
+            for name in failed_checks.keys() & moved:
                 # What was made in the new place since has checks of its own.
                 made = found[name].made
                 failed_checks[name] = tuple(one for one in failed_checks[name] if one.at >= made[one.partition].at)
@@ -69,10 +71,7 @@ class ProjectionCatalog:
     def definitions(self) -> dict[str, AssetDefinition]:
         """The definitions that `facts()` has, without all that is known beside them. Raises ProjectionError."""
         with self._projection.session() as session, uncollected():
-            known = self._definitions(session)
-            names = known.all()
-            renamed = known.renamed(names)
-            return {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
+            return self._definitions(session).all()[0]
 
     def staleness(self, as_of: int) -> dict[str, Staleness]:
         """The staleness of every asset, as `assets.staleness` tells it of `facts()`, out of hardly more than outlines.
@@ -91,11 +90,7 @@ class ProjectionCatalog:
         kept = self._kept
         if kept is None or kept.read != read or kept.loaded != loaded:
             self._kept = kept = None
-            known = self._definitions(session)
-            names = known.all()
-            renamed = known.renamed(names)
-            definitions = {name: known.of[dataset] for dataset, name in names.items() if dataset not in renamed}
-            names |= renamed
+            definitions, names = self._definitions(session).all()
             first = OutlinesFirst(session, names)
             graph = MadeGraph(Facts(definitions=definitions, assets=first))
             kept = _Kept(read, dict(loaded), names, definitions, first, graph)
@@ -123,7 +118,7 @@ class ProjectionCatalog:
         """
         with self._projection.session(outlined=True) as session, uncollected():
             now, known = self.verdicts(as_of), judged(session)
-            places = self._definitions(session).by_name()
+            places = self._definitions(session).now.by_name
             open_ = {name: one for name, one in now.items() if is_open(known.get(places[name]), one, as_of)}
             if not open_:
                 return []
@@ -134,7 +129,7 @@ class ProjectionCatalog:
         if names is None:
             return self.facts()
         with self._projection.session() as session:
-            place = self._definitions(session).by_name()
+            place = self._definitions(session).now.by_name
             return self.facts(
                 AssetRef(name=name, uri="", kind="", namespace=place[name][0], dataset=place[name][1]) for name in names
             )
@@ -149,7 +144,8 @@ class ProjectionCatalog:
 
         sql = statements("catalog.sql")
         with self._projection.session() as session:
-            places = self._also_before(session, (asset.namespace, asset.dataset), asset.name)
+            dataset = asset.namespace, asset.dataset
+            places = [dataset, *names_now(session, self._loaded()).once(dataset)]
             place = {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
             rows = session.rows(sql["past"], {**place, "before": before, "limit": limit})
             found = session.rows(sql["past_metrics"], {**place, "versions": [row[1] for row in rows]}) if rows else []
@@ -162,13 +158,6 @@ class ProjectionCatalog:
             )
             for partition, version, at, count, size, columns, start in rows
         )
-
-    def _also_before(self, session: Session, place: Dataset, name: str) -> list[Dataset]:
-        """A dataset, and those that its asset was before it was renamed and moved."""
-        loaded = self._loaded().get(name)
-        if loaded is None or loaded.renamed_from is None:
-            return [place]
-        return [place, *self._definitions(session).renamed({place: name})]
 
     def _earlier_code(self, names: Mapping[Dataset, str]) -> EarlierCode:
         """Looks up what earlier code was made of, all at once when somebody asks for the first of it."""
@@ -189,25 +178,18 @@ class ProjectionCatalog:
         return found
 
     def _definitions(self, session: Session) -> _Definitions:
-        found = _Definitions()
-        loaded, sql = self._loaded(), statements("catalog.sql")
-        # Mostly everything is loaded: to see that takes a tenth of the time that the definitions take.
-        if not loaded.keys() >= {name for (name,) in session.rows(sql["defined_names"])}:
+        loaded = self._loaded()
+        recorded: list[_Recorded] = []
+        if not all_loaded(session, loaded):
             import orjson
 
-            for _, namespace, dataset, key, text in session.rows(sql["definitions"], {"loaded": list(loaded)}):
+            rows = session.rows(statements("catalog.sql")["definitions"], {"loaded": list(loaded)})
+            for _, namespace, dataset, key, text in rows:
                 value = orjson.loads(text)
                 inputs = [(one.get("namespace"), one.get("dataset"), one["asset"]) for one in value.get("inputs") or ()]
-                found.add((namespace, dataset), self._decode(key, value), inputs)
-        found.update(tuple(loaded.values()))
-        renamed = [one for one in found.of.values() if one.renamed_from is not None]
-        if renamed:
-            found.loaded = loaded.keys()
-            found.earlier = frozenset({one.renamed_from or "" for one in loaded.values()} - loaded.keys())
-            names = {name for one in renamed for name in (one.name, one.renamed_from)}
-            for name, namespace, dataset, first, last in session.rows(sql["named_before"], {"names": [*names]}):
-                found.named.setdefault(name, {})[namespace, dataset] = (first, last)
-        return found
+                recorded.append(((namespace, dataset), self._decode(key, value), inputs))
+        named = [(one.ref.name, place, one.renamed_from) for place, one, _ in recorded]
+        return _Definitions(recorded, loaded, by_definitions(session, named, loaded))
 
     def _decode(self, key: str, value: dict[str, Any]) -> AssetDefinition:
         if key not in self._decoded:
@@ -227,103 +209,66 @@ class _Kept(NamedTuple):
 
 
 class _Definitions:
-    """Definitions by dataset; the one that was added last is what a name stands for."""
+    """Definitions by dataset: those that were recorded, with the datasets that their inputs are, and those that are loaded."""
 
-    def __init__(self) -> None:
-        self.of: dict[Dataset, AssetDefinition] = {}
-        self._by_name: dict[str, Dataset] = {}
-        self._inputs: dict[Dataset, list[tuple[str | None, str | None, str]]] = {}
-        self.earlier: frozenset[str] = frozenset()
-        """The names that what is loaded was renamed from, and that nothing has that is loaded."""
-        self.loaded: Set[str] = frozenset()
-        self.named: dict[str, dict[Dataset, tuple[int, int]]] = {}
-        """Of assets that were renamed, by each of their names: the datasets that were defined by it, first and last when."""
-
-    def add(
-        self, place: Dataset, definition: AssetDefinition, inputs: list[tuple[str | None, str | None, str]]
+    def __init__(
+        self,
+        recorded: Iterable[_Recorded],
+        loaded: Mapping[str, AssetDefinition],
+        now: NamesNow,
     ) -> None:
-        """Add a journaled definition, with the datasets that its inputs are."""
-        self.of[place] = definition
-        self._by_name[definition.ref.name] = place
-        self._inputs[place] = inputs
+        self.now = now
+        self._of: dict[Dataset, AssetDefinition] = {}
+        self._inputs: dict[Dataset, list[_Input]] = {}
+        for place, definition, inputs in recorded:
+            self._of[place], self._inputs[place] = definition, inputs
+        for definition in loaded.values():
+            place = definition.ref.namespace, definition.ref.dataset
+            self._of[place] = definition
+            self._inputs.pop(place, None)
 
-    def update(self, definitions: Iterable[AssetDefinition]) -> None:
-        """Add loaded definitions."""
-        of, by_name, inputs = self.of, self._by_name, self._inputs
-        for definition in definitions:
-            ref = definition.ref
-            place = ref.namespace, ref.dataset
-            of[place] = definition
-            by_name[ref.name] = place
-            if inputs:
-                inputs.pop(place, None)
+    def all(self) -> tuple[dict[str, AssetDefinition], dict[Dataset, str]]:
+        """The definition of every asset, and the names of the datasets that assets are and were."""
+        names = self.now.all()
+        places = self.now.by_name
+        return {name: self._of[places[name]] for name in dict.fromkeys(names.values())}, names
 
-    def by_name(self) -> Mapping[str, Dataset]:
-        """The dataset that each name stands for."""
-        return self._by_name
+    def above(
+        self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]
+    ) -> tuple[dict[str, AssetDefinition], dict[Dataset, str]]:
+        """The same of these datasets and all that is upstream of them; of two of one name the nearer one keeps it."""
+        places: dict[str, Dataset] = {}
+        for place in self._upstream(pairs, start):
+            if place in self._of:
+                places.setdefault(self._of[place].name, place)
+        names = {place: name for name, place in places.items()}
+        return {name: self._of[place] for name, place in places.items()}, names | self.now.renamed(names)
 
-    def all(self) -> dict[Dataset, str]:
-        """The name of every dataset that a name stands for."""
-        return {place: name for name, place in self._by_name.items() if name not in self.earlier}
-
-    def renamed(self, names: Mapping[Dataset, str]) -> dict[Dataset, str]:
-        """The datasets that assets among these were before they were renamed and moved, with their names of now.
-
-        What had the earlier name itself was renamed where it is: that name may stand for the same asset in another environment.
-        """
-        found: dict[Dataset, str] = {}
-        for dataset, name in names.items():
-            place, called = dataset, name
-            while (definition := self.of.get(place)) is not None and (before := definition.renamed_from) is not None:
-                old = self._before(place, called, before)
-                if old is None or old == dataset or old in found:
-                    break
-                found[old] = name
-                place, called = old, before
-        return found
-
-    def _before(self, place: Dataset, name: str, before: str) -> Dataset | None:
-        """The dataset that an asset was by its earlier name; None when that is the same, or something else has the name."""
-        had, now = self.named.get(before, {}), self._by_name[before] if before in self.loaded else None
-        since = self.named.get(name, {}).get(place, (_NEVER, _NEVER))[0]
-        # What was defined by that name afterwards only, or is by now, is another asset; so is what has another name since.
-        places = [
-            (last, old)
-            for old, (first, last) in had.items()
-            if first <= since and old != now and (old not in self.of or self.of[old].name == before)
-        ]
-        return None if place in had else max(places, default=(0, None))[1]
-
-    def upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
+    def _upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
         """The datasets and all that is upstream of them, as declared and as observed; nearest first."""
+        by_name, renamed = self.now.by_name, self.now.renamed({place: name for name, place in self.now.by_name.items()})
         found = dict.fromkeys(start)
         queue = list(found)
         for place in queue:
             declared = [self._resolve(*one) for one in self._inputs_of(place)]
-            for source in [*(one for one in declared if one is not None), *pairs.get(place, ())]:
-                if source not in found:
+            observed = [source for one in (place, *self.now.once(place)) for source in pairs.get(one, ())]
+            for one in (*declared, *observed):
+                source = by_name[renamed[one]] if one in renamed else one
+                if source is not None and source not in found:
                     found[source] = None
                     queue.append(source)
         return queue
 
-    def names(self, wanted: list[Dataset]) -> dict[Dataset, str]:
-        """The name of each dataset that has a definition; of two of one name the nearer one keeps it."""
-        found: dict[str, Dataset] = {}
-        for place in wanted:
-            if place in self.of:
-                found.setdefault(self.of[place].name, place)
-        return {place: name for name, place in found.items()}
-
-    def _inputs_of(self, place: Dataset) -> list[tuple[str | None, str | None, str]]:
+    def _inputs_of(self, place: Dataset) -> list[_Input]:
         known = self._inputs.get(place)
-        if known is not None or place not in self.of:
+        if known is not None or place not in self._of:
             return known or []
-        return [(None, None, one.asset) for one in self.of[place].inputs]
+        return [(None, None, one.asset) for one in self._of[place].inputs]
 
     def _resolve(self, namespace: str | None, dataset: str | None, name: str) -> Dataset | None:
         if namespace is not None and dataset is not None:
             return namespace, dataset
-        return self._by_name.get(name)
+        return self.now.by_name.get(name)
 
 
 def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:

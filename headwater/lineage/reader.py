@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headwater.errors import UnknownNameError
+from headwater.lineage.called import names_now
 from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.projection import Projection
@@ -15,6 +16,9 @@ from headwater.lineage.run_lists import Wanted, is_whole_id, newest_runs, of_who
 from headwater.lineage.session import Session
 from headwater.lineage.shown import Shown
 from headwater.lineage.statements import statements
+
+if TYPE_CHECKING:
+    from headwater.assets.definitions import AssetDefinition
 
 BUCKETS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
 """Seconds, for a histogram of durations."""
@@ -25,11 +29,13 @@ _LOOKED_AT = 1_000
 class Reader:
     """Answers from the projection. Each is as of now: what was journaled before the call is in it.
 
-    Times are RFC 3339 in UTC, durations seconds.
+    Times are RFC 3339 in UTC, durations seconds. `loaded` answers with the definitions of the modules that are loaded now, by name:
+    they say what an asset is called, and which dataset it is.
     """
 
-    def __init__(self, projection: Projection) -> None:
+    def __init__(self, projection: Projection, loaded: Callable[[], Mapping[str, AssetDefinition]] = dict) -> None:
         self.projection = projection
+        self._loaded = loaded
 
     def runs(
         self,
@@ -130,20 +136,26 @@ class Reader:
         limit: int = 50,
         offset: int = 0,
         until: str | None = None,
+        check: str | None = None,
     ) -> dict[str, Any]:
         """What checks said: `{"checks": [{asset, name, kind, passed, severity, blocking, message, metrics, at, …}]}`.
 
         One row a check, with its newest answer, how many partitions it was asked of (`partitions`) and how many of these it
         failed on when it was asked last (`failing`); with `history` every answer, the newest first, at most `limit` of them.
-        `assets` are names; all when None. `failed` leaves out what passed. `until` leaves out answers of the history that came
-        after this moment.
+        `assets` are names; all when None. `failed` leaves out what passed. Of the history `until` leaves out answers that came
+        after this moment, and `check` those of other checks.
         """
-        names = None if assets is None else list(assets)
-        wanted: dict[str, Any] = {"names": names or [], "everything": names is None, "failed": failed}
-        wanted |= {"limit": limit, "offset": offset, **({"until": until} if history else {})}
         with self.projection.session() as session:
+            wanted = {**self._told(session, "checked", assets), "failed": failed, "limit": limit, "offset": offset}
+            if history:
+                wanted |= {"until": until, "check": check}
             sql = statements("runs.sql")["check_history" if history else "checks"]
             return {"checks": [{**_plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}
+
+    def _told(self, session: Session, statement: str, assets: Iterable[str] | None) -> dict[str, Any]:
+        """What assets are and were among the datasets that a statement tells of, as parameters of another one."""
+        names = None if assets is None else frozenset(assets)
+        return names_now(session, self._loaded()).told(session.rows(statements("runs.sql")[statement]), names)
 
     def freshness_history(self, assets: Iterable[str] | None = None, *, limit: int = 50) -> dict[str, Any]:
         """How verdicts changed, the newest first: `{"changes": [{asset, verdict, before, at, clock, stands, found}]}`.

@@ -186,3 +186,46 @@ def test_what_failed_before_it_was_renamed_and_moved_has_not_failed_once_it_is_m
     assert made("status", "failed()", "--count").out == "0 assets\n"
     (row,) = made("status", "new", "--json").json["assets"]
     assert (row["refused"], row["partitions"]["failed"]) == ([], 0)
+
+
+def told(cli: Cli, *which: str) -> set[tuple[str, str]]:
+    """Which checks stand there by which names."""
+    return {(one["asset"], one["name"]) for one in cli("checks", *which, "--json").json["checks"]}
+
+
+def test_checks_of_a_name_that_was_given_to_another_asset_are_told_apart(folder: Path, made: Cli) -> None:
+    checked = "from headwater.checks import not_null\n" + FLOWS.replace(
+        'lake/old", partitions=days', 'lake/old", partitions=days, checks=[not_null("x")]'
+    )
+    (folder / "flows.py").write_text(checked)
+    assert made("check", "old").code == 0
+    moved = checked.replace('Asset("old"', 'Asset("new"').replace("lake/old", "lake/new")
+    moved = moved.replace("partitions=days,", 'partitions=days, renamed_from="old",')
+    (folder / "lake/old").rename(folder / "lake/new")
+    again = "from headwater.checks import row_count\n" + AGAIN.replace('again")', 'again", checks=[row_count(min=1)])')
+    (folder / "flows.py").write_text(moved)
+    assert told(made) == {("new", "not_null(x)")}
+    (folder / "flows.py").write_text(moved + again)
+    assert made("materialize", "old").code == 0
+    # The one that was renamed is defined anew after the other one.
+    (folder / "flows.py").write_text(moved.replace("partitions=days,", 'partitions=days, description="anew",') + again)
+    for modules in ('["flows"]', "[]"):
+        (folder / "pyproject.toml").write_text(f'[tool.headwater]\nproject = "names"\nmodules = {modules}\n')
+        everything = {("new", "not_null(x)"), ("old", "row_count")}
+        assert told(made) == told(made, "--history") == everything
+        for name in ("new", "old"):
+            assert told(made, name) == told(made, name, "--history") == {one for one in everything if one[0] == name}
+
+
+def test_checks_of_two_environments_are_told_apart(folder: Path, made: Cli) -> None:
+    checked = "from headwater.checks import not_null\n" + FLOWS.replace(
+        'lake/old", partitions=days', 'lake/old", partitions=days, checks=[not_null("x")]'
+    )
+    for text in (checked, checked.replace("lake/", "prod/"), checked):
+        (folder / "flows.py").write_text(text)
+        assert made("materialize", "old", "-p", "2024-01-01").code == 0
+    assert len(made("checks", "--history", "--json").json["checks"]) == 2
+    (folder / "flows.py").write_text(checked.replace("lake/", "prod/"))
+    assert len(made("checks", "old", "--history", "--json").json["checks"]) == 1
+    (row,) = made("checks", "--json").json["checks"]
+    assert (row["asset"], row["partitions"]) == ("old", 1)

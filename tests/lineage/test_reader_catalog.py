@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from lineage_world import defined, made, ref, write
 
 from headwater.assets.definition_json import definition_hash, definition_to_json
 from headwater.assets.definitions import AssetDefinition, InputDefinition
-from headwater.assets.events import AssetDefined, AssetObserved, CheckResult
+from headwater.assets.events import AssetDefined, AssetObserved, CheckResult, MaterializationEnded
 from headwater.assets.facts import Consumed, Failure, Observed
 from headwater.assets.mappings import SameMapping
 from headwater.assets.partitions import DailyPartitions
@@ -205,3 +206,69 @@ def test_what_is_kept_from_one_question_to_the_next_is_let_go_when_something_com
     # Nothing has come, but other code is loaded.
     loaded["flights"] = definition("flights", code="c2")
     assert causes()["flights"] == ["never_made", "code_changed"]
+
+
+def loaded_as(asset: str, place: str, before: str | None = None) -> AssetDefinition:
+    there = replace(ref(asset), uri=place, dataset=place)
+    return AssetDefinition(ref=there, renamed_from=before)
+
+
+def called(asset: str, place: str, before: str | None = None) -> AssetDefined:
+    return recorded(loaded_as(asset, place, before))
+
+
+def made_at(place: str, asset: str, partition: str | None, version: str) -> MaterializationEnded:
+    one = made(asset, partition, version)
+    return replace(one, started=replace(one.started, asset=loaded_as(asset, place).ref))
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_a_name_in_the_middle_of_two_renames_may_be_given_to_another_asset(
+    home: Home, projection: Projection, *, is_loaded: bool
+) -> None:
+    write(home, [called("old", "/1"), made_at("/1", "old", None, "v1"), called("middle", "/2", "old")])
+    write(home, [called("new", "/3", "middle"), called("middle", "/4")])
+    loaded = {"new": loaded_as("new", "/3", "middle"), "middle": loaded_as("middle", "/4")} if is_loaded else {}
+    facts = ProjectionCatalog(projection, lambda: loaded).facts()
+    assert {name: set(facts.of(name).made) for name in facts.definitions} == {"new": {None}, "middle": set()}
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_what_was_renamed_where_it_is_hands_nothing_on_to_another_environment(
+    home: Home, projection: Projection, *, is_loaded: bool
+) -> None:
+    write(home, [called("old", "/prod"), made_at("/prod", "old", None, "v1"), called("new", "/prod", "old")])
+    write(home, [called("new", "/dev", "old")])
+    loaded = {"new": loaded_as("new", "/dev", "old")} if is_loaded else {}
+    facts = ProjectionCatalog(projection, lambda: loaded).facts()
+    assert {name: dict(facts.of(name).made) for name in facts.definitions} == {"new": {}}
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_what_was_moved_goes_on_with_what_its_own_environment_had(
+    home: Home, projection: Projection, *, is_loaded: bool
+) -> None:
+    write(home, [called("old", "/prod"), made_at("/prod", "old", None, "p1")])
+    write(home, [called("old", "/dev"), made_at("/dev", "old", None, "d1")])
+    write(home, [called("new", "/dev2", "old"), called("old", "/prod"), made_at("/prod", "old", None, "p2")])
+    loaded = {"new": loaded_as("new", "/dev2", "old")} if is_loaded else {}
+    assert ProjectionCatalog(projection, lambda: loaded).facts().of("new").made[None].version == "d1"
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_what_was_moved_there_and_back_has_all_of_its_history(
+    home: Home, projection: Projection, *, is_loaded: bool
+) -> None:
+    write(home, [called("old", "/1"), made_at("/1", "old", "d1", "v1")])
+    write(home, [called("new", "/2", "old"), made_at("/2", "new", "d2", "v2")])
+    write(home, [called("old", "/1", "new")])
+    loaded = {"old": loaded_as("old", "/1", "new")} if is_loaded else {}
+    facts = ProjectionCatalog(projection, lambda: loaded).facts()
+    assert {name: set(facts.of(name).made) for name in facts.definitions} == {"old": {"d1", "d2"}}
+
+
+def test_the_facts_of_what_was_moved_hold_what_it_was_made_of_before(home: Home, catalog: ProjectionCatalog) -> None:
+    write(home, [defined("feed"), defined("old"), made("old", None, "v1", [("feed", None, "f")])])
+    write(home, [defined("reader"), made("reader", None, "r1", [("old", None, "v1")])])
+    write(home, [called("new", "/2", "old")])
+    assert set(catalog.facts([ref("reader")]).definitions) == {"reader", "new", "feed"}

@@ -13,10 +13,45 @@ SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
 WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
 ORDER BY defined, dataset, namespace;
 
--- name: named_before
--- The datasets that were ever defined by these names, first and last when.
-SELECT name, namespace, dataset, min(time), max(time) FROM facts.definitions
-WHERE name IN (SELECT unnest($names::VARCHAR[])) GROUP BY ALL;
+-- name: called
+-- What datasets are called by their newest definitions, and were before, as `definitions` orders them.
+SELECT name, namespace, dataset,
+       CASE WHEN contains(CAST(definition AS VARCHAR), '"renamed_from"') THEN definition ->> '$.renamed_from' END
+FROM assets
+WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
+ORDER BY defined, dataset, namespace;
+
+-- name: called_before
+-- For each dataset that says it had another name (these are given of what is loaded): the datasets that were called so until it
+-- said that, and are still, the likeliest one last. That is the one that was called so last before this one had its name: what was
+-- called so afterwards is another asset. A dataset that had the name itself was renamed where it is.
+WITH given AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
+           unnest($names::VARCHAR[]) AS name, unnest($befores::VARCHAR[]) AS before
+),
+said AS (
+    SELECT namespace, dataset, name, definition ->> '$.renamed_from' AS before FROM assets
+    ANTI JOIN given USING (namespace, dataset)
+    WHERE contains(CAST(definition AS VARCHAR), '"renamed_from"')
+    UNION ALL
+    FROM given
+),
+dated AS (
+    SELECT s.namespace, s.dataset, s.before, min(d.time) AS named,
+           min(d.time) FILTER (d.definition ->> '$.renamed_from' = s.before) AS said
+    FROM said AS s
+    LEFT JOIN facts.definitions AS d ON d.namespace = s.namespace AND d.dataset = s.dataset AND d.name = s.name
+    GROUP BY ALL
+)
+SELECT coalesce(s.said, $never) AS said, s.namespace, s.dataset, o.namespace, o.dataset
+FROM dated AS s
+JOIN facts.definitions AS o ON o.name = s.before AND (s.said IS NULL OR o.time <= s.said)
+JOIN assets AS a ON a.namespace = o.namespace AND a.dataset = o.dataset AND a.name = o.name
+WHERE NOT EXISTS (
+    FROM facts.definitions AS d WHERE d.namespace = s.namespace AND d.dataset = s.dataset AND d.name = s.before
+)
+GROUP BY ALL
+ORDER BY max(o.time) FILTER (s.named IS NULL OR o.time <= s.named) NULLS FIRST, max(o.time), o.dataset, o.namespace;
 
 -- name: earlier_code
 -- What the versions of the code are made of that made what is in place, as the definitions of then say it.

@@ -56,9 +56,3 @@ SELECT count(*), max(id) FROM facts.definitions;
 -- name: failed_partitions
 -- Partitions at which the newest attempt did not publish.
 SELECT namespace, dataset, partition FROM state.latest WHERE attempt_state NOT IN ('published', 'skipped');
-
--- name: check_answers
--- What one check said, the newest first.
-SELECT partition, version, passed, severity, message, run_id AS run, epoch_us("at") AS time, published, CAST(metrics AS VARCHAR) AS metrics
-FROM state.named_checks WHERE asset = $asset AND name = $name
-ORDER BY "at" DESC, partition DESC LIMIT $limit;

@@ -98,30 +98,39 @@ WHERE namespace = $namespace AND dataset = $dataset
 ORDER BY time DESC, CAST(id AS VARCHAR) DESC
 LIMIT $limit;
 
+-- name: checked
+-- The datasets that checks were asked of, with what each was called then, and whether a definition tells of it.
+SELECT namespace, dataset, max(asset), (namespace, dataset) IN (SELECT (namespace, dataset) FROM facts.definitions)
+FROM facts.checks GROUP BY namespace, dataset ORDER BY ALL;
+
 -- name: checks
 -- One row a check: of how many partitions it was asked, on how many it failed when it was asked last, and the newest of
--- these failures; of a check that failed on none, its newest answer.
-WITH answers AS (
-    SELECT *, row_number() OVER (PARTITION BY namespace, dataset, name, partition ORDER BY "at" DESC) = 1 AS newest
-    FROM state.named_checks
-    WHERE $everything OR list_contains($names::VARCHAR[], asset)
+-- these failures; of a check that failed on none, its newest answer. The datasets are those that assets are and were, each with the
+-- asset's name of now.
+WITH called AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($names::VARCHAR[]) AS called
+),
+answers AS (
+    SELECT *, row_number() OVER (PARTITION BY called, name, partition ORDER BY "at" DESC) = 1 AS newest
+    FROM checks JOIN called USING (namespace, dataset)
 )
-SELECT asset, name, partition, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
+SELECT called AS asset, name, partition, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
        count(*) FILTER (newest) OVER one AS partitions, count(*) FILTER (newest AND NOT passed) OVER one AS failing
 FROM answers
-WINDOW one AS (PARTITION BY namespace, dataset, name)
-QUALIFY row_number() OVER (PARTITION BY namespace, dataset, name ORDER BY newest AND NOT passed DESC, "at" DESC) = 1
+WINDOW one AS (PARTITION BY called, name)
+QUALIFY row_number() OVER (PARTITION BY called, name ORDER BY newest AND NOT passed DESC, "at" DESC) = 1
     AND (failing > 0 OR NOT $failed)
-ORDER BY failing > 0 DESC, asset, name
+ORDER BY failing > 0 DESC, called, name
 LIMIT $limit OFFSET $offset;
 
 -- name: check_history
-SELECT asset, partition, version, name, passed, severity, blocking, kind, message, metrics, description, run_id AS run, "at",
-       published
-FROM state.named_checks
-WHERE ($everything OR list_contains($names::VARCHAR[], asset)) AND (NOT $failed OR NOT passed)
-    AND ($until IS NULL OR "at" <= $until::TIMESTAMP)
-ORDER BY "at" DESC, asset, partition DESC, name
+SELECT called AS asset, partition, version, name, passed, severity, blocking, kind, message, metrics, description, run_id AS run,
+       "at", published
+FROM checks JOIN (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($names::VARCHAR[]) AS called
+) USING (namespace, dataset)
+WHERE ($check IS NULL OR name = $check) AND (NOT $failed OR NOT passed) AND ($until IS NULL OR "at" <= $until::TIMESTAMP)
+ORDER BY "at" DESC, called, partition DESC, name
 LIMIT $limit OFFSET $offset;
 
 -- name: usual_seconds

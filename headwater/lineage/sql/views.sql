@@ -135,36 +135,6 @@ SELECT asset, partition, version, name, passed, blocking, message, run_id, make_
        coalesce(kind, 'function') AS kind, metrics, description
 FROM facts.checks;
 
--- The same by what assets are called now, with the dataset that each has now: another one where it was renamed and moved. What was
--- renamed where it is has no other one, though the earlier name may stand for a dataset elsewhere.
-CREATE VIEW state.named_checks AS
-WITH RECURSIVE moved AS (
-    SELECT b.namespace, b.dataset, a.namespace AS to_namespace, a.dataset AS to_dataset
-    FROM (
-        SELECT namespace, dataset, defined, definition ->> '$.renamed_from' AS before FROM assets
-        WHERE contains(CAST(definition AS VARCHAR), '"renamed_from"')
-    ) AS a
-    JOIN assets AS b ON b.name = a.before AND b.defined < a.defined
-    WHERE NOT EXISTS (
-        FROM facts.definitions AS d WHERE d.namespace = a.namespace AND d.dataset = a.dataset AND d.name = a.before
-    )
-    QUALIFY row_number() OVER (PARTITION BY a.namespace, a.dataset ORDER BY b.defined DESC, b.dataset, b.namespace) = 1
-),
-followed AS (
-    SELECT namespace, dataset, namespace AS to_namespace, dataset AS to_dataset, 0 AS steps FROM assets
-    UNION ALL
-    SELECT f.namespace, f.dataset, m.to_namespace, m.to_dataset, f.steps + 1
-    FROM followed AS f JOIN moved AS m ON m.namespace = f.to_namespace AND m.dataset = f.to_dataset
-),
-called AS (
-    SELECT f.namespace, f.dataset, a.name, f.to_namespace, f.to_dataset
-    FROM followed AS f JOIN assets AS a ON a.namespace = f.to_namespace AND a.dataset = f.to_dataset
-    QUALIFY row_number() OVER (PARTITION BY f.namespace, f.dataset ORDER BY f.steps DESC) = 1
-)
-SELECT c.* REPLACE (coalesce(n.name, c.asset) AS asset, coalesce(n.to_namespace, c.namespace) AS namespace,
-                    coalesce(n.to_dataset, c.dataset) AS dataset)
-FROM checks AS c LEFT JOIN called AS n ON n.namespace = c.namespace AND n.dataset = c.dataset;
-
 -- Inputs as the newest definitions declare them. One whose dataset was not known then is found by its name.
 CREATE VIEW declared_edges AS
 WITH declared AS (
