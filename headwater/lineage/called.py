@@ -119,14 +119,23 @@ def _before(session: Session, loaded: Mapping[str, AssetDefinition]) -> dict[Dat
         "befores": [one.renamed_from for one in given],
     }
     likeliest: dict[Dataset, tuple[int, Dataset]] = {}
-    for said, *place, namespace, dataset in session.rows(statements("catalog.sql")["called_before"], parameters):
-        now = says.get((place[0], place[1]))
+    for said, *texts, namespace, dataset in session.rows(statements("catalog.sql")["called_before"], parameters):
+        place, old = (texts[0], texts[1]), (namespace, dataset)
+        now, other = says.get(place), likeliest.get(place)
         # What is loaded is an asset of its own, whatever it was called.
-        if (namespace, dataset) not in says and (now is None or now.renamed_from is not None):
-            likeliest[place[0], place[1]] = said, (namespace, dataset)
+        if old in says or (now is not None and now.renamed_from is None):
+            continue
+        if other is None or _nearness(place, old) >= _nearness(place, other[1]):
+            likeliest[place] = said, old
     found = NamesNow(by_name={}, before=(before := dict[Dataset, Dataset]()))
     # What was moved there and back is where it was moved last.
-    for place_, (_, old) in sorted(likeliest.items(), key=lambda one: one[1], reverse=True):
-        if place_ != old and place_ not in found.once(old):
-            before[place_] = old
+    for place, (_, old) in sorted(likeliest.items(), key=lambda one: one[1], reverse=True):
+        if place != old and place not in found.once(old):
+            before[place] = old
     return before
+
+
+def _nearness(place: Dataset, other: Dataset) -> int:
+    """How many folders two places are within together: datasets of one name that are far apart are those of two environments."""
+    ours, theirs = ("/".join(one).split("/") for one in (place, other))
+    return next((at for at, (one, two) in enumerate(zip(ours, theirs, strict=False)) if one != two), len(ours))

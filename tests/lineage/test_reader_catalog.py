@@ -272,3 +272,15 @@ def test_the_facts_of_what_was_moved_hold_what_it_was_made_of_before(home: Home,
     write(home, [defined("reader"), made("reader", None, "r1", [("old", None, "v1")])])
     write(home, [called("new", "/2", "old")])
     assert set(catalog.facts([ref("reader")]).definitions) == {"reader", "new", "feed"}
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_what_was_moved_goes_on_with_what_was_near_by(home: Home, projection: Projection, *, is_loaded: bool) -> None:
+    write(home, [called("old", "/data/dev/old"), made_at("/data/dev/old", "old", None, "d1")])
+    write(home, [called("old", "/data/prod/old"), made_at("/data/prod/old", "old", None, "p1")])
+    write(home, [called("new", "/data/dev/new", "old")])
+    loaded = {"new": loaded_as("new", "/data/dev/new", "old")} if is_loaded else {}
+    facts = ProjectionCatalog(projection, lambda: loaded).facts()
+    assert facts.of("new").made[None].version == "d1"
+    # Without a module nobody knows in which environment we are: the name still stands for something in the other one.
+    assert set(facts.definitions) == ({"new"} if is_loaded else {"new", "old"})

@@ -23,8 +23,8 @@ ORDER BY defined, dataset, namespace;
 
 -- name: called_before
 -- For each dataset that says it had another name (these are given of what is loaded): the datasets that were called so until it
--- said that, and are still, the likeliest one last. That is the one that was called so last before this one had its name: what was
--- called so afterwards is another asset. A dataset that had the name itself was renamed where it is.
+-- said that, and are still; last the one that was called so last before this one had its name: what was called so afterwards is another
+-- asset. A dataset that had the name itself was renamed where it is.
 WITH given AS (
     SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
            unnest($names::VARCHAR[]) AS name, unnest($befores::VARCHAR[]) AS before
