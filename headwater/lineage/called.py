@@ -50,6 +50,11 @@ class NamesNow:
                 found = dict.fromkeys(chain, named[place]) | found
         return found
 
+    def moved(self) -> dict[Dataset, Dataset]:
+        """The datasets that assets were before they were renamed and moved, each with the dataset that it is now."""
+        renamed = self.renamed({place: name for name, place in self.by_name.items()})
+        return {old: self.by_name[name] for old, name in renamed.items()}
+
     def told(self, rows: Iterable[Told], names: Collection[str] | None = None) -> dict[str, list[str]]:
         """Of datasets that something is told of, those that these assets are and were (all when None), each with the name of now.
 

@@ -117,19 +117,20 @@ class ProjectionCatalog:
         `as_of` is now, in microseconds since the epoch. Raises ProjectionError.
         """
         with self._projection.session(outlined=True) as session, uncollected():
-            now, known = self.verdicts(as_of), judged(session)
-            places = self._definitions(session).now.by_name
+            called = names_now(session, self._loaded())
+            now, moved, places = self.verdicts(as_of), called.moved(), called.by_name
+            known = judged(session, moved)
             open_ = {name: one for name, one in now.items() if is_open(known.get(places[name]), one, as_of)}
             if not open_:
                 return []
             facts = self._facts_of(open_ if len(open_) * 4 < len(now) else None)
-            return list(news(session, facts, known, open_, as_of, project))
+            return list(news(session, facts, moved, known, open_, as_of, project))
 
     def _facts_of(self, names: Iterable[str] | None) -> Facts:
         if names is None:
             return self.facts()
         with self._projection.session() as session:
-            place = self._definitions(session).now.by_name
+            place = names_now(session, self._loaded()).by_name
             return self.facts(
                 AssetRef(name=name, uri="", kind="", namespace=place[name][0], dataset=place[name][1]) for name in names
             )
@@ -246,14 +247,14 @@ class _Definitions:
 
     def _upstream(self, pairs: Mapping[Dataset, list[Dataset]], start: list[Dataset]) -> list[Dataset]:
         """The datasets and all that is upstream of them, as declared and as observed; nearest first."""
-        by_name, renamed = self.now.by_name, self.now.renamed({place: name for name, place in self.now.by_name.items()})
+        moved = self.now.moved()
         found = dict.fromkeys(start)
         queue = list(found)
         for place in queue:
             declared = [self._resolve(*one) for one in self._inputs_of(place)]
             observed = [source for one in (place, *self.now.once(place)) for source in pairs.get(one, ())]
             for one in (*declared, *observed):
-                source = by_name[renamed[one]] if one in renamed else one
+                source = one if one is None else moved.get(one, one)
                 if source is not None and source not in found:
                     found[source] = None
                     queue.append(source)

@@ -162,9 +162,8 @@ class Reader:
 
         `at` is when it came about, `found` when somebody saw it. `assets` are names; all when None.
         """
-        names = None if assets is None else list(assets)
-        wanted = {"names": names or [], "everything": names is None, "limit": limit}
         with self.projection.session() as session:
+            wanted = {**self._told(session, "judged_datasets", assets), "limit": limit}
             rows = session.dicts(statements("runs.sql")["freshness_history"], wanted)
             return {"changes": [_plain(row) for row in rows]}
 

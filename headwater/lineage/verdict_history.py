@@ -26,10 +26,14 @@ class Judged(NamedTuple):
     seen: int
 
 
-def judged(session: Session) -> dict[Dataset, Judged]:
-    """The newest verdict on each dataset that the journal knows."""
-    rows = session.rows(statements("catalog.sql")["judged"])
-    return {(namespace, dataset): Judged(*told) for namespace, dataset, *told in rows}
+def judged(session: Session, moved: Mapping[Dataset, Dataset]) -> dict[Dataset, Judged]:
+    """The newest verdict that the journal knows on each dataset, or on one that it was before it was `moved`."""
+    found: dict[Dataset, Judged] = {}
+    for namespace, dataset, *told in session.rows(statements("catalog.sql")["judged"]):
+        place, one = moved.get((namespace, dataset), (namespace, dataset)), Judged(*told)
+        if place not in found or found[place].seen < one.seen:
+            found[place] = one
+    return found
 
 
 def is_open(known: Judged | None, now: Standing, as_of: int) -> bool:
@@ -43,6 +47,7 @@ def is_open(known: Judged | None, now: Standing, as_of: int) -> bool:
 def news(
     session: Session,
     facts: Facts,
+    moved: Mapping[Dataset, Dataset],
     known: Mapping[Dataset, Judged],
     now: Mapping[str, Standing],
     as_of: int,
@@ -50,7 +55,7 @@ def news(
 ) -> Iterator[FreshnessJudged]:
     """What is to be journaled of these assets: each change of the verdict, or that there was none."""
     names = [name for name in now if name in facts.definitions]
-    past = _Past(session, facts, {name: known.get(_place(facts.definitions[name])) for name in names})
+    past = _Past(session, facts, moved, {name: known.get(_place(facts.definitions[name])) for name in names})
     for name in names:
         definition, before = facts.definitions[name], known.get(_place(facts.definitions[name]))
         yield from _news(definition, past.stood(name, now[name], as_of), before, now[name], as_of, project)
@@ -88,16 +93,19 @@ def _news(
 class _Past:
     """Where the clocks of assets stood since they were judged the last time, version by version."""
 
-    def __init__(self, session: Session, facts: Facts, known: Mapping[str, Judged | None]) -> None:
+    def __init__(
+        self, session: Session, facts: Facts, moved: Mapping[Dataset, Dataset], known: Mapping[str, Judged | None]
+    ) -> None:
         since = {name: 0 if one is None else one.seen for name, one in known.items()}
-        places = {_place(facts.definitions[name]): name for name in known}
+        names = {_place(one): name for name, one in facts.definitions.items()}
+        names |= {old: names[place] for old, place in moved.items() if place in names}
+        places = {place: name for place, name in names.items() if name in known}
         keys = {
             "namespaces": [place[0] for place in places],
             "datasets": [place[1] for place in places],
             "since": [since[name] for name in places.values()],
         }
         sql = statements("catalog.sql")
-        names = {_place(one): name for name, one in facts.definitions.items()}
         self._versions: dict[str, list[Made]] = {name: [] for name in known}
         for namespace, dataset, *row, inputs in session.rows(sql["versions_since"], keys):
             read = tuple(_consumed(names, inputs or ()))

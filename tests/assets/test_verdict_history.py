@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tried import tried_on
 
 from headwater import Asset, Freshness, clock, materialize, observe, on_freshness, record
+from headwater.assets import registry
 from headwater.assets.freshness import board
 from headwater.assets.freshness_changes import Stood, turns
 from headwater.errors import DefinitionError
@@ -146,6 +147,32 @@ def test_looking_again_and_again_records_nothing(here, time):
         assert here.record_verdicts() == ()
     with here.projection.session() as session:
         assert session.rows("SELECT count(*) FROM facts.verdicts") == before == [(2,)]
+
+
+def test_the_history_goes_on_when_an_asset_is_renamed_and_moved_and_knows_no_other_environment(here, time, tmp_path):
+    def report(name, folder, **more):
+        with registry.scope():
+            found = Asset(name, at=f"csv://{folder}/{name}.csv", freshness=Freshness("26h"), **more)
+            (tmp_path / folder).mkdir(exist_ok=True)
+            if not more:
+                record(found, version=folder)
+            here.record_definitions()
+            here.record_verdicts()
+            return history(here)
+
+    report("old", "prod")
+    time.sleep(3600)
+    assert [row[:3] for row in report("old", "dev")] == [("old", None, "fresh")]
+    time.sleep(30 * 3600)
+    found = report("new", "dev", renamed_from="old")
+    assert [row[:3] for row in found] == [("new", None, "fresh"), ("new", "fresh", "late")]
+    assert found[1][3] == found[0][3] + 26 * HOUR + 1
+    with registry.scope():
+        Asset("old", at="csv://prod/old.csv", freshness=Freshness("26h"))
+        names = {"new", "old"}
+        assert {row["asset"] for row in here.reader.freshness_history()["changes"]} == names
+        for name, count in (("old", 1), ("new", 2)):
+            assert len(here.reader.freshness_history([name])["changes"]) == count
 
 
 def test_while_somebody_else_records_nothing_is_done(here):

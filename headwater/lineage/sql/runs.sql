@@ -218,10 +218,16 @@ FROM (
 )
 GROUP BY state ORDER BY state;
 
+-- name: judged_datasets
+-- The datasets that verdicts were found on, as `checked` tells them.
+SELECT namespace, dataset, max(asset), (namespace, dataset) IN (SELECT (namespace, dataset) FROM facts.definitions)
+FROM facts.verdicts GROUP BY namespace, dataset ORDER BY ALL;
+
 -- name: freshness_history
-SELECT asset, verdict, before, "at", clock, stands, found FROM freshness_history
-WHERE $everything OR asset IN (SELECT unnest($names::VARCHAR[]))
-ORDER BY "at" DESC, found DESC, asset
+SELECT called AS asset, verdict, before, "at", clock, stands, found FROM freshness_history JOIN (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($names::VARCHAR[]) AS called
+) USING (namespace, dataset)
+ORDER BY "at" DESC, found DESC, called
 LIMIT $limit;
 
 -- name: run_called
