@@ -23,7 +23,7 @@ from headwater.lineage.session import Session
 from headwater.lineage.standings import Standings
 from headwater.lineage.statements import statements
 from headwater.lineage.verdict_history import is_open, judged, news
-from headwater.lineage.verdicts import by_rules, verdicts
+from headwater.lineage.verdicts import verdicts
 
 _Input: TypeAlias = tuple[str | None, str | None, str]
 """Namespace and dataset, where they were known, and name."""
@@ -107,8 +107,6 @@ class ProjectionCatalog:
         """
         with self._projection.session(outlined=True) as session, uncollected():
             # Where nothing is loaded the definitions are not read for it: that takes longer than all the rest.
-            if any(one.renamed_from is not None for one in self._loaded().values()):
-                return by_rules(self.facts(), as_of)
             return verdicts(session, self._loaded(), self._facts_of, as_of)
 
     def news_of_verdicts(self, as_of: int, project: str) -> list[FreshnessJudged]:

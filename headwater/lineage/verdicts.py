@@ -31,7 +31,10 @@ def verdicts(
     session: Session, loaded: Mapping[str, AssetDefinition], facts: Callable[[Iterable[str] | None], Facts], as_of: int
 ) -> Standings:
     """The verdict on every asset. `facts` gives those of some assets and all upstream of them, or of all."""
-    if are_pending(session) or not _are_recorded(session, loaded):
+    # Columns are those of datasets: what was renamed and moved is several.
+    renamed = any(one.renamed_from is not None for one in loaded.values())
+    renamed = renamed or bool(session.rows(statements("catalog.sql")["any_renamed"]))
+    if renamed or are_pending(session) or not _are_recorded(session, loaded):
         return by_rules(facts(None), as_of)
     found = _read_columns(session, as_of)
     if by_days := found.are(_BY_DAYS):

@@ -284,3 +284,14 @@ def test_what_was_moved_goes_on_with_what_was_near_by(home: Home, projection: Pr
     assert facts.of("new").made[None].version == "d1"
     # Without a module nobody knows in which environment we are: the name still stands for something in the other one.
     assert set(facts.definitions) == ({"new"} if is_loaded else {"new", "old"})
+
+
+def test_the_verdict_on_what_was_moved_is_that_of_the_board_without_a_module(
+    home: Home, catalog: ProjectionCatalog
+) -> None:
+    policy = {"freshness": {"max_lag": 60, "warn": None, "clock": None}}
+    write(home, [defined("old", **policy), made("old", None, "v1")])
+    write(home, [defined("new", place="/2", renamed_from="old", **policy)])
+    now = catalog.facts().of("new").made[None].at + 1
+    assert dict(catalog.verdicts(now).told) == {"new": "fresh"}
+    assert [(one.asset.name, one.verdict) for one in catalog.news_of_verdicts(now, "shop")] == [("new", "fresh")]

@@ -38,7 +38,7 @@ said AS (
 ),
 dated AS (
     SELECT s.namespace, s.dataset, s.before, min(d.time) AS named,
-           min(d.time) FILTER (d.definition ->> '$.renamed_from' = s.before) AS said
+           min(d.time) FILTER ((d.definition ->> '$.renamed_from') = s.before) AS said
     FROM said AS s
     LEFT JOIN facts.definitions AS d ON d.namespace = s.namespace AND d.dataset = s.dataset AND d.name = s.name
     GROUP BY ALL
@@ -247,6 +247,9 @@ ORDER BY time, id;
 -- name: policies
 SELECT name, namespace, dataset, max_lag, warn, clock, by_days, divided, basis, static, inputs
 FROM state.policies WHERE stands;
+
+-- name: any_renamed
+FROM state.policies SELECT 1 WHERE renamed LIMIT 1;
 
 -- name: policies_by_days
 SELECT name, by_days FROM state.policies WHERE stands AND by_days IS NOT NULL;

@@ -233,10 +233,12 @@ CREATE TABLE state.keys (keys_id UBIGINT, partition VARCHAR);
 CREATE TABLE state.pairs (pairs_id UBIGINT, partition VARCHAR, source_partition VARCHAR);
 
 -- One row a dataset, of its newest definition: its freshness policy (in microseconds; as JSON, too, if it goes by days), whether
--- the definition alone gives `data_through` a basis, and whether its name stands for this dataset or for another one by now.
+-- the definition alone gives `data_through` a basis, whether its name stands for this dataset or for another one by now, and whether
+-- it was `renamed`.
 CREATE TABLE state.policies (
     namespace VARCHAR, dataset VARCHAR, place UBIGINT, name VARCHAR, defined BIGINT, stands BOOLEAN, max_lag BIGINT, warn BIGINT,
-    clock VARCHAR, by_days VARCHAR, divided VARCHAR, basis BOOLEAN, static BOOLEAN, inputs VARCHAR[]
+    clock VARCHAR, by_days VARCHAR, divided VARCHAR, basis BOOLEAN, static BOOLEAN, inputs VARCHAR[],
+    renamed BOOLEAN
 );
 
 -- One row an asset, all that its verdict follows from: the policy, and where which clock stands. `judged` is the clock that the

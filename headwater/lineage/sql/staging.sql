@@ -174,7 +174,8 @@ SELECT namespace, dataset, state.short([namespace, dataset]) AS place, name, tim
             WHEN definition ->> '$.partitions.timezone' IS NULL THEN 'otherwise' ELSE 'by time' END AS divided,
        definition ->> '$.time_column' IS NOT NULL OR definition ->> '$.partitions.timezone' IS NOT NULL AS basis,
        coalesce(CAST(definition ->> '$.static' AS BOOLEAN), false) AS static,
-       CAST(definition ->> '$.inputs[*].asset' AS VARCHAR[]) AS inputs
+       CAST(definition ->> '$.inputs[*].asset' AS VARCHAR[]) AS inputs,
+       definition ->> '$.renamed_from' IS NOT NULL AS renamed
 FROM facts.definitions SEMI JOIN redefined USING (namespace, dataset)
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1;
 -- Of the datasets of one name it stands for the one that was defined last.
