@@ -247,11 +247,12 @@ class Project:
         return changes
 
     def record_definitions(self) -> None:
-        """Journal what is defined in this process and differs from what the projection knows."""
+        """Journal what is defined in this process and differs from what the projection knows, or from what its name stands for."""
         from headwater.assets import registry
+        from headwater.lineage.statements import statements
 
         with self.projection.session() as session:
-            known = set(session.rows("SELECT namespace, dataset, hash FROM assets"))
+            known = set(session.rows(statements("catalog.sql")["standing"]))
         defined = self.definitions.new(list(registry.current().assets.values()))
         new = [one for one in defined if (one.asset.namespace, one.asset.dataset, one.hash) not in known]
         if new:

@@ -229,3 +229,18 @@ def test_checks_of_two_environments_are_told_apart(folder: Path, made: Cli) -> N
     assert len(made("checks", "old", "--history", "--json").json["checks"]) == 1
     (row,) = made("checks", "--json").json["checks"]
     assert (row["asset"], row["partitions"]) == ("old", 1)
+
+
+def test_lineage_is_that_of_the_environment_that_is_loaded(folder: Path, made: Cli) -> None:
+    prod = FLOWS.replace("lake/", "prod/").replace(', inputs={"rows": old.all()}', "")
+    prod = prod.replace("def make_below(rows):\n    return rows", 'def make_below():\n    return [{"x": 1}]')
+    (folder / "flows.py").write_text(prod)
+    assert made("materialize", "below").code == 0
+
+    def read() -> set[str]:
+        return {one["from"] for one in made("lineage", "below", "--json").json["edges"]}
+
+    assert read() == set()
+    for text, sources in ((FLOWS, {"old"}), (prod, set()), (FLOWS, {"old"})):
+        (folder / "flows.py").write_text(text)
+        assert read() == sources

@@ -13,6 +13,11 @@ SELECT name, namespace, dataset, hash, CAST(definition AS VARCHAR) FROM assets
 WHERE name NOT IN (SELECT unnest($loaded::VARCHAR[]))
 ORDER BY defined, dataset, namespace;
 
+-- name: standing
+-- The datasets that names stand for, with the hashes of their definitions.
+SELECT namespace, dataset, hash FROM assets
+QUALIFY row_number() OVER (PARTITION BY name ORDER BY defined DESC, dataset DESC, namespace DESC) = 1;
+
 -- name: called
 -- What datasets are called by their newest definitions, and were before, as `definitions` orders them.
 SELECT name, namespace, dataset,
