@@ -250,11 +250,10 @@ def history(
     cursor: Cursor = None,
 ) -> History:
     """What was tried to make an asset, the newest first, with rows and durations."""
-    namespace, dataset = _place(the, name)
+    places = the.reader.places(_known(the, name))
     time, last = decoded(cursor, 2) or (None, None)
     wanted = {
-        "namespace": namespace,
-        "dataset": dataset,
+        **places,
         "state": state,
         "partition": partition,
         "time": _number(time),
@@ -276,12 +275,11 @@ def check_answers(the: The, asset: Name, name: Name, limit: Limit = PAGE) -> Che
     return CheckAnswers.model_validate({"asset": asset, "name": name, "answers": answers})
 
 
-def _place(the: Service, name: str) -> tuple[str, str]:
+def _known(the: Service, name: str) -> str:
     definitions = the.board.definitions()
     if name not in definitions:
         raise UnknownNameError.of("asset", name, definitions)
-    ref = definitions[name].ref
-    return ref.namespace, ref.dataset
+    return name
 
 
 def _number(found: object) -> int | None:

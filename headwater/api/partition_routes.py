@@ -22,7 +22,6 @@ from headwater.assets.partition_sets import PartitionSet
 from headwater.assets.product_partitions import ProductPartitions
 from headwater.assets.time_partitions import TimePartitions
 from headwater.lineage import run_pages
-from headwater.lineage.backfills import usual_seconds
 
 router = APIRouter(prefix="/api", tags=["assets"], route_class=SharedRoute)
 
@@ -177,7 +176,7 @@ def plan(the: The, body: models.BackfillAsked) -> Planned:
         order=body.order,
     )
     found = backfill.plan(facts, request, clock.now_us())
-    found = found.estimated(usual_seconds(the.project.projection, [step.asset for step in found.steps]))
+    found = found.estimated(the.reader.usual_seconds(step.asset for step in found.steps))
     steps = [
         {
             "asset": step.asset,

@@ -19,7 +19,6 @@ from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import Cancelled, HeadwaterError, PartitionError, RefusedError, UsageError
-from headwater.lineage.backfills import usual_seconds
 from headwater.project import Project
 
 Several = Annotated[tuple[Literal["missing", "failed", "stale"], ...], Parameter(negative=(), show_default=False)]
@@ -56,7 +55,7 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         raise UsageError(f"--max-failures {intent.max_failures} is not a number of failures", hint=hint)
     backfilling.check_producible(facts.definitions, [step.asset for step in intent.plan.steps])
     if intent.dry_run or not intent.plan.total:
-        known = usual_seconds(project.projection, [step.asset for step in intent.plan.steps])
+        known = project.reader.usual_seconds(step.asset for step in intent.plan.steps)
         shown = replace(intent, plan=intent.plan.estimated(known))
         emit(_plan_json(shown), common.json, lambda: _plan_text(shown.plan, shown.parallel))
         return 0

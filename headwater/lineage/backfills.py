@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -64,12 +64,6 @@ def backfill_record(projection: Projection, backfill_id: str) -> BackfillRecord:
             if unit["state"] not in ("running", "interrupted")
         },
     )
-
-
-def usual_seconds(projection: Projection, assets: Sequence[str]) -> dict[str, float]:
-    """How long one partition of each asset usually takes, in seconds; those that were never made are left out."""
-    with projection.session() as session:
-        return dict(session.rows(statements("runs.sql")["usual_seconds"], {"assets": list(assets)}))
 
 
 class AskedOfBackfill:

@@ -71,6 +71,11 @@ class NamesNow:
                 found.append((namespace, dataset, name))
         return {key: [one[at] for one in found] for at, key in enumerate(("namespaces", "datasets", "names"))}
 
+    def places(self, name: str) -> list[Dataset]:
+        """The dataset that an asset is, and those that it was; none of a name that stands for nothing."""
+        place = self.by_name.get(name)
+        return [] if place is None else [place, *self.once(place)]
+
     def once(self, place: Dataset) -> list[Dataset]:
         """The datasets that another one was before it was renamed and moved, the last one first."""
         found: list[Dataset] = []

@@ -122,10 +122,22 @@ class Reader:
         """
         since, last = before or (None, None)
         with self.projection.session() as session:
-            namespace, dataset = Names(session).dataset(asset)
-            parameters = {"namespace": namespace, "dataset": dataset, "limit": limit, "since": since, "last": last}
+            parameters = {"asset": asset, **self.places(asset), "limit": limit, "since": since, "last": last}
             rows = session.dicts(statements("runs.sql")["materializations"], parameters)
             return {"asset": asset, "materializations": [_plain(row) for row in rows]}
+
+    def places(self, asset: str) -> dict[str, list[str]]:
+        """`{namespaces, datasets}`: what an asset is, and was before it was renamed and moved. Raises UnknownNameError."""
+        with self.projection.session() as session:
+            places = names_now(session, self._loaded()).places(asset) or [Names(session).dataset(asset)]
+        return {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
+
+    def usual_seconds(self, assets: Iterable[str]) -> dict[str, float]:
+        """How long one partition of each asset usually takes, in seconds; those that were never made are left out."""
+        with self.projection.session() as session:
+            now = names_now(session, self._loaded())
+            wanted = now.told((*place, name, True) for name in assets for place in now.places(name))
+            return dict(session.rows(statements("runs.sql")["usual_seconds"], wanted))
 
     def checks(
         self,

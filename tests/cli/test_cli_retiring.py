@@ -79,6 +79,8 @@ def test_a_renamed_asset_keeps_its_history(folder: Path, made: Cli, *, moved: bo
     assert (counted["assets"], counted["stale"]) == (2, 0)
     assert "it was named old before" in made("explain", "new").out
     assert "made at" in made("explain", "new@2024-01-02").out
+    (step,) = made("materialize", "new", "-p", "2024-01-02", "--dry-run", "--json").json["steps"]
+    assert step["usual_seconds"] > 0
     assert made("materialize", "new", "-p", "2024-01-02").code == 0
     assert made("materialize", "*", "--only", "stale").code == 0
     rows = {row["name"]: row for row in made("status", "--json").json["assets"]}

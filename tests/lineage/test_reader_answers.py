@@ -328,3 +328,12 @@ def test_a_column_without_a_name_as_a_file_may_have_one_is_found_by_its_id(home:
     write(home, [made("copy", None, "1", [("feed", None, "f")], columns={"": [("feed", "")]})])
     ids = [node.id for node in reader.graph("copy", columns=True).nodes if node.kind == "column"]
     assert {one: reader.graph(one).upstream(one) for one in ids} == {"copy.": ("feed.",), "feed.": ()}
+
+
+def test_what_was_tried_is_told_of_all_that_an_asset_was(home: Home, reader: Reader) -> None:
+    write(home, [defined("old"), made("old", None, "v1"), made("old", None, "v2", state="failed")])
+    write(home, [defined("new", place="/2", renamed_from="old"), made("new", None, "v3", place="/2")])
+    write(home, [defined("old", place="/3"), made("old", None, "v4", place="/3")])
+    for name, versions in (("new", ["v3", None, "v1"]), ("old", ["v4"])):
+        rows = reader.materializations(name)["materializations"]
+        assert [(row["asset"], row["version"]) for row in rows] == [(name, version) for version in versions]

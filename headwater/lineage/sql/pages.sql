@@ -35,11 +35,12 @@ WHERE run_id BETWEEN $least AND $most AND list_contains($runs::VARCHAR[], run_id
 QUALIFY row_number() OVER (PARTITION BY run_id ORDER BY attempt DESC) = 1;
 
 -- name: history
--- What was tried to make a dataset, the newest first, from its intent to its outcome.
+-- What was tried to make the datasets that an asset is and was, the newest first, from its intent to its outcome.
 SELECT CAST(id AS VARCHAR) AS id, partition, state, version, run_id AS run, time, rows, bytes,
        greatest(0, (time - started_at) / 1e6) AS seconds, error.type AS error_type, error.message AS error, flow, code_version
 FROM facts.outcomes
-WHERE namespace = $namespace AND dataset = $dataset AND ($state IS NULL OR state = $state)
+WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+    AND ($state IS NULL OR state = $state)
     AND ($partition IS NULL OR partition = $partition)
     AND ($time IS NULL OR time < $time OR (time = $time AND CAST(id AS VARCHAR) < $last))
 ORDER BY time DESC, CAST(id AS VARCHAR) DESC

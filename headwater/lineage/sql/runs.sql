@@ -89,10 +89,11 @@ ORDER BY "at", id
 LIMIT $limit OFFSET $offset;
 
 -- name: materializations
-SELECT asset, partition, state, version, replaces, run_id AS run, make_timestamp(time) AS "at", rows, bytes, code_version,
+-- Of the datasets that an asset is and was.
+SELECT $asset AS asset, partition, state, version, replaces, run_id AS run, make_timestamp(time) AS "at", rows, bytes, code_version,
        error.message AS error, CAST(id AS VARCHAR) AS id
 FROM facts.outcomes
-WHERE namespace = $namespace AND dataset = $dataset
+WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
     AND ($since IS NULL OR make_timestamp(time) < $since::TIMESTAMP
          OR (make_timestamp(time) = $since::TIMESTAMP AND CAST(id AS VARCHAR) < $last))
 ORDER BY time DESC, CAST(id AS VARCHAR) DESC
@@ -135,12 +136,15 @@ LIMIT $limit OFFSET $offset;
 
 -- name: usual_seconds
 -- The median of the seconds that the last fifty versions of each asset took, from its intent to its outcome.
-SELECT asset, median((time - started_at) / 1e6) AS seconds
+SELECT called, median((time - started_at) / 1e6) AS seconds
 FROM (
-    SELECT asset, time, started_at FROM facts.outcomes WHERE state = 'published' AND list_contains($assets::VARCHAR[], asset)
-    QUALIFY row_number() OVER (PARTITION BY asset ORDER BY time DESC, id DESC) <= 50
+    SELECT called, time, started_at FROM facts.outcomes JOIN (
+        SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($names::VARCHAR[]) AS called
+    ) USING (namespace, dataset)
+    WHERE state = 'published'
+    QUALIFY row_number() OVER (PARTITION BY called ORDER BY time DESC, id DESC) <= 50
 )
-GROUP BY asset;
+GROUP BY called;
 
 -- name: backfills
 SELECT backfill_id AS id, state, targets AS assets, range, name, "at", ended, attempt, requested, completed,
