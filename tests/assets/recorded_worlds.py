@@ -116,15 +116,33 @@ class RecordedWorld(World):
     def catalog(self, connection, order=None, loaded=True) -> ProjectionCatalog:
         """The catalogue of a projection that got these events and nothing else; `order` says in which transactions and
         sequence, and somebody asks after each of them. With `loaded` the definitions are those of modules that are loaded, too."""
-        lines = [_line(number, *event) for number, event in enumerate([*self.defined(), *self.events])]
+        recorded = Recorded(connection)
+        for event in [*self.defined(), *self.events]:
+            recorded.add(*event)
+        return ProjectionCatalog(recorded.projection(order), (lambda: self.definitions) if loaded else dict)
+
+
+class Recorded:
+    """A projection that gets these events and nothing else, each with its time."""
+
+    def __init__(self, connection):
+        self._connection, self._lines, self._read = connection, [], 0
         for (table,) in connection.execute(_TABLES).fetchall():
             connection.execute(f"DELETE FROM {table}")
+
+    def add(self, time, body):
+        self._lines.append(_line(len(self._lines), time, body))
+
+    def projection(self, order=None):
+        """The projection, up to date; see `RecordedWorld.catalog`."""
+        lines = self._lines[self._read :]
         with TemporaryDirectory() as folder:
             for numbers in order(len(lines)) if order else [range(len(lines))]:
-                ingest(connection, [_batch([lines[number] for number in numbers])], Path(folder))
+                ingest(self._connection, [_batch([lines[number] for number in numbers], self._read)], Path(folder))
                 if order:
-                    outline(connection)
-        return ProjectionCatalog(_Projection(connection), (lambda: self.definitions) if loaded else dict)
+                    outline(self._connection)
+        self._read = len(self._lines)
+        return _Projection(self._connection)
 
 
 _TABLES = """
@@ -171,6 +189,6 @@ def _line(number, time, body):
     )
 
 
-def _batch(lines):
-    end = Position(len(lines), len(lines))
-    return Batch(writer="w", lines=tuple(lines), first_seq=0, position=end, closed=False)
+def _batch(lines, first):
+    end = Position(first + len(lines), first + len(lines))
+    return Batch(writer="w", lines=tuple(lines), first_seq=first, position=end, closed=False)

@@ -30,16 +30,26 @@ ORDER BY defined, dataset, namespace;
 -- For each dataset that says it had another name (these are given of what is loaded): the datasets that were called so until it
 -- said that, and are still; last the one that was called so last before this one had its name: what was called so afterwards is another
 -- asset. A dataset that had the name itself was renamed where it is.
-WITH given AS (
+WITH RECURSIVE given AS (
     SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
            unnest($names::VARCHAR[]) AS name, unnest($befores::VARCHAR[]) AS before
 ),
-said AS (
-    SELECT namespace, dataset, name, definition ->> '$.renamed_from' AS before FROM assets
-    ANTI JOIN given USING (namespace, dataset)
+told AS (
+    SELECT namespace, dataset, name, definition ->> '$.renamed_from' AS before, time FROM facts.definitions
     WHERE contains(CAST(definition AS VARCHAR), '"renamed_from"')
-    UNION ALL
-    FROM given
+),
+said AS (
+    (
+        SELECT namespace, dataset, name, definition ->> '$.renamed_from' AS before FROM assets
+        ANTI JOIN given USING (namespace, dataset)
+        WHERE contains(CAST(definition AS VARCHAR), '"renamed_from"')
+        UNION ALL
+        FROM given
+    )
+    UNION
+    -- What was renamed where it is says by its earlier name where it was before.
+    SELECT s.namespace, s.dataset, t.name, t.before
+    FROM said AS s JOIN told AS t ON t.namespace = s.namespace AND t.dataset = s.dataset AND t.name = s.before
 ),
 dated AS (
     SELECT s.namespace, s.dataset, s.before, min(d.time) AS named,
