@@ -17,6 +17,7 @@ from headwater.assets.freshness import (
     standing,
 )
 from headwater.assets.partitions import UNPARTITIONED, TimePartitions, partitioning
+from headwater.lineage.called import names_now
 from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session
 from headwater.lineage.standings import Standings
@@ -31,10 +32,7 @@ def verdicts(
     session: Session, loaded: Mapping[str, AssetDefinition], facts: Callable[[Iterable[str] | None], Facts], as_of: int
 ) -> Standings:
     """The verdict on every asset. `facts` gives those of some assets and all upstream of them, or of all."""
-    # Columns are those of datasets: what was renamed and moved is several.
-    renamed = any(one.renamed_from is not None for one in loaded.values())
-    renamed = renamed or bool(session.rows(statements("catalog.sql")["any_renamed"]))
-    if renamed or are_pending(session) or not _are_recorded(session, loaded):
+    if are_pending(session) or not _are_recorded(session, loaded) or _are_several(session, loaded):
         return by_rules(facts(None), as_of)
     found = _read_columns(session, as_of)
     if by_days := found.are(_BY_DAYS):
@@ -44,6 +42,15 @@ def verdicts(
         judged = board(facts(rest if len(rest) * 4 < len(found) else None), as_of)
         found = found.but({name: standing(judged[name]) for name in rest})
     return found
+
+
+def _are_several(session: Session, loaded: Mapping[str, AssetDefinition]) -> bool:
+    """Whether an asset is several datasets (it was renamed and moved), or its earlier name is another one's: columns are of one."""
+    renamed = any(one.renamed_from is not None for one in loaded.values())
+    if not renamed and not session.rows(statements("catalog.sql")["any_renamed"]):
+        return False
+    now = names_now(session, loaded)
+    return bool(now.before) or not now.earlier.isdisjoint(now.by_name)
 
 
 def by_rules(facts: Facts, as_of: int) -> Standings:
