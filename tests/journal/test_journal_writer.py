@@ -3,8 +3,10 @@ from __future__ import annotations
 import gc
 import os
 import stat
+import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from journal_cases import (
@@ -27,6 +29,7 @@ from headwater import clock, failpoints
 from headwater.core.events import WriterOpened
 from headwater.core.journal import segment as segment_module
 from headwater.core.journal.home import Home
+from headwater.core.journal.locks import Locks
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.recovery import recover
 from headwater.core.journal.verify import verify_journal
@@ -142,6 +145,55 @@ def test_a_deleted_segment_acknowledges_nothing(home: Home, writer: Writer) -> N
     segments(home)[0].unlink()
     with pytest.raises(JournalError, match="deleted"):
         writer.append(run_ended("a"))
+
+
+def test_code_that_closes_every_descriptor_gets_nothing_of_the_journal_into_its_files(home: Home) -> None:
+    script = """
+    writer = Writer(home)
+    writer.append(run_started("a"), log("before"))
+    os.closerange(3, 4096)
+    files = [open(home.path.parent / f"mine-{number}", "w+") for number in range(20)]
+    for body in (log("lost"), run_ended("a"), log("lost")):
+        try:
+            writer.append(body)
+        except JournalError as error:
+            say(error.message, "|", error.hint)
+    writer.close()
+    for file in files:
+        file.write("mine")
+        file.close()
+    """
+    said = finish(start(home, "from headwater.errors import JournalError\n" + textwrap.dedent(script)))
+    assert said.count("the segment that this process writes was closed by other code | close only") == 3
+    assert {path.read_text() for path in home.path.parent.glob("mine-*")} == {"mine"}
+    assert messages(events(home)) == ["before"]
+    (recovered,) = recover(home)
+    assert recovered.crashed == ("a",)
+    assert_sound(events(home))
+
+
+def test_a_file_that_got_the_number_of_a_closed_segment_is_left_alone(
+    home: Home, writer: Writer, tmp_path: Path
+) -> None:
+    writer.append(run_started("a"))
+    number = writer._segment.descriptor  # type: ignore[union-attr]
+    with (tmp_path / "mine").open("w+") as file:
+        os.dup2(file.fileno(), number)
+        with pytest.raises(JournalError, match="closed by other code"):
+            writer.append(run_ended("a"))
+        writer.close()
+        os.close(number)  # nobody else has closed it
+        assert file.read() == ""
+
+
+def test_a_lock_whose_descriptor_became_another_file_leaves_that_open(home: Home, tmp_path: Path) -> None:
+    lock = Locks(home.locks).try_hold("a")
+    assert lock is not None
+    number = lock._descriptor
+    with (tmp_path / "mine").open("w") as file:
+        os.dup2(file.fileno(), number)
+        lock.release()
+        os.close(number)
 
 
 class Once(clock.SystemClock):

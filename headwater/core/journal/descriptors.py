@@ -32,7 +32,8 @@ class Forgetful(Protocol):
 
 # Held around every open and close, and around every fork: so a child never inherits a descriptor that is not listed here.
 _guard = threading.RLock()
-_open: set[int] = set()
+_open: dict[int, tuple[int, int]] = {}
+"""Which file (device and number) each of them was opened as: other code may close one, and its number be another file's."""
 _watched: weakref.WeakSet[Forgetful] = weakref.WeakSet()
 
 
@@ -51,19 +52,42 @@ def importing() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def open_descriptor(path: Path | str, flags: int, mode: int = 0o600) -> int:
-    """Open a file that may be locked afterwards; raises OSError."""
+_HIGH = 200
+"""Above the numbers that most processes ever use, and below the fewest that a system allows (256)."""
+
+
+def open_descriptor(path: Path | str, flags: int, mode: int = 0o600, *, lasting: bool = False) -> int:
+    """Open a file that may be locked afterwards; raises OSError.
+
+    One that is `lasting` gets a high number: code that closes a number twice, or all of them, and opens files again does not
+    come upon it with its own.
+    """
     with _guard:
         while True:
             here = os.getpid()
             descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
-            _open.add(descriptor)
+            if lasting:
+                descriptor = _raised(descriptor)
+            _open[descriptor] = _file_of(descriptor)
             if os.getpid() == here:
                 return descriptor
             # A signal's handler forked right now, and this is the child: if it was not closed yet, it is the parent's, too.
-            if descriptor in _open:
-                _open.discard(descriptor)
+            if _open.pop(descriptor, None) is not None:
                 os.close(descriptor)
+
+
+def _raised(descriptor: int) -> int:
+    try:
+        raised = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+    except OSError:  # there are fewer numbers here
+        return descriptor
+    os.close(descriptor)
+    return raised
+
+
+def _file_of(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
 
 
 def keep_standard() -> None:
@@ -83,9 +107,9 @@ def keep_standard() -> None:
 def close_descriptor(descriptor: int) -> None:
     """Free the lock of a descriptor, if it has one, and close it; does nothing in a child that inherited it."""
     with _guard:
-        if descriptor not in _open:
+        ours = is_ours(descriptor)
+        if _open.pop(descriptor, None) is None or not ours:
             return
-        _open.discard(descriptor)
         # Explicitly, because a subprocess that is just being started may hold a copy until it has called exec.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
@@ -99,10 +123,18 @@ def is_open(descriptor: int) -> bool:
     return descriptor in _open
 
 
+def is_ours(descriptor: int) -> bool:
+    """Whether it is open and still the file that it was opened as: other code of the process may have closed it."""
+    try:
+        return _open.get(descriptor) == _file_of(descriptor)
+    except OSError:
+        return False
+
+
 def give_away(descriptor: int) -> None:
     """Know no more of a descriptor: whoever asked for that closes it."""
     with _guard:
-        _open.discard(descriptor)
+        _open.pop(descriptor, None)
 
 
 def try_lock(descriptor: int, operation: int = fcntl.LOCK_EX) -> bool:
@@ -142,9 +174,10 @@ def _after_in_child() -> None:
     if not _guard._is_owned():  # type: ignore[attr-defined]
         _guard._at_fork_reinit()  # type: ignore[attr-defined]
     for descriptor in list(_open):
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-        _open.discard(descriptor)
+        if is_ours(descriptor):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        _open.pop(descriptor, None)
     for watched in list(_watched):
         watched.forget()
 

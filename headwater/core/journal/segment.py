@@ -46,7 +46,8 @@ class Segment:
             while True:
                 # Born under another name, so that nobody ever sees a segment that is not locked or has no first event.
                 unborn = home.journal / f"{writer}{UNBORN}"
-                descriptor = descriptors.open_descriptor(unborn, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC)
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+                descriptor = descriptors.open_descriptor(unborn, flags, lasting=True)
                 try:
                     segment = cls._born(descriptor, unborn, segment_path(home, writer))
                 except BaseException:
@@ -87,6 +88,8 @@ class Segment:
             data = encode_all(self._head, self.seq, bodies)
             durable = any(body.must_sync() for body in bodies)
         if durable:
+            # For each event that would take as long as its write: of the others a high number keeps other files away.
+            self._require_file()
             self._open_runs |= {(body.run_id, body.attempt) for body in bodies if type(body) is RunStarted}
         # From here to the end an exception of any kind (a full disk, Ctrl-C) leaves open what is in the file.
         self._uncertain = True
@@ -108,11 +111,20 @@ class Segment:
             while written < len(data):
                 written += os.write(self.descriptor, data[written:])
         except OSError as error:
+            self._require_file()
             raise _unwritable(self.path, error) from error
         failpoints.reach("journal.appended")
 
+    def _require_file(self) -> None:
+        # The lock went with it, so what is appended to another descriptor of the file would be that of a dead writer.
+        if not descriptors.is_ours(self.descriptor):
+            raise JournalError(
+                "the segment that this process writes was closed by other code", where=str(self.path), hint=_CLOSED_HINT
+            )
+
     def _find_end(self) -> None:
         # An append was interrupted: keep the whole records that it wrote (a reader may have seen them), cut the rest.
+        self._require_file()
         try:
             found = os.pread(self.descriptor, max(0, os.fstat(self.descriptor).st_size - self.end), self.end)
             *lines, rest = found.split(b"\n")
@@ -140,6 +152,7 @@ class Segment:
                 return
             if self.descriptor < 0 or self._sync_failed:
                 raise JournalError("events could not be made durable", where=str(self.path), hint=_SYNC_HINT)
+            self._require_file()
             first, end = self._synced < 0, self.end
             try:
                 if os.fstat(self.descriptor).st_nlink == 0:
@@ -168,6 +181,7 @@ class Segment:
             failpoints.reach("journal.close")
             try:
                 with contextlib.suppress(JournalError):
+                    self._require_file()
                     if not self._open_runs:
                         self.write([WriterClosed(reason=reason)])
                     if self._wanted > self._synced:
@@ -228,6 +242,9 @@ def opened() -> WriterOpened:
     )
 
 
+_CLOSED_HINT = (
+    "close only descriptors that you have opened (not os.closerange), or do it before the first run; start it again"
+)
 _SYNC_HINT = "look at the disk: nothing more can be made durable by this process; start it again"
 
 if sys.platform == "darwin":
