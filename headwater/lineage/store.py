@@ -26,8 +26,19 @@ APPLICATION = "headwater"
 LOG_BYTES = 1 << 19
 """A write-ahead log up to this size stays beside the file: to replay it takes a fraction of what it takes to put it in."""
 
-# What the operating system refuses is no damage: renaming the file aside would help nobody.
-_SYSTEM = ("permission denied", "no space left", "read-only file system", "too many open files", "disk quota")
+# What the system refuses is no damage: to rename the file aside and to make it again, which takes more of all, would help nobody.
+_ROOM, _RIGHTS = "free space", "mend the permissions"
+_SYSTEM = {
+    "permission denied": _RIGHTS,
+    "operation not permitted": _RIGHTS,
+    "read-only file system": _RIGHTS,
+    "no space left": _ROOM,
+    "disk quota": _ROOM,
+    "file too large": "raise the limit on the size of a file (ulimit -f)",
+    "too many open files": "raise the limit on open files (ulimit -n)",
+    "out of memory": "give it more memory, or ask again when less is at work",
+}
+"""What it says then, and what to do."""
 
 
 class Damaged(Exception):
@@ -82,11 +93,12 @@ def finding(error: BaseException, path: Path) -> Exception:
     text = str(error)
     if "could not set lock" in text.lower() or "conflicting lock" in text.lower():
         return Held(text)
-    if any(sign in text.lower() for sign in _SYSTEM) or isinstance(error, MemoryError):
+    remedy = next((remedy for sign, remedy in _SYSTEM.items() if sign in text.lower()), None)
+    if remedy is not None:
         return ProjectionError(
             f"the projection can't be opened or written: {text.splitlines()[0]}",
             where=str(path),
-            hint="free space or mend the permissions; nothing is lost, the journal has it all",
+            hint=f"{remedy}; nothing is lost, the journal has it all",
         )
     return Damaged(text.splitlines()[0] if text else type(error).__name__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -198,7 +199,7 @@ def test_what_can_not_be_made_is_not_kept_again_and_again(home: Home, monkeypatc
     write(home, [started("r"), LogWritten(run_id="r", level=20, logger="shop", message="x" * (8 << 20)), ended("r")])
     home.database.unlink()
     for _ in range(3):
-        with pytest.raises(ProjectionError, match="can't be built"):
+        with pytest.raises(ProjectionError, match="Out of Memory"):
             Projection(home).refresh()
     assert asides(home) == []
 
@@ -358,6 +359,33 @@ def test_an_error_of_the_system_is_no_damage(home: Home, filled: Projection) -> 
     found = store.finding(duckdb.IOException("IO Error: Cannot open file: Permission denied"), home.database)
     assert isinstance(found, ProjectionError)
     assert isinstance(store.finding(duckdb.IOException("Corrupt database file"), home.database), store.Damaged)
+
+
+def test_too_little_memory_is_no_damage(home: Home, filled: Projection, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(home, [LogWritten(run_id="r", level=20, logger="shop", message="x" * 900) for _ in range(2_000)])
+    monkeypatch.setattr(ingest, "MEMORY", "1MB")
+    with pytest.raises(ProjectionError, match="Out of Memory") as caught, filled.session():
+        pass
+    assert "more memory" in str(caught.value.hint)
+    assert asides(home) == []
+    monkeypatch.undo()
+    with filled.session() as session:
+        assert session.rows("SELECT count(*) FROM logs WHERE run_id = 'r'") == [(2_000,)]
+
+
+def test_a_limit_on_the_size_of_files_is_no_damage(home: Home, filled: Projection) -> None:
+    write(home, [LogWritten(run_id="r", level=20, logger="shop", message="x" * 900) for _ in range(200)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(ProjectionError, match="File too large") as caught, filled.session():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "ulimit -f" in str(caught.value.hint)
+    assert asides(home) == []
+    with filled.session() as session:
+        assert session.rows("SELECT count(*) FROM logs WHERE run_id = 'r'") == [(200,)]
 
 
 def test_a_failed_ingestion_leaves_the_file_as_it_was(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
