@@ -1,5 +1,9 @@
 """How things are put into words, wherever that has to be the same."""
 
+from __future__ import annotations
+
+import errno
+
 
 def counted(number: int, name: str) -> str:
     """How many things of one name there are.
@@ -34,3 +38,18 @@ def partition_option(partition: str) -> str:
     import shlex
 
     return f"--partition{'=' if partition.startswith('-') else ' '}{shlex.quote(partition)}"
+
+
+_LIMITS = {
+    errno.EMFILE: "this process has too many files open: raise the limit (ulimit -n), or close some; then go on",
+    errno.ENFILE: "this machine has too many files open: end what holds them; then go on",
+}
+
+
+def remedy(error: OSError, otherwise: str) -> str:
+    """What to do about what the system refused: what a limit asks for, whatever the place; else what holds for the place.
+
+    >>> remedy(OSError(errno.EACCES, "Permission denied"), "mend the permissions")
+    'mend the permissions'
+    """
+    return _LIMITS.get(error.errno or 0, otherwise)

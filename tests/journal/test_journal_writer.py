@@ -140,6 +140,40 @@ def test_a_failed_sync_is_never_taken_for_success_later(
         writer.append(run_started("c"))
 
 
+def test_a_writer_without_a_free_descriptor_says_so_and_works_again_with_one(home: Home) -> None:
+    script = """
+    import resource
+    from headwater.errors import JournalError
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    writer = Writer(home)
+    for free in range(4):
+        files = []
+        try:
+            while True:
+                files.append(open("/dev/null"))
+        except OSError:
+            for _ in range(free):
+                files.pop().close()
+        try:
+            writer.append(run_started(str(free)))
+        except JournalError as error:
+            say(free, error.message, "|", error.hint)
+        for file in files:
+            file.close()
+        writer.append(run_started(f"after {free}"), run_ended(f"after {free}"))
+        writer.append(run_ended(str(free)))
+        writer.close()
+    """
+    said = finish(start(home, script)).splitlines()
+    assert [line[0] for line in said] == ["0", "1"], said
+    assert all(
+        "Too many open files | this process has too many files open: raise the limit (ulimit -n)" in line
+        for line in said
+    )
+    assert_sound(events(home))
+    assert {(f"after {free}", "Completed") for free in range(4)} <= set(states(events(home)))
+
+
 def test_a_deleted_segment_acknowledges_nothing(home: Home, writer: Writer) -> None:
     writer.append(run_started("a"))
     segments(home)[0].unlink()

@@ -12,6 +12,7 @@ from headwater.core.journal.descriptors import keep_standard
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 from headwater.ids import new_id
+from headwater.wording import remedy
 
 _MARKER = "headwater-home"
 ARCHIVED = 2
@@ -193,5 +194,7 @@ def _unusable(path: Path, error: OSError) -> HomeError:
     return HomeError(
         f"the home can't be used: {error.strerror or error}",
         where=str(error.filename or path),
-        hint="it must be a folder on a local disk that you may write to; choose another with HEADWATER_HOME",
+        hint=remedy(
+            error, "it must be a folder on a local disk that you may write to; choose another with HEADWATER_HOME"
+        ),
     )

@@ -20,6 +20,7 @@ from headwater.core.journal.lines import is_whole
 from headwater.core.journal.scan import Damage
 from headwater.core.journal.segment import segment_path
 from headwater.errors import JournalError
+from headwater.wording import remedy
 
 FORMAT = 1
 """The format of archives and their indexes that this version writes, and the newest that it reads."""
@@ -214,5 +215,7 @@ def checksum_of(path: Path) -> str:
 def unreadable(path: Path, error: OSError) -> JournalError:
     """The error for something of the journal that the system refuses to read."""
     return JournalError(
-        f"an archive can't be read: {error.strerror or error}", where=str(path), hint="check the disk and who owns it"
+        f"an archive can't be read: {error.strerror or error}",
+        where=str(path),
+        hint=remedy(error, "check the disk and who owns it"),
     )

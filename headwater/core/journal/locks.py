@@ -22,6 +22,7 @@ from headwater.core.journal import descriptors
 from headwater.core.journal.carrier import SeenLock
 from headwater.core.journal.waiting import Line, pause
 from headwater.errors import JournalError, LockTimeout
+from headwater.wording import remedy
 
 T = TypeVar("T")
 
@@ -258,7 +259,7 @@ class _Wanted:
         return JournalError(
             f"the lock '{self.name}' can't be taken: {error.strerror or error}",
             where=str(error.filename or self.path()),
-            hint="the home must be a folder on a local disk, with space left, that you may write to",
+            hint=remedy(error, "the home must be a folder on a local disk, with space left, that you may write to"),
         )
 
 

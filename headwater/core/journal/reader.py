@@ -18,6 +18,7 @@ from headwater.core.journal.scan import Damage, Scan, Stretch
 from headwater.core.journal.segment import SUFFIX, segment_path
 from headwater.core.journal.unpack import unpack
 from headwater.errors import JournalError
+from headwater.wording import remedy
 
 __all__ = ["Batch", "Damage", "Position", "Reader", "decode"]
 
@@ -247,5 +248,7 @@ def _batch(writer: str, stretch: Stretch, seq: int) -> Batch:
 
 def _unreadable(path: Path, error: OSError) -> JournalError:
     return JournalError(
-        f"a segment can't be read: {error.strerror or error}", where=str(path), hint="check the disk and who owns it"
+        f"a segment can't be read: {error.strerror or error}",
+        where=str(path),
+        hint=remedy(error, "check the disk and who owns it"),
     )

@@ -20,6 +20,7 @@ from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import UNBORN, Segment, boot_id, is_closed, segment_path
 from headwater.errors import HeadwaterError, JournalError
 from headwater.types import ErrorInfo
+from headwater.wording import remedy
 
 Settler = Callable[[Sequence[Event]], Iterable[Body]]
 """Says what must be appended to a dead writer's segment, of all that stands in it: nothing if it has been said before."""
@@ -58,7 +59,7 @@ def recover(home: Home, settlers: Sequence[Settler] = (), *, skip: Collection[st
         raise JournalError(
             f"dead writers can't be recovered: {error.strerror or error}",
             where=str(error.filename or home.journal),
-            hint="free space or make the home writable; nothing is lost, the next look goes on",
+            hint=remedy(error, "free space or make the home writable; nothing is lost, the next look goes on"),
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import threading
@@ -17,6 +18,7 @@ from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home, sync_folder
 from headwater.core.journal.lines import FORMAT, encode, encode_all, events_in, head_of, is_whole, sequence_of
 from headwater.errors import JournalError
+from headwater.wording import remedy
 
 SUFFIX = ".ndjson"
 UNBORN = ".new"
@@ -162,8 +164,9 @@ class Segment:
                 if first:
                     sync_folder(self.path.parent)
             except OSError as error:
-                # After a failed sync the kernel may forget what it could not write: trying again would prove nothing.
-                self._sync_failed = True
+                # After a failed sync the kernel may forget what it could not write: trying again would prove nothing. For
+                # want of a descriptor the folder was not opened, and nothing of it tried.
+                self._sync_failed = error.errno not in (errno.EMFILE, errno.ENFILE)
                 raise _unwritable(self.path, error) from error
             failpoints.reach("journal.synced")
             self._synced = max(self._synced, end)
@@ -262,5 +265,5 @@ def _unwritable(path: Path, error: OSError) -> JournalError:
     return JournalError(
         f"the journal can't be written: {error.strerror or error}",
         where=str(path),
-        hint="free space or make the home writable; what was acknowledged before is safe",
+        hint=remedy(error, "free space or make the home writable; what was acknowledged before is safe"),
     )
