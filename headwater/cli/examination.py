@@ -143,10 +143,12 @@ def _journal(project: Project) -> Iterator[Finding]:
 
 def _projection(project: Project) -> Iterator[Finding]:
     from headwater.lineage.condition import condition
+    from headwater.lineage.store import check_path
 
     if not project.settings.home_path.exists():
         return
     home = _opened(project)
+    check_path(home.database)
     if not home.database.exists():
         yield Finding(name="projection", state="ok", text="not there: the next look builds it from the journal")
         return

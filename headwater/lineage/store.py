@@ -57,11 +57,7 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
     """A connection to the file, made when it is not there; raises Damaged, Held or ProjectionError."""
     import duckdb
 
-    if "?" in str(path):
-        # DuckDB 2.0 takes what follows for the query of a URL, and looks for the write-ahead log somewhere else.
-        raise ProjectionError(
-            "DuckDB can't open a file whose path holds a '?'", where=str(path), hint="put the home somewhere else"
-        )
+    check_path(path)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -86,6 +82,20 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def check_path(path: Path) -> None:
+    """Raises ProjectionError when DuckDB can't open what has this path, or would open something else."""
+    # DuckDB 2.0 takes what follows a '?' for the query of a URL, and looks for the write-ahead log somewhere else; a backslash
+    # it takes for a slash; and what is no text ends in an error that names nothing.
+    text = str(path).encode(errors="replace").decode()
+    odd = [f"a '{sign}'" for sign in "?\\" if sign in str(path)] or ["bytes that are not UTF-8"] * (text != str(path))
+    if odd:
+        raise ProjectionError(
+            f"DuckDB can't open a file whose path holds {odd[0]}",
+            where=text,
+            hint="put the home somewhere else, with the setting `home` (or HEADWATER_HOME)",
+        )
 
 
 def finding(error: BaseException, path: Path) -> Exception:

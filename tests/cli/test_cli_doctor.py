@@ -128,6 +128,14 @@ def test_a_home_that_is_none_fails(cli: Cli, shop: Path) -> None:
     assert str(shop / ".headwater") in texts(done, "home")
 
 
+def test_a_home_whose_path_duckdb_can_not_open_fails(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Home.open(shop / "a\\b", create=True)
+    monkeypatch.setenv("HEADWATER_HOME", "a\\b")
+    done = cli("doctor", "--json")
+    assert (done.code, states(done)["projection"]) == (1, "fail")
+    assert "'\\'" in texts(done, "projection")
+
+
 def test_settings_are_traced_to_the_environment(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADWATER_HOME", str(shop / "elsewhere"))
     found = texts(cli("doctor", "--json"), "settings")

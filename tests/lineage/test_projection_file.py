@@ -405,9 +405,29 @@ def _raise(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_home_that_duckdb_cannot_open_is_refused_clearly(tmp_path: Path) -> None:
-    with pytest.raises(ProjectionError, match="'\\?'"), Projection(Home.open(tmp_path / "a?b", create=True)).session():
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [(b"a?b", r"'\?'"), (b"a\\b", r"'\\'"), (b"a\xff", "not UTF-8")],
+    ids=["query", "backslash", "bytes"],
+)
+def test_a_home_that_duckdb_cannot_open_is_refused_clearly(tmp_path: Path, name: bytes, odd: str) -> None:
+    home = Home.open(tmp_path / os.fsdecode(name), create=True)
+    with pytest.raises(ProjectionError, match=odd) as caught, Projection(home).session():
         pass
+    str(caught.value).encode()
+    assert "HEADWATER_HOME" in str(caught.value.hint)
+
+
+def test_a_backslash_in_the_path_of_a_home_leads_to_no_other_home(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    other = Home.open(tmp_path / "a" / "b", create=True)
+    write(other, story())
+    assert Projection(other).refresh()
+    before = other.database.read_bytes()
+    with pytest.raises(ProjectionError), Projection(Home.open(tmp_path / "a\\b", create=True)).session():
+        pass
+    assert other.database.read_bytes() == before
+    assert asides(other) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
