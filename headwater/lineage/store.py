@@ -46,7 +46,7 @@ class Damaged(Exception):
 
 
 class Outdated(Damaged):
-    """Of another version, or made from events that have expired. A finding that leads to a rebuild, for which nothing is kept."""
+    """Of another version, another home's as well, or made from events that have expired: rebuilt, and nothing of it is kept."""
 
 
 class Held(Exception):
@@ -67,6 +67,8 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
     new = not path.exists()
     if new:
         _wal(path).unlink(missing_ok=True)  # of a file that was deleted: this one knows nothing of it
+    elif _has_another_name(path):
+        raise Outdated("the home was copied with hard links, and the copy has the same file")
     try:
         connection = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
@@ -82,6 +84,15 @@ def connect(path: Path, *, temp: Path) -> DuckDBPyConnection:
         connection.close()
         raise
     return connection
+
+
+def _has_another_name(path: Path) -> bool:
+    # Two homes would write to it, each under its own lock, and each would tell of the other's runs.
+    links = 1
+    for part in (path, _wal(path)):
+        with suppress(FileNotFoundError):
+            links = max(links, part.stat().st_nlink)
+    return links > 1
 
 
 def check_path(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -202,6 +203,26 @@ def test_what_can_not_be_made_is_not_kept_again_and_again(home: Home, monkeypatc
         with pytest.raises(ProjectionError, match="Out of Memory"):
             Projection(home).refresh()
     assert asides(home) == []
+
+
+def runs_of(home: Home) -> set[str]:
+    with Projection(home).session() as session:
+        return {run for (run,) in session.rows("SELECT run_id FROM runs")}
+
+
+def test_a_copy_of_a_home_with_hard_links_tells_of_its_own_runs_alone(home: Home, tmp_path: Path) -> None:
+    write(home, [started("both"), ended("both")])
+    assert runs_of(home) == {"both"}
+    shutil.copytree(home.path, tmp_path / "copy", copy_function=os.link)
+    copy = Home.open(tmp_path / "copy", create=False)
+    for turn in ("1", "2"):
+        write(home, [started(f"ours {turn}"), ended(f"ours {turn}")])
+        assert runs_of(home) == {"both", "ours 1", f"ours {turn}"}
+        write(copy, [started(f"theirs {turn}"), ended(f"theirs {turn}")])
+        assert runs_of(copy) == {"both", "theirs 1", f"theirs {turn}"}
+    for one in (home, copy):
+        assert Projection(one).verify() == []
+        assert asides(one) == []
 
 
 def test_two_processes_that_refresh_at_once_lose_nothing(home: Home) -> None:
