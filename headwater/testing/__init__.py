@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -56,11 +57,13 @@ def project(
     *,
     carrier: Carrier | None = None,
     in_memory: bool = False,
+    like: Settings | None = None,
 ) -> Iterator[Project]:
     """A project with a home and definitions of its own; in a temporary folder unless `root` is given.
 
     Its journal lies in that home, unless a `carrier` is given: with a `MemoryCarrier` nothing waits for the disk, and a test
-    sees every event. With `in_memory` the data of all assets is kept in memory, whatever their places are.
+    sees every event. With `in_memory` the data of all assets is kept in memory, whatever their places are. In a temporary folder
+    the `locations` and `limits` are those of `like`.
 
     >>> from headwater import flow
     >>> with project() as found:
@@ -77,7 +80,7 @@ def project(
     """
     with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
         kind = _InMemory if in_memory else Project
-        found = kind(_settings(root or Path(folder)), delivers=False, carrier=carrier)
+        found = kind(_settings(root or Path(folder), like), delivers=False, carrier=carrier)
         with registry.scope(), runtime.use(found):
             if clock is None:
                 yield from _closing(found)
@@ -86,12 +89,13 @@ def project(
                     yield from _closing(found)
 
 
-def _settings(root: Path) -> Settings:
+def _settings(root: Path, like: Settings | None) -> Settings:
     """The settings of just this folder. A temporary one may lie in a project (tox sets TMPDIR so): its home is no test's."""
     if (root / "pyproject.toml").is_file():
         # Tests tell no catalog, whatever the environment that they run in says.
         return settings.load(root, environ={})
-    return Settings(root=root.absolute(), project=root.absolute().name or "headwater")
+    found = Settings(root=root.absolute(), project=root.absolute().name or "headwater")
+    return found if like is None else replace(found, locations=like.locations, limits=like.limits)
 
 
 class _InMemory(Project):

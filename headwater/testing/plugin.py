@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def headwater() -> Iterator[Sandbox]:
+def headwater(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A project for one test: a home of its own, data in memory, a clock that stands still; nothing of it is left behind."""
     # Imported here: most tests of most projects never ask for it.
     from headwater.testing.sandbox import sandbox
 
-    with sandbox() as found:
+    # The project is that of the test, not that of the folder in which somebody calls pytest.
+    with sandbox(folder=request.path.parent) as found:
         yield found

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
-from headwater import clock
+from headwater import clock, settings
 from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.materialize import Materialization
@@ -97,14 +98,17 @@ def _asset(made: Made) -> Asset:
 
 
 @contextmanager
-def sandbox(*, now: int | None = None) -> Iterator[Sandbox]:
+def sandbox(*, now: int | None = None, folder: Path | None = None) -> Iterator[Sandbox]:
     """A sandbox for a `with` block; its clock stands at `now` (microseconds since the epoch), by default at this moment.
 
-    What was defined before is known in it; what is defined in it is forgotten after.
+    What was defined before is known in it; what is defined in it is forgotten after. The names in locations and the limits
+    are those of the project that `folder` lies in, by default the current one.
     """
     fake = FakeClock(clock.now_us() if now is None else now)
     before = registry.current()
-    with project(clock=fake, in_memory=True) as found:
+    # As in `testing.project`, the environment of whoever runs the tests says nothing.
+    around = settings.load(folder, environ={})
+    with project(clock=fake, in_memory=True, like=around) as found:
         registry.current().update(before)
         try:
             yield Sandbox(project=found, clock=fake)

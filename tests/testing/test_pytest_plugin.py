@@ -87,6 +87,30 @@ def test_a_project_is_tested_with_the_fixture(tmp_path: Path) -> None:
     assert left == {"shop.py", "test_shop.py"}
 
 
+def test_names_in_places_and_limits_are_those_of_the_project_that_is_tested(tmp_path: Path) -> None:
+    shop = tmp_path / "services" / "shop"
+    (shop / "tests").mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'all'\n")
+    (shop / "pyproject.toml").write_text(
+        "[tool.headwater]\nlocations = { lake = 'lake' }\nlimits = { warehouse = 1 }\nhome = 'nowhere'\n"
+    )
+    (shop / "tests" / "test_places.py").write_text(
+        "from headwater import Asset, materialize\n"
+        "orders = Asset('orders', at='parquet://{lake}/orders')\n"
+        "@materialize(orders, limits='warehouse')\n"
+        "def load_orders():\n"
+        "    return [{'id': 1}]\n"
+        "def test_orders(headwater):\n"
+        "    headwater.make(load_orders)\n"
+        "    assert headwater.load(orders).height == 1\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    for folder in (shop, tmp_path):  # a repository of several projects is tested from its top
+        done = subprocess.run([*command, "--rootdir", tmp_path], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout
+    assert {path.name for path in shop.iterdir()} == {"pyproject.toml", "tests"}
+
+
 def test_the_plugin_loads_nothing_that_a_test_does_not_use(tmp_path: Path) -> None:
     (tmp_path / "test_plain.py").write_text(
         "import sys\n"
