@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -17,7 +18,7 @@ from headwater.assets.asset import Asset
 from headwater.assets.partitions import Partition
 from headwater.assets.protocols import SqlQuery, Target
 from headwater.assets.time_columns import told
-from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError
+from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError, UsageError
 
 if TYPE_CHECKING:
     from headwater.assets.runtime import AssetRuntime
@@ -38,6 +39,18 @@ class Observation:
     data_through: datetime | date | None = None
     version: str | None = None
     rows: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a version or rows that would stand in the journal, and that nobody could read there."""
+        if self.version is not None and not isinstance(self.version, str):
+            raise UsageError(f"version can't be {self.version!r}"[:300], hint='give a text, such as version="3"')
+        if self.rows is None:
+            return
+        # A number of NumPy's or of a column's sum is one; True counts nothing.
+        rows = None if isinstance(self.rows, bool) or not hasattr(self.rows, "__index__") else index(self.rows)
+        if rows is None or rows < 0:
+            raise UsageError(f"rows can't be {self.rows!r}"[:300], hint="give a whole number from 0, such as rows=12")
+        object.__setattr__(self, "rows", rows)
 
 
 @runtime_checkable

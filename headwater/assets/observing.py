@@ -119,6 +119,8 @@ def record(
 ) -> str:
     """Record that something else has just made an asset; returns the version. `inputs` are values or assets it was made of.
 
+    Raises UsageError for a version that is no text, for rows that are no number, and for what is no time.
+
     >>> from headwater import Asset, record
     >>> from headwater.testing import project
     >>> with project():
@@ -132,6 +134,7 @@ def record(
         part, target = given_partition(found, partition), run.definitions.target(found)
         # What may be refused comes first: once it has begun, it has an outcome.
         through = _end_of(data_through, part)
+        said = Observation(version=version, rows=rows)
         before = run.materializer(target.asset).version(target, part) if version is None else None
         consumed = Consumed(tracker=tracker(core_context.current()))
         given = list(inputs)
@@ -140,7 +143,7 @@ def record(
         output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
         output.evidence = Evidence(
             version=version or before or output.version,
-            rows=rows,
+            rows=said.rows,
             time_max=through,
             inputs=tuple(consumed.sources),
             unknown_inputs=tuple(consumed.unknown),

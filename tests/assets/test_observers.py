@@ -136,6 +136,24 @@ def test_what_is_no_time_is_refused(here, says, said):
     assert (known.made, known.observed, known.last_run) == ({}, {}, None)
 
 
+@pytest.mark.parametrize("say", [record, observe, lambda asset, **said: Observation(**said)])
+@pytest.mark.parametrize("wrong", [{"rows": "12"}, {"rows": 1.5}, {"rows": -1}, {"rows": True}, {"version": 3}])
+def test_rows_that_are_no_number_and_a_version_that_is_no_text_are_refused(here, say, wrong):
+    """They stood in the journal, and nobody could read them there."""
+    source = Asset("source", at="memory://source")
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} can't be") as caught:
+        say(source, **{"version": "1", **wrong})
+    assert caught.value.hint
+
+
+def test_a_number_of_rows_may_be_one_of_numpys(here):
+    source = Asset("source", at="memory://source")
+    record(source, version="1", rows=np.int64(7))
+    (made,) = here.reader.sql("SELECT rows FROM materializations")[1]
+    assert made == (7,)
+    assert observe(source, version="2", rows=np.uint8(8)).rows == 8
+
+
 def test_the_observer_of_a_flow_is_recorded_with_its_run(here):
     feed = Asset("feed", at="memory://feed", observe=lambda: NOON)
 
