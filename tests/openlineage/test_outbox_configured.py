@@ -140,6 +140,27 @@ class TestWhereItStands:
             destinations(clean)
         assert raised.value.where == str(clean / "openlineage.yml")
 
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("transport:\n  type: http\n   url: http://marquez:5000\n", r"is no YAML, from line 3, column 7 on"),
+            ("transport: {auth: {apiKey: *sekret}}", "is no YAML, from line 1"),
+            ("transport: [", "is no YAML"),
+            ("transport\n", "holds no settings"),
+            ("\x00", "is no YAML"),
+        ],
+    )
+    def test_a_file_that_is_no_yaml_is_named(
+        self, clean: Path, capfd: pytest.CaptureFixture[str], text: str, said: str
+    ) -> None:
+        """The client went on as if there were none, and printed its traceback."""
+        (clean / "openlineage.yml").write_text(text)
+        with pytest.raises(SettingsError, match=said) as raised:
+            destinations(clean)
+        assert raised.value.where == str(clean / "openlineage.yml")
+        assert "sekret" not in str(raised.value)
+        assert capfd.readouterr() == ("", "")
+
     @pytest.mark.parametrize("url", ["http://marquez:port", "http://marquez:5000000", "http://[::1"])
     def test_what_is_no_address_is_named(self, clean: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
         monkeypatch.setenv("OPENLINEAGE_URL", url)

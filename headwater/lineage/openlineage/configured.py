@@ -63,6 +63,7 @@ def destinations(root: Path) -> Sequence[Destination]:
     plain = _plain(root, os.environ)
     if plain is not None:
         return (plain,)
+    _check_file(config_file(root))
     try:
         with _environment(root):
             return _of_client()
@@ -85,6 +86,27 @@ def _check_key(key: str) -> None:
             where="the variable OPENLINEAGE_API_KEY",
             hint="a key that was read from a file may end in a line break: leave that out",
         )
+
+
+def _check_file(file: Path | None) -> None:
+    """Raise SettingsError for a file that is no YAML: the client would log a traceback, and go on as if there were none."""
+    if file is None:
+        return
+    import yaml
+
+    hint = "mend the file: it begins with transport:, and below it, indented, stand type: and what belongs to that type"
+    try:
+        with file.open(encoding="utf-8") as text:
+            found = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file.name} can't be read: {error}", where=str(file), hint=hint) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        # What it says is wrong may quote a key; the place never does.
+        at = "" if mark is None else f", from line {mark.line + 1}, column {mark.column + 1} on"
+        raise SettingsError(f"{file.name} is no YAML{at}", where=str(file), hint=hint) from None
+    if found is not None and not isinstance(found, dict):
+        raise SettingsError(f"{file.name} holds no settings", where=str(file), hint=hint)
 
 
 def _plain(root: Path, environ: Mapping[str, str]) -> Destination | None:
