@@ -92,7 +92,7 @@ def _check_file(file: Path | None) -> None:
     """Raise SettingsError for a file that is no YAML: the client would log a traceback, and go on as if there were none."""
     if file is None:
         return
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     hint = "mend the file: it begins with transport:, and below it, indented, stand type: and what belongs to that type"
     try:
