@@ -83,7 +83,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[UnknownN
     >>> [error.hint for error in unknown_variables({"HEADWATER_HOEM": "/data", "HEADWATER_REFRESH": "1"})]
     ["did you mean 'home'?"]
     """
-    known = {name.upper() for name in _NAMES - {"locations"}}
+    known = {name.upper() for name in _NAMES}
     environ = os.environ if environ is None else environ
     given = {name.removeprefix(_PREFIX) for name in environ if name.startswith(_PREFIX)}
     unknown = sorted(given - known - {failpoints.VARIABLE.removeprefix(_PREFIX)})
@@ -95,7 +95,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[UnknownN
 
 def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     found, origin = _from_pyproject(root)
-    for name in sorted(_NAMES - {"locations"}):
+    for name in sorted(_NAMES):
         value = environ.get(f"{_PREFIX}{name.upper()}")
         if value or (value is not None and name in _NONE_WHEN_EMPTY):
             found[name] = _PARSED[name](value) if name in _PARSED else value
@@ -106,7 +106,7 @@ def _given(root: Path, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict
     return found, origin
 
 
-_NONE_WHEN_EMPTY = frozenset({"limits", "modules", "openlineage_file", "openlineage_namespace", "results"})
+_NONE_WHEN_EMPTY = frozenset({"limits", "locations", "modules", "openlineage_file", "openlineage_namespace", "results"})
 """An empty variable takes away what `pyproject.toml` says of these; of any other setting it counts as not there."""
 
 
@@ -116,7 +116,26 @@ def _limits(value: str) -> dict[str, object]:
     return {name.strip(): int(number) if number.strip().isdecimal() else number for name, _, number in pairs}
 
 
+def _locations(value: str) -> dict[str, str]:
+    """The locations of an environment variable, `lake=/data/lake,db=shop.duckdb`: all of them, so that none of another environment's stays.
+
+    A value may hold `=`. Raises SettingsError for what has no name.
+    """
+    found = {}
+    for one in filter(None, map(str.strip, value.split(","))):
+        name, stands, place = one.partition("=")
+        if not name.strip() or not stands:
+            raise SettingsError(
+                f"the location {one!r} has no name",
+                where=f"{_VARIABLE} {_PREFIX}LOCATIONS",
+                hint="write HEADWATER_LOCATIONS=lake=/data/lake,db=/data/shop.duckdb",
+            )
+        found[name.strip()] = place.strip()
+    return found
+
+
 _PARSED: dict[str, Callable[[str], Any]] = {
+    "locations": _locations,
     "modules": lambda value: [one.strip() for one in value.split(",") if one.strip()],
     "limits": _limits,
 }

@@ -128,12 +128,24 @@ def test_a_location_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: 
     assert load(tmp_path, {}).locations == {"lake": "/home/you/lake", "old": "lake~", "part": "~1"}
 
 
+def test_the_environment_says_all_locations_or_none(shop: Path) -> None:
+    """What prod leaves out is not set: were it dev's, half of prod's data would lie there."""
+    given = {"HEADWATER_LOCATIONS": " db = /prod/shop.duckdb, bucket=/prod/year=2024 ,"}
+    assert load(shop, given).locations == {"db": "/prod/shop.duckdb", "bucket": "/prod/year=2024"}
+    assert origins(shop, given)["locations"] == "the environment variable HEADWATER_LOCATIONS"
+    assert not load(shop, {"HEADWATER_LOCATIONS": ""}).locations
+    for wrong in ("/prod/lake", "=/prod/lake"):
+        with pytest.raises(SettingsError, match=f"the location '{wrong}' has no name") as caught:
+            load(shop, {"HEADWATER_LOCATIONS": wrong})
+        assert caught.value.where == "the environment variable HEADWATER_LOCATIONS"
+
+
 def test_the_page_lists_each_with_its_variable() -> None:
     rows = [line.split("|")[1:3] for line in PAGE.splitlines() if line.startswith("| `")]
     told = {name.strip(" `"): re.search(r"HEADWATER_[A-Z_]+", variable) for name, variable in rows}
     assert list(told) == NAMES
     for name, variable in told.items():
-        assert (variable and variable[0]) == (None if name == "locations" else f"HEADWATER_{name.upper()}")
+        assert (variable and variable[0]) == f"HEADWATER_{name.upper()}"
     empty = PAGE.partition("An empty variable takes away")[2].partition(";")[0]
     assert set(re.findall(r"`([a-z_]+)`", empty)) == settings._NONE_WHEN_EMPTY
 

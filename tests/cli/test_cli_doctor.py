@@ -52,14 +52,14 @@ def test_a_sound_project_is_well_and_left_as_it_is(cli: Cli, shop: Path) -> None
 def test_a_variable_that_is_no_setting_is_named_with_the_nearest(
     cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("HEADWATER_REFESH", "HEADWATER_LOCATIONS", "HEADWATER_DRAIN", "HEADWATER_REFRESH"):
+    for name in ("HEADWATER_REFESH", "HEADWATER_LOCATION", "HEADWATER_DRAIN", "HEADWATER_REFRESH"):
         monkeypatch.setenv(name, "0")
     done = cli("doctor", "--json")
     assert (done.code, states(done)["settings"]) == (0, "warn")
     wrong = [found for found in done.json["checks"] if found["name"] == "settings" and found["state"] == "warn"]
     assert [found["text"] for found in wrong] == [
         f"the environment variable HEADWATER_{name.upper()} is passed over: there is no setting '{name}'"
-        for name in ("drain", "locations", "refesh")
+        for name in ("drain", "location", "refesh")
     ]
     assert wrong[-1]["hint"] == "did you mean 'refresh'?"
 
