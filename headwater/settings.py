@@ -117,7 +117,7 @@ def _limits(value: str) -> dict[str, object]:
 
 
 def _locations(value: str) -> dict[str, str]:
-    """The locations of an environment variable, `lake=/data/lake,db=shop.duckdb`: all of them, so that none of another environment's stays.
+    """The locations of an environment variable, `lake=/data/lake,db=shop.duckdb`: all, so that none of another environment's stays.
 
     A value may hold `=`. Raises SettingsError for what has no name.
     """
