@@ -12,7 +12,7 @@ from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.events import FreshnessJudged
 from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, judged
-from headwater.core.hooks import hook_name
+from headwater.core.hooks import check_takes_one, hook_name
 from headwater.errors import DefinitionError
 
 _log = logging.getLogger("headwater.freshness")
@@ -92,6 +92,7 @@ def on_freshness(*given: Any) -> Any:
     """
     hooks = registry.current().freshness_hooks
     if len(given) == 1 and not isinstance(given[0], Asset) and callable(given[0]):
+        check_takes_one(given[0], "a FreshnessChange")
         hooks.setdefault(None, []).append(given[0])
         return given[0]
     if not given or not all(isinstance(one, Asset) for one in given):
@@ -101,6 +102,7 @@ def on_freshness(*given: Any) -> Any:
         )
 
     def decorate(fn: F) -> F:
+        check_takes_one(fn, "a FreshnessChange")
         for asset in given:
             hooks.setdefault(asset.name, []).append(fn)
         return fn

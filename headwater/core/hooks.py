@@ -87,6 +87,28 @@ class TaskOutcome:
         return default if self.transaction is None else self.transaction.get(name, default)
 
 
+def check_takes_one(function: Callable[..., object], what: str) -> None:
+    """Raise DefinitionError for a hook that can't be called with one argument: it would fail when it is needed, in the log only.
+
+    >>> check_takes_one(lambda change: None, "a StateChange")
+    >>> check_takes_one(lambda flow, run, state: None, "a StateChange")
+    Traceback (most recent call last):
+    ...
+    headwater.errors.DefinitionError: the hook <lambda> can't be called with a StateChange: missing a required argument: 'run'
+      hint: write it with one parameter
+    """
+    import inspect  # here, because few functions have hooks
+
+    try:
+        inspect.signature(function).bind(None)
+    except ValueError:
+        return  # written in C: it is not known what it takes
+    except TypeError as error:
+        raise DefinitionError(
+            f"the hook {hook_name(function)} can't be called with {what}: {error}", hint="write it with one parameter"
+        ) from None
+
+
 def transaction_hooks(option: str, given: object) -> tuple[TransactionHook, ...]:
     """The hooks of the options `on_commit` and `on_rollback`: one, or several. Raises DefinitionError for what is none.
 
@@ -99,6 +121,7 @@ def transaction_hooks(option: str, given: object) -> tuple[TransactionHook, ...]
             raise DefinitionError(
                 f"{option} is a function of a TaskOutcome, or several, got {hook!r}", hint=f"write {option}=[undo]"
             )
+        check_takes_one(hook, "a TaskOutcome")
     return cast("tuple[TransactionHook, ...]", several)
 
 
@@ -123,6 +146,8 @@ def hooks_of(given: object) -> dict[State, tuple[Hook, ...]]:
             raise DefinitionError(f"there are no hooks for the state {state!r}", hint=f"there are for {known}")
         if not all(map(callable, several)):
             raise DefinitionError(f"a hook is a function of a StateChange, got {hooks!r}")
+        for hook in several:
+            check_takes_one(hook, "a StateChange")
         found[State(state)] = several
     return found
 

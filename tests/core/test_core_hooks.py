@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
-from headwater import State, flow, task
+from headwater import Asset, State, flow, on_freshness, task
 from headwater.core.hooks import StateChange
 from headwater.errors import DefinitionError
 
@@ -169,6 +170,40 @@ def test_hooks_of_async_code_may_be_async_and_hear_of_a_cancellation(project: An
 def test_what_is_no_hook_is_refused(hooks: Any, why: str) -> None:
     with pytest.raises(DefinitionError, match=why):
         task(hooks=hooks)
+
+
+def _of_prefect(flow: Any, run: Any, state: Any) -> None: ...
+
+
+@pytest.mark.parametrize("hook", [_of_prefect, lambda: None, lambda change, *, more: None])
+def test_a_hook_that_can_not_be_called_with_what_it_is_told_is_refused_where_it_is_written(hook: Any) -> None:
+    """It failed when it was needed: the alert was not sent, the file not removed, and the log alone said so."""
+    asset = Asset("told", at="memory://told")
+    why = "can't be called with a"
+    with pytest.raises(DefinitionError, match=f"{why} StateChange"):
+        task(hooks={"Failed": [print, hook]})
+    with pytest.raises(DefinitionError, match=f"{why} TaskOutcome"):
+        task(on_commit=hook)
+    undone = task(_of_prefect)
+    with pytest.raises(DefinitionError, match=f"{why} TaskOutcome"):
+        undone.on_rollback(hook)
+    for declare in (on_freshness, on_freshness(asset)):
+        with pytest.raises(DefinitionError, match=f"{why} FreshnessChange"):
+            declare(hook)
+
+
+def test_a_hook_may_have_more_parameters_that_have_defaults(project: Any) -> None:
+    told: list[str] = []
+
+    class Alerts:
+        def send(self, change: StateChange, channel: str = "ops") -> None:
+            told.append(f"{channel}: {change.name}")
+
+    @task(hooks={"Completed": [Alerts().send, partial(Alerts().send, channel="data"), lambda *given: None]})
+    def load() -> None: ...
+
+    load()
+    assert told == ["ops: load", "data: load"]
 
 
 def test_an_async_hook_of_a_function_that_is_not_is_refused() -> None:
