@@ -21,6 +21,7 @@ from headwater.assets.partitions import partitioning
 from headwater.assets.selection import select
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import UnknownNameError
+from headwater.lineage.called import names_now
 from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
@@ -202,11 +203,18 @@ class Board:
         """The assets of which the newest attempt at some partition did not publish."""
 
         def found() -> frozenset[str]:
+            definitions = self.definitions()
+            named = {(one.ref.namespace, one.ref.dataset): one for one in definitions.values()}
             with self._projection.session() as session:
                 failed = session.rows(statements("pages.sql")["failed_partitions"])
-            named = {(one.ref.namespace, one.ref.dataset): one for one in self.definitions().values()}
+                renamed = any(one.renamed_from is not None for one in definitions.values())
+                moved = names_now(session, {}).moved().values() if renamed else ()
+            # What was renamed and moved is several datasets: which attempt is the newest the facts of it say.
+            several = {named[place].name for place in moved if place in named}
+            facts = self._facts_of(tuple(sorted(several))) if several else None
             tried = ((named[tuple(place)], key) for *place, key in failed if tuple(place) in named)
-            return frozenset(one.name for one, key in tried if key is None or partitioning(one).has(key))
+            names = {one.name for one, key in tried if key is None or partitioning(one).has(key)} - several
+            return frozenset(names | {name for name in several if facts is not None and facts.failed(name)})
 
         return self._patient("failed", self._projection.version, found)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
+from headwater.lineage.called import names_now
 from headwater.lineage.names import column_id
 from headwater.lineage.run_lists import worked_out_between
 from headwater.lineage.statements import statements
@@ -124,8 +125,10 @@ class Finder:
     def _read(self, version: int) -> _Known:
         sql, began = statements("pages.sql"), clock.steady_us()
         with self._projection.session() as session:
-            kinds = dict(session.rows(sql["searched_assets"]))
-            owners = dict(session.rows(sql["searched_columns"]))
+            former = names_now(session, {}).former()
+            places = {key: former[key] for key in ("namespaces", "datasets")}
+            kinds = dict(session.rows(sql["searched_assets"], places))
+            owners = dict(session.rows(sql["searched_columns"], former))
         assets, columns, now = NameIndex(list(kinds)), NameIndex(list(owners)), clock.steady_us()
         return _Known(
             version=version, at=now, took=now - began, assets=assets, kinds=kinds, columns=columns, owners=owners

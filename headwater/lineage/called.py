@@ -52,8 +52,14 @@ class NamesNow:
 
     def moved(self) -> dict[Dataset, Dataset]:
         """The datasets that assets were before they were renamed and moved, each with the dataset that it is now."""
-        renamed = self.renamed({place: name for name, place in self.by_name.items()})
-        return {old: self.by_name[name] for old, name in renamed.items()}
+        return {old: self.by_name[name] for old, name in self._former().items()}
+
+    def former(self) -> dict[str, list[str]]:
+        """The datasets that assets were, each with the name of now, as parameters of a statement."""
+        return _parameters((*place, name) for place, name in self._former().items())
+
+    def _former(self) -> dict[Dataset, str]:
+        return self.renamed({place: name for name, place in self.by_name.items()})
 
     def told(self, rows: Iterable[Told], names: Collection[str] | None = None) -> dict[str, list[str]]:
         """Of datasets that something is told of, those that these assets are and were (all when None), each with the name of now.
@@ -69,7 +75,7 @@ class NamesNow:
                 name = said
             if name is not None and (wanted is None or name in wanted):
                 found.append((namespace, dataset, name))
-        return {key: [one[at] for one in found] for at, key in enumerate(("namespaces", "datasets", "names"))}
+        return _parameters(found)
 
     def places(self, name: str) -> list[Dataset]:
         """The dataset that an asset is, and those that it was; none of a name that stands for nothing."""
@@ -84,6 +90,11 @@ class NamesNow:
             found.append(old)
             old = self.before.get(old)
         return found
+
+
+def _parameters(called: Iterable[tuple[str, str, str]]) -> dict[str, list[str]]:
+    found = list(called)
+    return {key: [one[at] for one in found] for at, key in enumerate(("namespaces", "datasets", "names"))}
 
 
 def names_now(session: Session, loaded: Mapping[str, AssetDefinition]) -> NamesNow:

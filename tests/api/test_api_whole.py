@@ -12,6 +12,7 @@ import many_assets
 import pytest
 from api_world import served, until
 from fastapi.testclient import TestClient
+from lineage_world import defined, made
 
 from headwater import DailyPartitions, clock
 from headwater.api import board, kept
@@ -130,10 +131,37 @@ def test_what_is_stale_at_another_moment_is_told_of_what_is_known_now(monkeypatc
 
 
 def test_states_of_partitions_are_those_of_the_server_that_is_asked() -> None:
-    for made in (True, True, False, False) * 10:
-        followed = Following(made=made)
+    for is_made in (True, True, False, False) * 10:
+        followed = Following(made=is_made)
         facts = followed.facts()
         service = SimpleNamespace(project=SimpleNamespace(projection=followed), board=SimpleNamespace())
         service.board.known = lambda _, facts=facts: (facts, None)
         states = Grids(service).states("a")  # type: ignore[arg-type]
-        assert ("2023-01-01" in states.sets["missing"]) == (not made)
+        assert ("2023-01-01" in states.sets["missing"]) == (not is_made)
+
+
+@pytest.mark.parametrize("large", [0, board.LARGE])
+def test_what_was_renamed_and_moved_is_one_asset_for_selections_and_searches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int
+) -> None:
+    monkeypatch.setattr(board, "LARGE", large)
+    with project(tmp_path) as found:
+        for name in ("bad", "mended"):
+            then = f"{name} then"
+            found.journal.append(
+                defined(then),
+                made(then, None, f"{name} 1", columns={"fare": ()}),
+                made(then, None, f"{name} 2", state="failed"),
+                defined(name, place="/2", renamed_from=then),
+            )
+        found.journal.append(made("mended", None, "mended 3", place="/2"))
+    with served(tmp_path, insecure=True) as (client, _):
+        assert until(lambda: client.get("/api/ready").status_code == 200)
+        chosen = client.get("/api/assets", params={"selection": "failed()"}).json()
+        assert [one["name"] for one in chosen["assets"]] == ["bad"]
+        searched = client.get("/api/search", params={"q": "bad"}).json()
+        assert [one["name"] for one in searched["assets"]] == ["bad"]
+        assert {one["id"] for one in client.get("/api/search", params={"q": "fare"}).json()["columns"]} == {
+            "bad.fare",
+            "mended.fare",
+        }

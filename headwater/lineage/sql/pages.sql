@@ -1,26 +1,35 @@
 -- What the web pages ask beside the reader's questions: what can be searched for, and an asset's history with its durations.
 
 -- name: searched_assets
--- Every asset that has a name now, the retired ones left out.
-SELECT DISTINCT name, kind FROM assets WHERE definition->>'retired' IS DISTINCT FROM 'true';
+-- Every asset that has a name now, the retired ones left out. Of one that was renamed and moved the datasets that it was are given.
+SELECT DISTINCT name, kind FROM assets
+ANTI JOIN (SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset) AS former
+    USING (namespace, dataset)
+WHERE definition->>'retired' IS DISTINCT FROM 'true';
 
 -- name: searched_columns
--- Each column's name once, with the assets that have it: of each its newest version, or else its newest observation.
-WITH seen AS (
+-- Each column's name once, with the assets that have it: of each its newest version, or else its newest observation. What was
+-- renamed and moved has the name of now also for the datasets that it was.
+WITH former AS (
+    SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset, unnest($names::VARCHAR[]) AS called
+),
+seen AS (
     SELECT l.asset, l.namespace, l.dataset, l.id, l.time
     FROM (SELECT asset, namespace, dataset, id, made_at AS time FROM state.latest WHERE id IS NOT NULL) AS l
     QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
 ),
 newest AS (
-    SELECT s.asset, o.columns FROM seen AS s JOIN facts.outcomes AS o ON o.id = s.id WHERE len(o.columns) > 0
+    SELECT s.asset, s.namespace, s.dataset, o.columns FROM seen AS s JOIN facts.outcomes AS o ON o.id = s.id WHERE len(o.columns) > 0
     UNION ALL
-    SELECT asset, columns FROM (
+    SELECT asset, namespace, dataset, columns FROM (
         SELECT asset, namespace, dataset, columns FROM facts.observations WHERE len(columns) > 0
         QUALIFY row_number() OVER (PARTITION BY namespace, dataset ORDER BY time DESC, id DESC) = 1
     ) AS o ANTI JOIN seen USING (namespace, dataset)
 )
 SELECT "column", list(DISTINCT asset ORDER BY asset)
-FROM (SELECT asset, unnest(columns).name AS "column" FROM newest)
+FROM (
+    SELECT coalesce(called, asset) AS asset, unnest(columns).name AS "column" FROM newest LEFT JOIN former USING (namespace, dataset)
+)
 GROUP BY "column";
 
 -- name: found_runs
