@@ -153,6 +153,11 @@ class Definition(Generic[P, R]):
         bound = inspect.BoundArguments(self.signature, dict(arguments))
         return bound.args, bound.kwargs
 
+    def _named(self, called: Any) -> Any:
+        """The coroutine of a call under the function's name: Python tells by it which one nobody awaited, and asyncio what runs."""
+        called.__name__ = called.__qualname__ = self.name
+        return called
+
     def _own(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return args if self.instance is None else (self.instance, *args)
 

@@ -65,7 +65,7 @@ class Flow(Definition[P, R]):
         if self.generates:
             return cast("R", self._stream(args, kwargs))
         if self.is_async:
-            return cast("R", self._call_async(args, kwargs))
+            return cast("R", self._named(self._call_async(args, kwargs)))
         try:
             run = self._new_run()
             value: R = drive_sync(run_flow(self, run, self._own(args), kwargs), run)

@@ -46,7 +46,7 @@ class Task(Definition[P, R]):
         if self.generates:
             return cast("R", self._stream(args, dict(kwargs)))
         if self.is_async:
-            return cast("R", self._call_async(args, dict(kwargs)))
+            return cast("R", self._named(self._call_async(args, dict(kwargs))))
         try:
             run, steps = self._start(args, kwargs)
             value: R = drive_sync(steps, run)

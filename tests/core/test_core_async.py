@@ -358,3 +358,16 @@ def test_what_decides_about_a_run_is_not_async(options: dict[str, Any]) -> None:
         @flow(**given)
         async def nightly() -> None:
             return None
+
+
+def test_a_call_that_nobody_awaited_is_told_by_its_name(project: Any) -> None:
+    """Python warned of a coroutine 'Task._call_async', whichever function it was."""
+
+    @flow
+    async def nightly() -> None: ...
+
+    renamed = partial(later.with_options(name="renamed"), 1)
+    for forgotten, name in ((partial(later, 1), "later"), (nightly, "nightly"), (renamed, "renamed")):
+        with pytest.warns(RuntimeWarning, match=f"coroutine '{name}' was never awaited"):
+            forgotten()
+    assert not project.all("task.started")
