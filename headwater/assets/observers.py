@@ -267,7 +267,10 @@ def checked(name: str, value: Any) -> Any:
     """An observer, ready-made or a function, of the asset of that name. Raises DefinitionError."""
     if isinstance(value, Observer):
         return value
-    if not callable(value) or inspect.iscoroutinefunction(value):
+    if inspect.iscoroutinefunction(value):
+        hint = "write it with def: it may wait, for observers are asked side by side"
+        raise DefinitionError(f"the observer of the asset '{name}' is async: nobody would await it", hint=hint)
+    if not callable(value):
         raise DefinitionError(
             f"{value!r} can't observe the asset '{name}'"[:300],
             hint="give a function, file_times(), column_max(name) …",

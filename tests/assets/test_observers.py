@@ -126,6 +126,19 @@ def test_what_is_said_in_the_call_needs_no_observer(here):
         observe(feed)
 
 
+def test_an_async_observer_is_refused_as_such(here):
+    """It was told that it can't observe, and to give a function."""
+    feed = Asset("feed", at="memory://feed")
+
+    async def newest():
+        return NOON
+
+    for declare in (observer(feed), lambda fn: Asset("other", at="memory://other", observe=fn)):
+        with pytest.raises(DefinitionError, match="is async: nobody would await it") as caught:
+            declare(newest)
+        assert caught.value.hint.startswith("write it with def")
+
+
 @pytest.mark.parametrize("said", [np.datetime64("2013-01-05T12:00"), "yesterday", 1357387200])
 @pytest.mark.parametrize("says", [observe, record])
 def test_what_is_no_time_is_refused(here, says, said):
