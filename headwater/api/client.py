@@ -40,6 +40,8 @@ _FULL = {
 }
 """Nothing of ours can tell it: what turns a connection away knows of no problems."""
 _PREFIX = "urn:headwater:error:"
+_ASKED = ("pause", "resume", "cancel", "retry")
+"""What can be asked of a backfill."""
 
 
 class Client:
@@ -168,7 +170,9 @@ class Client:
         return self._call("POST", "backfills", {"selection": selection, **ends, **given})
 
     def backfill_ask(self, backfill_id: str, what: str) -> dict[str, Any]:
-        """Ask of a backfill to pause, resume, cancel or retry."""
+        """Ask of a backfill to pause, resume, cancel or retry. Raises UnknownNameError for anything else."""
+        if what not in _ASKED:
+            raise UnknownNameError.of("request to a backfill", what, _ASKED)
         return self._call("POST", f"backfills/{quote(backfill_id, safe='')}/{quote(what, safe='')}")
 
     def materialize(self, selection: str, **given: Any) -> dict[str, Any]:

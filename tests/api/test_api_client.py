@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from headwater.api.client import Client
-from headwater.errors import HeadwaterError, UsageError
+from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 
 
 class Other(HTTPServer):
@@ -72,6 +72,13 @@ def test_what_is_no_address_is_told_at_once(url: str) -> None:
 def test_an_address_that_can_not_be_asked_is_an_error_of_ours(url: str) -> None:
     with pytest.raises(HeadwaterError, match="can't be reached"):
         Client(url).runs()
+
+
+def test_what_can_not_be_asked_of_a_backfill_is_told_with_what_can() -> None:
+    """The server's answer was `Method Not Allowed`."""
+    with pytest.raises(UnknownNameError, match="there is no request to a backfill 'stop'") as told:
+        Client("http://127.0.0.1:8421").backfill_ask("0197f3", "stop")
+    assert told.value.hint == "known: cancel, pause, resume, retry"
 
 
 @pytest.mark.parametrize("token", ["hw_0\n", "hw_\u2603", "hw_0\r\nX: y"])
