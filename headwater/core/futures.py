@@ -239,6 +239,13 @@ class Futures(list[TaskFuture[R]]):
         """What they returned, in order. Raises the first one's error, or TimeoutError after so many seconds for one of them."""
         return [future.result(timeout) for future in self]
 
+    def __await__(self) -> Generator[Any, None, list[R]]:
+        """What they returned, in order, in async code, where `result()` would block the loop. Raises the first one's error."""
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> list[R]:
+        return [await future for future in self]
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait until all have ended, at most so many seconds for each."""
         for future in self:

@@ -371,3 +371,19 @@ def test_a_call_that_nobody_awaited_is_told_by_its_name(project: Any) -> None:
         with pytest.warns(RuntimeWarning, match=f"coroutine '{name}' was never awaited"):
             forgotten()
     assert not project.all("task.started")
+
+
+def test_the_results_of_a_map_are_awaited_as_those_of_a_call_are(project: Any) -> None:
+    """The error of `.result()` says to await the future, and of a map there was nothing to await."""
+
+    @flow
+    async def main() -> tuple[list[int], list[int]]:
+        with pytest.raises(UsageError) as caught:
+            later.map([1, 2]).result()
+        assert caught.value.hint is not None
+        assert caught.value.hint.startswith("await the future")
+        with pytest.raises(ValueError, match="first"):
+            await fail.map(["first"])
+        return await later.map([3, 1, 2]), await double.map([1, 2])
+
+    assert asyncio.run(main()) == ([4, 2, 3], [2, 4])
