@@ -372,8 +372,7 @@ class Project:
 
     def _finish(self) -> None:
         self.journal.close()
-        if self._projects():
-            _quietly("the projection", lambda: self.projection.refresh(wait=0))
+        _quietly("the projection", lambda: self._projects() and self.projection.refresh(wait=0))
         if self.settings.openlineage_file:
             file = self.root / self.settings.openlineage_file
             _quietly("OpenLineage", lambda: self.exporter(file).drain(self.settings.openlineage_drain))
@@ -431,10 +430,11 @@ def _in_worker(kind: type[Project], settings: Settings, journal: EventWriter) ->
 
 
 def _quietly(what: str, do: Callable[[], Any]) -> None:
-    # The run itself is recorded: what could not be brought up to date now is caught up by the next process that looks.
+    # The run itself is recorded: what could not be brought up to date now is caught up by the next process that looks. The code
+    # that ran may have left this one without the rights, the memory or the libraries for it.
     try:
         do()
-    except HeadwaterError as error:
+    except (HeadwaterError, OSError, ImportError, MemoryError) as error:
         _log.warning("%s could not be brought up to date: %s", what, error)
 
 

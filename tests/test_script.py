@@ -1,5 +1,6 @@
 """The first ten lines that a user writes, and the one story that everything tells of them afterwards."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,19 @@ def test_a_second_run_is_a_second_version(folder: Path) -> None:
     assert len(views["runs"]) == len(views["materializations"]) == 2
     assert len(views["assets"]) == 1
     assert ask(folder, "status")["assets"][0]["rows"] == 3
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        "sys.modules['duckdb'] = None",
+        pytest.param("os.setuid(65534)", marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root may")),
+    ],
+    ids=["library", "rights"],
+)
+def test_a_script_that_gave_up_what_its_exit_needs_is_told_in_a_line(folder: Path, lose: str) -> None:
+    code = f"import os, runpy, sys; runpy.run_path('script.py', run_name='__main__'); {lose}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("the projection could not be brought up to date: ")
+    assert "Traceback" not in done.stderr
+    assert [run["state"] for run in ask(folder, "runs")["runs"]] == ["Completed", "Completed"]
