@@ -90,6 +90,8 @@ def _settings(project: Project) -> Iterator[Finding]:
 
 
 def _home(project: Project) -> Iterator[Finding]:
+    from headwater.core.journal.home import INCOMPLETE
+
     path = project.settings.home_path
     if not path.exists():
         yield Finding(name="home", state="ok", text=f"{path} is made by the first run")
@@ -100,7 +102,10 @@ def _home(project: Project) -> Iterator[Finding]:
     home = _opened(project)
     size = sum(one.st_size for one in _files(path))
     text = f"{home.path}, {home.marker.read_text().strip()}, {size_of(size)}"
-    if home.is_writable():
+    missing = [folder.name for folder in (home.locks, home.tmp) if not folder.exists()]
+    if missing:
+        yield Finding(name="home", state="warn", text=f"{text}, without {' and '.join(missing)}", hint=INCOMPLETE)
+    elif home.is_writable():
         yield Finding(name="home", state="ok", text=f"{text}, writable")
     else:
         hint = "it can be looked at; to record something, mend the permissions, or set HEADWATER_HOME"

@@ -1,6 +1,7 @@
 """`headwater doctor`: what it finds, what it advises, and that it changes nothing."""
 
 import os
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -119,6 +120,17 @@ def test_a_home_that_can_not_be_written_is_said(cli: Cli, shop: Path, monkeypatc
     assert (done.code, states(done)["home"]) == (0, "warn")
     assert "not writable" in texts(done, "home")
     assert "builds one of its own" in texts(done, "projection")
+
+
+@pytest.mark.parametrize(("lost", "state"), [("locks", "warn"), ("tmp", "warn"), ("journal", "fail")])
+def test_a_folder_that_a_copy_left_out_is_named(cli: Cli, shop: Path, lost: str, state: str) -> None:
+    assert cli("materialize", "sales", "-p", "2024-01-05").code == 0
+    shutil.rmtree(shop / ".headwater" / lost)
+    done = cli("doctor", "--json")
+    assert states(done)["home"] == state
+    assert lost in texts(done, "home")
+    assert "put it back" in texts(done, "home")
+    assert not (shop / ".headwater" / lost).exists()
 
 
 def test_a_home_that_is_none_fails(cli: Cli, shop: Path) -> None:

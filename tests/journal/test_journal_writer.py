@@ -177,8 +177,9 @@ def test_a_writer_without_a_free_descriptor_says_so_and_works_again_with_one(hom
 def test_a_deleted_segment_acknowledges_nothing(home: Home, writer: Writer) -> None:
     writer.append(run_started("a"))
     segments(home)[0].unlink()
-    with pytest.raises(JournalError, match="deleted"):
+    with pytest.raises(JournalError, match="deleted") as caught:
         writer.append(run_ended("a"))
+    assert "start it again" in str(caught.value.hint)
 
 
 def test_code_that_closes_every_descriptor_gets_nothing_of_the_journal_into_its_files(home: Home) -> None:

@@ -123,6 +123,8 @@ class Home:
         if name != _MARKER or version not in map(str, range(FORMAT, ARCHIVED + 1)):
             raise unknown_format(version if name == _MARKER else f"{name} {version}".strip(), self.marker, ARCHIVED)
         for folder in (self.path, self.journal):
+            if not folder.exists():
+                raise HomeError("the home misses a folder", where=str(folder), hint=INCOMPLETE)
             if not os.access(folder, os.R_OK | os.X_OK):
                 raise HomeError("the home is not readable", where=str(folder), hint=_NOT_YOURS)
 
@@ -148,6 +150,8 @@ class Home:
         return next((folder for folder in folders if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)), None)
 
 
+INCOMPLETE = "a copy or a backup may have left it out: put it back; any other command makes it anew, empty"
+"""What to do about a folder of a home that is not there."""
 _NOT_YOURS = "it belongs to another user or lies on a read-only disk: fix that, or set HEADWATER_HOME"
 
 

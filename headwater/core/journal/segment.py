@@ -158,7 +158,9 @@ class Segment:
             first, end = self._synced < 0, self.end
             try:
                 if os.fstat(self.descriptor).st_nlink == 0:
-                    raise JournalError("the segment was deleted while it was in use", where=str(self.path))
+                    raise JournalError(
+                        "the segment was deleted while it was in use", where=str(self.path), hint=_DELETED_HINT
+                    )
                 failpoints.reach("journal.sync")
                 _sync_data(self.descriptor)
                 if first:
@@ -248,6 +250,7 @@ def opened() -> WriterOpened:
 _CLOSED_HINT = (
     "close only descriptors that you have opened (not os.closerange), or do it before the first run; start it again"
 )
+_DELETED_HINT = "leave the home in its place while anything runs in it; start it again"
 _SYNC_HINT = "look at the disk: nothing more can be made durable by this process; start it again"
 
 if sys.platform == "darwin":
