@@ -27,6 +27,8 @@ class WriterOpened(Body):
     python: str
     boot: str | None = None
     """The machine's boot id: a writer of an earlier boot may have lost the end of what it wrote."""
+    numbers: str | None = None
+    """Among whose process numbers `pid` is one (a container has its own); None where the system does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,9 @@ def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:
         )
     if not found.is_here:
         raise HeadwaterError(
-            f"the run lives in process {found.pid} on {found.host}", where=run_id, hint="cancel it on that machine"
+            f"the run lives in process {found.pid} on {found.host}",
+            where=run_id,
+            hint="cancel it on that machine, or in the container that it runs in",
         )
     return found
 

@@ -10,6 +10,7 @@ from headwater.core import processes
 from headwater.core.events import RunStarted, WriterOpened
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.lines import decode
+from headwater.core.journal.segment import process_numbers
 
 _OPENED = b'"k":"' + WriterOpened.kind.encode() + b'"'
 _STARTED = b'"k":"' + RunStarted.kind.encode() + b'"'
@@ -22,11 +23,13 @@ class Process:
     writer: str
     pid: int
     host: str
+    numbers: str | None = None
 
     @property
     def is_here(self) -> bool:
-        """Whether it is on this machine."""
-        return self.host == os.uname().nodename
+        """Whether its number is one of this machine, and not of a container that has its own, under the same host name."""
+        here = process_numbers()
+        return self.host == os.uname().nodename and (None in (self.numbers, here) or self.numbers == here)
 
 
 def process_of(carrier: Carrier, run_id: str, *, closed: Collection[str]) -> Process | None:
@@ -41,7 +44,8 @@ def process_of(carrier: Carrier, run_id: str, *, closed: Collection[str]) -> Pro
                 opened = line
             elif wanted in line and _STARTED in line and opened and decode(line).body.get("run_id") == run_id:
                 found = decode(opened)
-                return Process(writer=found.writer, pid=found.body["pid"], host=found.body["host"])
+                body = found.body
+                return Process(writer=found.writer, pid=body["pid"], host=body["host"], numbers=body.get("numbers"))
     return None
 
 

@@ -176,3 +176,25 @@ def test_a_run_on_another_machine_is_refused(
     assert process_of(carrier, "another", closed=()) is None
     monkeypatch.setattr("os.uname", lambda: type("U", (), {"nodename": "elsewhere"}))
     assert not found.is_here
+
+
+def test_a_run_in_a_container_with_process_numbers_of_its_own_is_refused(
+    tmp_path: Path, cli: Cli, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headwater.errors import HeadwaterError
+    from headwater.lineage import asking
+    from headwater.project import Project
+
+    process = start(SLEEPS)
+    run = runs(cli)["main"]["id"]
+    project = Project.open(tmp_path)
+    signalled: list[int] = []
+    # Nobody may be signalled here, whatever the code does: the number may be any process's.
+    monkeypatch.setattr(asking, "terminate", lambda carrier, found: signalled.append(found.pid))
+    monkeypatch.setattr("headwater.lineage.processes.process_numbers", lambda: "pid:[1]", raising=False)
+    with pytest.raises(HeadwaterError, match="lives in process") as caught:
+        asking.cancel_run(project.projection, project.carrier, project.journal, run, "somebody")
+    project.close()
+    assert "container" in str(caught.value.hint)
+    assert signalled == []
+    assert process.poll() is None

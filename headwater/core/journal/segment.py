@@ -235,6 +235,19 @@ def boot_id() -> str | None:
         return None
 
 
+@cache
+def _numbers(pid: int) -> str | None:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")  # noqa: PTH115 - no path, but a text
+    except OSError:
+        return None
+
+
+def process_numbers() -> str | None:
+    """What tells the process numbers here from those of other containers; None where the system does not say."""
+    return _numbers(os.getpid())
+
+
 def opened() -> WriterOpened:
     """The first event of a writer of this process."""
     return WriterOpened(
@@ -244,6 +257,7 @@ def opened() -> WriterOpened:
         headwater=str(getattr(sys.modules["headwater"], "__version__", "")),
         python=".".join(map(str, sys.version_info[:3])),
         boot=boot_id(),
+        numbers=process_numbers(),
     )
 
 
