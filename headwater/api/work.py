@@ -26,6 +26,7 @@ from headwater import clock
 from headwater.api import commands
 from headwater.core.journal.following import Follower
 from headwater.core.journal.reader import Position
+from headwater.core.journal.segment import process_numbers
 from headwater.core.request_events import WorkAsked, WorkEnded, WorkStarted, WorkTaken
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError
@@ -140,8 +141,9 @@ class Worker:
                     started = self._start(request, lock)
                     if started is not None:
                         self._started[request_id] = started
+                        pid, host = started.process.pid, os.uname().nodename
                         self._project.journal.append(
-                            WorkStarted(request_id=request_id, pid=started.process.pid, host=os.uname().nodename)
+                            WorkStarted(request_id=request_id, pid=pid, host=host, numbers=process_numbers())
                         )
 
     def _is_lost(self, request: Mapping[str, Any]) -> bool:

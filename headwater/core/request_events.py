@@ -68,13 +68,14 @@ class WorkTaken(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkStarted(Body):
-    """A worker has started the process of a request: its `pid` and `host`."""
+    """A worker has started the process of a request: its `pid` (among whose `numbers`, as in WriterOpened) and `host`."""
 
     kind: ClassVar[str] = "work.started"
 
     request_id: str
     pid: int
     host: str
+    numbers: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

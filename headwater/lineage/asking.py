@@ -6,7 +6,6 @@ What was asked of a server, and has begun no run yet, is taken back.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from typing import Any, Literal, TypeAlias
 
@@ -20,7 +19,7 @@ from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError, LockTimeout, UnknownNameError, UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
 from headwater.lineage.known_positions import POSITIONS, Known
-from headwater.lineage.processes import Process, process_of, terminate
+from headwater.lineage.processes import Process, is_here, process_of, terminate
 from headwater.lineage.projection import Projection
 from headwater.lineage.reader import Reader
 
@@ -68,7 +67,7 @@ def _process(projection: Projection, carrier: Carrier, run_id: str) -> Process:
         raise HeadwaterError(
             f"the run lives in process {found.pid} on {found.host}",
             where=run_id,
-            hint="cancel it on that machine, or in the container that it runs in",
+            hint=_THERE.format(what="cancel it"),
         )
     return found
 
@@ -148,6 +147,7 @@ def cancel_request(
     projection.refresh()
 
 
+_THERE = "{what} on that machine, or in the container that it runs in"
 CANCELLED = 130
 """The exit code of a command that was cancelled."""
 BEFORE = "cancelled before it had begun"
@@ -171,9 +171,9 @@ def _stop_loading(
     if found is None or found["process"] is None or reader.began(request_id) is not None:
         raise _begun(request_id)
     process, host = found["process"], found["process_host"]
-    if host != os.uname().nodename:
+    if not is_here(host, found["process_numbers"]):
         what = f"the request lives in process {process} on {host}"
-        raise HeadwaterError(what, where=request_id, hint="take it back on that machine")
+        raise HeadwaterError(what, where=request_id, hint=_THERE.format(what="take it back"))
     journal.append(WorkCancelRequested(request_id=request_id, asked_by=asked_by))
     for how in (signal.SIGTERM, signal.SIGKILL):
         projection.refresh()

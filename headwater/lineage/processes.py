@@ -27,9 +27,14 @@ class Process:
 
     @property
     def is_here(self) -> bool:
-        """Whether its number is one of this machine, and not of a container that has its own, under the same host name."""
-        here = process_numbers()
-        return self.host == os.uname().nodename and (None in (self.numbers, here) or self.numbers == here)
+        """Whether its number is one of ours."""
+        return is_here(self.host, self.numbers)
+
+
+def is_here(host: str, numbers: str | None) -> bool:
+    """Whether process numbers are those of this machine, and not of a container that has its own, under the same host name."""
+    here = process_numbers()
+    return host == os.uname().nodename and (None in (numbers, here) or numbers == here)
 
 
 def process_of(carrier: Carrier, run_id: str, *, closed: Collection[str]) -> Process | None:

@@ -240,6 +240,24 @@ def test_what_was_to_be_taken_back_is_not_started_again(shop: Path) -> None:
         assert client.get(f"/api/backfills/{asked}").status_code == 404
 
 
+def test_a_process_that_is_another_containers_is_not_stopped_by_its_number(shop: Path) -> None:
+    with (
+        served(shop, insecure=True) as (client, app),
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as one,
+    ):
+        asked = client.post("/api/backfills", json={"selection": "sales", "partition": "2024-01-06"}).json()["id"]
+        project, host = app.state.service.project, os.uname().nodename
+        project.journal.append(
+            WorkTaken(request_id=asked, pid=1, host=host),
+            WorkStarted(request_id=asked, pid=one.pid, host=host, numbers="pid:[1]"),
+        )
+        with project.locks.try_hold(request_lock(asked)):
+            answer = client.post(f"/api/requests/{asked}/cancel")
+        assert "in the container that it runs in" in answer.json()["hint"]
+        assert one.poll() is None
+        one.communicate(b"\n")
+
+
 DYING = """
 import os, signal, subprocess, sys, threading
 from headwater import settings

@@ -287,7 +287,7 @@ FROM staged WHERE kind = 'work.taken';
 
 -- name: work.started
 INSERT INTO facts.work_started BY NAME
-SELECT id, time, unnest(json_transform(body, '{"request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR"}'))
+SELECT id, time, unnest(json_transform(body, '{"request_id": "VARCHAR", "pid": "BIGINT", "host": "VARCHAR", "numbers": "VARCHAR"}'))
 FROM staged WHERE kind = 'work.started';
 
 -- name: work.cancel_requested

@@ -185,7 +185,7 @@ ORDER BY time DESC;
 -- `run` is the one that it goes on with, or that has begun for it; NULL until then.
 WITH listed AS MATERIALIZED (
     SELECT request_id AS id, what, state, arguments, asked_by, project, "at", taken, ended, exit_code, message, cancelled_by, pid, host,
-           coalesce(takes, 0) AS takes, process, process_host
+           coalesce(takes, 0) AS takes, process, process_host, process_numbers
     FROM work_requests
     WHERE ($wanted IS NULL OR request_id = $wanted) AND (NOT $open OR state IN ('asked', 'running'))
         AND ($project IS NULL OR project IS NULL OR project = $project)

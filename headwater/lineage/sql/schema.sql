@@ -159,7 +159,7 @@ CREATE TABLE facts.work_asked (
 
 CREATE TABLE facts.work_taken (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
 
-CREATE TABLE facts.work_started (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR);
+CREATE TABLE facts.work_started (id UUID, time BIGINT, request_id VARCHAR, pid BIGINT, host VARCHAR, numbers VARCHAR);
 
 CREATE TABLE facts.work_cancel_requested (id UUID, time BIGINT, request_id VARCHAR, asked_by VARCHAR);
 

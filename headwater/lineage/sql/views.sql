@@ -366,7 +366,7 @@ FROM told;
 -- started since it was taken last.
 CREATE VIEW work_requests AS
 SELECT a.request_id, a.what, a.arguments, a.asked_by, a.project, make_timestamp(a.time) AS "at", t.pid, t.host, t.takes,
-       CASE WHEN s.time >= t.time THEN s.pid END AS process, s.host AS process_host,
+       CASE WHEN s.time >= t.time THEN s.pid END AS process, s.host AS process_host, s.numbers AS process_numbers,
        make_timestamp(t.time) AS taken, make_timestamp(e.time) AS ended, e.exit_code, e.message,
        coalesce(e.cancelled_by, c.asked_by) AS cancelled_by,
        CASE WHEN e.cancelled_by IS NOT NULL OR (e.exit_code <> 0 AND c.request_id IS NOT NULL) THEN 'cancelled' WHEN e.exit_code = 0 THEN 'done' WHEN e.exit_code IS NOT NULL THEN 'failed'
