@@ -8,19 +8,20 @@ again, to the same content.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headwater import failpoints
+from headwater import clock, failpoints
 from headwater.core.journal import descriptors
 from headwater.core.journal.files import carrier_of
 from headwater.core.journal.index import remove_leftovers
-from headwater.core.journal.locks import Locks
+from headwater.core.journal.locks import Lock, Locks, driven
 from headwater.core.journal.reader import Batch, Damage, Position
 from headwater.core.journal.recovery import Settler
 from headwater.errors import JournalError, LockTimeout, ProjectionError
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 LOCK = "projection"
+TOLD_AFTER = 3.0
+"""Seconds after which somebody who waits for the lock is told for whom."""
 
 
 class Projection:
@@ -91,7 +94,7 @@ class Projection:
     def _settled(self, timeout: float | None) -> Iterator[tuple[DuckDBPyConnection, Path]]:
         tried: set[str] = set()
         while True:
-            with self._locks.hold(LOCK, timeout=timeout), self._connected() as (connection, path):
+            with self._lock(timeout), self._connected() as (connection, path):
                 known = known_positions(connection)
                 dead = self._dead(known.closed) - tried
                 if not dead:
@@ -195,8 +198,11 @@ class Projection:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         self._refuse_inside()
-        with self._locks.hold(LOCK):
+        with self._lock(None):
             yield
+
+    def _lock(self, timeout: float | None) -> Lock:
+        return driven(_telling(self._locks.steps(LOCK, timeout=timeout), lambda: self._locks.holder(LOCK)))
 
     def _refuse_inside(self) -> None:
         if self._inside() is not None:
@@ -403,3 +409,26 @@ def _unbuildable(path: Path, error: Exception) -> ProjectionError:
         where=str(path),
         hint="`headwater verify` says whether the journal is damaged",
     )
+
+
+def _telling(
+    steps: Generator[float, int | None, Lock], holder: Callable[[], int | None]
+) -> Generator[float, int | None, Lock]:
+    """The same steps to the lock; a wait that takes long is told, with whom it is for: that process may have been stopped."""
+    at: float = clock.machine_us() + TOLD_AFTER * 1e6
+    try:
+        while True:
+            try:
+                delay = next(steps)
+            except StopIteration as stop:
+                lock: Lock = stop.value
+                return lock
+            if clock.machine_us() >= at:
+                at = math.inf
+                _log.warning(
+                    "waiting for process %s, which has the projection: it may be making it anew, or have been stopped",
+                    holder() or "?",
+                )
+            yield delay
+    finally:
+        steps.close()

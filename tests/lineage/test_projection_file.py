@@ -257,6 +257,20 @@ def test_what_replaces_the_file_is_refused_inside_a_session(filled: Projection) 
                 change()
 
 
+def test_who_waits_for_long_is_told_for_which_process(
+    home: Home, filled: Projection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(projection, "TOLD_AFTER", 0.05)
+    lock = Locks(home.locks).try_hold(projection.LOCK)
+    assert lock is not None
+    threading.Timer(0.5, lock.release).start()
+    with filled.session():
+        pass
+    assert [one.getMessage() for one in caplog.records if "waiting" in one.getMessage()] == [
+        f"waiting for process {os.getpid()}, which has the projection: it may be making it anew, or have been stopped"
+    ]
+
+
 def test_refresh_leaves_when_somebody_else_is_busy(home: Home, filled: Projection) -> None:
     with Locks(home.locks).hold(projection.LOCK):
         assert filled.refresh() is False
