@@ -274,6 +274,10 @@ class Scenario:
         if self.name == "first":
             shop.wipe()
         shop.set_factor(-factor if self.name == "refused" else factor)
+        if self.name == "light" and not (shop.folder / ".headwater" / "headwater.duckdb").exists():
+            # Plain tasks make no projection: who died before there was one leaves them none to bring up to date.
+            with project(shop.folder) as found:
+                found.projection.refresh(wait=60)
         if self.name == "look":
             _leave_a_dead_process(shop, nest)
         if self.name == "damaged":
