@@ -32,14 +32,14 @@ def partitions_list(name: str | None = None, /, *, common: Common = COMMON) -> i
         The name of a list: its keys, in the order in which they were first added.
     """
     project = open_project(None)
-    lists = project.reader.dynamic_lists()
     if name is None:
+        lists = project.reader.dynamic_lists()
         rows = [(one["name"], f"{one['partitions']:,}", f"{one['removed']:,}") for one in lists]
         headers = ("name", "partitions", "removed")
         text = table(headers, rows, numbers=headers[1:]) if rows else "no dynamic partitions were added yet"
         emit({"lists": lists}, common.json, lambda: text)
         return 0
-    if name not in (known := [one["name"] for one in lists]):
+    if name not in (known := project.reader.dynamic_names()):
         raise UnknownNameError.of(_LIST, name, known)
     found = project.dynamic.of(name)
     value = {"name": name, "partitions": _here(found), "removed": [key for key in found.keys if key not in found.here]}
@@ -86,7 +86,7 @@ def partitions_remove(
         The keys to remove.
     """
     project = open_project(None, writes=True)
-    known = [one["name"] for one in project.reader.dynamic_lists()]
+    known = project.reader.dynamic_names()
     if known and name not in known:
         raise UnknownNameError.of(_LIST, name, known)
     here = project.dynamic.of(name).here
@@ -99,7 +99,7 @@ def partitions_remove(
 
 def _check_known(project: Project, name: str, where: Where) -> None:
     """Raise UnknownNameError for a list that neither has keys nor is what an asset is partitioned by: a slip would begin one."""
-    known = {one["name"] for one in project.reader.dynamic_lists()}
+    known = set(project.reader.dynamic_names())
     if name in known:
         return  # without the definitions, which take most of the time, and may be broken
     with suppress(HeadwaterError):

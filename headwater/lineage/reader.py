@@ -282,6 +282,11 @@ class Reader:
         with self.projection.session() as session:
             return [(key, here) for key, here in session.rows(statements("runs.sql")["dynamic_keys"], {"name": name})]
 
+    def dynamic_names(self) -> list[str]:
+        """The names of the lists of dynamic partitions. Their keys are not counted: that takes a look at all of them."""
+        with self.projection.session() as session:
+            return [name for (name,) in session.rows(statements("runs.sql")["dynamic_names"])]
+
     def dynamic_lists(self) -> list[dict[str, Any]]:
         """`[{name, partitions, removed}]`: the lists of dynamic partitions, each with how many keys it has and had."""
         with self.projection.session() as session:

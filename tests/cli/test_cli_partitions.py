@@ -14,6 +14,8 @@ from test_hostile_names import HOSTILE
 
 from headwater import StaticPartitions
 from headwater.errors import DefinitionError
+from headwater.lineage.session import Answer, Session
+from headwater.lineage.statements import statements
 
 SHOP = """
 import json
@@ -254,6 +256,26 @@ def test_a_slip_in_the_name_of_a_list_begins_no_list(cli: Cli, lake: Path) -> No
     assert [one["name"] for one in cli("partitions", "list", "--json").json["lists"]] == ["customers", "suppliers"]
     removed = cli("partitions", "remove", "custmers", "acme")
     assert (removed.code, "did you mean 'customers'?" in removed.err) == (2, True)
+
+
+def test_the_keys_of_other_lists_are_not_counted_for_one(cli: Cli, lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, execute = [], Session.execute
+
+    def noted(self: Session, sql: str, *given: Any) -> Answer:
+        asked.append(sql)
+        return execute(self, sql, *given)
+
+    monkeypatch.setattr(Session, "execute", noted)
+    assert cli("partitions", "add", "customers", "acme", "zeta", "--new").code == 0
+    assert cli("partitions", "add", "customers", "delta").code == 0
+    assert cli("partitions", "remove", "customers", "zeta").code == 0
+    assert cli("partitions", "list", "customers").out == "acme\ndelta\n"
+    assert cli("partitions", "list", "suppliers").code == 2
+    counts = statements("runs.sql")["dynamic_lists"]
+    assert asked
+    assert counts not in asked
+    assert cli("partitions", "list", "--json").json == {"lists": [{"name": "customers", "partitions": 2, "removed": 1}]}
+    assert counts in asked
 
 
 def test_a_list_of_a_product_is_known(cli: Cli, lake: Path) -> None:

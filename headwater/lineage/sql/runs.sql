@@ -164,6 +164,9 @@ ORDER BY asset, partition;
 SELECT key, arg_max(here, id) AS here FROM facts.dynamic_keys WHERE name = $name
 GROUP BY key ORDER BY min(id), arg_min(place, id), key;
 
+-- name: dynamic_names
+SELECT DISTINCT name FROM facts.dynamic_keys ORDER BY name;
+
 -- name: dynamic_lists
 SELECT name, count(*) FILTER (here) AS partitions, count(*) FILTER (NOT here) AS removed
 FROM (SELECT name, key, arg_max(here, id) AS here FROM facts.dynamic_keys GROUP BY name, key)
