@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
+from itertools import islice
 
 
 def counted(number: int, name: str) -> str:
@@ -12,6 +14,16 @@ def counted(number: int, name: str) -> str:
     ('1 row', '1,260 rows')
     """
     return f"{number:,} {name}" + ("" if number == 1 else "s")
+
+
+def listed(names: Collection[str], most: int = 10) -> str:
+    """The first of these names, and how many more there are.
+
+    >>> listed(["delays", "flights"]), listed(["a", "b", "c", "d"], most=2)
+    ('delays, flights', 'a, b and 2 more')
+    """
+    rest = len(names) - most
+    return ", ".join(islice(names, most)) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def command(verb: str, *arguments: str, partition: str | None = None) -> str:

@@ -19,7 +19,7 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
-from headwater.wording import counted
+from headwater.wording import counted, listed
 
 if TYPE_CHECKING:
     from headwater.core.transactions import Transaction
@@ -294,9 +294,8 @@ def _require(asset: Asset, wanted: PartitionSet, found: dict[Partition, str], ma
         raise InputMissing(message, where=asset.at, hint="make this when it has more, or ask for fewer with needs=")
     have = {part.key for part in found}
     missing = [wanted.definition.write(part.key) for part in wanted if part.key not in have]
-    listed = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
     raise InputMissing(
-        f"the input '{asset.name}' misses {len(missing)} of {len(wanted)} partitions: {listed}"
+        f"the input '{asset.name}' misses {len(missing)} of {len(wanted)} partitions: {listed(missing, _NAMED)}"
         + (f"; at least {needed} are needed" if mapping.needs is not None else ""),
         where=asset.at,
         hint=_make(asset, missing[0] if missing else None),

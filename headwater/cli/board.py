@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
@@ -27,6 +27,7 @@ from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where,
 from headwater.cli.output import emit, say, tree
 from headwater.clock import rfc3339
 from headwater.errors import HeadwaterError, HomeError, RefusedError, UnknownNameError, UsageError
+from headwater.wording import listed
 
 if TYPE_CHECKING:
     from headwater.project import Project
@@ -161,9 +162,9 @@ def freshness(
     return _failing([row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on], fail_on)
 
 
-def _failing(names: Iterable[str], fail_on: tuple[Verdict, ...]) -> int:
+def _failing(names: Collection[str], fail_on: tuple[Verdict, ...]) -> int:
     if names:
-        say(f"{', '.join(names)}: {' or '.join(fail_on)}, which --fail-on names")
+        say(f"{listed(names)}: {' or '.join(fail_on)}, which --fail-on names")
         return RefusedError.exit_code
     return 0
 

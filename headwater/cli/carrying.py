@@ -20,6 +20,7 @@ from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import Cancelled, HeadwaterError, PartitionError, RefusedError, UsageError
 from headwater.project import Project
+from headwater.wording import listed
 
 Several = Annotated[tuple[Literal["missing", "failed", "stale"], ...], Parameter(negative=(), show_default=False)]
 """Which partitions, by what they are."""
@@ -142,7 +143,7 @@ def made(facts: Facts, selection: str) -> tuple[str, ...]:
     if not found:
         verb = "is a source" if len(names) == 1 else "are sources"
         hint = "select what @materialize makes"
-        raise UsageError(f"nothing produces '{selection}': {', '.join(names)} {verb}", hint=hint)
+        raise UsageError(f"nothing produces '{selection}': {listed(names)} {verb}", hint=hint)
     return found
 
 
@@ -158,7 +159,7 @@ def parse(facts: Facts, names: tuple[str, ...], text: str | None) -> PartitionSe
             except PartitionError as error:
                 error.where = f"the partitions of {name}: {error.where or definition}"
                 raise
-    raise UsageError(f"{', '.join(names)}: no partitions, so {text} can't be meant", hint="leave the partition out")
+    raise UsageError(f"{listed(names)}: no partitions, so {text} can't be meant", hint="leave the partition out")
 
 
 def _plan_json(intent: Intent) -> dict[str, Any]:

@@ -232,6 +232,28 @@ def test_a_selection_that_is_empty_now_is_nothing_to_do(cli: Cli, shop: Path, co
     assert cli(command, selection, "--json").json["partitions"]["requested"] == 0
 
 
+def test_errors_about_many_assets_name_the_first_of_them(cli: Cli, folder: Path) -> None:
+    source = """from headwater import Asset, Freshness, materialize
+for n in range(30):
+    Asset(f"source_{n:02}", at=f"csv://{n}.csv")
+    made = Asset(f"made_{n:02}", at=f"csv://made_{n}.csv", freshness=Freshness("1h", clock="last_run"))
+    @materialize(made)
+    def make():
+        return [{"n": 1}]
+"""
+    (folder / "many.py").write_text(source)
+    done = cli("materialize", "source_*", "-f", "many.py")
+    assert (done.code, done.out) == (2, "")
+    assert "nothing produces 'source_*': source_00, source_01, " in done.err
+    assert "source_09 and 20 more are sources" in done.err
+    assert len(done.err) < 500
+    done = cli("materialize", "made_*", "-f", "many.py", "-p", "2024-01-01")
+    assert "made_09 and 20 more: no partitions, so 2024-01-01 can't be meant" in done.err
+    done = cli("freshness", "made_*", "-f", "many.py", "--fail-on", "unknown")
+    assert done.code == 3
+    assert done.err == (f"{', '.join(f'made_{n:02}' for n in range(10))} and 20 more: unknown, which --fail-on names\n")
+
+
 def test_where_nothing_is_defined_there_is_nothing_to_make(cli: Cli, folder: Path) -> None:
     done = cli("materialize", "*")
     assert (done.code, done.out) == (2, "")
