@@ -97,16 +97,14 @@ def _level(name: str) -> int:
 
 
 def _follow(reader: Reader, run_id: str, level: int) -> None:
-    seen: set[str] = set()
     # Another run that begins meanwhile may have an id with the same beginning.
     run_id = reader.run_id(run_id)
+    log = reader.followed_log(run_id, level=level)
     while True:
         # Asked before its records are: of a run that has ended nothing comes any more.
-        state = reader.run(run_id)["state"]
-        for row in reader.logs(run_id, level=level)["logs"]:
-            if row["id"] not in seen:
-                seen.add(row["id"])
-                show(_log_line(row))
+        state = reader.run_row(run_id)["state"]
+        for row in log.news():
+            show(_log_line(row))
         if state in TERMINAL:
             say(f"the run has ended: {state}")
             return

@@ -19,6 +19,7 @@ from headwater.lineage.statements import statements
 
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
+    from headwater.lineage.followed import FollowedLog
 
 BUCKETS = (1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400)
 """Seconds, for a histogram of durations."""
@@ -112,6 +113,12 @@ class Reader:
             wanted = {"run": run_id, "level": level, "limit": limit, "offset": offset}
             rows = session.dicts(statements("runs.sql")["logs"], wanted)
             return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
+
+    def followed_log(self, run_id: str, *, level: int = 0) -> FollowedLog:
+        """The log of a run, whose whole id this is, while it is written: its `news` are what has come, look by look."""
+        from headwater.lineage.followed import FollowedLog
+
+        return FollowedLog(self.projection, run_id, level=level)
 
     def materializations(
         self, asset: str, *, limit: int = 100, before: tuple[str, str] | None = None

@@ -4,9 +4,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_project import Cli
+from clocks import SetBack
+
+from headwater import clock
+from headwater.core.events import LogWritten, RunEnded, RunStarted
+from headwater.core.journal.home import Home
+from headwater.core.journal.writer import Writer
+from headwater.lineage.session import Answer, Session
 
 FLOW = """
 import sys
@@ -77,6 +85,49 @@ def test_a_run_is_followed_while_another_begins_whose_id_begins_so_too(
         talking.communicate("\n", timeout=60)
         rest, told = following.communicate(timeout=60)
     assert (following.returncode, rest.count("last"), "the run has ended" in told) == (0, 1, True)
+
+
+def test_one_who_follows_reads_what_is_new_and_misses_nothing_that_comes_late(
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, looks = 4_000, 12
+    writer = Writer(Home.open(tmp_path / ".headwater", create=True))
+    run = {"flow": "talks", "root_run_id": "r", "root_flow": "talks", "project": "shop"}
+    begun = clock.now_us()
+
+    def said(*texts: str) -> list[LogWritten]:
+        return [LogWritten(run_id="r", level=20, logger="shop", message=text) for text in texts]
+
+    writer.append(RunStarted(run_id="r", parameters={}, **run), *said(*map(str, range(many))))
+    read, slept, execute = 0, 0, Session.execute
+
+    def counted(self: Session, *given: Any) -> Answer:
+        nonlocal read
+        found = execute(self, *given)
+        read += len(found.rows)
+        return found
+
+    def goes_on(seconds: float) -> None:
+        nonlocal slept
+        slept += 1
+        if slept == 3:
+            behind = SetBack()
+            behind.by = 60_000_000
+            with clock.use(behind):  # its time is before those of all others
+                writer.append(*said("late"))
+        writer.append(*said(f"new {slept}"))
+        if slept == looks:
+            writer.append(RunEnded(run_id="r", state="Completed", started=begun, **run))
+
+    monkeypatch.setattr(Session, "execute", counted)
+    monkeypatch.setattr("headwater.cli.history.clock.sleep", goes_on)
+    done = cli("logs", "r", "--follow")
+    writer.close()
+    texts = [line.split("shop  ")[1] for line in done.out.splitlines()]
+    assert texts[:many] == [str(number) for number in range(many)]
+    new = [f"new {number + 1}" for number in range(looks)]
+    assert texts[many:] == [*new[:2], "late", *new[2:]]
+    assert read < 6 * many + looks * 1_100
 
 
 def test_levels_choose(cli: Cli, talking: subprocess.Popen[str]) -> None:

@@ -76,6 +76,9 @@ WHERE run_id = $run AND level >= $level AND ($task IS NULL OR task_run_id = $tas
     AND ($id IS NULL OR "at" < $at::TIMESTAMP OR ("at" = $at::TIMESTAMP AND CAST(id AS VARCHAR) < $id))
 ORDER BY "at" DESC, id DESC LIMIT $limit;
 
+-- name: log_records
+SELECT count(*) FROM logs WHERE run_id = $run AND level >= $level;
+
 -- name: outcomes
 -- What became of the partitions of one asset in a backfill; what was interrupted is to be done.
 SELECT partition, state FROM backfill_partitions
