@@ -64,8 +64,7 @@ def steps(task: Materialization[Any, Any], call: TaskCall) -> Generator[Invoke, 
             check_complete(task, filled)
             value = yield from _invoke(task, filled, partition, consumed)
             outputs, parts = made_only(run, outputs, values_for(task, value), consumed, call.transaction)
-            for output, part in zip(outputs, parts, strict=True):
-                writing.stage(run, output, part, consumed)
+            writing.stage(run, outputs, parts, consumed)
             if all(reading.unchanged(run, one) for one, _ in bound.values()):
                 if call.transaction is None:
                     hand_over(run, outputs, None)

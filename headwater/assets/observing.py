@@ -166,7 +166,7 @@ class Writing:
         """
         if self.written:
             raise DefinitionError(f"'{self._output.asset.name}' was written already", hint="open materializing again")
-        writing.stage(self._run, self._output, value, self._consumed)
+        writing.stage(self._run, [self._output], [value], self._consumed)
         hand_over(self._run, [self._output], core_context.open_transaction())
         self.written = True
 

@@ -157,10 +157,10 @@ class _Making:
             consumed = self._consumed_by(partition)
             values, transaction = execution.values_for(self._task, value), self._call.transaction
             outputs, parts = execution.made_only(self.run, outputs, values, consumed, transaction)
-            for output, part in zip(outputs, parts, strict=True):
+            for output in outputs:
                 # Its own time: since the one before it was published.
                 output.started_at = since
-                writing.stage(self.run, output, part, consumed)
+            writing.stage(self.run, outputs, parts, consumed)
             self._check_unchanged(consumed)
             hand_over(self.run, outputs, transaction)
         except Exception as error:  # noqa: BLE001 - a partition may fail in any way, and fails alone

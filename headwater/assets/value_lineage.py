@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from headwater.assets import reading
@@ -62,6 +62,32 @@ def lineage_of(
         return ValueLineage(value=value)
     reason = "an eager frame does not say how its columns were made: return a lazy one"
     return ValueLineage(value=value, unknown_columns=(UnknownColumn(column=None, reason=reason),))
+
+
+def with_unseen(found: Sequence[ValueLineage], read: Iterable[InputVersion]) -> list[ValueLineage]:
+    """The lineages of all that a call made, which say of a plan or query that other values than its own may stand in it.
+
+    What was read and is in none of them was used in another way: `is_in(banned.collect()["id"])` puts a list into the plan, and
+    nothing in it tells that list from one that was written.
+    """
+    seen = {_place(source) for one in found for source in one.sources}
+    aside = dict.fromkeys(source.asset for source in read if source.via != "wait_for" and _place(source) not in seen)
+    unknown = tuple(
+        UnknownColumn(column=None, reason=f"'{asset}' was read outside of the plan or query") for asset in aside
+    )
+    return [
+        replace(one, unknown_columns=(*one.unknown_columns, *unknown)) if _is_read_off(one) else one for one in found
+    ]
+
+
+def _is_read_off(found: ValueLineage) -> bool:
+    """Whether the value is a plan or a query, and something is known of all its columns."""
+    is_one = isinstance(found.value, SqlQuery) or frame_form(found.value) in ("lazy", "relation")
+    return is_one and all(each.column is not None for each in found.unknown_columns)
+
+
+def _place(source: InputVersion) -> tuple[str, str]:
+    return source.namespace, source.dataset
 
 
 def plan_sources(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[Sources, tuple[str, ...]]:

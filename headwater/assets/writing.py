@@ -137,14 +137,23 @@ def begin(
     return outputs
 
 
-def stage(run: runtime.AssetRuntime, output: Output, value: Any, consumed: Consumed) -> None:
-    """Steps 2 and 3: write the value beside its place and run the checks on what was written.
+def stage(run: runtime.AssetRuntime, outputs: Sequence[Output], values: Sequence[Any], consumed: Consumed) -> None:
+    """Steps 2 and 3, of all that a call has made: write each value beside its place and run the checks on what was written.
 
     Raises CheckFailed when a blocking check fails; the evidence then says which, and nothing is published.
     """
-    materializer = run.materializer(output.target.asset)
     reads = bool(consumed.sources or consumed.unknown)
-    found = value_lineage.lineage_of(run, consumed.tracker, value, output.partition, reads=reads)
+    found = [
+        value_lineage.lineage_of(run, consumed.tracker, value, output.partition, reads=reads)
+        for output, value in zip(outputs, values, strict=True)
+    ]
+    told = value_lineage.with_unseen(found, consumed.kept(consumed.sources))
+    for output, one in zip(outputs, told, strict=True):
+        _stage(run, output, one, consumed)
+
+
+def _stage(run: runtime.AssetRuntime, output: Output, found: value_lineage.ValueLineage, consumed: Consumed) -> None:
+    materializer = run.materializer(output.target.asset)
     staged = materializer.stage(output.target, output.partition, found.value, version=output.version)
     output.staged = staged
     inputs = _once(dict.fromkeys(consumed.kept([*consumed.sources, *found.sources])))

@@ -53,6 +53,55 @@ def has_unknown_inputs(shop: Project, name: str) -> bool:
     return shop.catalog.facts().of(name).made[None].unknown_inputs
 
 
+@pytest.mark.parametrize("form", [pl.LazyFrame, pl.DataFrame])
+@pytest.mark.parametrize("at", ["parquet://lake/kept", "duckdb://shop.duckdb/main.kept"])
+def test_what_a_plan_holds_of_an_input_that_was_collected_is_unknown(shop: Project, form: Any, at: str) -> None:
+    source, banned = orders("parquet://lake/orders"), Asset("banned", at="parquet://lake/banned")
+
+    @materialize(banned)
+    def ban() -> pl.DataFrame:
+        return pl.DataFrame({"id": [2, 5]})
+
+    def in_plan(rows: pl.LazyFrame, those: Any) -> pl.LazyFrame:
+        return rows.filter(~pl.col("id").is_in(those.lazy().collect()["id"]))
+
+    def in_text(rows: pl.LazyFrame, those: Any) -> Any:
+        return sql(f"SELECT * FROM {{rows}} WHERE id <> {those.lazy().collect().item(0, 'id')}", rows=rows)
+
+    made = in_plan if at.startswith("parquet") else in_text
+    made.__annotations__["those"] = form
+    ban()
+    materialize(at, inputs={"rows": source, "those": banned})(made)()
+    assert ("amount", "orders", "amount", "IDENTITY") in edges(shop, "kept")
+    assert unknown(shop, "kept") == {None: "'banned' was read outside of the plan or query"}
+
+
+def test_an_input_of_one_output_is_not_missed_in_another_one_nor_is_what_was_waited_for(shop: Project) -> None:
+    source, other = orders("parquet://lake/orders"), Asset("other", at="parquet://lake/other")
+    one, two, three = (Asset(name, at=f"parquet://lake/{name}") for name in ("one", "two", "three"))
+
+    @materialize(other)
+    def make() -> pl.DataFrame:
+        return pl.DataFrame({"n": [1]})
+
+    @materialize(one, two, inputs={"rows": source, "numbers": other})
+    def both(rows: pl.LazyFrame, numbers: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+        return rows.select("id"), numbers
+
+    @materialize(three, inputs={"rows": source})
+    def after(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows
+
+    @flow
+    def main() -> None:
+        made = make.submit()
+        after.submit(wait_for=[made]).result()
+        both()
+
+    main()
+    assert [unknown(shop, name) for name in ("one", "two", "three")] == [{}, {}, {}]
+
+
 PLACES = ["parquet://lake/orders", "duckdb://shop.duckdb/main.orders", "memory://orders"]
 
 
