@@ -44,7 +44,7 @@ STAGED_AS = {
 }
 """Types that Parquet would store as something else, with the type in which a value of theirs survives it unchanged."""
 
-_LOSSY_INSIDE = ("HUGEINT", "UHUGEINT", "INTERVAL", "UUID")
+_LOSSY_INSIDE = ("HUGEINT", "UHUGEINT", "INTERVAL", "UUID", "TIME WITH TIME ZONE", "UNION", "VARIANT")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'')
 
 
@@ -232,7 +232,7 @@ def kept_types(columns: Mapping[str, str]) -> dict[str, str]:
     for name, dtype in columns.items():
         if dtype not in STAGED_AS and holds_type(dtype, *_LOSSY_INSIDE):
             message = f"the column {name!r} is of type {dtype}, which can't be staged without loss"
-            raise ReturnTypeError(message, hint="cast it, for example to BIGINT or VARCHAR inside")
+            raise ReturnTypeError(message, hint="cast what it holds, for example to BIGINT or VARCHAR")
     return {name: dtype for name, dtype in columns.items() if dtype in STAGED_AS}
 
 

@@ -421,9 +421,20 @@ def test_a_query_is_executed_in_the_engine_and_keeps_its_types(
     assert DUCK.load(at(URI), None, "lazy").collect()["total"].to_list() == [5, 2**63]
 
 
+@pytest.mark.parametrize(
+    "value", ["union_value(a := 1)", "[union_value(a := 1)]", "1::VARIANT", "['12:00:00+02'::TIMETZ]", "[uuid()]"]
+)
+def test_a_type_that_would_come_back_as_another_value_is_refused_with_its_column(
+    at: Any, hidden: Any, value: str
+) -> None:
+    with pytest.raises(ReturnTypeError, match="the column 'a' is of type .* can't be staged without loss"):
+        DUCK.stage(at(URI), None, SqlQuery(text=f"SELECT {value} AS a", inputs={}), version="v")
+    assert hidden() == []
+
+
 def test_a_field_that_is_called_like_a_type_is_none(at: Any) -> None:
-    text = "SELECT {'UUID': 'u', 'BILLING_INTERVAL': 'year', 'INTERVAL': 1} AS s"
-    wanted = {"UUID": "u", "BILLING_INTERVAL": "year", "INTERVAL": 1}
+    text = "SELECT {'UUID': 'u', 'BILLING_INTERVAL': 'year', 'INTERVAL': 1, 'UNION': 2} AS s"
+    wanted = {"UUID": "u", "BILLING_INTERVAL": "year", "INTERVAL": 1, "UNION": 2}
     staged = DUCK.stage(
         at(URI), None, SqlQuery(text=text.replace("{", "{{").replace("}", "}}"), inputs={}), version="v"
     )
