@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from headwater.forks import free_in_child
 from headwater.materializers.convert import as_eager, convert, is_frame
 from headwater.materializers.measure import measure
 from headwater.materializers.staging import check_partition, key_of, polars_columns
+from headwater.materializers.uniting import united
 
 if TYPE_CHECKING:
     import polars as pl
@@ -107,15 +108,13 @@ class MemoryMaterializer:
             found = {key: as_eager(other).clear() for key, other in zip(found, others, strict=False)} or found
         if len(found) == 1 and (partitions is not None or not target.partitioned):
             return convert(next(iter(found.values())), form)
-        import polars as pl
-
         try:
             if form == "any" and not all(is_frame(value) for value in found.values()):
                 return found
-            frames = [as_eager(value) for value in found.values()]
+            frames = {key: as_eager(value) for key, value in found.items()}
         except ReturnTypeError:
             return found
-        return convert(pl.concat(frames, how="diagonal_relaxed"), form)
+        return convert(_together(target, frames), form)
 
     def version(self, target: Target, partition: Partition | None) -> str | None:
         """The version that is kept; None when there is nothing."""
@@ -149,6 +148,41 @@ def _table_of(value: Any, target: Target) -> pl.DataFrame | None:
         return as_eager(value)
     except ReturnTypeError:
         return None
+
+
+def _together(target: Target, frames: Mapping[str | None, pl.DataFrame]) -> pl.DataFrame:
+    """Partitions one below the other. Left to itself, Polars would make numbers of dates, and text of numbers."""
+    import polars as pl
+
+    types: dict[str, list[pl.DataType]] = {}
+    for frame in frames.values():
+        for name, dtype in frame.schema.items():
+            types.setdefault(name, []).append(dtype)
+    loose = set() if target.asset.kind == "parquet" else {name for name, found in types.items() if _are_alike(found)}
+    firm = {
+        f"{target.asset.uri}, partition {key}": {
+            name: frame.schema[name] for name in frame.columns if name not in loose
+        }
+        for key, frame in frames.items()
+    }
+    known = united(target, firm)
+    cast = [frame.cast({name: known[name] for name in frame.columns if name in known}) for frame in frames.values()]
+    return pl.concat(cast, how="diagonal_relaxed")
+
+
+def _are_alike(types: Sequence[pl.DataType]) -> bool:
+    """Whether values of these types stay what they are in one that holds all of them: numbers, texts, times without a zone."""
+    import polars as pl
+
+    values = [dtype for dtype in types if not isinstance(dtype, pl.Null)]
+    kinds = (
+        all(dtype.is_numeric() for dtype in values),
+        all(isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) for dtype in values),
+        all(
+            isinstance(dtype, (pl.Date, pl.Datetime)) and getattr(dtype, "time_zone", None) is None for dtype in values
+        ),
+    )
+    return any(kinds)
 
 
 def _width(value: Any) -> int | None:

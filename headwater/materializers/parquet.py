@@ -8,7 +8,7 @@ its content as its version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from headwater.assets.events import ColumnSchema
 from headwater.assets.location import parse_uri
 from headwater.assets.protocols import Form, SqlRelation, Staged, Target
-from headwater.errors import DefinitionError, LocationError, MaterializationError
+from headwater.errors import DefinitionError, LocationError
 from headwater.materializers import staging as files
-from headwater.materializers.convert import instance_of, of_frame
+from headwater.materializers.convert import of_frame
 from headwater.materializers.quoting import decode_key, encode_key
+from headwater.materializers.uniting import united
 
 if TYPE_CHECKING:
     import polars as pl
@@ -145,12 +146,12 @@ class ParquetMaterializer:
         if all(schema == first for schema in schemas.values()):
             return pl.scan_parquet(list(found), glob=False, hive_partitioning=False)
         casts = pl.ScanCastOptions(integer_cast="upcast", float_cast="upcast", missing_struct_fields="insert")
-        united = _united(target, schemas)
+        known = united(target, schemas)
         return pl.scan_parquet(
             list(found),
             glob=False,
             hive_partitioning=False,
-            schema=united,
+            schema=known,
             missing_columns="insert",
             cast_options=casts,
         )
@@ -160,7 +161,7 @@ class ParquetMaterializer:
         filled = [file for file in found if self._schema(file)]
         if len(filled) > 1:
             # DuckDB would find some type for columns that are of several: text of numbers, half a float of a whole number.
-            _united(target, {file: self._schema(file) for file in filled})
+            united(target, {file: self._schema(file) for file in filled})
         if filled or not target.partitioned:
             return files.select(filled or found)
         return f"{files.select(tuple(self._elsewhere(target)) or found)} LIMIT 0"
@@ -187,60 +188,6 @@ def _file_of(uri: str, root: Path, key: str | None) -> Path:
 @lru_cache(maxsize=65_536)
 def _place(uri: str, root: Path) -> Path:
     return parse_uri(uri).resolve(root)
-
-
-def _united(target: Target, schemas: Mapping[Path, pl.Schema]) -> dict[str, pl.DataType]:
-    """One schema for files that were written at different times: a column more, a wider number, a column of nulls.
-
-    The same within lists and structs: a day on which all lists were empty, a field more.
-    """
-
-    united: dict[str, pl.DataType] = {}
-    for file, schema in schemas.items():
-        for name, dtype in schema.items():
-            known = united.setdefault(name, dtype)
-            wider = _wider(known, dtype)
-            if wider is None:
-                message = (
-                    f"the column {name!r} of '{target.asset.name}' is {known} in some partitions and {dtype} in others"
-                )
-                raise MaterializationError(message, where=str(file), hint="materialize the older partitions again")
-            united[name] = wider
-    return united
-
-
-def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    import polars as pl
-
-    if one == other or isinstance(other, pl.Null):
-        return one
-    if isinstance(one, pl.Null):
-        return other
-    if isinstance(one, pl.List) and isinstance(other, pl.List):
-        inner = _wider(instance_of(one.inner), instance_of(other.inner))
-        return None if inner is None else pl.List(inner)
-    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
-        return _wider_struct(one, other)
-    signed: list[pl.DataType] = [pl.Int8(), pl.Int16(), pl.Int32(), pl.Int64()]
-    unsigned: list[pl.DataType] = [pl.UInt8(), pl.UInt16(), pl.UInt32(), pl.UInt64()]
-    floats: list[pl.DataType] = [pl.Float32(), pl.Float64()]
-    for family in (signed, unsigned, floats):
-        if one in family and other in family:
-            return family[max(family.index(one), family.index(other))]
-    return None
-
-
-def _wider_struct(one: pl.Struct, other: pl.Struct) -> pl.DataType | None:
-    import polars as pl
-
-    fields = {field.name: instance_of(field.dtype) for field in one.fields}
-    for field in other.fields:
-        known = fields.setdefault(field.name, instance_of(field.dtype))
-        wider = _wider(known, instance_of(field.dtype))
-        if wider is None:
-            return None
-        fields[field.name] = wider
-    return pl.Struct(fields)
 
 
 def _read_schema(file: Path) -> pl.Schema:

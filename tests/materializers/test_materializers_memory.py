@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -8,9 +9,14 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+from polars.testing.parametric import column, dataframes
 
 from headwater.assets.events import AssetRef
 from headwater.assets.forms import form_of
+from headwater.assets.location import asset_ref
 from headwater.assets.partitions import DailyPartitions
 from headwater.assets.protocols import SqlRelation, Target
 from headwater.clock import to_us
@@ -18,9 +24,10 @@ from headwater.errors import LocationError, MaterializationError, PartitionError
 from headwater.materializers import memory, registry
 from headwater.materializers.convert import as_eager, as_lazy, convert
 from headwater.materializers.memory import MemoryMaterializer
+from headwater.materializers.parquet import ParquetMaterializer
 from headwater.materializers.registry import for_ref
 
-MEMORY = MemoryMaterializer()
+MEMORY, PARQUET = MemoryMaterializer(), ParquetMaterializer()
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +115,68 @@ def test_partitions_of_plain_rows_are_put_together_for_who_asks_for_a_table(
     assert MEMORY.load(target, parts[:2], "any") == {"2013-01-01": [], "2013-01-02": [{"n": 1}]}
     make(target, "no rows", parts[0])
     assert MEMORY.load(target, parts[:2], "lazy") == {"2013-01-01": "no rows", "2013-01-02": [{"n": 1}]}
+
+
+MIXED = [
+    pl.Int8,
+    pl.Int64,
+    pl.Float64,
+    pl.Date,
+    pl.Datetime("us", "UTC"),
+    pl.String,
+    pl.Null,
+    pl.List(pl.Int8),
+    pl.List(pl.Null),
+]
+"""Types of which Polars by itself makes one that holds other values, or none at all."""
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_partitions_in_memory_fit_together_as_they_do_in_files(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    root = tmp_path_factory.mktemp("root")
+    days = DailyPartitions("2013-01-01", "2014-01-01")
+    target = Target(asset=asset_ref("thing", "parquet://lake/x", root=root), root=root, partitioned=True)
+    columns = [column("a", dtype=data.draw(st.sampled_from(MIXED))) for _ in range(2)]
+    frames = [data.draw(dataframes([column("n", dtype=pl.Int16), one], max_size=3)) for one in columns]
+    for number, frame in enumerate(frames, 1):
+        for materializer in (MEMORY, PARQUET):
+            part = days.partition(f"2013-01-0{number}")
+            staged = materializer.stage(
+                target, part, frame.select(frame.columns[:: 3 - 2 * number]), version=f"v{number}"
+            )
+            materializer.publish(target, part, staged)
+    try:
+        wanted = PARQUET.load(target, None, "eager")
+    except MaterializationError as error:
+        with pytest.raises(MaterializationError, match=re.escape(error.message)):
+            MEMORY.load(target, None, "eager")
+    else:
+        assert_frame_equal(MEMORY.load(target, None, "eager"), wanted, check_column_order=False)
+
+
+@pytest.mark.parametrize(("older", "newer"), [(1, date(2013, 1, 2)), ("1", 2), (1, {"x": 1}), ([1], 1)])
+def test_what_polars_would_turn_into_something_else_is_refused(
+    at: Any, make: Any, days: DailyPartitions, older: Any, newer: Any
+) -> None:
+    target = at("memory://x", partitioned=True)
+    for number, value in enumerate((older, newer), 1):
+        make(target, [{"a": value}], days.partition(f"2013-01-0{number}"))
+    with pytest.raises(
+        MaterializationError, match=r"the column 'a' of 'thing' is .* in some partitions and .* in others"
+    ):
+        MEMORY.load(target, None, "eager")
+    make(target, [{"a": older}], days.partition("2013-01-02"))
+    assert MEMORY.load(target, None, "eager")["a"].to_list() == [older, older]
+
+
+def test_numbers_of_plain_rows_need_not_be_of_one_kind(at: Any, make: Any, days: DailyPartitions) -> None:
+    target = at("memory://x", partitioned=True)
+    for number, value in enumerate((1, 2.5, None), 1):
+        make(target, [{"a": value}], days.partition(f"2013-01-0{number}"))
+    assert MEMORY.load(target, None, "eager")["a"].to_list() == [1.0, 2.5, None]
 
 
 def test_projects_do_not_see_each_others_values(at: Any, make: Any, tmp_path: Path) -> None:
