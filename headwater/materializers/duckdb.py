@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import duckdb
 
@@ -275,10 +275,12 @@ def frame_of_pandas(value: Any) -> pl.DataFrame:
         return as_eager({})
     if not all(isinstance(name, str) for name in value.columns):
         raise ReturnTypeError("the names of a pandas DataFrame's columns must be text", hint="rename them with str")
+    spans = {at: str(dtype) for at, dtype in enumerate(value.dtypes) if str(dtype).startswith("timedelta64[")}
+    value = _with_numbers(value, spans)
     connection = memory()
     try:
         connection.register("given", value)
-        return frame_of_relation(connection.sql("SELECT * FROM given"))
+        return _with_durations(frame_of_relation(connection.sql("SELECT * FROM given")), spans)
     except (duckdb.DataError, duckdb.NotSupportedError) as error:
         message = f"the pandas DataFrame can't be stored: {str(error).splitlines()[0]}"
         raise ReturnTypeError(
@@ -286,6 +288,26 @@ def frame_of_pandas(value: Any) -> pl.DataFrame:
         ) from error
     finally:
         connection.close()
+
+
+def _with_numbers(value: Any, spans: Mapping[int, str]) -> Any:
+    """Durations, by their position, as the numbers that they are: DuckDB makes intervals of them, whose months have 30 days."""
+    value = value.copy(deep=False) if spans else value
+    for at, dtype in spans.items():
+        unit = dtype.replace("[s]", "[ms]")  # Polars has no seconds
+        value.isetitem(at, value.iloc[:, at].to_numpy().astype(unit).view("int64"))
+    return value
+
+
+def _with_durations(frame: pl.DataFrame, spans: Mapping[int, str]) -> pl.DataFrame:
+    import polars as pl
+
+    units: dict[str, Literal["ms", "us", "ns"]] = {"timedelta64[us]": "us", "timedelta64[ns]": "ns"}
+    missing = -(2**63)  # NaT
+    names = {frame.columns[at]: pl.Duration(units.get(dtype, "ms")) for at, dtype in spans.items()}
+    return frame.with_columns(
+        pl.when(pl.col(name) != missing).then(pl.col(name)).cast(dtype).alias(name) for name, dtype in names.items()
+    )
 
 
 def pandas_of_frame(frame: pl.DataFrame) -> Any:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +238,19 @@ def test_the_named_index_of_a_pandas_frame_is_columns() -> None:
     assert as_eager(sold.set_index("shop")[[]]).columns == ["shop"]
     levels = [pd.Index([1, 2, 3], name=name) for name in ("k", "k", 0, None)]
     assert as_eager(sold.set_index(levels)).columns == ["k", "shop", "day", "amount"]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_durations_of_a_pandas_frame_are_durations(unit: str) -> None:
+    import pandas as pd
+
+    spans = [timedelta(days=400), timedelta(seconds=-1), None]
+    rows = pd.DataFrame({"n": spans, "a": spans}).astype(f"timedelta64[{unit}]")
+    rows.columns = ["a", "a"]
+    found = as_eager(rows.set_index(pd.Index(rows.iloc[:, 0], name="k")))
+    assert [*found.schema.items()] == [(name, pl.Duration("ms" if unit == "s" else unit)) for name in ("k", "a", "a_1")]  # type: ignore[arg-type]
+    assert found.rows() == [(one, one, one) for one in spans]
+    assert as_eager(rows[:0]).rows() == []
 
 
 def test_every_table_becomes_every_other() -> None:
