@@ -166,10 +166,19 @@ def _of_python(value: object) -> pl.DataFrame:
     try:
         # Every row counts for the schema: the first hundred may hold only nulls, or whole numbers.
         if isinstance(value, Mapping):
-            return pl.DataFrame(dict(value))
+            return pl.DataFrame({name: _as_column(column) for name, column in value.items()})
         return pl.DataFrame(list(value) if isinstance(value, Sequence) else [], infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+    except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise ReturnTypeError(f"the rows make no table: {error}", hint="give every column one type") from error
+
+
+def _as_column(column: object) -> Any:
+    """A pandas Series as one of Polars, which by itself needs pyarrow for those that may hold nothing in a row."""
+    if type(column).__module__.partition(".")[0] != "pandas":
+        return column
+    from headwater.materializers.duckdb import frame_of_pandas
+
+    return frame_of_pandas(cast("Any", column).reset_index(drop=True).to_frame("column")).to_series()
 
 
 def _all_mappings(value: Sequence[object]) -> bool:

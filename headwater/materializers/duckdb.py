@@ -281,7 +281,7 @@ def frame_of_pandas(value: Any) -> pl.DataFrame:
     try:
         connection.register("given", value)
         return _with_durations(frame_of_relation(connection.sql("SELECT * FROM given")), spans)
-    except (duckdb.DataError, duckdb.NotSupportedError) as error:
+    except (duckdb.DataError, duckdb.NotSupportedError, duckdb.InvalidInputException) as error:
         message = f"the pandas DataFrame can't be stored: {str(error).splitlines()[0]}"
         raise ReturnTypeError(
             message, hint="turn the column into text or numbers, for example with .astype(str)"

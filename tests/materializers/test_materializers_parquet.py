@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,8 @@ def test_a_partition_that_was_never_made_is_an_error(at: Any, days: DailyPartiti
         [{"a": 1}, {"a": 2}],
         {"a": [1, 2]},
         {"a": pl.Series([1, 2])},
+        {"a": pd.Series([1, 2], index=[7, 8])},
+        {"a": pd.Series([1, 2], dtype="Int64")},
     ],
     ids=lambda value: type(value).__module__ + type(value).__name__,
 )
@@ -157,6 +160,9 @@ def test_anything_else_is_refused_with_what_is_possible(at: Any, hidden: Any, va
         pd.DataFrame({"a": pd.period_range("2024-01", periods=1, freq="M")}),
         {"a": [1 << 130]},
         [{"a": 1}, {"a": 1 << 130}],
+        [{"a": Decimal("1e40")}],
+        {"a": pd.Series(pd.period_range("2024-01", periods=1, freq="M"))},
+        pd.DataFrame({"a": ["\ud800"]}),
     ],
 )
 def test_values_that_make_no_column_are_refused_as_what_was_returned(at: Any, hidden: Any, value: Any) -> None:
