@@ -321,7 +321,19 @@ def _pandas(relation: duckdb.DuckDBPyRelation) -> Any:
     with warnings.catch_warnings():
         # DuckDB converts zoned times by a call that pandas 3.1 deprecates: nothing that a user could change.
         warnings.filterwarnings("ignore", message="The inplace keyword in DataFrame")
-        return relation.df()
+        try:
+            found = relation.df()
+        except duckdb.InvalidInputException as error:
+            if "'pytz'" not in str(error):
+                raise
+            message = "a struct with a time that has a zone needs pytz in a pandas DataFrame, and pytz is not installed"
+            hint = "install pytz, or ask for polars.LazyFrame or polars.DataFrame"
+            raise MaterializationError(message, hint=hint) from error
+    for name, dtype in zip(relation.columns, map(str, relation.types), strict=True):
+        if dtype == "TIMESTAMPTZ_NS":
+            # DuckDB leaves out their zone, which is UTC in all that it hands out.
+            found[name] = found[name].dt.tz_localize("UTC")
+    return found
 
 
 def relation_of_frame(frame: pl.DataFrame) -> duckdb.DuckDBPyRelation:

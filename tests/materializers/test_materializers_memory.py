@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -251,6 +252,21 @@ def test_durations_of_a_pandas_frame_are_durations(unit: str) -> None:
     assert [*found.schema.items()] == [(name, pl.Duration("ms" if unit == "s" else unit)) for name in ("k", "a", "a_1")]  # type: ignore[arg-type]
     assert found.rows() == [(one, one, one) for one in spans]
     assert as_eager(rows[:0]).rows() == []
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_times_in_a_pandas_frame_keep_their_zone(unit: Any) -> None:
+    frame = pl.DataFrame({"t": pl.Series([0, None], dtype=pl.Datetime(unit, "Europe/Berlin"))})
+    found = convert(frame, "pandas")["t"]
+    assert str(found.dt.tz) == "UTC"
+    assert (found[0].timestamp(), found.isna().tolist()) == (0.0, [False, True])
+
+
+def test_a_time_in_a_struct_needs_pytz_in_a_pandas_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytz", None)
+    frame = pl.DataFrame({"s": [{"t": datetime(2013, 1, 1, tzinfo=UTC)}]})
+    with pytest.raises(MaterializationError, match="pytz is not installed"):
+        convert(frame, "pandas")
 
 
 def test_every_table_becomes_every_other() -> None:
