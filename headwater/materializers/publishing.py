@@ -167,9 +167,9 @@ class _Rows:
         filled = staged.columns or scan(source).collect_schema()
         found = opened.connection.execute(described).fetchall() if filled else []
         types = staged.staging.get("types", {})
-        self.types = {str(row[0]): str(row[1]) for row in found}
-        self._to_cut = {name for name, dtype in self.types.items() if dtype == "TIME_NS"}
-        self.types |= {name: tables.created_as("TIME_NS") for name in self._to_cut}
+        self.types = {
+            str(row[0]): tables.created_as(str(row[1])) if row[1] == "TIME_NS" else str(row[1]) for row in found
+        }
         # Types come from the journal's record: only those that staging knows may enter a statement.
         self.types |= {name: dtype for name, dtype in types.items() if dtype in tables.STAGED_AS and name in self.types}
         listed = ", ".join(self._column(name) for name in self.types)
@@ -177,9 +177,6 @@ class _Rows:
 
     def _column(self, name: str) -> str:
         quoted, dtype = identifier(name), self.types[name]
-        if name in self._to_cut:
-            # A cast would round: the last microsecond of a day would become 24:00, which no frame has.
-            return f"CAST(CAST({quoted} AS VARCHAR)[:15] AS {dtype}) AS {quoted}"
         return quoted if dtype == tables.NULL else f"CAST({quoted} AS {dtype}) AS {quoted}"
 
 
