@@ -427,7 +427,7 @@ def test_a_query_is_executed_in_the_engine_and_keeps_its_types(
 def test_a_type_that_would_come_back_as_another_value_is_refused_with_its_column(
     at: Any, hidden: Any, value: str
 ) -> None:
-    with pytest.raises(ReturnTypeError, match="the column 'a' is of type .* can't be staged without loss"):
+    with pytest.raises(ReturnTypeError, match=r"the column 'a' is of type .* can't be staged without loss"):
         DUCK.stage(at(URI), None, SqlQuery(text=f"SELECT {value} AS a", inputs={}), version="v")
     assert hidden() == []
 
