@@ -16,6 +16,7 @@ from headwater.core.states import State
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from weakref import ReferenceType
 
     from headwater.core.arguments import Upstream
     from headwater.core.call_records import CallRecord
@@ -278,6 +279,7 @@ class TaskCall:
         "record",
         "started",
         "state",
+        "steps",
         "suspended",
         "task_run_id",
         "transaction",
@@ -325,6 +327,16 @@ class TaskCall:
         """Whether a generator waits for its reader."""
         self.place: Place | None = None
         """Where its tries happen, when that is another process."""
+        self.steps: ReferenceType[Any] | None = None
+        """The generator that runs it, weakly: what nobody drives any more must be let go at once."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what runs it has come to its end, also without having recorded one: an error may come anywhere, and near the
+        limit of recursion Python ends a generator without a word to it.
+        """
+        steps = None if self.steps is None else self.steps()
+        return steps is None or steps.gi_frame is None
 
     def release(self) -> None:
         """Let go of the arguments: a future that somebody keeps must not keep them alive."""

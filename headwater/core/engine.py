@@ -7,6 +7,7 @@ is one engine, and what differs between sync and async is in the drivers alone.
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,12 @@ _log = logging.getLogger("headwater.run")
 
 def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
     """A task run from its upstream to its end: returns what the task returned, or raises what it raised."""
+    steps = _run_task(task, call)
+    call.steps = weakref.ref(steps)
+    return steps
+
+
+def _run_task(task: Task[..., Any], call: TaskCall) -> Steps:
     run, hooks = call.context.run, task.options.hooks
     if run.cancelled.is_set():
         raise interruption(run)
@@ -95,7 +102,7 @@ def run_task(task: Task[..., Any], call: TaskCall) -> Steps:
         leave(token)
 
 
-signals.hosts(run_task)
+signals.hosts(_run_task)
 
 
 def _limited(task: Task[..., Any], call: TaskCall, steps: Steps) -> Steps:

@@ -38,8 +38,13 @@ def task_ended(call: TaskCall, state: State, error: BaseException | None = None)
     root = call.context.run.root
     if root.open_tasks.pop(call.task_run_id, None) is not None:
         context = call.context
-        said = unfinished(context) if context.printed else ()
-        root.journal.append(*said, ended(call, state, error))
+        try:
+            said = unfinished(context) if context.printed else ()
+            root.journal.append(*said, ended(call, state, error))
+        except BaseException:
+            # No call here: recursion may be at its limit. Its end is recorded with that of the run.
+            root.open_tasks[call.task_run_id] = call
+            raise
 
 
 def task_skipped(call: TaskCall, options: TaskOptions, why: str) -> None:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from headwater.core.run_limits import RunLimits
     from headwater.core.task import Task
 
+_UNRECORDED = ErrorInfo(
+    type="Unrecorded",
+    message="an error came while its end was being recorded, such as too deep a recursion or too little memory",
+)
+
 
 def new_run(
     name: str,
@@ -89,7 +94,7 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
         return
     with signals.closing(root):
         try:
-            recording.run_ended(run, state, error, *said, *_given_up(run))
+            recording.run_ended(run, state, error, *said, *_left_open(run))
         finally:
             close_session(run, join=not root.abandoned)
             logs.detach()
@@ -98,16 +103,17 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
     root.runtime.run_ended()
 
 
-def _given_up(run: Run) -> list[Any]:
-    """The ends of task runs that did not stop in time after the run was asked to."""
-    if not run.cancelled.is_set():
-        return []
-    root, found = run.root, []
-    for task_run_id in list(root.open_tasks):
-        call = root.open_tasks.pop(task_run_id, None)
-        if call is not None:
-            root.abandoned = root.abandoned or not call.suspended
-            found.append(recording.ended(call, State.CANCELLED, signals.interruption(run)))
+def _left_open(run: Run) -> list[Any]:
+    """The ends that task runs have not recorded: an error within the engine came between, or they did not stop when asked to."""
+    root, asked, found = run.root, run.cancelled.is_set(), []
+    for task_run_id, call in list(root.open_tasks.items()):
+        over = call.is_over
+        if (asked or over) and root.open_tasks.pop(task_run_id, None) is not None:
+            root.abandoned = root.abandoned or not (call.suspended or over)
+            if asked:
+                found.append(recording.ended(call, State.CANCELLED, signals.interruption(run)))
+            else:
+                found.append(recording.ended(call, State.FAILED, _UNRECORDED))
     return found
 
 

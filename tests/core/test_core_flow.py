@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -585,3 +587,79 @@ def test_a_stop_iteration_comes_out_as_itself(project: Any, where: str) -> None:
     ended = project.one("run.ended")
     assert (ended.state, ended.error.type) == ("Failed", "StopIteration")
     assert [one.error.type for one in project.all("task.ended")] == [] if where == "flow" else ["StopIteration"]
+
+
+def test_task_runs_end_with_their_run_when_recursion_is_at_its_limit(project: Any) -> None:
+    @task
+    def deeper(number: int) -> int:
+        return deeper(number + 1)
+
+    @flow
+    def main() -> None:
+        deeper(0)
+
+    with pytest.raises(RecursionError):
+        main()
+    begun = [body.task_run_id for body in project.all("task.started")]
+    ended = [body.task_run_id for body in project.all("task.ended", state="Failed")]
+    assert set(begun) <= set(ended)
+    assert len(ended) == len(set(ended))
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(MemoryError(), "Failed"), (RecursionError(), "Failed"), (KeyboardInterrupt(), "Cancelled")]
+)
+@pytest.mark.parametrize("caught", [False, True])
+def test_a_task_run_whose_end_could_not_be_recorded_ends_with_its_run(
+    project: Any, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str, caught: bool
+) -> None:
+    from headwater.core import recording
+
+    whole = recording.ended
+    raised = [error]
+
+    def short_of_memory(*args: Any) -> Any:
+        if raised:
+            raise raised.pop()
+        return whole(*args)
+
+    monkeypatch.setattr(recording, "ended", short_of_memory)
+
+    @flow
+    def main() -> None:
+        try:
+            double(1)
+        except BaseException:
+            if not caught:
+                raise
+
+    began = time.monotonic()
+    with pytest.raises(type(error)) if not caught else contextlib.nullcontext():
+        main()
+    assert time.monotonic() - began < 4, "a task run that is over was waited for"
+    assert project.one("task.ended").state == ("Failed" if caught else state)
+    assert [body.kind for body in project.bodies][-2:] == ["task.ended", "run.ended"]
+
+
+def test_a_task_run_in_a_thread_of_ones_own_goes_on_when_its_run_ends(project: Any) -> None:
+    go_on, inside = threading.Event(), threading.Event()
+
+    @task
+    def slow() -> None:
+        inside.set()
+        assert go_on.wait(10)
+
+    @flow
+    def main() -> threading.Thread:
+        context = current()
+        assert context is not None
+        thread = threading.Thread(target=context.run_in, args=(slow,))
+        thread.start()
+        assert inside.wait(10)
+        return thread
+
+    thread = main()
+    assert not project.all("task.ended")
+    go_on.set()
+    thread.join(10)
+    assert project.one("task.ended").state == "Completed"
