@@ -114,6 +114,25 @@ class TestWhereItStands:
         assert str(found) == "http://marquez:5000/api/v1/lineage"
         assert os.environ.get("OPENLINEAGE_CONFIG") == (str(path) if place == "named" else None)
 
+    @pytest.mark.parametrize("url", [None, "http://marquez:5000"])
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_a_named_file_that_is_not_there_is_told(
+        self, clean: Path, monkeypatch: pytest.MonkeyPatch, url: str | None, folder: bool
+    ) -> None:
+        """Nothing went to any catalog, or to another one, without a word."""
+        write(clean / "openlineage.yml", transport=http("http://other:5000"))
+        named = str(clean) if folder else "/nope/lineage.yml"
+        monkeypatch.setenv("OPENLINEAGE_CONFIG", named)
+        if url is not None:
+            monkeypatch.setenv("OPENLINEAGE_URL", url)
+        assert is_configured(clean)
+        with pytest.raises(SettingsError) as raised:
+            destinations(clean)
+        assert named in str(raised.value)
+        assert raised.value.where == "the variable OPENLINEAGE_CONFIG"
+        monkeypatch.setenv("OPENLINEAGE_DISABLED", "true")
+        assert destinations(clean) == ()
+
     def test_a_file_that_names_no_transport_prints_nothing(self, clean: Path) -> None:
         write(clean / "openlineage.yml", facets={"environment_variables": []})
         assert destinations(clean) == ()

@@ -35,6 +35,7 @@ def is_configured(root: Path, environ: Mapping[str, str] | None = None) -> bool:
         return False
     return bool(
         environ.get("OPENLINEAGE_URL")
+        or environ.get("OPENLINEAGE_CONFIG")
         or any(name.startswith("OPENLINEAGE__TRANSPORT") for name in environ)
         or config_file(root, environ)
     )
@@ -60,6 +61,7 @@ def destinations(root: Path) -> Sequence[Destination]:
     if not is_configured(root):
         return ()
     _check_key(os.environ.get("OPENLINEAGE_API_KEY", ""))
+    _check_named(os.environ.get("OPENLINEAGE_CONFIG", ""))
     plain = _plain(root, os.environ)
     if plain is not None:
         return (plain,)
@@ -85,6 +87,16 @@ def _check_key(key: str) -> None:
             "the API key holds characters that can't be sent",
             where="the variable OPENLINEAGE_API_KEY",
             hint="a key that was read from a file may end in a line break: leave that out",
+        )
+
+
+def _check_named(file: str) -> None:
+    # The client would go on as if nothing had been said.
+    if file and not os.path.isfile(file):  # noqa: PTH113 - as in `config_file`
+        raise SettingsError(
+            f"OpenLineage is configured by a file that is not there: {file}",
+            where="the variable OPENLINEAGE_CONFIG",
+            hint="write the path of an openlineage.yml, from the folder that the process is started in, or unset it",
         )
 
 
