@@ -51,3 +51,15 @@ class SourceCode:
     line: int
     name: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OuterRun:
+    """The run of another orchestrator that started a process, and the outermost run around that, as OpenLineage names them."""
+
+    namespace: str
+    job: str
+    run_id: str
+    root_namespace: str
+    root_job: str
+    root_run_id: str

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
-from headwater.types import ErrorInfo, SourceCode
+from headwater.types import ErrorInfo, OuterRun, SourceCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +153,7 @@ class MaterializationStarted(Body):
     owners: tuple[str, ...] = ()
     tags: dict[str, str]
     description: str | None = None
+    started_by: OuterRun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from headwater.types import ErrorInfo
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext
-    from headwater.types import SourceCode
+    from headwater.types import OuterRun, SourceCode
 
 
 _PUBLISHING_LOCKS = 1024
@@ -51,6 +51,7 @@ class Identity:
     root_run_id: str
     root_flow: str
     root_attempt: int = 1
+    started_by: OuterRun | None = None
     source: SourceCode | None = None
 
     @classmethod
@@ -65,6 +66,7 @@ class Identity:
             root_run_id=context.root_run_id,
             root_flow=context.root_flow,
             root_attempt=context.run.root.attempt,
+            started_by=context.run.root.started_by,
             source=source,
         )
 
@@ -119,6 +121,7 @@ def begin(
             root_run_id=identity.root_run_id,
             root_flow=identity.root_flow,
             root_attempt=identity.root_attempt,
+            started_by=identity.started_by,
             project=run.project,
             asset=target.asset,
             partition=partition.key if partition else None,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headwater.core.runtime import Appender
     from headwater.core.streams import Stream
     from headwater.core.transactions import Transaction
-    from headwater.types import SourceCode
+    from headwater.types import OuterRun, SourceCode
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,6 +48,8 @@ class RootRun:
         self.journal: Appender = project.journal
         self.request_id: str | None = None
         """The request that goes on with this run, where a worker has started it for one."""
+        self.started_by: OuterRun | None = None
+        """The run of another orchestrator that started this process."""
         self.extras: dict[str, Any] = {}
         self.cancelled = Cancellation()
         self.open_tasks: dict[str, TaskCall] = {}

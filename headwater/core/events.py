@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
 from headwater.core.results import KeptResult
-from headwater.types import ErrorInfo, SourceCode
+from headwater.types import ErrorInfo, OuterRun, SourceCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class RunStarted(Body):
 
     `name` is what the run is called beside its flow, where that gives its runs names; `request_id` is the request that asked
     for this attempt of an earlier run: one that asked for a new run has that run's id.
+    `started_by` is the run of another orchestrator that started the process.
 
     So that another attempt of an outermost flow can be called alike: `kept` has the parameters that JSON does not hold as
     they were, as JSON that keeps types; `defaulted` names those that were left at a default that can't be kept, and `lost`
@@ -78,6 +79,7 @@ class RunStarted(Body):
     lost: tuple[str, ...] = ()
     name: str | None = None
     request_id: str | None = None
+    started_by: OuterRun | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ class RunEnded(Body):
     project: str
     error: ErrorInfo | None = None
     source: SourceCode | None = None
+    started_by: OuterRun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from headwater.core.drivers import settle
 from headwater.core.effects import CloseStreams, Gather, Invoke, Notify, Settle, Sleep, Steps, gathered
 from headwater.core.engine import leave, run_task
 from headwater.core.hooks import StateChange
+from headwater.core.outer_run import outer_run
 from headwater.core.parameters import plain_parameters
 from headwater.core.runners.runner import close_session, runner_of
 from headwater.core.signals import raise_pending
@@ -59,6 +60,7 @@ def new_run(
     if root is None:
         root = RootRun(run_id, name, attempt=attempt, is_async=is_async, options=options)
         root.request_id = ids.resumed_for() if goes_on else None
+        root.started_by = outer_run()
     run = Run(root, run_id=run_id, flow=name, type=type, attempt=attempt, parent=parent, source=source)
     if options is not None:
         run.retries_left, run.runner = options.retry_budget, runner_of(options.runner)

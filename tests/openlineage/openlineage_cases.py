@@ -21,7 +21,7 @@ from headwater.assets.events import (
 )
 from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskStarted
 from headwater.core.journal.events import Body, Event
-from headwater.types import ErrorInfo, SourceCode
+from headwater.types import ErrorInfo, OuterRun, SourceCode
 
 NOON = 1_357_387_200_000_000  # 2013-01-05T12:00:00Z
 SECOND = 1_000_000
@@ -195,6 +195,17 @@ evidence = st.builds(
 )
 
 
+outer_runs = st.builds(
+    OuterRun,
+    namespace=names,
+    job=names,
+    run_id=st.uuids().map(str),
+    root_namespace=names,
+    root_job=names,
+    root_run_id=st.uuids().map(str),
+)
+
+
 @st.composite
 def materializations(draw: st.DrawFn, run: RunStarted) -> list[Body]:
     start = started(
@@ -204,6 +215,7 @@ def materializations(draw: st.DrawFn, run: RunStarted) -> list[Body]:
         root_run_id=run.root_run_id,
         root_flow=run.root_flow,
         root_attempt=run.root_attempt,
+        started_by=run.started_by,
         task=draw(names),
         asset=draw(assets),
         partition=draw(maybe_names),
@@ -228,9 +240,10 @@ def runs(draw: st.DrawFn, parent: RunStarted | None = None) -> list[Body]:
     same: dict[str, Any] = {"flow": flow, "root_run_id": root[0], "root_flow": root[1]}
     if parent:
         same |= {"parent_run_id": parent.run_id, "parent_flow": parent.flow}
-        same |= {"parent_attempt": parent.attempt, "root_attempt": parent.root_attempt}
+        same |= {"parent_attempt": parent.attempt, "root_attempt": parent.root_attempt, "started_by": parent.started_by}
     else:
         same |= {"type": draw(st.sampled_from(["flow", "backfill", "materialize"]))}
+        same |= {"started_by": draw(st.none() | outer_runs)}
     found: list[Body] = []
     for attempt in range(1, draw(st.integers(1, 2)) + 1):
         if parent is None:

@@ -6,13 +6,17 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
+import openlineage_cases as cases
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, check, flow, materialize, task, testing, transaction
+from headwater import Asset, DailyPartitions, check, flow, ids, materialize, task, testing, transaction
 from headwater.checks import anomaly, in_range, not_null
+from headwater.core.journal.recovery import crashed
 from headwater.errors import CheckFailed
+from headwater.lineage.openlineage.translate import translate
 from headwater.project import Project
+from headwater.types import OuterRun
 
 Validate = Callable[..., None]
 
@@ -197,3 +201,78 @@ def test_what_a_transaction_takes_back_has_one_end(shop: Project, validate: Vali
         ("COMPLETE", "outer"),
         ("COMPLETE", "by itself"),
     ]
+
+
+PARENT, ROOT = "0199aa00-0000-7000-8000-000000000001", "0199aa00-0000-7000-8000-000000000002"
+
+
+@pytest.mark.parametrize("rooted", [True, False])
+@pytest.mark.parametrize("runner", ["threads", "processes"])
+def test_a_flow_that_another_orchestrator_started_names_its_run(
+    shop: Project, monkeypatch: pytest.MonkeyPatch, validate: Validate, rooted: bool, runner: Any
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", f"s3://lake/air/nightly.load/{PARENT}")
+    if rooted:
+        monkeypatch.setenv("OPENLINEAGE_ROOT_PARENT_ID", f"airflow/nightly/{ROOT}")
+    sales = Asset("sales", at="parquet://lake/sales")
+
+    @materialize(sales)
+    def ingest() -> pl.DataFrame:
+        return pl.DataFrame({"price": [1]})
+
+    @flow
+    def evening() -> None:
+        ingest.submit().result()
+
+    @flow(runner=runner)
+    def nightly() -> None:
+        evening()
+
+    nightly()
+    events = exported(shop)
+    validate(events, finished=True)
+    load = {"run": {"runId": PARENT}, "job": {"namespace": "s3://lake/air", "name": "nightly.load"}}
+    dag = {"run": {"runId": ROOT}, "job": {"namespace": "airflow", "name": "nightly"}} if rooted else load
+    parents: dict[tuple[str, str], Any] = {
+        (event["eventType"], event["job"]["name"]): event["run"]["facets"]["parent"] for event in events
+    }
+    assert len(parents) == 6
+    for kind in ("START", "COMPLETE"):
+        found = parents[kind, "nightly"]
+        assert {"run": found["run"], "job": found["job"]} == load
+        assert parents[kind, "evening"]["job"]["name"] == "nightly"
+        assert parents[kind, "evening.ingest"]["job"]["name"] == "evening"
+    assert [parent["root"] for parent in parents.values()] == [dag] * 6
+
+
+@pytest.mark.parametrize("said", ["", " ", "airflow/nightly", f"nightly/{PARENT}", "airflow/nightly/manual__2024"])
+def test_a_parent_that_cannot_be_read_is_told_and_left_out(
+    shop: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, validate: Validate, said: str
+) -> None:
+    monkeypatch.setenv("OPENLINEAGE_PARENT_ID", said)
+
+    @flow
+    def nightly() -> None:
+        """Does nothing."""
+
+    nightly()
+    events = exported(shop)
+    validate(events, finished=True)
+    assert ["parent" in event["run"]["facets"] for event in events] == [False, False]
+    assert ("OPENLINEAGE_PARENT_ID" in caplog.text) == bool(said.strip())
+
+
+def test_a_run_that_died_names_the_run_that_started_it(validate: Validate) -> None:
+    outer = OuterRun(
+        namespace="airflow",
+        job="nightly.load",
+        run_id=PARENT,
+        root_namespace="airflow",
+        root_job="nightly",
+        root_run_id=ROOT,
+    )
+    started = cases.event(cases.run_started(ids.new_id(), started_by=outer))
+    _, (ended,) = crashed([started])
+    events = [event for event in (translate(started), translate(cases.event(ended, seq=1))) if event is not None]
+    validate(events, finished=True)
+    assert events[0]["run"]["facets"]["parent"] == events[1]["run"]["facets"]["parent"]

@@ -18,7 +18,7 @@ from headwater.assets.events import (
     Evidence,
     UnknownColumn,
 )
-from headwater.core.events import LogWritten, TaskStarted
+from headwater.core.events import LogWritten, RunStarted, TaskStarted
 from headwater.core.journal.events import Body
 from headwater.lineage.openlineage.translate import translate
 from headwater.types import ErrorInfo
@@ -311,6 +311,9 @@ def test_any_prefix_of_a_history_is_valid_and_the_whole_has_one_start_and_one_en
 def test_every_parent_and_every_root_is_a_run_of_its_own(story: list[Body]) -> None:
     found = exported(story)
     known = {(event["job"]["name"], event["run"]["runId"]) for event in found}
+    outer = next(body.started_by for body in story if isinstance(body, RunStarted))
+    if outer is not None:
+        known |= {(outer.job, outer.run_id), (outer.root_job, outer.root_run_id)}
     for event in found:
         parent = event["run"]["facets"].get("parent")
         for named in (parent, parent["root"]) if parent else ():

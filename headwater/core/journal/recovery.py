@@ -281,6 +281,7 @@ def _run_ended(run: RunStarted, started: int, error: ErrorInfo) -> RunEnded:
         project=run.project,
         error=error,
         source=run.source,
+        started_by=run.started_by,
     )
 
 

@@ -177,6 +177,7 @@ def _described(call: TaskCall) -> dict[str, Any]:
     return {
         "runs": runs,
         "root_attempt": call.context.run.root.attempt,
+        "started_by": call.context.run.root.started_by,
         "task_run_id": call.task_run_id,
         "outer": call.outer,
         "started": call.started,

@@ -259,6 +259,7 @@ def _context(described: Mapping[str, Any]) -> RunContext:
     for one in reversed(described["runs"]):
         if outer is None:
             root = RootRun(one["run_id"], one["flow"], attempt=described["root_attempt"])
+            root.started_by = described["started_by"]
         run = Run(
             root,
             run_id=one["run_id"],

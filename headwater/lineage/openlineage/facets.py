@@ -28,6 +28,8 @@ Plain: TypeAlias = Mapping[str, Any]
 Facet: TypeAlias = dict[str, Any]
 Source: TypeAlias = tuple[str, str]
 """A dataset: its namespace and name."""
+JobRun: TypeAlias = tuple[str, str, str]
+"""A run of a job: the job's namespace and name, and the runId."""
 
 
 def _base(version: str, schema: str, definition: str | None = None) -> Facet:
@@ -84,14 +86,14 @@ def nominal_time(start: int | None, end: int | None) -> Facet | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def parent(namespace: str, run: tuple[str, str], root: tuple[str, str]) -> Facet:
-    """The parent and the root of a run, each as (runId, job name). Shared between events."""
-    return {
-        **_PARENT,
-        "run": {"runId": run[0]},
-        "job": {"namespace": namespace, "name": run[1]},
-        "root": {"run": {"runId": root[0]}, "job": {"namespace": namespace, "name": root[1]}},
-    }
+def parent(run: JobRun, root: JobRun) -> Facet:
+    """The parent and the root of a run. Shared between events."""
+    return {**_PARENT, **_job_run(run), "root": _job_run(root)}
+
+
+def _job_run(run: JobRun) -> Facet:
+    namespace, name, run_id = run
+    return {"run": {"runId": run_id}, "job": {"namespace": namespace, "name": name}}
 
 
 def error_message(error: Plain | None) -> Facet | None:

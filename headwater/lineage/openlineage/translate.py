@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from headwater import clock
 from headwater.core.journal.events import Event
 from headwater.lineage.openlineage import facets, naming
-from headwater.lineage.openlineage.facets import Facet, Plain, Source
+from headwater.lineage.openlineage.facets import Facet, JobRun, Plain, Source
 
 OpenLineageEvent: TypeAlias = dict[str, Any]
 """An OpenLineage RunEvent as plain JSON values."""
@@ -90,14 +90,24 @@ def _run_event(
 
 
 def _parent_of_run(body: Plain, namespace: str) -> Facet | None:
-    parent = body.get("parent_run_id")
+    parent, outer = body.get("parent_run_id"), body.get("started_by")
     if parent is None:
-        return None
+        if outer is None:
+            return None
+        return facets.parent((outer["namespace"], outer["job"], outer["run_id"]), _outermost(outer))
     run = naming.run_id(parent, body.get("parent_attempt", 1))
     root = naming.run_id(body["root_run_id"], body.get("root_attempt", 1))
-    return facets.parent(
-        namespace, (run, body.get("parent_flow") or body["root_flow"]), (root, naming.job_name(body["root_flow"]))
-    )
+    return facets.parent((namespace, body.get("parent_flow") or body["root_flow"], run), _root(body, namespace, root))
+
+
+def _root(body: Plain, namespace: str, run_id: str) -> JobRun:
+    """The outermost run: that of the orchestrator which started the process, else our own."""
+    outer = body.get("started_by")
+    return (namespace, naming.job_name(body["root_flow"]), run_id) if outer is None else _outermost(outer)
+
+
+def _outermost(outer: Plain) -> JobRun:
+    return outer["root_namespace"], outer["root_job"], outer["root_run_id"]
 
 
 def _materialization_started(event: Event, namespace: str) -> OpenLineageEvent:
@@ -163,11 +173,8 @@ def _parent_of_materialization(started: Plain, namespace: str) -> Facet:
     attempt = started.get("attempt", 1)
     of_root = started["root_run_id"] == started["run_id"]
     root = naming.run_id(started["root_run_id"], attempt if of_root else started.get("root_attempt", 1))
-    return facets.parent(
-        namespace,
-        (naming.run_id(started["run_id"], attempt), naming.job_name(started["flow"])),
-        (root, naming.job_name(started["root_flow"])),
-    )
+    run = naming.run_id(started["run_id"], attempt)
+    return facets.parent((namespace, naming.job_name(started["flow"]), run), _root(started, namespace, root))
 
 
 def _job_facets(
