@@ -18,7 +18,7 @@ from headwater.assets import board
 from headwater.assets.facts import Facts
 from headwater.assets.freshness_policy import Verdict
 from headwater.assets.partitions import partitioning
-from headwater.assets.selection import select
+from headwater.assets.selection import NONE_KNOWN, select
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import UnknownNameError
 from headwater.lineage.called import names_now
@@ -227,7 +227,8 @@ class Board:
         names = self.names(selection)
         definitions = self.definitions()
         if all(definitions[name].is_source for name in names) and not _may_be_empty(selection):
-            raise ApiError(400, "usage", f"nothing produces '{selection}'", hint="select what @materialize makes")
+            hint = "select what @materialize makes" if definitions else NONE_KNOWN
+            raise ApiError(400, "usage", f"nothing produces '{selection}'", hint=hint)
 
     def one(self, name: str, as_of: int | None) -> dict[str, Any]:
         """An asset with its definition. Raises UnknownNameError."""
@@ -367,7 +368,7 @@ class Board:
             failed=lambda name: name in self.failed(),
         )
         if not names and not _may_be_empty(selection):
-            raise UnknownNameError.of("asset", selection, definitions, where="the selection")
+            raise UnknownNameError.of("asset", selection, definitions, where="the selection", none=NONE_KNOWN)
         return names
 
     def _judged(self, what: str, judge: Callable[[int], T], as_of: int | None) -> T:

@@ -33,6 +33,9 @@ from headwater.errors import UnknownNameError, UsageError
 
 Answer: TypeAlias = Callable[[str], bool]
 """Says of an asset's name whether something holds."""
+NONE_KNOWN = (
+    "no asset is known yet: headwater assets -f FILE, in the project's folder, records those that a file defines"
+)
 
 
 def select(expression: str, definitions: Mapping[str, AssetDefinition], **answers: Answer | None) -> tuple[str, ...]:
@@ -109,7 +112,9 @@ class _Evaluation:
         if ANY in term.name:
             return frozenset([name for name in self._all if _matches(term.name, name)])
         if term.name not in self._definitions:
-            raise UnknownNameError.of("asset", _readable(term.name), self._definitions, where=place(term.position))
+            raise UnknownNameError.of(
+                "asset", _readable(term.name), self._definitions, where=place(term.position), none=NONE_KNOWN
+            )
         return frozenset((term.name,))
 
 

@@ -16,12 +16,18 @@ from headwater.cli.tables import Cell, table
 def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Where = WHERE) -> int:
     """Print the definitions of assets, inputs before what reads them; of a single asset everything that it says.
 
+    What is new among them is recorded, so that it can be asked for through a server before it was ever made.
+
     Parameters
     ----------
     selection
         Which assets; see `headwater status --help`.
     """
-    facts = open_project(where).catalog.facts()
+    project = open_project(where)
+    if project.home.is_writable():
+        # A server loads no code: what it can be asked for is what stands in the journal.
+        project.record_definitions()
+    facts = project.catalog.facts()
     names = chosen(facts, selection, clock.now_us())
     rows = [_row(facts.definitions[name]) for name in names]
     emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names) if rows else no_assets(facts))

@@ -726,3 +726,20 @@ def test_a_run_whose_process_was_killed_is_shown_as_crashed(shop: Path) -> None:
             process.kill()
             process.wait()
         until(lambda: client.get("/api/runs?flow=waits").json()["runs"][0]["state"] == "Crashed", seconds=10)
+
+
+def test_in_a_new_home_what_is_defined_can_be_asked_for_once_it_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli_project.write_shop(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    asked = {"selection": "sales", "partition": "2024-01-06"}
+    with served(tmp_path, insecure=True) as (client, _), working(tmp_path):
+        for selection, status in (("sales", 404), ("*", 400)):
+            refused = client.post("/api/materializations", json=asked | {"selection": selection})
+            assert refused.status_code == status
+            assert "headwater assets -f FILE" in refused.json()["hint"]
+        with cli_project.as_in_a_new_process():
+            assert command_line.run(["assets"]) == 0
+        again = until(lambda: client.post("/api/materializations", json=asked).json().get("id"))
+        assert ended(client, again)["state"] == "done"
