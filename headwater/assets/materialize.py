@@ -16,6 +16,7 @@ from headwater.core.definition import place_of
 from headwater.core.options import TaskOptions
 from headwater.core.task import Task
 from headwater.errors import DefinitionError, PartitionError
+from headwater.wording import command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,12 +100,21 @@ class Materialization(Task[P, R]):
         if self.wants_partitions:
             return self.replace(partitions=_set_of(definition, partition))
         if isinstance(partition, PartitionSet):
-            raise PartitionError(
-                f"'{self.name}' makes one partition a call, not {partition}",
-                where=place_of(self.fn),
-                hint="declare a parameter `partitions` and yield (partition, data) pairs, or call it for each partition",
-            )
-        return self.replace(partition=definition.partition(partition))
+            raise self._makes_one(partition)
+        try:
+            return self.replace(partition=definition.partition(partition))
+        except PartitionError:
+            if isinstance(partition, str) and _are_several(definition, partition):
+                raise self._makes_one(partition) from None
+            raise
+
+    def _makes_one(self, partitions: object) -> PartitionError:
+        return PartitionError(
+            f"'{self.name}' makes one partition a call, not {partitions}",
+            where=place_of(self.fn),
+            hint="declare a parameter `partitions` and yield (partition, data) pairs, call it for each partition, or: "
+            + command("backfill", self.assets[0].name, partition=str(partitions)),
+        )
 
     def with_options(
         self, *, assets: Asset | str | Sequence[Asset | str] | None = None, **options: Unpack[OptionValues]
@@ -300,6 +310,13 @@ def _set_of(definition: PartitionsDefinition, value: Any) -> PartitionSet:
     if isinstance(value, str):
         return definition.parse(value)
     return definition.set_of([definition.partition(value).key])
+
+
+def _are_several(definition: PartitionsDefinition, text: str) -> bool:
+    try:
+        return len(definition.parse(text)) > 1
+    except PartitionError:
+        return False
 
 
 _NO_OPTIONS = TaskOptions()

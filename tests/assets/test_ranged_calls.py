@@ -247,8 +247,13 @@ def test_wrong_pairs_and_wrong_definitions(headwater: Sandbox) -> None:
     @materialize(Asset("one", at="memory://one", partitions=DAYS))
     def one(partition): ...
 
-    with pytest.raises(PartitionError, match="makes one partition a call"):
-        one.at(DAYS.parse("2024-01-01..2024-01-02"))
+    for several in (DAYS.parse("2024-01-01..2024-01-02"), "2024-01-01..2024-01-02"):
+        with pytest.raises(PartitionError, match="makes one partition a call") as raised:
+            one.at(several)
+        assert "`partitions`" in raised.value.hint
+        assert raised.value.hint.endswith("headwater backfill one --partition 2024-01-01..2024-01-02")
+    with pytest.raises(PartitionError, match="is not a daily partition key"):
+        one.at("2024-01-01..2024-01")
 
 
 @pytest.mark.parametrize(("needs", "state"), [(None, "blocked"), (0, "completed")])
