@@ -13,7 +13,11 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from polars.testing import assert_frame_equal
+from polars.testing.parametric import dataframes
 
+from headwater.assets.location import asset_ref
 from headwater.assets.partitions import (
     CronPartitions,
     DailyPartitions,
@@ -22,12 +26,13 @@ from headwater.assets.partitions import (
     Partition,
     WeeklyPartitions,
 )
-from headwater.assets.protocols import SqlQuery, SqlRelation, Staged
+from headwater.assets.protocols import SqlQuery, SqlRelation, Staged, Target
 from headwater.errors import LocationError, LockTimeout, MaterializationError, PartitionError, ReturnTypeError
 from headwater.materializers import attaching, locking
 from headwater.materializers import duckdb as module
 from headwater.materializers.duckdb import DuckDBMaterializer, TableSource
 from headwater.materializers.measure import dates_of
+from headwater.materializers.registry import for_ref
 
 DUCK = DuckDBMaterializer()
 URI = "duckdb://warehouse.duckdb/main.delays"
@@ -264,6 +269,33 @@ def test_every_type_comes_back(at: Any, make: Any) -> None:
     make(at(URI), frame)
     assert DUCK.load(at(URI), None, "eager").equals(frame)
     assert DUCK.load(at(URI), None, "lazy").collect_schema() == frame.schema
+
+
+@given(frame=dataframes(min_cols=1, max_cols=3, max_size=4, excluded_dtypes=[pl.Categorical, pl.Enum]))
+@settings(max_examples=40, deadline=None)
+def test_any_frame_comes_back_from_files_and_tables_or_is_refused_by_the_name_of_a_column(
+    tmp_path_factory: pytest.TempPathFactory, frame: pl.DataFrame
+) -> None:
+    root = tmp_path_factory.mktemp("root")
+    for uri in ("parquet://lake/x", URI):
+        target = Target(asset=asset_ref("thing", uri, root=root), root=root)
+        materializer = for_ref(target.asset)
+        refused = ""
+        try:
+            staged = materializer.stage(target, None, frame.lazy(), version="v")
+        except ReturnTypeError as error:
+            refused = error.message
+        if refused:
+            assert uri == URI
+            assert any(repr(name) in refused for name in frame.columns)
+            continue
+        materializer.publish(target, None, staged)
+        back = materializer.load(target, None, "lazy").collect()
+        assert staged.rows == frame.height
+        assert back.columns == frame.columns
+        assert_frame_equal(back.cast(dict(frame.schema)), frame)
+        if uri != URI:
+            assert back.schema == frame.schema
 
 
 def test_a_lazy_frame_reads_only_what_is_asked_for(at: Any, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
