@@ -178,9 +178,8 @@ def _are_alike(types: Sequence[pl.DataType]) -> bool:
     kinds = (
         all(dtype.is_numeric() for dtype in values),
         all(isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)) for dtype in values),
-        all(
-            isinstance(dtype, (pl.Date, pl.Datetime)) and getattr(dtype, "time_zone", None) is None for dtype in values
-        ),
+        # Nanoseconds reach to 2262: a later date would be lost in them.
+        all(dtype in (pl.Date(), pl.Datetime("ms"), pl.Datetime("us")) for dtype in values),
     )
     return any(kinds)
 

@@ -173,6 +173,16 @@ def test_what_polars_would_turn_into_something_else_is_refused(
     assert MEMORY.load(target, None, "eager")["a"].to_list() == [older, older]
 
 
+def test_a_late_date_is_not_lost_among_nanoseconds(at: Any, make: Any, days: DailyPartitions) -> None:
+    target, late = at("memory://x", partitioned=True), date(9999, 12, 31)
+    make(target, {"a": [late]}, days.partition("2013-01-01"))
+    make(target, {"a": [datetime(2013, 1, 2)]}, days.partition("2013-01-02"))
+    assert MEMORY.load(target, None, "eager")["a"].dt.date().to_list() == [late, date(2013, 1, 2)]
+    make(target, pl.DataFrame({"a": pl.Series([0], dtype=pl.Datetime("ns"))}), days.partition("2013-01-02"))
+    with pytest.raises(MaterializationError, match="'a' of 'thing' is Date in some partitions and Datetime"):
+        MEMORY.load(target, None, "eager")
+
+
 def test_numbers_of_plain_rows_need_not_be_of_one_kind(at: Any, make: Any, days: DailyPartitions) -> None:
     target = at("memory://x", partitioned=True)
     for number, value in enumerate((1, 2.5, None), 1):
