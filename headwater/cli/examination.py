@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from headwater import clock, settings
 from headwater.cli.output import size_of
 from headwater.errors import HeadwaterError, HomeError, SettingsError
-from headwater.wording import counted
+from headwater.wording import counted, listed
 
 if TYPE_CHECKING:
     from headwater.core.journal.home import Home
@@ -28,6 +28,8 @@ _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20
 _FILES = 256
 _AHEAD = 60
 _SHOWN = 5
+_LETTERS = 500
+"""So many of the value of a setting are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +83,17 @@ def _packages(_: Project) -> Iterator[Finding]:
 def _settings(project: Project) -> Iterator[Finding]:
     origins = settings.origins(project.root)
     names = [field.name for field in fields(project.settings) if field.name not in ("root", "locations")]
-    given = [f"{name} = {getattr(project.settings, name)!r} from {origins[name]}" for name in names if name in origins]
+    given = [f"{name} = {_cut(repr(getattr(project.settings, name)))} from {origins[name]}" for name in names if name in origins]
     text = f"root {project.root}; " + ("; ".join(given) if given else "all have their defaults")
     yield Finding(name="settings", state="ok", text=text)
     for error in settings.unknown_variables():
         text = f"{error.where} is passed over: {error.message}"
         yield Finding(name="settings", state="warn", text=text, hint=error.hint)
+
+
+def _cut(text: str) -> str:
+    """Not all of a long value: there may be thousands of limits."""
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}… ({len(text):,} letters)"
 
 
 def _home(project: Project) -> Iterator[Finding]:
@@ -205,7 +212,7 @@ def _modules(project: Project) -> Iterator[Finding]:
     for name in project.settings.modules:
         load_modules((name,), project.root)
     count = len(project.definitions.all())
-    named = ", ".join(project.settings.modules)
+    named = listed(project.settings.modules)
     none = "none are named in the settings; commands take -f FILE or -m MODULE"
     yield Finding(name="modules", state="ok", text=f"{named}: {counted(count, 'asset')}" if named else none)
 

@@ -148,6 +148,17 @@ def test_a_home_whose_path_duckdb_can_not_open_fails(cli: Cli, shop: Path, monke
     assert "'\\'" in texts(done, "projection")
 
 
+def test_of_a_setting_with_thousands_of_values_the_first_are_told(cli: Cli, shop: Path) -> None:
+    limits = "".join(f"limit_{number} = 3\n" for number in range(5_000))
+    with (shop / "pyproject.toml").open("a") as file:
+        file.write(f"[tool.headwater.limits]\n{limits}")
+    found = texts(cli("doctor", "--json"), "settings")
+    assert "limits = {'limit_0': 3, 'limit_1': 3, " in found
+    assert "letters) from [tool.headwater]" in found
+    assert len(found) < 2_000
+    assert "'shop'" in found
+
+
 def test_settings_are_traced_to_the_environment(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADWATER_HOME", str(shop / "elsewhere"))
     found = texts(cli("doctor", "--json"), "settings")
