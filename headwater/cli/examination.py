@@ -83,7 +83,11 @@ def _packages(_: Project) -> Iterator[Finding]:
 def _settings(project: Project) -> Iterator[Finding]:
     origins = settings.origins(project.root)
     names = [field.name for field in fields(project.settings) if field.name not in ("root", "locations")]
-    given = [f"{name} = {_cut(repr(getattr(project.settings, name)))} from {origins[name]}" for name in names if name in origins]
+    given = [
+        f"{name} = {_cut(repr(getattr(project.settings, name)))} from {origins[name]}"
+        for name in names
+        if name in origins
+    ]
     text = f"root {project.root}; " + ("; ".join(given) if given else "all have their defaults")
     yield Finding(name="settings", state="ok", text=text)
     for error in settings.unknown_variables():
