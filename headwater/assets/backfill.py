@@ -15,7 +15,7 @@ from headwater.assets.causes import spread
 from headwater.assets.definitions import InputDefinition
 from headwater.assets.dependencies import in_turns, reached
 from headwater.assets.divided import Divided
-from headwater.assets.facts import Facts
+from headwater.assets.facts import Facts, Made, Skipped, last_said
 from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, PartitionSet, partitioning
 from headwater.assets.progress import Blocked, Progress
@@ -189,27 +189,29 @@ class _Planner:
         """What `only` leaves of an asset, before what follows from that inside its group."""
         only, divided = self._request.only, wanted.definition
         parts = [divided.empty()]
-        if "missing" in only or "stale" in only:
+        if "missing" in only:
             parts.append(wanted - self._there(name))
         if "failed" in only:
             parts.append(wanted & self._known(divided, self._facts.of(name).failed))
         if "stale" in only:
-            parts.append(wanted & self._stale[name].stale)
+            stands = last_said(self._facts.of(name))
+            parts += [wanted - self._known(divided, stands), wanted & self._stale[name].stale]
             again = [one for one in self._others(name) if one.asset in self._planned]
             parts += [wanted & self._readers(one, self._planned[one.asset], name) for one in again]
-            parts.append(wanted & self._seen_to_read(name, divided))
+            parts.append(wanted & self._seen_to_read(stands, name, divided))
         return _all_of(parts)
 
-    def _seen_to_read(self, name: str, divided: PartitionsDefinition) -> PartitionSet:
-        """The partitions in place that were made, in whatever way, of what is planned."""
-        made = self._facts.of(name).made
-        if not made:
+    def _seen_to_read(
+        self, stands: Mapping[str | None, Made | Skipped], name: str, divided: PartitionsDefinition
+    ) -> PartitionSet:
+        """The partitions that stand and were made, in whatever way, of what is planned."""
+        if not stands:
             return divided.empty()
         planned = [(asset, one) for asset, one in self._planned.items() if one and asset != name]
         known = {asset: self._way(one.definition).keys(one) for asset, one in planned}
         hits = [
             key
-            for key, one in made.items()
+            for key, one in stands.items()
             if any(used.asset in known and used.partition in known[used.asset] for used in one.inputs)
         ]
         return self._known(divided, hits)

@@ -28,9 +28,10 @@ class Cause(NamedTuple):
     asset: str | None = None
     examples: Examples = NONE
 
-    def reason(self) -> Reason:
-        """The cause in a sentence, with the number of partitions and where they lie."""
-        return Reason(self.kind, _GROUPED[self.kind].format(asset=self.asset, where=spread(self.partitions)))
+    def reason(self, since: str = "made") -> Reason:
+        """The cause in a sentence, with the number of partitions and where they lie; `since` they were made, or left out."""
+        where = spread(self.partitions)
+        return Reason(self.kind, _GROUPED[self.kind].format(asset=self.asset, where=where, since=since))
 
 
 def add_causes(
@@ -65,7 +66,7 @@ _SHOWN = 3
 
 _GROUPED: dict[CauseKind, str] = {
     "never_made": "it was never made{where}",
-    "code_changed": "its code changed since it was made{where}",
-    "input_updated": "its input {asset} changed since it was made{where}",
+    "code_changed": "its code changed since it was {since}{where}",
+    "input_updated": "its input {asset} changed since it was {since}{where}",
     "upstream_stale": "its input {asset} is stale itself{where}",
 }

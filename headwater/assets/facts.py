@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -67,7 +67,8 @@ class Failure:
 
 
 class Skipped(NamedTuple):
-    """The newest attempt at a partition, when it left out the output, which is optional: what is in place stays, if anything is.
+    """The newest attempt at a partition, when it left out the output, which is optional: what is in place stays, if anything is;
+    otherwise nothing is what stands.
 
     `started` and `at` are when it began and ended, `inputs` is what it read to say so.
     """
@@ -117,12 +118,12 @@ Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]
 
 
 class Outline(NamedTuple):
-    """What follows from an asset's versions in place, as `last_said` has them, and is all that is asked of most assets.
+    """What follows from what stands of an asset, as `last_said` has it, and is all that is asked of most assets.
 
-    `keys` are their partitions, `code` is the code version that they were made by, as far as it is known of them, unless
-    they are `mixed`; `oldest` is when the first of them was begun and `newest` when the last was recorded. `reads` holds what
-    they read, by input asset, without partitions that read themselves; `settled` says that all of that is known to be in
-    place still, in the same version.
+    `keys` are its partitions, `code` is the code version that they were made by, as far as it is known of them, unless
+    they are `mixed`; `oldest` is when the first of them was begun and `newest` when the last version in place was recorded.
+    `reads` holds what they read, by input asset, without partitions that read themselves; `settled` says that all of that is
+    known to be in place still, in the same version.
     """
 
     keys: tuple[str | None, ...] = ()
@@ -147,7 +148,7 @@ class OutlinedAssets(Mapping[str, AssetFacts]):
 
 
 def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
-    """The outline of each asset that something is in place of.
+    """The outline of each asset of which something was made, or was left out.
 
     >>> made = Made(partition=None, version="1", at=5, started=3, run_id="r", inputs=(Consumed("raw", None, "7"),))
     >>> found = outlines({"clean": AssetFacts(made={None: made})})["clean"]
@@ -156,39 +157,40 @@ def outlines(assets: Mapping[str, AssetFacts]) -> Mapping[str, Outline]:
     """
     if isinstance(assets, OutlinedAssets):
         return assets.outlines()
-    return {name: outline(assets, name) for name, known in assets.items() if known.made}
+    return outlines_of(assets, assets)
 
 
-def last_said(known: AssetFacts) -> Mapping[str | None, Made]:
-    """What is in place of an asset; of what a later call left as it is, with what that call read and the code that it ran."""
+def last_said(known: AssetFacts) -> Mapping[str | None, Made | Skipped]:
+    """What stands of an asset, by partition: the version in place, or what a later call said that left the output out. That tells
+    what was read, and by which code, whether it left a version as it is or nothing at all."""
     if not known.skipped:
         return known.made
-    found = dict(known.made)
-    for key, one in known.skipped.items():
-        # One without the version of its code comes from a journal that does not tell what it read.
-        if key in found and one.code_version is not None:
-            found[key] = found[key]._replace(started=one.started, code_version=one.code_version, inputs=one.inputs)
-    return found
+    # One without the version of its code comes from a journal that does not tell what it read.
+    return {**known.made, **{key: one for key, one in known.skipped.items() if one.code_version is not None}}
 
 
-def outline(assets: Mapping[str, AssetFacts], name: str) -> Outline:
-    """The outline of an asset that something is in place of, out of all that is known of it and of what it reads."""
-    made, settled = last_said(assets[name]), True
+def outlines_of(assets: Mapping[str, AssetFacts], names: Iterable[str]) -> dict[str, Outline]:
+    """The outlines of these assets, of those of which something was made or left out, out of all that is known."""
+    return {name: _outline(assets, name, said) for name in names if (said := last_said(assets[name]))}
+
+
+def _outline(assets: Mapping[str, AssetFacts], name: str, stands: Mapping[str | None, Made | Skipped]) -> Outline:
+    settled = True
     reads: dict[str, list[tuple[str | None, str | None]]] = {}
-    for key, one in made.items():
+    for key, one in stands.items():
         for used in one.inputs:
             if used.asset == name and used.partition == key:
                 continue
             now = assets.get(used.asset, _NOTHING).made.get(used.partition)
             settled = settled and now is not None and now.version == used.version
             reads.setdefault(used.asset, []).append((key, used.partition))
-    codes = {one.code_version for one in made.values() if one.code_version is not None}
+    codes = {one.code_version for one in stands.values() if one.code_version is not None}
     return Outline(
-        keys=tuple(made),
+        keys=tuple(stands),
         code=min(codes, default=None),
         mixed=len(codes) > 1,
-        oldest=min(one.started for one in made.values()),
-        newest=max(one.at for one in made.values()),
+        oldest=min(one.started for one in stands.values()),
+        newest=max((one.at for one in assets[name].made.values()), default=0),
         reads={asset: tuple(pairs) for asset, pairs in reads.items()},
         settled=settled,
     )
@@ -227,4 +229,4 @@ class Facts:
 
 _NOTHING = AssetFacts()
 NOTHING_MADE = Outline()
-"""The outline of an asset that nothing is in place of."""
+"""The outline of an asset of which nothing was made."""

@@ -22,7 +22,7 @@ class Own(NamedTuple):
 
 
 class OwnStaleness:
-    """A closer look at single assets that something is in place of."""
+    """A closer look at single assets of which something was made, or was left out."""
 
     def __init__(self, facts: Facts, divisions: Divisions, graph: MadeGraph) -> None:
         self._facts, self._divisions, self._graph = facts, divisions, graph
@@ -33,8 +33,8 @@ class OwnStaleness:
         divided, causes = self._divisions.of(definition), list[Cause]()
         current = (None, definition.code_version)
         if there.mixed or there.code not in current:
-            made = last_said(self._facts.of(name))
-            changed = tuple([key for key, one in made.items() if one.code_version not in current])
+            stands = last_said(self._facts.of(name))
+            changed = tuple([key for key, one in stands.items() if one.code_version not in current])
             if where := divided.set_of(changed):
                 causes.append(Cause("code_changed", where))
         updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
@@ -61,10 +61,12 @@ class OwnStaleness:
         unread, unseen = self.news(used, name, divided, there), self._observed_since(used, divided, there)
         if not unread and not unseen:
             return ()
-        made, source = last_said(self._facts.of(name)), self._facts.of(used.asset)
-        found = [(key, part) for key, part in unread if source.made[part].at > made[key].started]
+        stands, source = last_said(self._facts.of(name)), self._facts.of(used.asset)
+        came = ((key, part, source.made.get(part)) for key, part in unread)
+        # What was left out of the input was not made since: there is nothing to read.
+        found = [(key, part) for key, part, now in came if now is not None and now.at > stands[key].started]
         # What was seen before and was not read was left out on purpose, however often it is seen again.
-        return found + [(key, part) for key, part in unseen if source.observed[part].first > made[key].started]
+        return found + [(key, part) for key, part in unseen if source.observed[part].first > stands[key].started]
 
     def _observed_since(self, used: InputDefinition, divided: Divided, there: Outline) -> Pairs:
         """Each partition with each one of a source that was observed, lies in its window, and was not read."""

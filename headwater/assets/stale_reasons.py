@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Protocol
@@ -11,7 +11,7 @@ from headwater.assets.causes import Cause, spread
 from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.divisions import Divisions
-from headwater.assets.facts import Facts
+from headwater.assets.facts import Facts, last_said
 from headwater.assets.partitions import PartitionSet
 from headwater.core.code_changes import code_changes
 from headwater.types import Reason
@@ -41,13 +41,20 @@ class StaleReasons:
 
     def grouped(self, name: str, cause: Cause) -> Reason:
         """A cause in a sentence; of changed code with what differs, for the first versions that were made by other code."""
-        reason = cause.reason()
-        if cause.kind != "code_changed":
+        if cause.kind not in ("code_changed", "input_updated"):
+            return cause.reason()
+        reason = cause.reason(self._since(name, cause.partitions.keys()))
+        if cause.kind == "input_updated":
             return reason
-        made = self._facts.of(name).made
-        versions = dict.fromkeys(made[key].code_version for key in islice(cause.partitions.keys(), _LOOKED_AT))
+        stands = last_said(self._facts.of(name))
+        versions = dict.fromkeys(stands[key].code_version for key in islice(cause.partitions.keys(), _LOOKED_AT))
         every = (one for version in versions for one in self._code_changes(name, version))
         return replace(reason, because=tuple(dict.fromkeys(every)))
+
+    def _since(self, name: str, keys: Iterable[str | None]) -> str:
+        """What was done with all of these partitions when what stands of them was read."""
+        skipped = self._facts.of(name).skipped
+        return "left out" if skipped and all(key in skipped for key in keys) else "made"
 
     def _code_changes(self, name: str, version: str | None) -> tuple[Reason, ...]:
         """What differs in the code since a version of it."""
@@ -73,19 +80,25 @@ class StaleReasons:
         for used in self._facts.definitions[name].inputs:
             behind = self._found.get(used.asset)
             if behind is not None and used.asset != name:
-                lacking = self._divisions.upstream(used, here, behind.missing.definition) & behind.missing
+                divided = self._divisions.named(used.asset)
+                known = self._facts.of(used.asset)
+                left_out = divided.set_of(tuple(key for key in known.skipped if key not in known.made))
+                lacking = self._divisions.upstream(used, here, divided.definition) & (behind.missing | left_out)
                 if lacking:
                     yield Reason("input_missing", f"its input {used.asset} was never made{spread(lacking)}")
 
     def _because(self, name: str, cause: Cause, number: int, depth: int) -> Reason:
+        key = cause.partitions.definition.key(number)
         if cause.kind == "code_changed":
-            made = self._facts.of(name).made[cause.partitions.definition.key(number)]
-            text = f"its code changed since it was made{_producer(self._facts.definitions[name])}"
-            return Reason(cause.kind, text, self._code_changes(name, made.code_version))
+            stands = last_said(self._facts.of(name))[key]
+            text = f"its code changed since it was {self._since(name, [key])}{_producer(self._facts.definitions[name])}"
+            return Reason(cause.kind, text, self._code_changes(name, stands.code_version))
         asset = cause.asset or name
-        example = cause.examples.get(cause.partitions.definition.key(number))
+        example = cause.examples.get(key)
         if cause.kind == "input_updated":
-            return Reason(cause.kind, f"its input {label(asset, example)} changed since it was made")
+            return Reason(
+                cause.kind, f"its input {label(asset, example)} changed since it was {self._since(name, [key])}"
+            )
         above = self._stale_above(name, asset, number, example)
         text = f"its input {asset} is stale itself"
         if above is None or depth == 0:

@@ -27,7 +27,8 @@ from headwater.types import Reason
 class Staleness(NamedTuple):
     """Which partitions of an asset have to be made (again) to be up to date, and why.
 
-    `stale` holds them all; `missing` are those among them that were never made.
+    `stale` holds them all; `missing` are those among them that were never made. Of an optional output that the last call left out
+    that stands, whether a version is in place or none: it is judged by what that call read, and is not missing.
     """
 
     name: str
@@ -95,7 +96,7 @@ class _Judged:
         self._own_of = OwnStaleness(facts, self._divisions, graph)
         self._words = StaleReasons(facts, self._divisions, self.found)
         self._behind: dict[int, _Behind] = {}
-        """What is in place and stale, of each asset that has such."""
+        """What stands and is stale, of each asset that has such."""
         self._behinds: dict[tuple[Divided, tuple[object, ...]], _Behind] = {}
         self._own: dict[int, Own] = {}
         """What was found of an asset itself, of those that were looked at closer."""
@@ -213,7 +214,7 @@ class _Judged:
     def _held_behind(
         self, name: str, definition: AssetDefinition, divided: Divided, there: Outline, causes: list[Cause]
     ) -> _Behind:
-        """The partitions that are in place and stale; with a cause for what they are for each other."""
+        """The partitions that stand and are stale; with a cause for what they are for each other."""
         behind = causes[0].partitions
         for cause in causes:
             if cause.partitions is not behind:
@@ -272,7 +273,7 @@ class _Judged:
 
 
 class _Behind(NamedTuple):
-    """Partitions that are in place and stale, with their keys; the same value for all that have the same."""
+    """Partitions that are stale and no longer missing, with their keys; the same value for all that have the same."""
 
     partitions: PartitionSet
     keys: frozenset[str | None]

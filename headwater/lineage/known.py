@@ -17,7 +17,7 @@ from headwater.assets.facts import (
     Outline,
     OutlinedAssets,
     Skipped,
-    outline,
+    outlines_of,
 )
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
@@ -69,9 +69,8 @@ class KnownAssets(OutlinedAssets):
         self._observed, self._observed_before = _observed(observations, names)
         self._outlines = outlines
         if outlines is not None and self._skipped:
-            # Those are of what is in place: they don't tell what a call read that left it as it is.
-            again = self._skipped.keys() & outlines.keys()
-            self._outlines = {**outlines, **{name: outline(self, name) for name in again}}
+            # Those are of what is in place: they don't tell what a call read that left it as it is, or left it out.
+            self._outlines = {**outlines, **outlines_of(self, self._skipped)}
 
     def __getitem__(self, name: str) -> AssetFacts:
         found = self._found.get(name)
@@ -99,7 +98,7 @@ class KnownAssets(OutlinedAssets):
     def outlines(self) -> Mapping[str, Outline]:
         """What is asked of every asset."""
         if self._outlines is None:
-            self._outlines = {name: outline(self, name) for name in self._rows}
+            self._outlines = outlines_of(self, self._rows.keys() | self._skipped.keys())
         return self._outlines
 
     def look_closer(self, names: Collection[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import repeat
 from typing import Any, TypeVar, cast
 
-from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs, outline
+from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs, outlines_of
 from headwater.lineage.known import known_assets
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
@@ -131,11 +131,11 @@ class OutlinesFirst(OutlinedAssets):
         return self._outlines
 
     def _anew(self, which: Collection[str], moved: Set[str], outlines: Mapping[str, Outline]) -> dict[str, Outline]:
-        """The outlines of assets that two datasets stand for, as they were `moved`, and of those of which a call left out an output
-        that is in place: out of all that is known of them. What has read a moved one is to be looked at closer: each dataset alone
+        """The outlines of assets that two datasets stand for, as they were `moved`, and of those of which the newest call left the
+        output out: out of all that is known of them. What has read a moved one is to be looked at closer: each dataset alone
         would say that it is in place still."""
         known = {name: self[name] for name in which}
-        found = {name: outline(known, name) for name in which if known[name].made}
+        found = outlines_of(known, which)
         for name, there in outlines.items():
             if name not in found and not moved.isdisjoint(there.reads):
                 found[name] = there._replace(settled=False)

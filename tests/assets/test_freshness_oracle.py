@@ -44,6 +44,8 @@ def worlds(draw, policies=NO_POLICY, kind=World):
         parts = draw(st.lists(st.sampled_from(keys(WEEK)), unique=True)) if kind == "days" else [None]
         for key in parts:
             made(draw, world, name, key, names[: place + 1])
+        for key in draw(st.lists(st.sampled_from(keys(WEEK) if kind == "days" else [None]), max_size=2, unique=True)):
+            world.skip(name, *([key] if key else []))
     return world
 
 

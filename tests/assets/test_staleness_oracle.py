@@ -94,14 +94,14 @@ def oracle(facts):
 
 
 def looked_at(facts, found, definition):
-    name, divided, made = definition.name, partitioning(definition), facts.of(definition.name).made
+    name, divided, stands = definition.name, partitioning(definition), last_said(facts.of(definition.name))
     kinds = {}
     if definition.code_version is None:
         return kinds
     for part in divided.all(AS_OF):
-        if part.key not in made:
+        if part.key not in stands:
             kinds[part.key] = {"never_made"}
-    there = {key: last_said(facts, name, one) for key, one in made.items() if key in PARTS[divided]}
+    there = {key: one for key, one in stands.items() if key in PARTS[divided]}
     for key, one in there.items():
         because = set(reasons(facts, found, definition, key, one))
         if because:
@@ -116,11 +116,9 @@ def looked_at(facts, found, definition):
     return kinds
 
 
-def last_said(facts, name, one):
-    said = facts.of(name).skipped.get(one.partition)
-    if said is None:
-        return one
-    return one._replace(started=said.started, code_version=said.code_version, inputs=said.inputs)
+def last_said(known):
+    """What stands: what was made, and nothing where that is what a call left; a call that left it out later says what was read."""
+    return {**known.made, **known.skipped}
 
 
 PARTS = {
@@ -206,6 +204,43 @@ def test_a_partition_that_was_made_before_it_ends_is_stale_with_its_input():
     assert "2013-01-06" not in OPEN.all(AS_OF)
     assert "2013-01-06" in found.stale
     assert found.why("2013-01-06").because[0].kind == "upstream_stale"
+
+
+def test_what_was_left_out_and_never_made_is_judged_by_what_that_call_read():
+    world = World()
+    world.asset("a").asset("b", "a").asset("c", "b")
+    world.make("a").skip("b")
+    found = staleness(world.facts(), AS_OF)
+    assert not found["b"].stale
+    assert not found["b"].missing
+    assert found["c"].why().tree() == "c was never made\n  its input b was never made"
+    world.make("a")
+    found = staleness(world.facts(), AS_OF)["b"]
+    assert found.why().tree() == "b is stale\n  its input a changed since it was left out"
+    assert found.reason.tree() == found.why().tree()
+    assert not found.missing
+    world.skip("b").asset("b", "a", code="code-2")
+    found = staleness(world.facts(), AS_OF)["b"]
+    assert found.why().because[0].text == "its code changed since it was left out (make_b)"
+    assert found.reason.because[0].text == "its code changed since it was left out"
+    world.skip("b")
+    assert not staleness(world.facts(), AS_OF)["b"].stale
+
+
+def test_what_stands_as_it_was_left_out_makes_stale_what_would_read_it_once_it_is_stale_itself():
+    world = World().asset("a", partitions=WEEK).asset("b", "a", partitions=WEEK)
+    world.asset("c", ("b", AllMapping(needs=1)), partitions=None)
+    world.make("a", "2013-01-01", "2013-01-02").make("b", "2013-01-01").skip("b", "2013-01-02").make("c")
+    assert not staleness(world.facts(), AS_OF)["c"].stale
+    world.make("a", "2013-01-02")
+    assert staleness(world.facts(), AS_OF)["c"].why().tree() == (
+        "c is stale\n  its input b is stale itself\n"
+        "    b@2013-01-02 is stale\n      its input a@2013-01-02 changed since it was left out"
+    )
+    world.skip("b", "2013-01-02")
+    assert not staleness(world.facts(), AS_OF)["c"].stale, "it is nothing still"
+    world.make("b", "2013-01-02")
+    assert staleness(world.facts(), AS_OF)["c"].why().because[0].kind == "input_updated"
 
 
 def test_what_a_call_read_that_left_its_output_as_it_is_counts_though_the_one_in_place_read_nothing():

@@ -132,8 +132,8 @@ WHERE l.attempt_state = 'skipped'
   AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
 -- name: left_out
--- The datasets of which something is in place that the newest attempt left as it is.
-SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state = 'skipped' AND version IS NOT NULL;
+-- The datasets of which the newest attempt left something as it is, or left it out.
+SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state = 'skipped';
 
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
