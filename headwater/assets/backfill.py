@@ -5,7 +5,7 @@ The same plan is shown by a dry run, kept in the journal, and carried out (`Prog
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias, get_args
@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 from headwater.assets.backfill_plan import BackfillPlan, Order, PlanStep, Vanished, keys_then, plan_from_json
 from headwater.assets.causes import spread
 from headwater.assets.definitions import InputDefinition
-from headwater.assets.dependencies import in_turns, reached
+from headwater.assets.dependencies import in_turns, made_together, reached
 from headwater.assets.divided import Divided
 from headwater.assets.facts import Facts, Made, Skipped, last_said
 from headwater.assets.mappings import infer_mapping
@@ -40,7 +40,7 @@ __all__ = [
 
 Only: TypeAlias = Literal["missing", "failed", "stale"]
 Group: TypeAlias = tuple[str, ...]
-"""An asset, or several that are made by turns: they read each other's past."""
+"""An asset, or several that are made by turns, as they read each other's past, or by one function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,8 @@ class BackfillRequest:
 
 def plan(facts: Facts, request: BackfillRequest, as_of: int) -> BackfillPlan:
     """The plan for a request; sources are never in it, and steps without partitions are left out.
+
+    What one function makes is made by one call, so a plan that has one of its assets has the others, too.
 
     Raises UnknownNameError for an unknown asset, UsageError for a source, PartitionError when the partitions asked for
     mean nothing to a target, DefinitionError when the assets form a cycle.
@@ -110,10 +112,11 @@ class _Planner:
         for group in self._groups:
             parts = {name: [found[name] for found in (asked, above, below) if name in found] for name in group}
             wanted = {name: _all_of(some) for name, some in parts.items() if some}
-            self._planned.update(self._chosen(group, wanted) if self._request.only else wanted)
-            for name in wanted:
-                if self._planned[name]:
-                    why = self._reason(name, wanted[name], asked.get(name), name in above)
+            chosen = self._chosen(group, wanted) if self._request.only else wanted
+            self._planned.update(reached(chosen, self._with_it))
+            for name in group:
+                if self._planned.get(name):
+                    why = self._together(name, chosen) or self._reason(name, wanted[name], chosen, asked, above)
                     steps.append(PlanStep(asset=name, partitions=self._planned[name], reason=why))
         return BackfillPlan(steps=tuple(steps), order=self._request.order, as_of=self._as_of)
 
@@ -146,14 +149,16 @@ class _Planner:
         return found
 
     def _below(self, asked: Mapping[str, PartitionSet]) -> dict[str, PartitionSet]:
-        """What is made of what is asked for, down to the ends."""
-        found = dict(asked)
+        """What is made of what is asked for, or of what is made with that, down to the ends."""
+        found, made = dict(asked), dict[str, PartitionSet]()
         for group in self._groups:
             for name in group:
                 for used in self._others(name):
-                    if used.asset in found:
-                        _add(found, name, self._readers(used, found[used.asset], name))
-            found |= reached(_in(group, found), partial(self._along, group))
+                    if used.asset in made:
+                        _add(found, name, self._readers(used, made[used.asset], name))
+            made |= reached(_in(group, found), partial(self._again, group))
+            for name, readers in self._along(group, _in(group, made)):
+                _add(found, name, readers)
         return found
 
     def _past(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
@@ -171,6 +176,17 @@ class _Planner:
                 if used.asset in of:
                     yield name, self._readers(used, of[used.asset], name)
 
+    def _with_it(self, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
+        """What is made together with these partitions."""
+        for name, some in of.items():
+            for other in made_together(self._definitions, name):
+                yield other, some
+
+    def _again(self, group: Group, of: Mapping[str, PartitionSet]) -> Iterator[tuple[str, PartitionSet]]:
+        """What is made together with these partitions, and what reads them inside their group."""
+        yield from self._with_it(of)
+        yield from self._along(group, of)
+
     def _readers(self, used: InputDefinition, of: PartitionSet, name: str) -> PartitionSet:
         """The partitions of an asset that read these ones of its input."""
         divided = partitioning(self._definitions[name])
@@ -182,7 +198,8 @@ class _Planner:
         chosen = {name: self._chosen_of(name, some) for name, some in wanted.items()}
         if "stale" in self._request.only:
             # What is made again here makes its readers stale, so a dry run says all that will happen.
-            chosen = reached(chosen, partial(self._along, group))
+            for name, readers in self._along(group, reached(chosen, partial(self._again, group))):
+                _add(chosen, name, readers)
         return {name: chosen[name] & some for name, some in wanted.items()}
 
     def _chosen_of(self, name: str, wanted: PartitionSet) -> PartitionSet:
@@ -216,9 +233,26 @@ class _Planner:
         ]
         return self._known(divided, hits)
 
-    def _reason(self, name: str, wanted: PartitionSet, asked: PartitionSet | None, above: bool) -> Reason:
-        planned, only = self._planned[name], sorted(self._request.only)
-        kind = "requested" if asked is not None else "upstream" if above else "downstream"
+    def _together(self, name: str, chosen: Mapping[str, PartitionSet]) -> Reason | None:
+        """Why an asset is in the plan of which nothing was chosen: it is made with others that were."""
+        if chosen.get(name):
+            return None
+        return Reason("together", f"{name} is made {self._by(name, chosen)}", tuple(self._lacking(name)))
+
+    def _by(self, name: str, chosen: Mapping[str, PartitionSet]) -> str:
+        others = [other for other in made_together(self._definitions, name) if chosen.get(other)]
+        return f"by the call that makes {', '.join(others)}"
+
+    def _reason(
+        self,
+        name: str,
+        wanted: PartitionSet,
+        chosen: Mapping[str, PartitionSet],
+        asked: Collection[str],
+        above: Collection[str],
+    ) -> Reason:
+        own, only = chosen[name], sorted(self._request.only)
+        kind = "requested" if name in asked else "upstream" if name in above else "downstream"
         targets = ", ".join(self._request.targets)
         text = {
             "requested": f"{name} was asked for",
@@ -226,8 +260,10 @@ class _Planner:
             "downstream": f"{name} is made from {targets}",
         }[kind]
         if only:
-            which = f"{'is' if len(planned) == 1 else 'are'} {' or '.join(only)}"
-            text += f"; {len(planned):,} of {counted(len(wanted), 'partition')} {which}"
+            which = f"{'is' if len(own) == 1 else 'are'} {' or '.join(only)}"
+            text += f"; {len(own):,} of {counted(len(wanted), 'partition')} {which}"
+        if more := self._planned[name] - own:
+            text += f"; {len(more):,} more {'is' if len(more) == 1 else 'are'} made {self._by(name, chosen)}"
         because = self._stale[name].reasons if name in self._stale else ()
         return Reason(kind, text, (*because, *self._lacking(name)))
 

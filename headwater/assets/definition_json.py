@@ -35,6 +35,7 @@ def definition_to_json(definition: AssetDefinition, refs: dict[str, AssetRef] | 
         "inputs": [_input_to_json(one, refs.get(one.asset)) for one in definition.inputs],
         "producer": definition.producer,
         "code_version": definition.code_version,
+        **({"made_with": list(definition.made_with)} if definition.made_with else {}),
         **({"group": definition.group} if definition.group is not None else {}),
         **({"renamed_from": definition.renamed_from} if definition.renamed_from is not None else {}),
         **({"retired": True} if definition.retired else {}),
@@ -87,6 +88,7 @@ def definition_from_json(value: dict[str, Any]) -> AssetDefinition:
             for one in value.get("inputs", ())
         ),
         producer=value.get("producer"),
+        made_with=tuple(value.get("made_with", ())),
         code_version=value.get("code_version"),
         group=value.get("group"),
         renamed_from=value.get("renamed_from"),

@@ -58,6 +58,9 @@ class AssetDefinition:
     retired: bool = False
     inputs: tuple[InputDefinition, ...] = ()
     producer: str | None = None
+    made_with: tuple[str, ...] = ()
+    """The other assets that its function makes, too: one call makes them all."""
+
     code_version: str | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     source: SourceCode | None = None

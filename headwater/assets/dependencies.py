@@ -32,19 +32,31 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
 
 
 def in_turns(definitions: Mapping[str, AssetDefinition]) -> tuple[tuple[str, ...], ...]:
-    """All names in groups, inputs before what reads them; those that read each other's past, and are made by turns, together.
+    """All names in groups, inputs before what reads them; together those that read each other's past, and are made by turns, and
+    those that one function makes.
 
     Raises DefinitionError as `topological` does.
     """
 
     def reads(name: str) -> list[str]:
         inputs = definitions[name].inputs
-        return [used.asset for used in inputs if used.asset != name and used.asset in definitions]
+        read = [used.asset for used in inputs if used.asset != name and used.asset in definitions]
+        return [*read, *made_together(definitions, name)] if definitions[name].made_with else read
 
     groups = components(sorted(definitions), reads)
     return tuple(
         tuple(one) if len(one) == 1 else topological({name: definitions[name] for name in one}) for one in groups
     )
+
+
+def made_together(definitions: Mapping[str, AssetDefinition], name: str) -> tuple[str, ...]:
+    """The other assets that one call makes together with this one, as both definitions have it.
+
+    One that was recorded may be of a time when another function made it.
+    """
+    here = definitions[name]
+    others = ((one, definitions[one]) for one in here.made_with if one in definitions)
+    return tuple(one for one, there in others if name in there.made_with and there.partitions == here.partitions)
 
 
 def reached(start: Mapping[str, PartitionSet], follow: _Follow) -> dict[str, PartitionSet]:

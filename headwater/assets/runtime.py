@@ -242,6 +242,7 @@ class Definitions:
             retired=asset.retired,
             inputs=_inputs(producer.inputs) if producer is not None else (),
             producer=producer.fn.__qualname__ if producer is not None else None,
+            made_with=_made_with(asset, producer.assets) if producer is not None else (),
             checks=tuple([check.name for check in checks]) if checks else (),
             check_columns={check.name: check.columns for check in checks if check.columns} if checks else {},
             column_tags={column: tuple(tags) for column, tags in asset.column_tags.items()}
@@ -255,6 +256,11 @@ class Definitions:
 def _inputs(specs: tuple[InputSpec, ...]) -> tuple[InputDefinition, ...]:
     # Through lists: a generator for each of many assets takes longer than what it gives.
     return tuple([InputDefinition(parameter=one.parameter, asset=one.asset.name, mapping=one.mapping) for one in specs])
+
+
+def _made_with(asset: Asset, made: tuple[Asset, ...]) -> tuple[str, ...]:
+    # Mostly it is alone: nothing is made for that.
+    return tuple([one.name for one in made if one.name != asset.name]) if len(made) > 1 else ()
 
 
 def _place(ref: AssetRef) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from headwater import clock
@@ -42,6 +43,13 @@ class World:
         self.definitions[name] = AssetDefinition(
             ref=ref, partitions=partitions, code_version=code, inputs=tuple(declared), producer=f"make_{name}", **more
         )
+        return self
+
+    def together(self, *names):
+        """Let one function make these assets."""
+        for name in names:
+            with_it = tuple(one for one in names if one != name)
+            self.definitions[name] = replace(self.definitions[name], made_with=with_it)
         return self
 
     def facts_of(self, name):

@@ -173,6 +173,49 @@ def test_what_an_asset_reads_of_itself_in_two_ways_is_followed_by_turns():
     }
 
 
+def pair():
+    """Flights and delays come of one call; each is read by something."""
+    world = World().asset("flights", partitions=SHORT).asset("delays", partitions=SHORT).together("flights", "delays")
+    world.asset("a_report", "flights", partitions=SHORT).asset("score", "delays", partitions=SHORT)
+    return world.make("flights", *keys(SHORT)).make("delays", *keys(SHORT, "2013-01-01", "2013-01-09"))
+
+
+def test_what_one_function_makes_is_planned_together_before_what_reads_any_of_it():
+    world = pair().make("a_report", *keys(SHORT)).make("score", *keys(SHORT, "2013-01-01", "2013-01-09"))
+    asked = ("a_report", "delays", "flights")
+    assert steps(world, *asked, only=["stale"]) == dict.fromkeys(("delays", "flights", "a_report"), "2013-01-10")
+    request = BackfillRequest(targets=asked, only=frozenset({"stale"}))
+    found = {step.asset: step.reason.text for step in plan(world.facts(), request, NOW).steps}
+    assert found == {
+        "delays": "delays was asked for; 1 of 10 partitions is stale",
+        "flights": "flights is made by the call that makes delays",
+        "a_report": "a_report was asked for; 1 of 10 partitions is stale",
+    }
+    assert [*found][-1] == "a_report"
+    world.asset("flights", partitions=SHORT).together("flights", "delays")
+    world.facts_of("flights")["made"].pop("2013-01-02")
+    found = {step.asset: step.reason.text for step in plan(world.facts(), request, NOW).steps}
+    assert found["flights"] == (
+        "flights was asked for; 1 of 10 partitions is stale; 1 more is made by the call that makes delays"
+    )
+    assert steps(world, "delays", only=["missing"]) == {"delays": "2013-01-10", "flights": "2013-01-10"}
+
+
+def test_what_reads_what_is_made_together_is_downstream_of_all_of_it():
+    assert steps(pair(), "delays", of="2013-01-03", downstream=True) == dict.fromkeys(
+        ("delays", "flights", "a_report", "score"), "2013-01-03"
+    )
+    assert steps(pair(), "score", of="2013-01-03", upstream=True) == dict.fromkeys(
+        ("delays", "flights", "score"), "2013-01-03"
+    ), "what reads the others was not asked for"
+
+
+def test_what_another_function_makes_now_is_planned_alone():
+    world = pair()
+    world.asset("flights", partitions=SHORT)
+    assert steps(world, "delays", of="2013-01-03") == {"delays": "2013-01-03"}
+
+
 def by_turns(*more):
     """Stock is what was there yesterday and what was ordered yesterday; an order is made of the stock of its day."""
     yesterday = WindowMapping(-1, -1)

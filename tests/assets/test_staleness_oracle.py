@@ -33,6 +33,10 @@ def worlds(draw, kind=World):
         if divided is not None and draw(st.booleans()):
             inputs.append((name, WindowMapping(-1, -1)))
         world.asset(name, *inputs, partitions=divided)
+        if draw(st.integers(0, 3)) == 0:
+            twin = f"{name}-twin"
+            world.asset(twin, *inputs, partitions=divided).together(name, twin)
+    names = [*world.definitions]
     for name, other in draw(st.lists(st.tuples(*[st.sampled_from(names)] * 2), max_size=2)):
         reads_the_past_of(world, name, other)
     for _ in range(draw(st.integers(0, 25))):
@@ -58,7 +62,8 @@ def reads_the_past_of(world, name, other):
         and definition.partitions == world.definitions[other].partitions == WEEK
     ):
         more = InputDefinition(parameter=f"past_{other}", asset=other, mapping=WindowMapping(-1, -1))
-        world.definitions[name] = replace(definition, inputs=(*definition.inputs, more))
+        for one in (name, *definition.made_with):
+            world.definitions[one] = replace(world.definitions[one], inputs=(*definition.inputs, more))
 
 
 def happens(draw, world, names):

@@ -1,4 +1,7 @@
-"""Optional outputs as the command line tells of them: what was left out and never made is nothing, and up to date."""
+"""Functions of several outputs, some of them optional, as the command line tells of them.
+
+What was left out and never made is nothing, and up to date; what one call makes is planned together.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -84,3 +87,22 @@ def test_what_was_left_out_is_tried_again_when_what_that_call_read_is_made_again
     cli("materialize", ALL, "--only", "stale")
     assert row(cli, "bad")["last_materialized"] is not None
     assert planned(cli, "*", "--only", "stale") == ["alarm"]
+
+
+def test_what_one_call_makes_is_planned_together(cli: Cli, lake: Path) -> None:
+    code = (lake / "lake.py").read_text()
+    pinned = code.replace('inputs={"of": raw})', 'inputs={"of": raw}, version="1")')
+    assert pinned != code
+    (lake / "lake.py").write_text(pinned.replace("(good, bad, ", "(good, ").replace('{"good": of}', "of"))
+    cli("materialize", "raw or good or report", "--only", "stale")
+    (lake / "lake.py").write_text(pinned.replace('{"good": of}', '{"good": of, "bad": of}'))
+    assert not row(cli, "good")["stale"]["is_stale"]
+    assert planned(cli, ALL, "--only", "stale") == ["bad", "good", "report"]
+    assert planned(cli, "bad") == ["bad", "good"]
+    shown = cli("materialize", ALL, "--only", "stale", "--dry-run").out
+    assert "good is made by the call that makes bad" in shown
+    done = cli("materialize", ALL, "--only", "stale", "--json")
+    assert (done.code, done.json["partitions"]["completed"]) == (0, 3)
+    assert planned(cli, ALL, "--only", "stale") == []
+    states = cli("backfill", "show", done.json["id"], "--json").json["outcomes"]
+    assert {one["asset"]: one["state"] for one in states} == dict.fromkeys(("bad", "good", "report"), "completed")
