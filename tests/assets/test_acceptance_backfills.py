@@ -197,7 +197,7 @@ def test_what_a_check_refuses_is_blocked_and_the_command_says_so_by_its_exit_cod
     headwater("backfill", "raw", "-f", "job.py", "--partition", "2024-01-01..2024-01-02")
     done = headwater("materialize", "left", "-f", "job.py", "--partition", "2024-01-01")
     assert done.startswith("3\n")
-    assert "1 blocked of 1" in done
+    assert "2 blocked of 2" in done
     assert "the check 'never' failed on left@2024-01-01" in done
 
     # A failure beside it is what counts.
