@@ -355,9 +355,7 @@ class Driver:
 
 
 def made_by(facts: Facts, units: Iterable[Unit], run_id: str) -> set[Unit]:
-    """Those of the units whose newest version this run has published."""
-    return {
-        (asset, key)
-        for asset, key in units
-        if (made := facts.of(asset).made.get(key)) is not None and made.run_id == run_id
-    }
+    """Those of the units whose newest version this run has published, and optional ones that it was the last to leave out."""
+    known = ((unit, facts.of(unit[0])) for unit in units)
+    newest = ((unit, of.skipped.get(unit[1]) or of.made.get(unit[1])) for unit, of in known)
+    return {unit for unit, one in newest if one is not None and one.run_id == run_id}

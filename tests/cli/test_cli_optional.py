@@ -106,3 +106,18 @@ def test_what_one_call_makes_is_planned_together(cli: Cli, lake: Path) -> None:
     assert planned(cli, ALL, "--only", "stale") == []
     states = cli("backfill", "show", done.json["id"], "--json").json["outcomes"]
     assert {one["asset"]: one["state"] for one in states} == dict.fromkeys(("bad", "good", "report"), "completed")
+
+
+def test_a_call_that_left_an_output_out_before_its_process_died_is_not_made_again(
+    cli: Cli, lake: Path, process: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli("materialize", "raw")
+    monkeypatch.setenv("HEADWATER_FAILPOINT", "backfill.made:1")
+    assert process("materialize", "good or bad or report").code != 0
+    monkeypatch.delenv("HEADWATER_FAILPOINT")
+    (backfill,) = [one for one in cli("backfill", "list", "--json").json["backfills"] if one["state"] != "completed"]
+    before = row(cli, "good")["last_materialized"]
+    resumed = cli("backfill", "resume", backfill["id"], "--json")
+    assert (resumed.code, resumed.json["partitions"]["completed"]) == (0, 3)
+    assert before is not None
+    assert row(cli, "good")["last_materialized"] == before
