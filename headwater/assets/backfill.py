@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Literal, TypeAlias, get_args
 
 from headwater.assets.backfill_plan import BackfillPlan, Order, PlanStep, Vanished, keys_then, plan_from_json
@@ -239,6 +239,12 @@ class _Planner:
             return None
         return Reason("together", f"{name} is made {self._by(name, chosen)}", tuple(self._lacking(name)))
 
+    @cached_property
+    def _targets(self) -> Collection[str]:
+        """What is asked for, and what is made with that."""
+        targets = self._request.targets
+        return dict.fromkeys([*targets, *(other for one in targets for other in made_together(self._definitions, one))])
+
     def _by(self, name: str, chosen: Mapping[str, PartitionSet]) -> str:
         others = [other for other in made_together(self._definitions, name) if chosen.get(other)]
         return f"by the call that makes {', '.join(others)}"
@@ -253,11 +259,10 @@ class _Planner:
     ) -> Reason:
         own, only = chosen[name], sorted(self._request.only)
         kind = "requested" if name in asked else "upstream" if name in above else "downstream"
-        targets = ", ".join(self._request.targets)
         text = {
             "requested": f"{name} was asked for",
-            "upstream": f"{targets} needs {name}",
-            "downstream": f"{name} is made from {targets}",
+            "upstream": f"{', '.join(self._request.targets)} needs {name}",
+            "downstream": f"{name} is made from {', '.join(self._targets)}",
         }[kind]
         if only:
             which = f"{'is' if len(own) == 1 else 'are'} {' or '.join(only)}"

@@ -205,6 +205,9 @@ def test_what_reads_what_is_made_together_is_downstream_of_all_of_it():
     assert steps(pair(), "delays", of="2013-01-03", downstream=True) == dict.fromkeys(
         ("delays", "flights", "a_report", "score"), "2013-01-03"
     )
+    request = BackfillRequest(targets=("delays",), partitions=SHORT.parse("2013-01-03"), downstream=True)
+    found = {step.asset: step.reason.text for step in plan(pair().facts(), request, NOW).steps}
+    assert found["a_report"] == "a_report is made from delays, flights"
     assert steps(pair(), "score", of="2013-01-03", upstream=True) == dict.fromkeys(
         ("delays", "flights", "score"), "2013-01-03"
     ), "what reads the others was not asked for"
