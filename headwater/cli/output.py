@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from typing import Any, TextIO
 
+from headwater.cli import terminal
 from headwater.cli.terminal import coloured, fitting, one_line, safe
 from headwater.errors import HeadwaterError
 
@@ -189,6 +190,8 @@ def ago(text: str | None, as_of: str) -> str | None:
     return f"{seconds // size}{unit} ago" if seconds > 0 else text[:10]
 
 
+_BEHIND = 50
+"""So many reasons that stand behind one are shown in a terminal."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 
 
@@ -201,8 +204,15 @@ def instant(text: str | None) -> str:
     return "-" if text is None else text[:10] + " " + text[11:19] + "Z"
 
 
-def tree(reason: Mapping[str, Any], indent: str = "") -> str:
-    """A reason and what stands behind it, a line each."""
-    lines = [indent + reason["text"]]
-    lines += [tree(one, indent + "  ") for one in reason["because"]]
-    return "\n".join(lines)
+def tree(reason: Mapping[str, Any]) -> str:
+    """A reason and what stands behind it, a line each; in a terminal the first of very many that stand behind one."""
+    return "\n".join(_branches(reason, "", None if terminal.size() is None else _BEHIND))
+
+
+def _branches(reason: Mapping[str, Any], indent: str, most: int | None) -> Iterator[str]:
+    yield indent + reason["text"]
+    because = reason["because"]
+    for one in because[:most]:
+        yield from _branches(one, indent + "  ", most)
+    if most is not None and len(because) > most:
+        yield f"{indent}  and {len(because) - most:,} more: --json tells all"

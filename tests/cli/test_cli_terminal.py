@@ -55,6 +55,28 @@ def test_the_board_fits_the_terminal_with_the_worst_on_it(many: Path, columns: i
     assert "--all" in found
 
 
+def test_the_first_of_very_many_reasons_are_shown_in_a_terminal(folder: Path, cli: Cli) -> None:
+    names = ", ".join(f"i{number}" for number in range(120))
+    (folder / "hub.py").write_text(f"""from headwater import Asset, materialize
+
+sources = [Asset("source_%03d" % n, at="csv://%d.csv" % n) for n in range(120)]
+hub = Asset("hub", at="parquet://lake/hub")
+
+
+@materialize(hub, inputs={{"i%d" % n: one for n, one in enumerate(sources)}})
+def make({names}):
+    return [{{"x": 1}}]
+""")
+    command = ("explain", "hub", "-f", "hub.py")
+    found = screen(folder, *command, columns=200)
+    assert "source_047" in found
+    assert "source_048" not in found
+    assert found.count("more: --json tells all") == 1
+    assert len(found.splitlines()) < 60
+    assert [text in cli(*command).out for text in ("source_119", "more")] == [True, False]
+    assert "source_119" in cli(*command, "--json").out
+
+
 def test_all_shows_every_asset_and_a_verdict_fewer(many: Path, cli: Cli) -> None:
     assert screen(many, "status", "--all", NO_COLOR="1").count("source_") >= 60
     late = cli("status", "--verdict", "late", "--as-of", "2100-01-01").out
