@@ -45,6 +45,7 @@ def nightly(day: str) -> int:
     assert_type(total.with_options(retries=1)(), pl.LazyFrame)
     first = add.submit(1)
     assert_type(first.result(), int)
+    assert_type(add.submit(1, wait_for=first).result(), int)
     assert_type(fetch.submit(1).result(), str)
     assert_type(add.map([1, 2], first).result(), list[int])
     return add.with_options(retries=2)(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from headwater.errors import UsageError
 
@@ -66,7 +66,27 @@ class Upstream(NamedTuple):
     may_fail: bool = False
 
 
-def find(args: Iterable[Any], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()) -> tuple[Upstream, ...]:
+WaitFor: TypeAlias = Iterable[Any] | FutureLike
+"""What `wait_for` takes: a future, or several."""
+
+
+def waited_for(wait_for: WaitFor) -> tuple[Any, ...]:
+    """What is waited for, a future alone or several. Raises UsageError for anything else.
+
+    >>> waited_for(allow_failure(1))
+    (allow_failure(1),)
+    """
+    if isinstance(wait_for, FutureLike):
+        return (wait_for,)
+    try:
+        return tuple(wait_for)
+    except TypeError:
+        raise UsageError(
+            f"wait_for is a future or a list of futures, got {type(wait_for).__name__}", hint="write wait_for=[future]"
+        ) from None
+
+
+def find(args: Iterable[Any], kwargs: Mapping[str, Any], wait_for: WaitFor = ()) -> tuple[Upstream, ...]:
     """The futures in arguments, each once: it may fail if it may wherever it stands. Arguments without any cost next to nothing."""
     found: list[Upstream] = []
     seen: set[tuple[int, bool]] = set()
@@ -78,7 +98,7 @@ def find(args: Iterable[Any], kwargs: Mapping[str, Any], wait_for: Iterable[Any]
             if type(value) not in _ATOMIC:
                 found.extend(_inside(value, False, seen))
     if wait_for:
-        found.extend(_inside(list(wait_for), False, seen))
+        found.extend(_inside(waited_for(wait_for), False, seen))
     if len(found) < 2:
         return tuple(found)
     strict = {id(one.future) for one in found if not one.may_fail}

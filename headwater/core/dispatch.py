@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextvars
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headwater import ids
-from headwater.core.arguments import find
+from headwater.core.arguments import WaitFor, find, waited_for
 from headwater.core.context import Run, RunContext, TaskCall, current_open
 from headwater.core.drivers import drive_async, drive_sync
 from headwater.core.effects import Steps
@@ -31,9 +31,11 @@ def new_call(
     context: RunContext,
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
-    wait_for: Iterable[Any] = (),
+    wait_for: WaitFor = (),
 ) -> TaskCall:
     """A call of a task within a run."""
+    if wait_for:
+        wait_for = waited_for(wait_for)
     upstream = find(args, kwargs, wait_for)
     waits = tuple(found.future for found in find((), {}, wait_for)) if wait_for else ()
     call = TaskCall(
@@ -52,7 +54,7 @@ def new_call(
 
 
 def alone(
-    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: WaitFor = ()
 ) -> tuple[Run, TaskCall]:
     """A call of a task outside any flow, and the run of its own that it is."""
     run = new_run(task.name, task.task_type, source=task.source, is_async=task.is_async)
@@ -60,7 +62,7 @@ def alone(
 
 
 def submit(
-    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: Iterable[Any] = ()
+    task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wait_for: WaitFor = ()
 ) -> TaskFuture[Any]:
     """Start a task run when its upstream has ended; returns its future at once."""
     context = current_open()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar, cast, overload
 
-from headwater.core.arguments import spread, spread_lazily
+from headwater.core.arguments import WaitFor, spread, spread_lazily, waited_for
 from headwater.core.call_records import keep_result, note_call, restore_result
 from headwater.core.context import Run, TaskCall, current_open
 from headwater.core.definition import Definition
@@ -92,44 +92,42 @@ class Task(Definition[P, R]):
 
     @overload
     def submit(
-        self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
+        self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: WaitFor = (), **kwargs: Any
     ) -> TaskFuture[T]: ...
 
     @overload
     def submit(
-        self: Task[Q, Iterator[T]] | Task[Q, AsyncIterator[T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
+        self: Task[Q, Iterator[T]] | Task[Q, AsyncIterator[T]], *args: Any, wait_for: WaitFor = (), **kwargs: Any
     ) -> TaskFuture[list[T]]: ...
 
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[R]: ...
 
     @overload
-    def submit(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> TaskFuture[R]: ...
+    def submit(self, *args: Any, wait_for: WaitFor = (), **kwargs: Any) -> TaskFuture[R]: ...
 
-    def submit(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> TaskFuture[Any]:
+    def submit(self, *args: Any, wait_for: WaitFor = (), **kwargs: Any) -> TaskFuture[Any]:
         """Start it in the background and return its future at once: in a thread, or in the event loop of async code.
 
         Futures in the arguments, at any depth of lists, tuples, sets and dicts, are waited for and replaced by their
-        results; `wait_for` names more to wait for. When one of them failed the task does not run (its state is Skipped, and its
-        `result()` raises the upstream's error), unless it is wrapped in `allow_failure(…)`. Of a generator the future gives a
-        list of all its items.
+        results; `wait_for` names more to wait for, one or several. When one of them failed the task does not run (its state is
+        Skipped, and its `result()` raises the upstream's error), unless it is wrapped in `allow_failure(…)`. Of a generator the
+        future gives a list of all its items.
         """
         return submit(self, self._own(args), kwargs, wait_for)
 
     @overload
-    def map(
-        self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any
-    ) -> Futures[T]: ...
+    def map(self: Task[Q, Coroutine[Any, Any, T]], *args: Any, wait_for: WaitFor = (), **kwargs: Any) -> Futures[T]: ...
 
     @overload
-    def map(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> Futures[R]: ...
+    def map(self, *args: Any, wait_for: WaitFor = (), **kwargs: Any) -> Futures[R]: ...
 
-    def map(self, *args: Any, wait_for: Iterable[Any] = (), **kwargs: Any) -> Futures[Any]:
+    def map(self, *args: Any, wait_for: WaitFor = (), **kwargs: Any) -> Futures[Any]:
         """Submit it once for each item of the arguments that are sequences, side by side; `unmapped(…)` passes one whole.
 
         Raises UsageError when there is nothing to go through, or when lengths differ.
         """
-        waits = list(wait_for)
+        waits = waited_for(wait_for)
         return Futures(submit(self, self._own(row), named, waits) for row, named in spread(args, kwargs))
 
     @overload

@@ -145,6 +145,26 @@ def test_what_may_fail_in_one_place_alone_may_not(project: Any, around: Any) -> 
     assert main() == ["Skipped"] * 3
 
 
+@pytest.mark.parametrize("how", ["call", "submit", "map", "iterator"])
+def test_wait_for_takes_a_future_alone(project: Any, how: str) -> None:
+    @flow
+    def main() -> str:
+        broken = fail.submit()
+        waits: Any = iter([broken]) if how == "iterator" else broken
+        calls: dict[str, Any] = {
+            "call": lambda: double(1, wait_for=waits),  # type: ignore[call-arg]
+            "map": lambda: double.map([1], wait_for=waits).result(),
+        }
+        with pytest.raises(ValueError, match="no"):
+            calls.get(how, lambda: double.submit(1, wait_for=waits).result())()
+        with pytest.raises(UsageError, match="wait_for is a future or a list of futures, got int"):
+            double.submit(1, wait_for=3)  # type: ignore[call-overload]
+        return double.submit(1, wait_for=allow_failure(broken)).state.value
+
+    main()
+    assert project.states()["double"] == ["Skipped", "Completed"]
+
+
 def test_wait_for_orders_without_passing_a_value(project: Any) -> None:
     order: list[str] = []
     release = threading.Event()
