@@ -203,7 +203,7 @@ class LocationError(MaterializationError):
 
 
 class ReturnTypeError(MaterializationError):
-    """A function returned something that its asset can't store."""
+    """A function returned what its asset can't store, or a coroutine that nobody has awaited."""
 
     kind = "return_type"
 

@@ -6,10 +6,12 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Sequence
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.core import signals
+from headwater.core.context import current
 from headwater.core.effects import (
     Close,
     CloseStreams,
@@ -28,7 +30,7 @@ from headwater.core.runners import waiting
 from headwater.core.signals import interruptible, interruption
 from headwater.core.timeouts import overrun, within
 from headwater.core.tracebacks import as_raised
-from headwater.errors import Cancelled, UsageError
+from headwater.errors import Cancelled, ReturnTypeError, UsageError
 
 if TYPE_CHECKING:
     from headwater.core.context import Run
@@ -82,9 +84,22 @@ def _invoke(effect: Invoke, run: Run) -> Any:
     else:
         with overrun(effect.timeout):
             value = effect.fn(*effect.args, **effect.kwargs)
+    if type(value) is CoroutineType:
+        raise _never_awaited(value)
     if run.cancelled.is_set():
         raise interruption(run)
     return value
+
+
+def _never_awaited(value: CoroutineType[Any, Any, Any]) -> ReturnTypeError:
+    """The error for what returned a coroutine: it would have ended before that began, whoever awaited it then."""
+    value.close()
+    context, name = current(), value.__qualname__.rpartition(".")[2]
+    what = "a function" if context is None else f"'{context.task or context.flow}'"
+    return ReturnTypeError(
+        f"{what} returned a coroutine of '{name}' that it has not awaited",
+        hint=f"make it async def, and write: return await {name}(…)",
+    )
 
 
 @interruptible
@@ -187,6 +202,8 @@ async def drive_async(steps: Steps, run: Run, sent: Any = None, thrown: BaseExce
                     value = effect.fn(*effect.args, **effect.kwargs)
                     if inspect.iscoroutine(value):
                         value = await (value if effect.timeout is None else within(value, effect.timeout))
+                        if type(value) is CoroutineType:
+                            raise _never_awaited(value)
                     if cancelled.is_set():
                         raise interruption(run)
                 else:

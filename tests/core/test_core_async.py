@@ -13,7 +13,7 @@ from headwater.core.flow import flow
 from headwater.core.futures import allow_failure, as_completed
 from headwater.core.states import State
 from headwater.core.task import task
-from headwater.errors import CheckFailed, DefinitionError, UsageError
+from headwater.errors import CheckFailed, DefinitionError, ReturnTypeError, UsageError
 
 
 @task
@@ -387,3 +387,46 @@ def test_the_results_of_a_map_are_awaited_as_those_of_a_call_are(project: Any) -
         return await later.map([3, 1, 2]), await double.map([1, 2])
 
     assert asyncio.run(main()) == ([4, 2, 3], [2, 4])
+
+
+@pytest.mark.parametrize("how", ["task", "submitted", "flow", "async", "alone"])
+def test_a_coroutine_that_a_function_returns_without_awaiting_it_is_told(project: Any, how: str) -> None:
+    async def fetch() -> int:
+        return 1
+
+    @task
+    def forgets() -> Any:
+        return fetch()
+
+    @task
+    async def forgets_too() -> Any:
+        return fetch()
+
+    @flow
+    def calls() -> None:
+        forgets()
+
+    @flow
+    def submits() -> None:
+        forgets.submit().result()
+
+    @flow
+    def forgetful() -> Any:
+        return fetch()
+
+    @flow
+    async def awaits() -> None:
+        await forgets_too()
+
+    called: dict[str, Any] = {
+        "task": calls,
+        "submitted": submits,
+        "flow": forgetful,
+        "async": lambda: asyncio.run(awaits()),
+        "alone": forgets,
+    }
+    with pytest.raises(ReturnTypeError, match="returned a coroutine of 'fetch' that it has not awaited") as raised:
+        called[how]()
+    assert "await fetch(…)" in str(raised.value.hint)
+    assert project.one("run.ended").state == "Failed"
+    assert [body.state for body in project.all("task.ended")] == ([] if how == "flow" else ["Failed"])
