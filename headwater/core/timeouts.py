@@ -1,4 +1,4 @@
-"""Time limits: a coroutine is cancelled when its time is up; a function in a thread can't be, so its overrun is told."""
+"""Time limits: a coroutine is cancelled when its time is up; what blocks can't be, so its overrun is told."""
 
 from __future__ import annotations
 
@@ -15,12 +15,21 @@ _log = logging.getLogger("headwater.run")
 
 
 async def within(value: Awaitable[Any], seconds: float) -> Any:
-    """What an awaitable gives. Raises TimeLimitExceeded when that takes longer, after it was cancelled."""
+    """What an awaitable gives. Raises TimeLimitExceeded when that takes longer, after it was cancelled.
+
+    What blocks the event loop until it ends can't be cancelled: that is told when it has ended.
+    """
     import asyncio
 
+    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds) as limit:
-            return await value
+            try:
+                return await value
+            finally:
+                until = limit.when()
+                if until is not None and loop.time() > until and not limit.expired():
+                    _tell(seconds, "the event loop was blocked, so it could not be stopped: await what takes long")
     except TimeoutError as error:
         if not limit.expired():
             raise
@@ -45,7 +54,9 @@ class overrun:
     # No generator: `contextmanager` assigns to what is raised in its block, which may be a frozen dataclass.
     def __init__(self, seconds: float) -> None:
         context = contextvars.copy_context()
-        self._timer = threading.Timer(seconds, context.run, (_tell, seconds))
+        self._timer = threading.Timer(
+            seconds, context.run, (_tell, seconds, "a thread can't be stopped, so it goes on")
+        )
         self._timer.daemon = True
 
     def __enter__(self) -> None:
@@ -56,7 +67,7 @@ class overrun:
         self._timer.join()
 
 
-def _tell(seconds: float) -> None:
+def _tell(seconds: float, why: str) -> None:
     found = current()
     name = "" if found is None else f"'{found.task or found.flow}' "
-    _log.warning("%shas run longer than its timeout of %g s; a thread can't be stopped, so it goes on", name, seconds)
+    _log.warning("%shas run longer than its timeout of %g s; %s", name, seconds, why)

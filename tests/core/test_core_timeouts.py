@@ -127,6 +127,30 @@ def test_the_overrun_of_a_thread_is_told_while_it_lasts(project: Any) -> None:
     assert project.states() == {"slow": ["Completed"]}
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("of", ["task", "flow"])
+def test_the_overrun_of_a_coroutine_that_blocks_is_told(project: Any, of: str, fails: bool) -> None:
+    async def blocks() -> int:
+        threading.Event().wait(2 * SHORT)
+        if fails:
+            raise ValueError("no")
+        return 1
+
+    limited = task(timeout=SHORT)(blocks) if of == "task" else flow(timeout=SHORT)(blocks)
+
+    @flow
+    async def main() -> int:
+        return await limited()
+
+    if fails:
+        with pytest.raises(ValueError, match="no"):
+            asyncio.run(main())
+    else:
+        assert asyncio.run(main()) == 1
+    log = project.one("log.written")
+    assert "'blocks' has run longer than its timeout of 0.05 s; the event loop was blocked" in log.message
+
+
 def test_a_task_in_time_leaves_no_thread(project: Any) -> None:
     @task(timeout=LONG)
     def quick() -> int:
