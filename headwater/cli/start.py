@@ -160,7 +160,9 @@ def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
     for pair in given:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=f"write -p {pair}=…")
+            free = [one for one in known if one not in values]
+            hint = _as_parameter(pair, free, takes_any=rest is not None)
+            raise UsageError(f"-p {pair!r} is not name=value", where=fn.__qualname__, hint=hint)
         readings = _json if name.endswith(":") else _readings
         name = name.removesuffix(":")
         if name not in known and (rest is None or not name.isidentifier()):
@@ -173,6 +175,15 @@ def given_values(found: Any, given: Sequence[str]) -> dict[str, Any]:
             )
         values[name] = _value(found, name, text, found.hints.get(name if name in known else rest, Any), readings)
     return values
+
+
+def _as_parameter(text: str, free: Sequence[str], *, takes_any: bool) -> str:
+    """What to write for what is a name or a value alone: of a name the value is missing, of a value the name."""
+    if text in free or (takes_any and text.isidentifier()):
+        return f"write -p {text}=…"
+    if free:
+        return f"write -p {shlex.quote(f'{free[0]}={text}')}"
+    return "write -p name=value" if takes_any else "no parameter is left to give: leave -p out"
 
 
 def _required(found: Any, parameters: Mapping[str, inspect.Parameter]) -> list[str]:

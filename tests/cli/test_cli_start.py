@@ -367,3 +367,27 @@ def test_what_a_flow_and_its_children_print_stays_off_the_document(process: Cli,
     done = process("run", "loud.py", "--json")
     assert done.json["result"] == 1
     assert done.err.split() == ["from-python", "from-a-child"]
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (("load", "-p", "2024-01-03"), "write -p day=2024-01-03"),
+        (("load", "-p=-x"), "write -p day=-x"),
+        (("load", "-p", "day"), "write -p day=…"),
+        (("load", "-p", "day=2024-01-03", "-p", "a b"), "write -p 'table=a b'"),
+        (("nothing", "-p", "2024-01-03"), "no parameter is left to give: leave -p out"),
+        (("anything", "-p", "day"), "write -p day=…"),
+        (("anything", "-p", "2024-01-03"), "write -p name=value"),
+    ],
+)
+def test_a_value_without_its_name_gets_one_in_the_hint(
+    folder: Path, cli: Cli, given: tuple[str, ...], hint: str
+) -> None:
+    (folder / "loads.py").write_text(
+        "from datetime import date\nfrom headwater import flow\n\n"
+        "@flow\ndef load(day: date, table: str = ''): ...\n\n@flow\ndef nothing(): ...\n\n@flow\ndef anything(**more): ...\n"
+    )
+    done = cli("run", f"loads.py:{given[0]}", *given[1:])
+    assert done.code == 2
+    assert done.err.endswith(f"hint: {hint}\n")
