@@ -347,7 +347,7 @@ LINEAGE: dict[str, Command] = {
         group="Commands",
         place="impact:lineage_diff",
         help="What differs between two runs, or between two moments.",
-        examples=("lineage diff 0198a2 0198b7", "lineage diff 2013-01-01 2013-02-01"),
+        examples=("lineage diff 0198a2 0198b7", "lineage diff 2013-01-01 now"),
     ),
 }
 """The commands under `lineage`."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NOW = "now"
 _PAUSE = 0.2
 """Seconds between two looks at what has been asked to stop."""
 
@@ -54,12 +55,12 @@ def define(found: Project, where: Where) -> None:
 
 
 def moment(text: str | None, name: str = "--as-of") -> int:
-    """A time that a person wrote, in microseconds since the epoch; a date is its first instant, UTC; None is now.
+    """A time that a person wrote, in microseconds since the epoch; a date is its first instant, UTC; `now` and None are now.
 
     >>> moment("2014-01-01") == moment("2014-01-01T00:00:00Z") == moment("2014-01-01T01:00+01:00")
     True
     """
-    if text is None:
+    if text is None or text == NOW:
         return clock.now_us()
     try:
         found = datetime.fromisoformat(text)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from headwater.cli.common import moment, open_project
+from headwater.cli.common import NOW, moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
 from headwater.wording import counted
@@ -48,7 +48,7 @@ def lineage_diff(before: str, after: str, /, *, common: Common = COMMON, where: 
     Parameters
     ----------
     before
-        A run's id, or its beginning; or a time: what was known then.
+        A run's id, or its beginning; or a time, or now: what was known then.
     after
         The same, of the other graph.
     """
@@ -63,6 +63,8 @@ def lineage_diff(before: str, after: str, /, *, common: Common = COMMON, where: 
 
 
 def _run_or_moment(text: str) -> str | int:
+    if text == NOW:
+        return moment(text)
     try:
         datetime.fromisoformat(text)
     except ValueError:

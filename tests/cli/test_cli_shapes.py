@@ -314,6 +314,8 @@ def test_lineage_diff(made: Cli) -> None:
     assert ("daily", "totals") in {(edge["from"], edge["to"]) for edge in value["edges"]["added"]}
     assert value["edges"]["removed"] == []
     assert made("lineage", "diff", "2100-01-01", "2100-01-01").out == "nothing differs\n"
+    assert made("lineage", "diff", "2000-01-01", "now", "--json").json == {**value, "after": "now"}
+    assert made("status", "--as-of", "now").code == 0
     assert made("lineage", "diff", "nobody", "2100-01-01").code == 2
 
 
