@@ -236,7 +236,10 @@ class Futures(list[TaskFuture[R]]):
     """The futures of a map."""
 
     def result(self, timeout: float | None = None) -> list[R]:
-        """What they returned, in order. Raises the first one's error, or TimeoutError after so many seconds for one of them."""
+        """What they returned, in order. Raises the first one's error, or TimeoutError after so many seconds for one of them.
+
+        The calls behind that one then count as not looked at: an error of theirs still fails the flow.
+        """
         return [future.result(timeout) for future in self]
 
     def __await__(self) -> Generator[Any, None, list[R]]:

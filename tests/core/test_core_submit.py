@@ -722,3 +722,18 @@ def test_a_wait_for_a_limit_may_be_endless(project: Any) -> None:
     ):
         with pytest.raises(UsageError, match="nan is no number of seconds"):
             wrong()
+
+
+def test_the_first_error_of_a_map_leaves_the_others_to_be_looked_at(project: Any) -> None:
+    @flow
+    def main(*, all_of_them: bool) -> int:
+        futures = fail.map(["one", "two", "three"])
+        if all_of_them:
+            return len([future.result(raise_on_failure=False) for future in futures])
+        with pytest.raises(ValueError, match="one"):
+            futures.result()
+        return 0
+
+    with pytest.raises(ValueError, match="two"):
+        main(all_of_them=False)
+    assert main(all_of_them=True) == 3
