@@ -262,7 +262,7 @@ def test_a_parent_that_cannot_be_read_is_told_and_left_out(
     assert ("OPENLINEAGE_PARENT_ID" in caplog.text) == bool(said.strip())
 
 
-def test_a_run_that_died_names_the_run_that_started_it(validate: Validate) -> None:
+def test_a_run_that_died_names_the_same_parent_at_its_end(validate: Validate) -> None:
     outer = OuterRun(
         namespace="airflow",
         job="nightly.load",
@@ -271,8 +271,16 @@ def test_a_run_that_died_names_the_run_that_started_it(validate: Validate) -> No
         root_job="nightly",
         root_run_id=ROOT,
     )
-    started = cases.event(cases.run_started(ids.new_id(), started_by=outer))
-    _, (ended,) = crashed([started])
-    events = [event for event in (translate(started), translate(cases.event(ended, seq=1))) if event is not None]
-    validate(events, finished=True)
-    assert events[0]["run"]["facets"]["parent"] == events[1]["run"]["facets"]["parent"]
+    within = {
+        "parent_run_id": PARENT,
+        "parent_flow": "load",
+        "parent_attempt": 2,
+        "root_run_id": ROOT,
+        "root_attempt": 3,
+    }
+    for body in (cases.run_started(ids.new_id(), started_by=outer), cases.run_started(ids.new_id(), **within)):
+        started = cases.event(body)
+        _, (ended,) = crashed([started])
+        events = [event for event in (translate(started), translate(cases.event(ended, seq=1))) if event is not None]
+        validate(events, finished=True)
+        assert events[0]["run"]["facets"]["parent"] == events[1]["run"]["facets"]["parent"]
