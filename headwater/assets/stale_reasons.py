@@ -80,10 +80,7 @@ class StaleReasons:
         for used in self._facts.definitions[name].inputs:
             behind = self._found.get(used.asset)
             if behind is not None and used.asset != name:
-                divided = self._divisions.named(used.asset)
-                known = self._facts.of(used.asset)
-                left_out = divided.set_of(tuple(key for key in known.skipped if key not in known.made))
-                lacking = self._divisions.upstream(used, here, divided.definition) & (behind.missing | left_out)
+                lacking = self._divisions.upstream(used, here, behind.missing.definition) & behind.missing
                 if lacking:
                     yield Reason("input_missing", f"its input {used.asset} was never made{spread(lacking)}")
 
