@@ -13,9 +13,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 # Options for pytest: make test ARGS="tests/core -x"
 ARGS ?=
-# How many processes run the tests: one a core and one more, for many tests wait (for processes, pages, a server); or make test
-# JOBS=0 for none but pytest's own.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# How many processes run the tests: one a core (one more takes as long), or make test JOBS=0 for none but pytest's own.
+JOBS ?= auto
 
 .PHONY: help
 help: ## list the targets
