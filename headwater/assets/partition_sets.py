@@ -158,7 +158,7 @@ class PartitionsDefinition(ABC):
         """The set that a person writes: a key, a range `first..last` with both ends included, or several with commas.
 
         A range may leave out an end: `2013-01-05..` goes on to the last partition (of an open-ended definition, the last
-        one that has ended). `*` is every partition. Raises PartitionError for anything else.
+        one that has ended), `..2013-01-05` begins with the first. `*` is every partition. Raises PartitionError for anything else.
 
         >>> from headwater.assets.partitions import DailyPartitions
         >>> days = DailyPartitions("2013-01-01", "2014-01-01")
@@ -194,18 +194,15 @@ class PartitionsDefinition(ABC):
         return ", ".join(low if count == 1 else f"{low}..{high}" for low, high, count in ends)
 
     def _half_open(self, first: str, last: str) -> PartitionSet:
-        every = self.all()
-        if not every:
-            raise self._error("no partition has ended yet", hint="give both ends")
-        if first:
-            low, high = self.ordinal(self.partition(self.read(first)).key), every.intervals[-1][1]
-        else:
-            low, high = every.intervals[0][0], self.ordinal(self.partition(self.read(last)).key) + 1
-        if low >= high:
+        number = self.ordinal(self.partition(self.read(first or last)).key)
+        if last:
+            return self.clip([(self.bounds[0], number + 1)])
+        found = self.all() & self.clip([(number, self.bounds[1])])
+        if not found:
             raise self._error(
                 f"{shown(first + '..')} begins after the last partition that has ended", hint="give both ends"
             )
-        return self.clip([(low, high)])
+        return found
 
     def set_from_json(self, value: Iterable[Iterable[Any]]) -> PartitionSet:
         """The set that `PartitionSet.to_json` wrote."""

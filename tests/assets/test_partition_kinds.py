@@ -128,6 +128,7 @@ def test_definitions_survive_json_and_processes(definition: PartitionsDefinition
     [
         (DAYS, "2024-01-06..", "2024-01-06..2024-01-07"),
         (DAYS, "..2024-01-02", "2024-01-01..2024-01-02"),
+        (DailyPartitions("2100-01-01"), "..2100-01-02", "2100-01-01..2100-01-02"),
         (DAYS, "*", "2024-01-01..2024-01-07"),
         (StaticPartitions(["eu", "us"]), " us , eu ", "eu, us"),
         (StaticPartitions("abcdefgh"[i] for i in range(8)), "b..g", "b..g"),
@@ -156,7 +157,11 @@ def test_what_a_person_writes(definition: PartitionsDefinition, text: str, expec
         (DEFINITIONS[8], "region=eu,date=2023-01-01", "the nearest is 2024-01-01"),
         (DEFINITIONS[8], "", "NAME"),
         (CUSTOMERS, "gone", "it was removed; add it: headwater partitions add customers gone"),
+        (CUSTOMERS, "gone..", "it was removed; add it: headwater partitions add customers gone"),
+        (DynamicPartitions("nobody"), "acme..", "there are none yet; add it: headwater partitions add nobody acme"),
         (DAYS, "2024-02-01..", "2024-01-07"),
+        (DailyPartitions("2024-01-01"), "2100-01-01..", "give both ends"),
+        (DailyPartitions("2100-01-01"), "2100-01-01..", "give both ends"),
     ],
 )
 def test_what_is_no_set_is_refused_with_a_hint(definition: PartitionsDefinition, text: str, hint: str) -> None:
