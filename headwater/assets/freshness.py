@@ -206,13 +206,10 @@ def _lacking(found: FreshnessVerdict) -> str:
 
 
 def _because(clock: FreshnessClock, through: DataThrough) -> tuple[Reason, ...]:
-    found = []
-    if clock == "data_through":
-        found.append(through.reason)
+    found = [through.reason] if clock == "data_through" else []
     complete, end = through.complete_through, through.end
-    if clock == "complete_through" or (complete is not None and end is not None and complete < end):
-        upto = "not even the first partition was made" if complete is None else f"complete only to {moment(complete)}"
-        found.append(Reason("gap", f"{upto}: a partition behind that is missing" if complete is not None else upto))
+    if complete is not None and end is not None and complete < end:
+        found.append(Reason("gap", f"complete only to {moment(complete)}: a partition behind that is missing"))
     return tuple(found)
 
 

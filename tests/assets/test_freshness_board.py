@@ -2,7 +2,7 @@ import pytest
 from asset_worlds import DAY, DAYS, HOUR, World, keys, us
 
 from headwater.assets.facts import AssetFacts, Consumed, Facts
-from headwater.assets.freshness import Freshness, board, data_through, partition_data_through
+from headwater.assets.freshness import Freshness, FreshnessClock, board, data_through, partition_data_through
 from headwater.assets.mappings import WindowMapping
 from headwater.assets.partitions import DailyPartitions
 
@@ -197,6 +197,18 @@ def test_complete_through_stops_at_the_first_gap_and_may_be_judged():
     assert verdict.complete_through == us("2013-01-11")
     assert (verdict.verdict, verdict.clock, verdict.lag) == ("late", "complete_through", 10 * 86_400)
     assert verdict.reason.text == "data is complete to 2013-01-11T00:00Z, 10d behind; limit 2d"
+    assert [one.text for one in verdict.reason.because] == [
+        "complete only to 2013-01-11T00:00Z: a partition behind that is missing"
+    ]
+
+
+@pytest.mark.parametrize("clock", ["complete_through", "data_through"])
+def test_a_gap_is_told_only_where_there_is_one(clock: FreshnessClock):
+    world = World().asset("clicks", partitions=DAYS, freshness=Freshness("48h", clock=clock))
+    world.asset("whole", freshness=Freshness("48h", clock=clock)).make("whole", None)
+    world.make("clicks", *keys(DAYS, "2013-01-01", "2013-01-10"))
+    for verdict in board(world.facts(), us("2013-01-21")).values():
+        assert "gap" not in [one.kind for one in verdict.reason.because], verdict.name
 
 
 def test_without_the_first_partition_nothing_is_complete():
