@@ -251,7 +251,9 @@ def _early(by: object, warn: str | timedelta | float | None) -> timedelta | None
     early = parse_duration(warn, where="Freshness(warn=…)")
     if early % _MINUTE or early > _LONGEST:
         raise DefinitionError(
-            f"{warn!r} is not a number of minutes", where="Freshness(warn=…)", hint='write warn="30m" or warn="08:30"'
+            f"{warn!r} is not a whole number of minutes, no more than ten years",
+            where="Freshness(warn=…)",
+            hint='write warn="30m" or warn="08:30"',
         )
     return early
 

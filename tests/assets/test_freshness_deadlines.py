@@ -16,9 +16,10 @@ from headwater.errors import DefinitionError
 
 HALF = HOUR // 2
 EASTER = BusinessCalendar(holidays=["2024-03-29", "2024-04-01"])
-NEVER_MONDAY = BusinessCalendar(holidays=[date(2024, 3, 12)], weekend=["mon"])
+NEVER_MONDAY = BusinessCalendar(holidays=[date(2024, 3, 12)], weekend=["Monday"])
 zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"])
-calendars = st.sampled_from([None, BusinessCalendar(), EASTER, NEVER_MONDAY])
+NO_WEEKEND = BusinessCalendar(holidays=["2024-03-12"], weekend=[])
+calendars = st.sampled_from([None, BusinessCalendar(), EASTER, NEVER_MONDAY, NO_WEEKEND])
 # Around both changes of the clocks, and Easter.
 values = st.integers(0, 48 * 30).map(lambda half: us("2024-03-06") + half * HALF)
 
@@ -74,6 +75,9 @@ def test_a_lag_in_business_days_counts_no_other_day(value, later, days, half, zo
     behind = timedelta(microseconds=counted(value, as_of, zone, policy.calendar))
     expected = "late" if behind > lag else "warn" if behind > timedelta(hours=12) else "fresh"
     assert policy.judge(value, as_of)[0] == expected
+    last = policy.limits(value)[1] - 1
+    assert counted(value, last, zone, policy.calendar) * timedelta(microseconds=1) == lag
+    assert counted(value, last + HALF, zone, policy.calendar) * timedelta(microseconds=1) > lag
 
 
 @tried_on(40)
@@ -92,6 +96,9 @@ def test_a_deadline_asks_for_what_it_covers(value, later, by, warn, covers, zone
     late = missed(value, as_of, policy)
     soon = warn is not None and missed(value, as_of, policy, policy.warn)
     assert policy.judge(value, as_of)[0] == ("late" if late else "warn" if soon else "fresh")
+    first = policy.limits(value)[1]
+    assert missed(value, first, policy)
+    assert not missed(value, first - 1, policy)
 
 
 policies = st.builds(
@@ -171,11 +178,12 @@ def test_business_days_count_wherever_they_stand_in_a_duration(written, days):
         ({"by": "9"}, "not a time of the day"),
         ({"by": "24:00"}, "not a time of the day"),
         ({"by": "09:00", "warn": "09:00"}, "not before by"),
-        ({"by": "09:00", "warn": 30}, "not a number of minutes"),
+        ({"by": "09:00", "warn": 30}, "not a whole number of minutes"),
+        ({"by": "09:00", "warn": "4000d"}, "no more than ten years"),
         ({"by": "09:00", "covers": "tomorrow"}, "can't be covered"),
         ({"by": "09:00", "timezone": "Berlin"}, "not a time zone"),
-        ({"max_lag": "1h", "timezone": "UTC"}, "says nothing without by="),
-        ({"max_lag": "1h", "covers": "previous day"}, "says nothing without by="),
+        ({"max_lag": "1h", "timezone": "UTC"}, "timezone= says nothing without by="),
+        ({"max_lag": "1h", "covers": "previous day"}, "covers= says nothing without by="),
         ({"max_lag": timedelta.max}, "too long"),
         ({"max_lag": "4000bd"}, "too long"),
         ({"max_lag": "1h", "calendar": "weekdays"}, "not a calendar"),
@@ -193,7 +201,9 @@ def test_what_is_no_policy_is_refused(given, says):
         ({"holidays": ["christmas"]}, "not a date"),
         ({"holidays": [datetime(2024, 1, 1)]}, "not a date"),
         ({"holidays": "2024-12-25"}, "are lists"),
+        ({"weekend": "sat"}, "are lists"),
         ({"weekend": ["someday"]}, "not a day of the week"),
+        ({"weekend": [6]}, "not a day of the week"),
         ({"weekend": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}, "no day of the week"),
     ],
 )
