@@ -90,8 +90,7 @@ def sides(shape: Shape, depth: int) -> Iterator[tuple[Intervals, ...]]:
     [(((0, 1), (7, 9)), ((1, 2),)), (((1, 4),), ((1, 3),))]
     """
     if depth == 1:
-        if shape:
-            yield (shape,)
+        yield (shape,)
         return
     alike: dict[Shape, list[tuple[int, int]]] = {}
     for low, high, rest in shape:

@@ -57,6 +57,7 @@ DEFINITIONS: list[PartitionsDefinition] = [
         hour=HourlyPartitions("2024-01-01T00", "2024-01-01T04"),
         region=StaticPartitions(["eu", "us"]),
     ),
+    ProductPartitions(day=DAYS, made=MonthlyPartitions("2024-01", "2024-05")),
 ]
 
 
@@ -334,6 +335,8 @@ def test_what_lies_around_a_key_is_counted_among_those_that_are_there(
         lambda: DailyPartitions("2024-01-01", hour_offset=24),
         lambda: DailyPartitions("2024-01-01", day_offset=1),
         lambda: HourlyPartitions("2024-01-01", minute_offset=-1),
+        lambda: HourlyPartitions("2024-01-01", minute_offset=True),
+        lambda: HourlyPartitions("2024-01-01", minute_offset="5"),  # type: ignore[arg-type]
         lambda: CronPartitions("0 6 * * *", "yesterday"),
         lambda: CronPartitions("0 6 * * *", "2024-01-02", "2024-01-02"),
     ],
