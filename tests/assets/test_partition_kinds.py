@@ -95,8 +95,11 @@ def test_sets_are_sets_of_keys(definition: PartitionsDefinition, data: st.DataOb
         assert hash(found) == hash(definition.set_of(expected))
         assert definition.clip(found.intervals) == found
         assert all((key in found) == (key in expected) for key in every[:: len(every) // 9 + 1])
-    assert (one <= other) == (left <= right)
+    assert (one <= other, one == other) == (left <= right, left == right)
+    assert not [item for item in (None, 7, "no key") if item in definition.all()]
     for key in left:
+        assert Partition(key=str(key)) in one
+        assert Partition(key=str(key), definition=DailyPartitions("2000-01-01")) not in one
         assert definition.key(definition.ordinal(key)) == key
         assert definition.partition(key).key == key
 
