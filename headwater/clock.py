@@ -101,18 +101,24 @@ def in_slices(attempt: Callable[[float | None], bool], seconds: float | None) ->
 def patience(timeout: float | None) -> float | None:
     """Seconds that somebody waits, None for ever, which is also what no clock could count. Raises UsageError for no number.
 
-    >>> patience(1.5), patience(float("inf"))
-    (1.5, None)
+    >>> patience(1.5), patience(float("inf")), patience(float("-inf"))
+    (1.5, None, 0)
     """
-    if timeout is None or timeout > threading.TIMEOUT_MAX:
+    if timeout is None:
         return None
-    if timeout != timeout:
+    try:
+        if timeout > threading.TIMEOUT_MAX:
+            return None
+        is_number = timeout == timeout
+    except TypeError:
+        is_number = False
+    if not is_number:
         from headwater.errors import UsageError
 
         raise UsageError(
             f"{timeout!r} is no number of seconds to wait", hint="give a number of seconds, or None for ever"
         )
-    return timeout
+    return max(timeout, 0)
 
 
 class Waitable(Protocol):

@@ -289,14 +289,26 @@ class Waited(NamedTuple):
     not_done: set[TaskFuture[Any]]
 
 
+def _several(name: str, futures: Iterable[TaskFuture[R]] | TaskFuture[R]) -> list[TaskFuture[R]]:
+    """The futures that a function is given, or one alone. Raises UsageError for anything else."""
+    found: list[Any] = list(futures) if isinstance(futures, Iterable) else [futures]
+    for one in found:
+        if not isinstance(one, TaskFuture):
+            hint = f"write {name}([future]), with what .submit(…) gave"
+            raise UsageError(f"{name} takes futures, got {type(one).__name__}", hint=hint)
+    return found
+
+
 @interruptible
-def wait(futures: Iterable[TaskFuture[Any]], timeout: float | None = None) -> Waited:
-    """Wait until all have ended, at most so many seconds together; failures don't raise.
+def wait(futures: Iterable[TaskFuture[Any]] | TaskFuture[Any], timeout: float | None = None) -> Waited:
+    """Wait until all have ended, or one alone, at most so many seconds together; failures don't raise.
+
+    Raises UsageError for what is no future, and for a timeout that is no number.
 
     >>> wait([])
     Waited(done=set(), not_done=set())
     """
-    futures, timeout = list(futures), clock.patience(timeout)
+    futures, timeout = _several("wait", futures), clock.patience(timeout)
     until = None if timeout is None else clock.machine_us() + int(timeout * 1e6)
     for future in futures:
         future.wait(None if until is None else max(0.0, (until - clock.machine_us()) / 1e6))
@@ -320,8 +332,8 @@ class as_completed(Generic[R]):
     []
     """
 
-    def __init__(self, futures: Iterable[TaskFuture[R]], timeout: float | None = None) -> None:
-        self._futures = list(dict.fromkeys(futures))
+    def __init__(self, futures: Iterable[TaskFuture[R]] | TaskFuture[R], timeout: float | None = None) -> None:
+        self._futures = list(dict.fromkeys(_several("as_completed", futures)))
         self._timeout = clock.patience(timeout)
 
     @interruptible

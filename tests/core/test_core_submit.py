@@ -737,3 +737,21 @@ def test_the_first_error_of_a_map_leaves_the_others_to_be_looked_at(project: Any
     with pytest.raises(ValueError, match="two"):
         main(all_of_them=False)
     assert main(all_of_them=True) == 3
+
+
+def test_what_is_waited_for_is_a_future_or_several(project: Any) -> None:
+    @flow
+    def main() -> int:
+        future = double.submit(4)
+        assert wait(future).done == {future}
+        assert [one.result() for one in as_completed(future)] == [8]
+        assert wait([future], timeout=float("-inf")).done == {future}
+        return 1
+
+    assert main() == 1
+    for waits in (wait, as_completed):
+        for wrong in ("x", ["x"], 5, [None], {"a": 1}):
+            with pytest.raises(UsageError, match=f"{waits.__name__} takes futures, got (str|int|NoneType)"):
+                waits(wrong)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="'soon' is no number of seconds"):
+            waits([], timeout="soon")  # type: ignore[arg-type]
