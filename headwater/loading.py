@@ -56,7 +56,7 @@ def load_file(path: Path, root: Path) -> ModuleType:
     path = path.absolute()
     if not path.is_file():
         what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
-        meant = path.with_name(path.name + ".py")
+        meant = Path(f"{path}.py")
         hint = f"did you mean {meant.name}?" if meant.is_file() else "name a Python file, such as my_flow.py"
         raise UsageError(what, where=str(path), hint=hint)
     _on_path(root)

@@ -67,12 +67,16 @@ def init(folder: Path = Path(), /, *, common: Common = COMMON) -> int:
     """
     # The project is named after the folder, and `..` is no name.
     folder = folder.resolve() if folder.name == ".." else folder.absolute()
+    files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "flows.py": _FLOWS}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        written = [name for name, text in files.items() if _write(folder / name, text)]
     except (FileExistsError, NotADirectoryError) as error:
         raise UsageError("a file stands where the folder should be", where=str(folder), hint="name another") from error
-    files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "flows.py": _FLOWS}
-    written = [name for name, text in files.items() if _write(folder / name, text)]
+    except OSError as error:
+        raise UsageError(
+            f"the project can't be written: {error.strerror or error}", where=str(folder), hint="name another folder"
+        ) from error
     value = {"folder": str(folder), "written": written, "kept": [name for name in files if name not in written]}
     emit(value, common.json, lambda: _init_text(value))
     return 0

@@ -182,6 +182,12 @@ def test_init_in_a_folder_with_an_odd_name_makes_a_project_that_loads(cli: Cli, 
     assert tomllib.loads((odd / "pyproject.toml").read_text())["tool"]["headwater"]["project"]
 
 
+def test_init_where_nothing_can_be_written_says_so(cli: Cli, folder: Path) -> None:
+    error = cli("init", "x" * 300, "--json").json["error"]
+    assert (error["kind"], error["where"]) == ("usage", str(folder / ("x" * 300)))
+    assert error["message"] == "the project can't be written: File name too long"
+
+
 def test_run_reads_parameters_by_their_annotations(cli: Cli, shop: Path) -> None:
     given = ("day=2024-01-05", "count=3", 'names=["x","y"]', "rate=2", "deep=true", "note=7")
     done = cli("run", "shop.py:report", *(part for pair in given for part in ("-p", pair)), "--json")
@@ -303,6 +309,7 @@ def test_run_of_what_can_not_be_run_says_how_to_go_on(cli: Cli, shop: Path) -> N
     for target, what, hint in (
         ("helpers.py", "helpers.py defines no flow and no task", "@flow"),
         ("folder", "folder is a folder", "name a Python file, such as my_flow.py"),
+        ("/", "/ is a folder", "name a Python file, such as my_flow.py"),
         ("shop:report", "there is no file shop", "did you mean shop.py?"),
         ("shp:report", "there is no file shp", "name a Python file, such as my_flow.py"),
         (
