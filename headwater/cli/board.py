@@ -14,6 +14,7 @@ from headwater.assets import board
 from headwater.assets.facts import Facts
 from headwater.assets.judgements import selected
 from headwater.assets.partition_board import partition_board
+from headwater.assets.selection_syntax import And, Not, Or, parse_selection
 from headwater.cli.board_text import (
     counts_text,
     freshness_text,
@@ -25,6 +26,7 @@ from headwater.cli.board_text import (
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import emit, say, tree
+from headwater.cli.terminal import cut
 from headwater.clock import rfc3339
 from headwater.errors import HeadwaterError, HomeError, RefusedError, UnknownNameError, UsageError
 from headwater.wording import listed
@@ -231,6 +233,9 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
         return ()
     found = selected(selection, facts, as_of)
     if not found and selection != "*" and "()" not in selection:
+        if facts.definitions and isinstance(parse_selection(selection), And | Or | Not):
+            hint = "no asset is all that it asks for; headwater assets lists what each one is"
+            raise UsageError(f"no asset is in the selection '{cut(selection, 200)}'", hint=hint)
         raise UnknownNameError.of("asset", selection, _selectable(facts), where="the selection")
     return found
 

@@ -232,6 +232,18 @@ def test_a_selection_that_is_empty_now_is_nothing_to_do(cli: Cli, shop: Path, co
     assert cli(command, selection, "--json").json["partitions"]["requested"] == 0
 
 
+@pytest.mark.parametrize("command", ["status", "freshness", "assets", "observe", "tags", "materialize"])
+@pytest.mark.parametrize("selection", ["sales and daily", "tag:tier=gold and kind:csv", "not *"])
+def test_a_selection_that_means_nothing_is_not_told_to_be_an_asset(
+    cli: Cli, shop: Path, command: str, selection: str
+) -> None:
+    done = cli(command, selection, "--json")
+    error = done.json["error"]
+    assert (done.code, error["kind"]) == (2, "usage")
+    assert error["message"] == f"no asset is in the selection '{selection}'"
+    assert "did you mean" not in error["hint"]
+
+
 def test_errors_about_many_assets_name_the_first_of_them(cli: Cli, folder: Path) -> None:
     source = """from headwater import Asset, Freshness, materialize
 for n in range(30):
