@@ -310,9 +310,11 @@ def _check_partition_column(asset: Asset) -> None:
 
 
 def _keep_owners(asset: Asset) -> None:
-    if isinstance(asset.owners, str):
-        raise DefinitionError(f"owners of asset '{asset.name}' must be a list", hint=f"write owners=[{asset.owners!r}]")
-    object.__setattr__(asset, "owners", tuple(asset.owners))
+    given: Any = asset.owners
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        hint = "write owners=[{!r}]".format(given if isinstance(given, str) else "team:ops")
+        raise DefinitionError(f"owners of asset '{asset.name}' must be a list", hint=hint)
+    object.__setattr__(asset, "owners", tuple(given))
 
 
 def _keep_column_tags(asset: Asset) -> None:
@@ -320,7 +322,9 @@ def _keep_column_tags(asset: Asset) -> None:
     for name in ("column_tags", "masks"):
         given: Any = getattr(asset, name)
         where, hint = f"asset '{asset.name}'", f'write {name}={{"email": ["pii"]}}'
-        if not isinstance(given, Mapping) or any(isinstance(tags, str) for tags in given.values()):
+        if not isinstance(given, Mapping) or any(
+            isinstance(tags, str) or not isinstance(tags, Iterable) for tags in given.values()
+        ):
             raise DefinitionError(f"{name} can't be {given!r}"[:300], where=where, hint=hint)
         kept = {column: tuple(tags) for column, tags in given.items()}
         for text in (one for column, tags in kept.items() for one in (column, *tags)):

@@ -51,6 +51,12 @@ def inputs_of(
         found = _asset_of(hint)
         if found is not None:
             specs[name] = _spec(fn, name, found, _form(fn, name, typing.get_args(hint)[0]), outputs)
+    if given is not None and not isinstance(given, Mapping):
+        raise DefinitionError(
+            f"inputs of {fn.__qualname__} can't be {given!r}"[:300],
+            where=fn.__module__,
+            hint='write inputs={"parameter": asset}',
+        )
     for name, value in (given or {}).items():
         if name not in parameters:
             raise DefinitionError(

@@ -86,9 +86,14 @@ def dimensions_in(key: str) -> dict[str, str]:
 
 
 def split(text: str, mark: str) -> list[str]:
-    """The parts of a text between marks, without the spaces around them.
+    """The parts of a text between marks, without the spaces around them. Raises PartitionError for what is no text.
 
     >>> split("eu | us", "|")
     ['eu', 'us']
     """
+    if not isinstance(text, str):
+        raise PartitionError(
+            f"partitions are named by a text, got {type(text).__name__}",
+            hint="write a key, or a range first..last; definition.partition(…) takes a date",
+        )
     return [part.strip(" ") for part in text.split(mark)]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
 import pytest
@@ -572,3 +572,18 @@ def test_a_child_that_is_forked_while_another_thread_is_at_it_materializes(tmp_p
     run = [sys.executable, "-W", "ignore", "-c", FORKS, f"headwater.{module}"]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+def test_what_is_no_mapping_or_no_list_is_refused_by_its_name_in_a_definition() -> None:
+    wrong: Any
+    for wrong in (True, 5, ["days"], "days"):
+        with pytest.raises(DefinitionError, match=r"inputs of .*made can't be"):
+
+            @materialize(Asset("made", at="memory://made"), inputs=wrong)
+            def made(days: Any) -> None: ...
+
+    for wrong in (None, 5, True):
+        with pytest.raises(DefinitionError, match="owners of asset 'made' must be a list"):
+            Asset("made", at="memory://made", owners=wrong)
+        with pytest.raises(DefinitionError, match="column_tags can't be"):
+            Asset("made", at="memory://made", column_tags={"email": wrong})

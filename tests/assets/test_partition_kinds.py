@@ -473,3 +473,11 @@ def test_a_key_that_is_removed_during_a_backfill_is_skipped() -> None:
         request = backfilling.request(headwater.project, planned, name="all", targets=["visits"])
         outcome = backfilling.carry_out(headwater.project, request, facts.definitions)
         assert (outcome.counts["completed"], outcome.counts["skipped"], outcome.errors) == (2, 1, ())
+
+
+@pytest.mark.parametrize("wrong", [None, 5, date(2024, 1, 5), b"2024-01-05", ["2024-01-05"]])
+def test_only_a_text_is_parsed(wrong: Any) -> None:
+    days, guests = DailyPartitions("2024-01-01", "2024-02-01"), StaticPartitions(["anna"])
+    for divided in (days, guests, ProductPartitions(day=days, guest=guests)):
+        with pytest.raises(PartitionError, match="partitions are named by a text, got"):
+            divided.parse(wrong)
