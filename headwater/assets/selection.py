@@ -30,6 +30,7 @@ from headwater.assets.selection_syntax import (
     shown,
 )
 from headwater.errors import UnknownNameError, UsageError
+from headwater.wording import partition_option
 
 Answer: TypeAlias = Callable[[str], bool]
 """Says of an asset's name whether something holds."""
@@ -112,9 +113,14 @@ class _Evaluation:
         if ANY in term.name:
             return frozenset([name for name in self._all if _matches(term.name, name)])
         if term.name not in self._definitions:
-            raise UnknownNameError.of(
+            error = UnknownNameError.of(
                 "asset", _readable(term.name), self._definitions, where=place(term.position), none=NONE_KNOWN
             )
+            asset, _, partition = _readable(term.name).rpartition("@")
+            if partition and asset in self._definitions:
+                option = partition_option(partition)
+                error.hint = f"a selection names no partitions: write '{asset}'; materialize and backfill take {option}"
+            raise error
         return frozenset((term.name,))
 
 

@@ -381,9 +381,10 @@ class _Parser:
     def _unexpected(self, expected: str) -> NoReturn:
         word = self._next
         text = word.text if word.kind == "end" else ascii(shown(word.text)[:40])
-        raise UsageError(
-            f"{text} stands where {expected} should", where=place(word.start), hint="join names with and, or, not"
-        )
+        hint = "join names with and, or, not"
+        if word.kind == "word" and word.text not in ("and", "or", "not"):
+            hint += "; a name with a space stands in quotes of its own: '\"my name\"'"
+        raise UsageError(f"{text} stands where {expected} should", where=place(word.start), hint=hint)
 
 
 def shown(text: str) -> str:

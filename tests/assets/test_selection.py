@@ -125,6 +125,20 @@ def test_an_asset_whose_name_is_a_number(expression: str, expected: str) -> None
     assert " ".join(select(expression, graph)) == expected
 
 
+def test_a_partition_in_a_selection_and_a_name_with_a_space_are_told_how_to_be_written() -> None:
+    with pytest.raises(UnknownNameError) as unknown:
+        select("+delays@2013-01-05", FLIGHTS)
+    assert unknown.value.hint == (
+        "a selection names no partitions: write 'delays'; materialize and backfill take --partition 2013-01-05"
+    )
+    graph = {"hour ly": defined("hour ly")}
+    with pytest.raises(UsageError) as unread:
+        select("hour ly", graph)
+    assert unread.value.hint is not None
+    assert "a name with a space stands in quotes" in unread.value.hint
+    assert select('"hour ly"', graph) == ("hour ly",)
+
+
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError) as caught:
         select("flights or +dealys", FLIGHTS)
