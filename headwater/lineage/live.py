@@ -80,11 +80,9 @@ class LiveProjection(Projection):
             return
         cursor = self._begin_look()
         try:
-            session = self._local.session = Session(cursor, self._own.database)
-            try:
+            session = Session(cursor, self._own.database)
+            with self._known_as_inside(session):
                 yield session
-            finally:
-                self._local.session = None
         finally:
             cursor.close()
             self._end_look()

@@ -64,14 +64,14 @@ class Projection:
         # What belongs to the projection lies in the home itself, unless that is only to be looked at.
         self._own = own or (home if home.is_writable() else private_home(self))
         self._locks = Locks(self._own.locks)
-        self._local = threading.local()
 
     @contextmanager
     def session(self, *, timeout: float | None = None, outlined: bool = False) -> Iterator[Session]:
         """A look at everything that was written until now; waits for the lock, `timeout` seconds at most.
 
-        Inside of a session of the same thread it is that session again. When it is `outlined`, the tables that are worked out
-        on demand are up to date; inside of another session they may not be. Raises LockTimeout, ProjectionError.
+        Inside of a session of the same thread it is that session again, also when another object for the same file began it. When
+        it is `outlined`, the tables that are worked out on demand are up to date; inside of another session they may not be.
+        Raises LockTimeout, ProjectionError.
         """
         inside = self._inside()
         if inside is not None:
@@ -211,21 +211,29 @@ class Projection:
             )
 
     def _inside(self) -> Session | None:
-        session: Session | None = getattr(self._local, "session", None)
+        session = _looks.sessions.get(self._own.database)
         if session is not None and session.pid != os.getpid():
             # Never let a forked child destroy the parent's connection: it would write to the file.
-            _inherited.append(session)
-            session = self._local.session = None
+            _inherited.append(_looks.sessions.pop(self._own.database))
+            return None
         return session
+
+    @contextmanager
+    def _known_as_inside(self, session: Session) -> Iterator[Session]:
+        _looks.sessions[self._own.database] = session
+        try:
+            yield session
+        finally:
+            _looks.sessions.pop(self._own.database, None)
 
     @contextmanager
     def _look(self, connection: DuckDBPyConnection, path: Path) -> Iterator[Session]:
         store.confine(connection)
-        session = self._local.session = Session(connection, path)
+        session = Session(connection, path)
         try:
-            yield session
+            with self._known_as_inside(session):
+                yield session
         finally:
-            self._local.session = None
             if session.damaged:
                 connection.close()
                 self._begin_anew("a block of it can't be read")
@@ -400,6 +408,14 @@ def _noting(batches: Iterable[Batch], damage: list[Damage]) -> Iterator[Batch]:
         yield batch
 
 
+class _Looks(threading.local):
+    """The sessions that a thread is inside of, by their files: a second one for the same file would wait for the first for ever."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[Path, Session] = {}
+
+
+_looks = _Looks()
 _inherited: list[Session] = []
 
 

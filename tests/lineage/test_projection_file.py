@@ -485,3 +485,43 @@ def test_no_thread_is_left(filled: Projection) -> None:
     before = threading.active_count()
     content_of(filled)
     assert threading.active_count() == before
+
+
+def test_a_session_within_that_of_another_object_for_the_same_file_is_that_session(
+    home: Home, filled: Projection
+) -> None:
+    other = Projection(home)
+    with filled.session() as outer:
+        with other.session(timeout=0) as inner:
+            assert inner is outer
+        with pytest.raises(ProjectionError, match="inside a session"):
+            other.rebuild()
+    with other.session(timeout=0) as later:
+        assert later is not outer
+
+
+def test_a_project_that_is_opened_beside_the_own_one_answers_about_growing_lists(tmp_path: Path) -> None:
+    # Judging asks the project of the process for the keys, while the other one looks: it waited for itself for ever.
+    script = """
+import sys
+from headwater import Asset, DynamicPartitions, clock, materialize
+from headwater.project import Project
+
+customers = DynamicPartitions("customers")
+orders = Asset("orders", at="parquet://lake/orders", partitions=customers)
+
+@materialize(orders)
+def ingest(partition):
+    return [{"customer": partition.key}]
+
+if sys.argv[1] == "make":
+    customers.add("acme", "zeta")
+    ingest.at("acme")()
+else:
+    print(Project.open().catalog.staleness(clock.now_us())["orders"].stale)
+"""
+    (tmp_path / "shop.py").write_text(script)
+    for step, wanted in (("make", ""), ("look", "zeta\n")):
+        command = [sys.executable, "shop.py", step]
+        said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+        assert said.stdout == wanted, said.stderr
