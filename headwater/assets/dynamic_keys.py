@@ -49,27 +49,32 @@ class DynamicKeys:
     def __init__(self, read: Callable[[str], Iterable[tuple[str, bool]]]) -> None:
         self._read = read
         self._lists: dict[str, tuple[int, KnownKeys]] = {}
+        self._news = 0
         self._lock = threading.Lock()
 
     def of(self, name: str, *, at_once: bool = False) -> KnownKeys:
         """A list, as it was at most two seconds ago, or (`at_once`) as it is now."""
-        found = self._lists.get(name)
-        if found is not None and not at_once and 0 <= clock.now_us() - found[0] < _FRESH:
-            return found[1]
-        with self._lock:
-            before = self._lists.get(name)
-            if before is not found and before is not None and not at_once:
-                return before[1]
-            return self._keep(name, (KnownKeys() if before is None else before[1]).changed(self._read(name)))
+        while True:
+            found, news = self._lists.get(name), self._news
+            if found is not None and not at_once and 0 <= clock.now_us() - found[0] < _FRESH:
+                return found[1]
+            # Not under the lock: reading waits for whoever looks at the projection, and who looks there may ask for a list.
+            told = tuple(self._read(name))
+            with self._lock:
+                # What became known meanwhile may be newer than what was read.
+                if self._news == news:
+                    return self._keep(name, told)
 
     def change(self, name: str, told: Iterable[tuple[str, bool]]) -> None:
         """Take in what this process has changed."""
         with self._lock:
-            before = self._lists.get(name)
-            self._keep(name, (KnownKeys() if before is None else before[1]).changed(told))
+            self._keep(name, told)
 
-    def _keep(self, name: str, known: KnownKeys) -> KnownKeys:
+    def _keep(self, name: str, told: Iterable[tuple[str, bool]]) -> KnownKeys:
+        before = self._lists.get(name)
+        known = (KnownKeys() if before is None else before[1]).changed(told)
         self._lists[name] = clock.now_us(), known
+        self._news += 1
         return known
 
 
