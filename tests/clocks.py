@@ -15,3 +15,13 @@ class SetBack(clock.SystemClock):
 
     def steady_us(self) -> int:
         return clock.machine_us()
+
+
+class Stopped(clock.SystemClock):
+    """The machine's clock, which somebody sets back again and again."""
+
+    def now_us(self) -> int:
+        return 1_800_000_000_000_000
+
+    def steady_us(self) -> int:
+        return clock.machine_us()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -12,7 +13,7 @@ from headwater import clock
 from headwater.cli.commands import COMMANDS, RUNS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, RunId, check_limit
-from headwater.cli.output import ago, duration, emit, instant, say, show
+from headwater.cli.output import ago, duration, emit, emit_pages, instant, say, show
 from headwater.cli.tables import table
 from headwater.core.states import TERMINAL
 from headwater.errors import UnknownNameError, UsageError
@@ -80,13 +81,30 @@ def logs(
     least = _level(level)
     reader = open_project(None).reader
     if not follow:
-        value = reader.logs(run_id, level=least)
-        emit(value, common.json, lambda: _logs_text(value, least))
+        _print(reader.log_pages(run_id, level=least), least, common.json)
         return 0
     if common.json:
         raise UsageError("--follow prints lines as they come, and no document", hint="leave --json out, or --follow")
     _follow(reader, run_id, least)
     return 0
+
+
+def _print(pages: Iterator[dict[str, Any]], least: int, as_json: bool) -> None:
+    """All pages of a log, each when it is read."""
+    page = next(pages)
+    rows = chain([page["logs"]], (one["logs"] for one in pages))
+    if as_json:
+        emit_pages(page, "logs", rows)
+        return
+    if "pruned" in page:
+        show(f"what it logged before {instant(page['pruned'])} has expired (headwater prune)")
+    logged = False
+    for lines in rows:
+        if lines and not show("\n".join(map(_log_line, lines))):
+            return
+        logged = logged or bool(lines)
+    if not (logged or "pruned" in page):
+        show("it logged nothing of this level" if least else "it logged nothing")
 
 
 def _level(name: str) -> int:
@@ -104,18 +122,12 @@ def _follow(reader: Reader, run_id: str, level: int) -> None:
         # Asked before its records are: of a run that has ended nothing comes any more.
         state = reader.run_row(run_id)["state"]
         for row in log.news():
-            show(_log_line(row))
+            if not show(_log_line(row)):
+                return
         if state in TERMINAL:
             say(f"the run has ended: {state}")
             return
         clock.sleep(_PAUSE)
-
-
-def _logs_text(value: Mapping[str, Any], least: int) -> str:
-    lines = [_log_line(row) for row in value["logs"]]
-    if "pruned" in value:
-        lines.insert(0, f"what it logged before {instant(value['pruned'])} has expired (headwater prune)")
-    return "\n".join(lines) or ("it logged nothing of this level" if least else "it logged nothing")
 
 
 def _runs_text(value: Mapping[str, Any]) -> str:

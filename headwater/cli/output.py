@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from datetime import datetime
 from typing import Any, TextIO
@@ -22,12 +22,15 @@ class OutputError(HeadwaterError):
 
 _document: TextIO | None = None
 """Where the JSON document goes, while standard output is reserved for it."""
+_begun = False
+"""Whether a part of the document is written, and its end is not."""
 
 
 @contextmanager
 def reserving(as_json: bool) -> Iterator[None]:
     """With --json, keep standard output for the one document: what user code or its children print goes to standard error."""
-    global _document
+    global _document, _begun
+    _begun = False
     if not as_json:
         yield
         return
@@ -63,11 +66,34 @@ def emit(value: Mapping[str, Any], as_json: bool, text: Callable[[], str]) -> No
     """Print the JSON document, or else the text for people."""
     if as_json:
         stream = _document or sys.stdout
-        document = _encoded(value)
-        # What this output can't encode (a lone surrogate, or anything beyond a poor locale) is written as JSON escapes.
-        _write(document if fitting(document, stream) == document else json.dumps(_finite(value), indent=2), stream)
+        _write(_fitted(value, stream) + "\n", stream)
     else:
         show(text())
+
+
+def emit_pages(value: Mapping[str, Any], name: str, pages: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+    """Print the JSON document of a value in which the rows of all pages stand under a name, each page when it comes.
+
+    It is the document that `emit` prints of it all at once; where who reads it leaves, no more pages are asked for.
+    """
+    global _begun
+    stream = _document or sys.stdout
+    # Nothing but the member itself looks like this: within a text its quotes would be escaped.
+    before, empty, after = _fitted({**value, name: []}, stream).partition(f'"{name}": []')
+    _begun, between = True, before + empty[:-1]
+    for page in pages:
+        rows = ["\n    " + _fitted(row, stream).replace("\n", "\n    ") for row in page]
+        if rows and not _write(between + ",".join(rows), stream):
+            return
+        between = "," if rows else between
+    _write(("\n  ]" if between == "," else between + "]") + after + "\n", stream)
+    _begun = False
+
+
+def _fitted(value: Mapping[str, Any], stream: TextIO) -> str:
+    document = _encoded(value)
+    # What this output can't encode (a lone surrogate, or anything beyond a poor locale) is written as JSON escapes.
+    return document if fitting(document, stream) == document else json.dumps(_finite(value), indent=2)
 
 
 def _encoded(value: Mapping[str, Any]) -> str:
@@ -89,19 +115,20 @@ def _finite(value: Any) -> Any:
     return [_finite(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
-def show(text: str) -> None:
-    """A text for people, on standard output."""
+def show(text: str) -> bool:
+    """A text for people, on standard output; whether somebody still reads it."""
     stream = _document or sys.stdout
-    _write(fitting(safe(text), stream), stream)
+    return _write(fitting(safe(text), stream).rstrip("\n") + "\n", stream)
 
 
-def _write(text: str, stream: TextIO) -> None:
+def _write(text: str, stream: TextIO) -> bool:
     try:
-        stream.write(text.rstrip("\n") + "\n")
+        stream.write(text)
         stream.flush()
     except BrokenPipeError:
         # Who read our output has left (`headwater status | head`).
         _leave(stream)
+        return False
     except OSError as error:
         _leave(stream)
         raise OutputError(
@@ -109,6 +136,7 @@ def _write(text: str, stream: TextIO) -> None:
             where="the standard output",
             hint="make room where it goes to, and ask again",
         ) from error
+    return True
 
 
 def _leave(stream: TextIO) -> None:
@@ -127,8 +155,8 @@ def say(message: str) -> None:
 
 def show_error(error: HeadwaterError, as_json: bool) -> None:
     """An error: as JSON on standard output, or for people on standard error."""
-    # Where a document can't be written, the error about that can't be one either.
-    if as_json and not isinstance(error, OutputError):
+    # Where a document can't be written, the error about that can't be one either; and one that has begun takes no other.
+    if as_json and not (_begun or isinstance(error, OutputError)):
         with suppress(OutputError):
             emit(error.to_json(), as_json, str)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,21 @@ class Reader:
             wanted = {"run": run_id, "level": level, "limit": limit, "offset": offset}
             rows = session.dicts(statements("runs.sql")["logs"], wanted)
             return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
+
+    def log_pages(self, run_id: str, *, level: int = 0) -> Iterator[dict[str, Any]]:
+        """What `logs` tells, page by page, so that a long log need not fit in memory; at least one page.
+
+        Raises UnknownNameError.
+        """
+        from headwater.lineage.log_pages import log_pages
+
+        with self.projection.session() as session:
+            run_id = _id(session, run_id)
+            pruned = _pruned(session, run_id, "logs")
+        pages = log_pages(self.projection, run_id, level=level)
+        yield {"run": run_id, "logs": next(pages, []), **pruned}
+        for rows in pages:
+            yield {"run": run_id, "logs": rows, **pruned}
 
     def followed_log(self, run_id: str, *, level: int = 0) -> FollowedLog:
         """The log of a run, whose whole id this is, while it is written: its `news` are what has come, look by look."""

@@ -19,26 +19,26 @@ _LATELY = 60.0
 
 def flows(session: Session, *, limit: int) -> list[dict[str, Any]]:
     """The flows that ended of late: `{flow, runs, usual, last_state, last_ended}`, `usual` being seconds."""
-    return [_plain(row) for row in session.dicts(_sql("flows"), {"newest": _NEWEST, "limit": limit})]
+    return [plain(row) for row in session.dicts(_sql("flows"), {"newest": _NEWEST, "limit": limit})]
 
 
 def tried(session: Session, asset: str, partition: str | None) -> dict[str, Any] | None:
     """The newest attempt at a partition, `{run, at, state}`; None when there was none."""
     found = session.dicts(_sql("tried"), {"asset": asset, "partition": partition})
-    return _plain(found[0]) if found else None
+    return plain(found[0]) if found else None
 
 
 def failures(session: Session, run: Mapping[str, Any], *, limit: int) -> list[dict[str, Any]]:
     """The task runs of a run's newest attempt that failed, with their tracebacks, the first one first."""
     wanted = {"run": run["id"], "attempt": run["attempt"], "limit": limit}
-    return [_plain(row) for row in session.dicts(_sql("failures"), wanted)]
+    return [plain(row) for row in session.dicts(_sql("failures"), wanted)]
 
 
 def groups(session: Session, run: Mapping[str, Any], *, limit: int) -> list[dict[str, Any]]:
     """The task runs of a run's newest attempt by task."""
     until = run["ended"] or clock.rfc3339(clock.now_us())
     wanted = {"run": run["id"], "attempt": run["attempt"], "from": run["started"], "until": until, "limit": limit}
-    rows = [_plain(row) for row in session.dicts(_sql("groups"), wanted)]
+    rows = [plain(row) for row in session.dicts(_sql("groups"), wanted)]
     for row in rows:
         row["states"] = json.loads(row["states"])
         bins = {int(place): count for place, count in json.loads(row["bins"]).items()}
@@ -64,12 +64,12 @@ def bars(
     since, until = between
     wanted = {"run": run["id"], "attempt": run["attempt"]}
     more = {"task": task, "state": state, "since": since, "until": until, "limit": limit, "offset": offset}
-    rows = [_plain(row) for row in session.dicts(_sql("bars"), {**wanted, **more})]
+    rows = [plain(row) for row in session.dicts(_sql("bars"), {**wanted, **more})]
     by_id = {row["id"]: row for row in rows}
     for row in rows:
         row["steps"] = []
     for step in session.dicts(_sql("steps"), {**wanted, "tasks": list(by_id)}):
-        by_id[step.pop("id")]["steps"].append(_plain(step))
+        by_id[step.pop("id")]["steps"].append(plain(step))
     return rows
 
 
@@ -83,7 +83,7 @@ def children(session: Session, run_id: str, *, limit: int) -> list[dict[str, Any
 
 def made(session: Session, run_id: str, *, limit: int) -> list[dict[str, Any]]:
     """What a run made of each asset."""
-    return [_plain(row) for row in session.dicts(_sql("made"), {"run": run_id, "limit": limit})]
+    return [plain(row) for row in session.dicts(_sql("made"), {"run": run_id, "limit": limit})]
 
 
 def tail(
@@ -99,7 +99,7 @@ def tail(
     """The log of a run from its end, the newest first; `before` are the time and the id of the last one that was seen."""
     at, last = before or (None, None)
     wanted = {"run": run_id, "level": level, "task": task, "text": text, "at": at, "id": last, "limit": limit}
-    return [_plain(row) for row in session.dicts(_sql("tail"), wanted)]
+    return [plain(row) for row in session.dicts(_sql("tail"), wanted)]
 
 
 def outcomes(session: Session, backfill_id: str, asset: str) -> dict[str | None, str]:
@@ -121,14 +121,15 @@ def pace(session: Session, backfill_id: str) -> float | None:
 
 def trouble(session: Session, backfill_id: str, *, limit: int) -> list[dict[str, Any]]:
     """The partitions of a backfill that failed, and those that were blocked by them, with why."""
-    return [_plain(row) for row in session.dicts(_sql("trouble"), {"backfill": backfill_id, "limit": limit})]
+    return [plain(row) for row in session.dicts(_sql("trouble"), {"backfill": backfill_id, "limit": limit})]
 
 
 def _sql(name: str) -> str:
     return statements("run_pages.sql")[name]
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its times as text."""
     return {
         name: value.isoformat(timespec="microseconds") + "Z" if isinstance(value, datetime) else value
         for name, value in row.items()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headwater import clock, settings
+from headwater import settings
 from headwater.assets import registry
 from headwater.core import runtime
 from headwater.errors import HeadwaterError
@@ -30,16 +30,6 @@ class Done:
 
 
 Cli = Callable[..., Done]
-
-
-class Stopped(clock.SystemClock):
-    """The machine's clock, which somebody sets back again and again."""
-
-    def now_us(self) -> int:
-        return 1_800_000_000_000_000
-
-    def steady_us(self) -> int:
-        return clock.machine_us()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from cli_project import Cli, Stopped
+from cli_project import Cli
+from clocks import Stopped
 
 from headwater import clock
 

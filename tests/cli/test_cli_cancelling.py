@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_project import Cli, Stopped
+from cli_project import Cli
+from clocks import Stopped
 
 from headwater import clock
 

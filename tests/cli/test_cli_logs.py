@@ -1,8 +1,11 @@
 """`headwater logs`: what a run logged and printed, also while it runs."""
 
+import itertools
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,10 @@ from headwater import clock
 from headwater.core.events import LogWritten, RunEnded, RunStarted
 from headwater.core.journal.home import Home
 from headwater.core.journal.writer import Writer
+from headwater.errors import ProjectionError
+from headwater.lineage import log_pages
+from headwater.lineage.projection import Projection
+from headwater.lineage.reader import Reader
 from headwater.lineage.session import Answer, Session
 
 FLOW = """
@@ -128,6 +135,90 @@ def test_one_who_follows_reads_what_is_new_and_misses_nothing_that_comes_late(
     new = [f"new {number + 1}" for number in range(looks)]
     assert texts[many:] == [*new[:2], "late", *new[2:]]
     assert read < 6 * many + looks * 1_100
+
+
+def write_log(folder: Path, *texts: str) -> None:
+    run = {"flow": "talks", "root_run_id": "r", "root_flow": "talks", "project": "shop"}
+    said = [LogWritten(run_id="r", level=20, logger="shop", message=text) for text in texts]
+    writer = Writer(Home.open(folder / ".headwater", create=True))
+    writer.append(RunStarted(run_id="r", parameters={}, **run), *said)
+    writer.append(RunEnded(run_id="r", state="Completed", started=clock.now_us(), **run))
+    writer.close()
+
+
+def test_a_long_log_is_read_page_by_page_and_tells_the_same(
+    folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f'"logs": []\n{number}' for number in range(1_000)]
+    write_log(folder, *texts)
+    told, document = cli("logs", "r").out, cli("logs", "r", "--json").out
+    monkeypatch.setattr(log_pages, "_RECORDS", 70)
+    assert [line.split("shop  ")[1] for line in told.splitlines()[::2]] == ['"logs": []'] * len(texts)
+    assert (told, document) == (cli("logs", "r").out, cli("logs", "r", "--json").out)
+    found = Reader(Projection(Home.open(folder / ".headwater", create=False))).logs("r")
+    assert document == json.dumps(found, indent=2) + "\n"
+    assert [row["message"] for row in found["logs"]] == texts
+
+
+def test_a_long_log_takes_bounded_memory(folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_log(folder, *map(str, range(1_000)))
+    most, execute = 0, Session.execute
+
+    def counted(self: Session, *given: Any) -> Answer:
+        nonlocal most
+        found = execute(self, *given)
+        most = max(most, len(found.rows))
+        return found
+
+    monkeypatch.setattr(Session, "execute", counted)
+    monkeypatch.setattr(log_pages, "_RECORDS", 70)
+    assert len(cli("logs", "r").out.splitlines()) == len(cli("logs", "r", "--json").json["logs"]) == 1_000
+    assert most == 70
+
+
+def on_page(monkeypatch: pytest.MonkeyPatch, told: Callable[[int], None]) -> None:
+    """Read in small pages, and tell of each one how many have been read before it."""
+    numbers, execute = itertools.count(), Session.execute
+
+    def tells(self: Session, sql: str, *given: Any) -> Answer:
+        if "strlen" in sql:
+            told(next(numbers))
+        return execute(self, sql, *given)
+
+    monkeypatch.setattr(log_pages, "_RECORDS", 70)
+    monkeypatch.setattr(Session, "execute", tells)
+
+
+def test_who_reads_the_beginning_of_a_long_log_ends_it_quietly(
+    folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_log(folder, *map(str, range(1_000)))
+    pages: list[int] = []
+    on_page(monkeypatch, pages.append)
+    for more in ((), ("--json",)):
+        read, write = os.pipe()
+        os.close(read)
+        with open(write, "w", encoding="utf-8") as gone:  # noqa: PTH123 - the end of a pipe
+            monkeypatch.setattr(sys, "stdout", gone)
+            done = cli("logs", "r", *more)
+        assert (done.code, done.err) == (0, "")
+    assert pages == [0, 1]
+
+
+def test_a_log_that_breaks_off_is_one_document_and_the_error_stands_beside_it(
+    folder: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_log(folder, *map(str, range(1_000)))
+
+    def breaks(page: int) -> None:
+        if page == 2:
+            raise ProjectionError("the disk has gone")
+
+    on_page(monkeypatch, breaks)
+    done = cli("logs", "r", "--json")
+    assert (done.code, done.err.strip()) == (1, "error: the disk has gone")
+    assert (done.out.count('"message"'), "error" in done.out) == (140, False)
+    assert cli("logs", "zzz", "--json").json["error"]["message"].startswith("there is no run")
 
 
 def test_levels_choose(cli: Cli, talking: subprocess.Popen[str]) -> None:

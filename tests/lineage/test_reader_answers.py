@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from clocks import Stopped
 from lineage_world import defined, ended, made, ref, started, story, task_story, write
 
+from headwater import clock
 from headwater.assets.backfill_events import (
     BackfillAsked,
     BackfillPartitionEnded,
@@ -22,6 +25,7 @@ from headwater.core.events import LogWritten
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.errors import ProjectionError, UnknownNameError
+from headwater.lineage import log_pages
 from headwater.lineage.projection import Projection
 from headwater.lineage.reader import Reader
 from headwater.types import ErrorInfo
@@ -92,6 +96,22 @@ def test_task_runs_and_logs_of_a_run(home: Home, reader: Reader) -> None:
     assert [one["message"] for one in reader.logs("r1", level=30)["logs"]] == ["m30"]
     with pytest.raises(UnknownNameError):
         reader.logs("r9")
+
+
+def test_pages_of_a_log_are_the_log(home: Home, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [LogWritten(run_id="r1", level=20 + n % 3, logger="shop", message="x" * (n % 7)) for n in range(40)]
+    with clock.use(Stopped()):  # all at the same time: their ids tell them apart
+        write(home, [started("r1"), *many[:20]])
+        write(home, [*many[20:], started("r2")])
+    for level, records, size in itertools.product((0, 21, 90), (1, 7, 40, 41), (0, 5, 1_000)):
+        monkeypatch.setattr(log_pages, "_RECORDS", records)
+        monkeypatch.setattr(log_pages, "_BYTES", size)
+        pages = list(reader.log_pages("r1", level=level))
+        assert {"run": "r1", "logs": [row for page in pages for row in page["logs"]]} == reader.logs("r1", level=level)
+        for rows in (page["logs"] for page in pages):
+            assert len(rows) <= records
+            assert sum(len(row["message"]) for row in rows[:-1]) <= size
+    assert list(reader.log_pages("r2")) == [{"run": "r2", "logs": []}]
 
 
 def test_materializations_tell_every_outcome_newest_first(home: Home, reader: Reader) -> None:

@@ -76,6 +76,24 @@ WHERE run_id = $run AND level >= $level AND ($task IS NULL OR task_run_id = $tas
     AND ($id IS NULL OR "at" < $at::TIMESTAMP OR ("at" = $at::TIMESTAMP AND CAST(id AS VARCHAR) < $id))
 ORDER BY "at" DESC, id DESC LIMIT $limit;
 
+-- name: log_page
+-- The log of a run behind a record, oldest first. What is to be sorted are places, not messages; `found` is how many there were
+-- before the page was ended by its bytes.
+WITH places AS (
+    SELECT rowid AS place, time, id FROM facts.logs
+    WHERE run_id = $run AND level >= $level
+        AND ($id IS NULL OR (time >= $time AND (time > $time OR id > $id::UUID)))
+    ORDER BY time, id LIMIT $limit
+), page AS (
+    SELECT place, count(*) OVER () AS found,
+        sum(strlen(message)) OVER (ORDER BY places.time, places.id ROWS UNBOUNDED PRECEDING) - strlen(message) AS before
+    FROM places JOIN facts.logs ON logs.rowid = place
+    QUALIFY before <= $bytes
+)
+SELECT CAST(id AS VARCHAR) AS id, make_timestamp(time) AS "at", level, logger, message, task_run_id AS task_run, attempt,
+    time, found
+FROM facts.logs JOIN page ON logs.rowid = place ORDER BY time, logs.id;
+
 -- name: log_records
 SELECT count(*) FROM logs WHERE run_id = $run AND level >= $level;
 
