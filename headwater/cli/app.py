@@ -11,7 +11,9 @@ import cyclopts
 
 import headwater
 from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, RUNS, Command
+from headwater.cli.long_work import Shown
 from headwater.cli.output import reserving, say, show_error
+from headwater.core.long_work import heard_by
 from headwater.errors import Cancelled, HeadwaterError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
-    with reserving(as_json):
+    with reserving(as_json), heard_by(Shown().tell):
         try:
             _check_text(arguments)
             code = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -40,6 +41,18 @@ def has_colours(stream: TextIO) -> bool:
     if os.environ.get("FORCE_COLOR"):
         return True
     return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_cursor() -> bool:
+    """Whether a line of a terminal can be written again."""
+    return os.environ.get("TERM") != "dumb"
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Send a terminal what it acts upon."""
+    with contextlib.suppress(OSError):
+        stream.write(fitting(text, stream))
+        stream.flush()
 
 
 def safe(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headwater.core.long_work import working
 from headwater.lineage.statements import script
 
 if TYPE_CHECKING:
@@ -63,12 +64,15 @@ def compare(connection: DuckDBPyConnection, fresh: Path) -> list[Problem]:
     connection.execute(f"ATTACH '{path}' AS fresh (READ_ONLY)")
     problems: list[Problem] = []
     pending = connection.execute("FROM state.pending LIMIT 1").fetchone()
-    for table in TABLES if pending else (*TABLES, *OUTLINES):
-        try:
-            if content(connection, table) != content(connection, table, "fresh"):
-                problems += _differences(connection, table)
-        except duckdb.Error as error:
-            problems.append(Problem(kind="damage", where=table, text=str(error).splitlines()[0]))
+    tables = TABLES if pending else (*TABLES, *OUTLINES)
+    with working("comparing the projection with the journal", "tables", len(tables)) as work:
+        for table in tables:
+            try:
+                if content(connection, table) != content(connection, table, "fresh"):
+                    problems += _differences(connection, table)
+            except duckdb.Error as error:
+                problems.append(Problem(kind="damage", where=table, text=str(error).splitlines()[0]))
+            work.go(1)
     return problems
 
 

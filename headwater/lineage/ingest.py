@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.reader import Batch, Position
+    from headwater.core.long_work import Work
 
     Found: TypeAlias = tuple[str | None, int, int, UUID, UUID]
     """A kind that was read: how many events and ids, and between which two ids."""
@@ -49,6 +50,9 @@ _OF_LINE = 20
 SMALL_BYTES = 4 << 20
 """What is no more than this is taken in by one thread: for others to join in takes longer than the work itself."""
 
+
+ARCHIVED_BYTES = 350
+"""An archived event counts as so many bytes where it is told how far the work is: an archive knows only how many it has."""
 
 FEW_BYTES = 1 << 20
 """Of what is no more than this the rows are shaped in Python: to plan the SQL takes longer than that."""
@@ -82,6 +86,7 @@ class Chunk:
     size: int = 0
     lines: int = 0
     longest: int = 0
+    told: int = 0
     reach: Reach = field(default_factory=Reach)
 
 
@@ -93,6 +98,7 @@ def ingest(
     until: Mapping[str, Position] | None = None,
     shared: bool = False,
     anew: bool = False,
+    work: Work | None = None,
 ) -> int:
     """Put batches into the tables, with the positions that they reach, in one transaction; how many lines were read.
 
@@ -111,7 +117,7 @@ def ingest(
         return 0
     if size <= FEW_BYTES and until is None and not anew and _take_in_few(connection, begun, shared=shared):
         return sum(len(batch.lines) for batch in begun)
-    return _take_in(connection, chain(begun, todo), tmp, until, shared=shared)
+    return _take_in(connection, _read(chain(begun, todo), work), tmp, until, shared=shared, work=work)
 
 
 def _take_in(
@@ -121,6 +127,7 @@ def _take_in(
     until: Mapping[str, Position] | None,
     *,
     shared: bool,
+    work: Work | None,
 ) -> int:
     lines = 0
     if not shared:
@@ -132,7 +139,7 @@ def _take_in(
             if not shared:
                 connection.execute("SET threads = 1" if chunk.size <= SMALL_BYTES else "RESET threads")
             make_room(chunk.longest)
-            _insert(connection, chunk, until)
+            _insert(connection, chunk, until, work)
             lines += chunk.lines
         if connection.execute("FROM touched LIMIT 1").fetchone() is not None:
             connection.execute(statements("staging.sql")["latest"])
@@ -143,6 +150,24 @@ def _take_in(
     if not shared:
         connection.execute("RESET threads; RESET memory_limit")
     return lines
+
+
+def _read(batches: Iterable[Batch], work: Work | None) -> Iterator[Batch]:
+    """The batches; to read them is told as half of the work, the other half is to insert them."""
+    for batch in batches:
+        _go(work, _told_size(batch) / 2)
+        yield batch
+
+
+def _told_size(batch: Batch) -> int:
+    if batch.position.offset:
+        return sum(map(len, batch.lines)) + len(batch.lines)
+    return ARCHIVED_BYTES * len(batch.lines)
+
+
+def _go(work: Work | None, size: float) -> None:
+    if work is not None:
+        work.go(size)
 
 
 @contextmanager
@@ -244,10 +269,13 @@ def _count(chunk: Chunk, batch: Batch, size: int) -> None:
     chunk.size += size
     chunk.lines += len(batch.lines)
     chunk.longest = max(chunk.longest, max(map(len, batch.lines), default=0))
+    chunk.told += _told_size(batch)
     chunk.reach.note(batch)
 
 
-def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Position] | None) -> None:
+def _insert(
+    connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Position] | None, work: Work | None
+) -> None:
     own, kinds = statements("staging.sql"), statements("ingest.sql")
     connection.execute(
         own["stage"], {"path": literal_glob(str(chunk.path)), "longest": max(chunk.longest + 1, 1 << 20)}
@@ -259,7 +287,10 @@ def _insert(connection: DuckDBPyConnection, chunk: Chunk, until: Mapping[str, Po
     if any(events > ids for _, events, ids, *_ in found):
         connection.execute(own["once"])
     _leave_out_known(connection, found)
+    part = chunk.told / 2 / (len(found) + 1)
+    _go(work, part)
     for kind, *_ in found:
+        _go(work, part)
         if kind is None:
             _log.warning("a line of the journal is no event and was left out")
         elif kind in kinds:

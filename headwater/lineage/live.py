@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from headwater.core.journal.carrier import Carrier, HeldLock
     from headwater.core.journal.reader import Batch, Damage, Position
     from headwater.core.journal.recovery import Settler
+    from headwater.core.long_work import Work
 
 EVERY = 0.2
 """Seconds between two looks at the journal."""
@@ -237,9 +238,10 @@ class LiveProjection(Projection):
         *,
         until: Mapping[str, Position] | None = None,
         damage: list[Damage] | None = None,
+        work: Work | None = None,
     ) -> None:
         if self._seen is None:
-            super()._catch_up(connection, known, until=until, damage=damage)
+            super()._catch_up(connection, known, until=until, damage=damage, work=work)
             # Looks only read, so all that they may ask for is worked out before anybody looks.
             outline(connection)
         else:

@@ -24,6 +24,7 @@ from headwater.core.journal.index import remove_leftovers
 from headwater.core.journal.locks import Lock, Locks, driven
 from headwater.core.journal.reader import Batch, Damage, Position
 from headwater.core.journal.recovery import Settler
+from headwater.core.long_work import BYTES, Work, working
 from headwater.errors import JournalError, LockTimeout, ProjectionError
 from headwater.ids import new_id
 from headwater.lineage import store
@@ -33,12 +34,12 @@ from headwater.lineage.known_positions import Known, known_positions
 from headwater.lineage.missing import Loss, last_positions, losses, pruned_since, remember
 from headwater.lineage.readonly import private_home
 from headwater.lineage.session import Session
-from headwater.lineage.upkeep import all_archived, archive_when_due, mend_archives, with_members
+from headwater.lineage.upkeep import all_archived, archive_when_due, mend_archives, size_behind, with_members
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from headwater.core.journal.carrier import Carrier
+    from headwater.core.journal.carrier import Carrier, WriterState
     from headwater.core.journal.home import Home
 
 _log = logging.getLogger(__name__)
@@ -283,8 +284,9 @@ class Projection:
             known = known_positions(connection)
             if until is None and self._own is self.home:
                 mend_archives(self.home, known.positions)
-            self._check(known)
-            self._catch_up(connection, known, until=until, damage=damage)
+            writers = self._check(known)
+            with working("taking in the journal", BYTES, size_behind(self.home, writers, known)) as work:
+                self._catch_up(connection, known, until=until, damage=damage, work=work)
         except duckdb.Error as error:
             connection.close()
             raise store.finding(error, path) from error
@@ -300,16 +302,17 @@ class Projection:
         *,
         until: Mapping[str, Position] | None = None,
         damage: list[Damage] | None = None,
+        work: Work | None = None,
     ) -> None:
         batches = _noting(self._read(known), [] if damage is None else damage)
         # What is made anew, or to be compared, is made by SQL: so one way of taking events in is held against the other.
-        ingest(connection, batches, self._own.tmp, until=until, anew=damage is not None)
+        ingest(connection, batches, self._own.tmp, until=until, anew=damage is not None, work=work)
 
     def _read(self, known: Known) -> Iterator[Batch]:
         return iter(self._carrier.read(known.positions, skip=known.closed))
 
-    def _check(self, known: Known) -> None:
-        # Raises Damaged, or Outdated, when what was read is not what the journal would give now.
+    def _check(self, known: Known) -> Mapping[str, WriterState]:
+        # The writers that are not closed. Raises Damaged, or Outdated, when what was read is not what the journal would give now.
         if pruned_since(self.home, known.positions):
             raise store.Outdated("something that was read has expired since")
         # After a power loss a segment may end before what was read of it, and what is appended then gets sequence
@@ -325,6 +328,7 @@ class Projection:
         # An archive that is damaged is not closed: it is read again once it has been put back.
         for writer in sorted(short.difference(self._archived() if short else ())):
             raise store.Damaged(f"the journal of the writer {writer} ends before what was read of it")
+        return writers
 
     def _sweep(self) -> None:
         # All of these are made under the lock that we hold: whoever made them is dead. But for the copy of a damaged archive that

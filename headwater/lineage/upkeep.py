@@ -6,12 +6,15 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from headwater.core.journal.index import archives, listing
+from headwater.core.journal.index import archives, listing, load
 from headwater.core.journal.reader import Position, Reader
 from headwater.errors import HeadwaterError
+from headwater.lineage.ingest import ARCHIVED_BYTES
 
 if TYPE_CHECKING:
+    from headwater.core.journal.carrier import WriterState
     from headwater.core.journal.home import Home
+    from headwater.lineage.known_positions import Known
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +35,17 @@ def archive_when_due(home: Home, closed: Mapping[str, int]) -> None:
             compact(home, closed.keys())
     except (HeadwaterError, OSError) as error:
         _log.warning("the journal's segments could not be archived: %s", error)
+
+
+def size_behind(home: Home, writers: Mapping[str, WriterState], known: Known) -> int:
+    """About how many bytes of the journal have not been read yet."""
+    segments = sum(
+        max(0, state.end - known.positions[writer].offset) if writer in known.positions else state.end
+        for writer, state in writers.items()
+    )
+    new = listing(home).indexed - known.closed
+    archives = (load(home, archive) for archive in new)
+    return segments + ARCHIVED_BYTES * sum(archive.events for archive in archives if archive is not None)
 
 
 def mend_archives(home: Home, known: Collection[str]) -> None:

@@ -13,6 +13,7 @@ from headwater.core.journal.index import FORMAT, Archive, Member
 from headwater.core.journal.lines import is_whole
 from headwater.core.journal.scan import Damage
 from headwater.core.journal.unpack import unpack
+from headwater.core.long_work import working
 from headwater.errors import JournalError
 
 _log = logging.getLogger(__name__)
@@ -43,12 +44,15 @@ def mend(home: Home, known: Collection[str]) -> list[Damage]:
 def verify_archives(home: Home, segments: Collection[str]) -> Iterator[Damage]:
     """What is damaged or lost of the archives; reads them all. `segments` are the writers that had one before."""
     found = index.listing(home)
-    for archive in sorted(found.indexed | found.generations.keys()):
-        one = index.load(home, archive)
-        if one is not None:
-            yield from _verify(home, one)
-        elif not _is_unfinished(home, archive, found, segments):
-            yield Damage(writer=archive, kind="index", seq=0, offset=0)
+    every = sorted(found.indexed | found.generations.keys())
+    with working("verifying the journal", "archives", len(every)) as work:
+        for archive in every:
+            one = index.load(home, archive)
+            if one is not None:
+                yield from _verify(home, one)
+            elif not _is_unfinished(home, archive, found, segments):
+                yield Damage(writer=archive, kind="index", seq=0, offset=0)
+            work.go(1)
 
 
 def _verify(home: Home, archive: Archive) -> list[Damage]:

@@ -18,6 +18,7 @@ from headwater.core.journal.lines import ODD, REBOOT, events_in, head_of, is_who
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import UNBORN, Segment, boot_id, is_closed, segment_path
+from headwater.core.long_work import working
 from headwater.errors import HeadwaterError, JournalError
 from headwater.types import ErrorInfo
 from headwater.wording import remedy
@@ -52,9 +53,14 @@ def recover(home: Home, settlers: Sequence[Settler] = (), *, skip: Collection[st
     known = frozenset(skip)
     try:
         _sweep(home)
-        unclosed = (writer for writer in Reader(home).writers() if writer not in known)
-        found = (_recover_segment(home, writer, settlers) for writer in unclosed)
-        return [recovered for recovered in found if recovered is not None]
+        unclosed = [writer for writer in Reader(home).writers() if writer not in known]
+        found: list[Recovered] = []
+        with working("looking after processes that have died", "segments", len(unclosed)) as work:
+            for writer in unclosed:
+                recovered = _recover_segment(home, writer, settlers)
+                found += [recovered] if recovered is not None else []
+                work.go(1)
+        return found
     except OSError as error:
         raise JournalError(
             f"dead writers can't be recovered: {error.strerror or error}",

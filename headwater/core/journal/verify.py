@@ -10,6 +10,7 @@ from headwater.core.journal.mending import verify_archives
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import segment_path
+from headwater.core.long_work import working
 
 
 def verify_journal(home: Home) -> list[Damage]:
@@ -25,8 +26,10 @@ def verify_journal(home: Home) -> list[Damage]:
     reader = Reader(home)
     found: list[Damage] = []
     writers = reader.writers()
-    for writer in writers:
-        found += _verify_segment(home, reader, writer)
+    with working("verifying the journal", "segments", len(writers)) as work:
+        for writer in writers:
+            found += _verify_segment(home, reader, writer)
+            work.go(1)
     return [*found, *verify_archives(home, writers)]
 
 
