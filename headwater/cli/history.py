@@ -15,6 +15,7 @@ from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, RunId, check_limit
 from headwater.cli.output import ago, duration, emit, emit_pages, instant, say, show
 from headwater.cli.tables import table
+from headwater.cli.terminal import cut
 from headwater.core.states import TERMINAL
 from headwater.errors import UnknownNameError, UsageError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _PAUSE = 0.5
 """Seconds between two looks of `--follow`."""
+_LONG = 300
+"""An error is shown in so many columns at most, also where no terminal cuts it: one may quote all the data that it is about."""
 
 SHAPES = {
     "Completed": "● Completed",
@@ -162,7 +165,8 @@ def _error(found: Any) -> str | None:
     if not found:
         return None
     text = f"{found['type']}: {found['message']}" if isinstance(found, Mapping) else str(found)
-    return text.splitlines()[0]
+    line = text.splitlines()[0]
+    return line if len(line) <= _LONG else f"{cut(line, _LONG)} ({len(text):,} characters: --json tells all)"
 
 
 def _log_line(row: Mapping[str, Any]) -> str:

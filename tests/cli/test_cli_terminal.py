@@ -187,3 +187,17 @@ def test_what_a_terminal_would_act_upon_is_written_out(cli: Cli, folder: Path) -
     for text in (done.err, cli("runs").out, cli("runs", "--json").out):
         assert not set(text) & {"\x1b", "\x07", "\u202e", "\x9b"} or "\\u" in text
     assert "\x1b" not in cli("runs").out
+
+
+def test_a_very_long_error_of_a_run_is_cut_in_a_pipe_too_and_whole_as_json(cli: Cli, folder: Path) -> None:
+    text = "no such row: " + "x" * 100_000
+    (folder / "job.py").write_text(
+        f"from headwater import flow\n\n\n@flow\ndef job():\n    raise ValueError({text!r})\n"
+    )
+    assert cli("run", "job.py").code == 1
+    row = cli("runs").out.splitlines()[1]
+    assert len(row) < 500
+    assert "no such row: xxx" in row
+    assert row.endswith("x… (100,013 characters: --json tells all)")
+    (found,) = cli("runs", "--json").json["runs"]
+    assert found["error"].endswith(text)
