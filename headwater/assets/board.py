@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -192,6 +192,10 @@ def _mappings(definition: AssetDefinition) -> tuple[Reason, ...]:
 def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
     definition, known = facts.definitions[name], facts.of(name)
     failed = facts.failed(name)
+    every = None if definition.partitions is None else _every(definition.partitions, as_of)
+    # Of what was made some may be no partition any more, or not yet: a key was taken out, the day is not over. Each key is
+    # looked at once: of many it is most of the time that this takes.
+    there = frozenset() if every is None else frozenset(key for key in known.made if key in every)
     return {
         "name": name,
         "kind": definition.ref.kind,
@@ -203,8 +207,8 @@ def _head(facts: Facts, name: str, as_of: int) -> dict[str, Any]:
         "description": definition.description,
         "code": _code(definition),
         "group": definition.group,
-        "partitions": _counts(definition, known, len(failed), as_of),
-        "rows": _rows(definition, known),
+        "partitions": None if every is None else _counts(len(every), len(there), len(failed)),
+        "rows": _rows(definition, known, there),
         "checks": list(definition.checks),
         "failed_checks": [_failed_check(one) for one in _failed_checks(facts, name)[:_LISTED]],
         "refused": _refused(failed, known),
@@ -248,13 +252,8 @@ def _refused(failed: Iterable[Failure], known: AssetFacts) -> list[dict[str, Any
     ]
 
 
-def _counts(definition: AssetDefinition, known: AssetFacts, failed: int, as_of: int) -> dict[str, int] | None:
-    if definition.partitions is None:
-        return None
-    every = _every(definition.partitions, as_of)
-    # Of what was made some may be no partition any more, or not yet: a key was taken out, the day is not over.
-    made = sum(1 for key in known.made if key in every)
-    return {"total": len(every), "materialized": made, "failed": failed, "missing": len(every) - made}
+def _counts(total: int, made: int, failed: int) -> dict[str, int]:
+    return {"total": total, "materialized": made, "failed": failed, "missing": total - made}
 
 
 def _every(divided: PartitionsDefinition, as_of: int) -> PartitionSet | frozenset[str | None]:
@@ -269,9 +268,10 @@ def _keys(divided: PartitionsDefinition, as_of: int) -> frozenset[str | None]:
     return frozenset(divided.all(as_of).keys())
 
 
-def _rows(definition: AssetDefinition, known: AssetFacts) -> int | None:
+def _rows(definition: AssetDefinition, known: AssetFacts, there: Collection[str | None]) -> int | None:
+    """The rows of all partitions, of those to come as well; those that are known to be `there` need not be looked at."""
     has = partitioning(definition).has
-    found = [made.rows for key, made in known.made.items() if made.rows is not None and has(key)]
+    found = [made.rows for key, made in known.made.items() if made.rows is not None and (key in there or has(key))]
     if not found:
         # Somebody may have observed a partitioned asset as a whole.
         found = [

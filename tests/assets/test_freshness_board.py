@@ -1,10 +1,11 @@
 import pytest
 from asset_worlds import DAY, DAYS, HOUR, World, keys, us
 
+from headwater.assets.board import Judged, status
 from headwater.assets.facts import AssetFacts, Consumed, Facts
 from headwater.assets.freshness import Freshness, FreshnessClock, board, data_through, partition_data_through
 from headwater.assets.mappings import WindowMapping
-from headwater.assets.partitions import DailyPartitions
+from headwater.assets.partitions import DailyPartitions, HourlyPartitions
 
 
 def flights_and_delays(**more):
@@ -407,3 +408,20 @@ def test_what_is_made_by_turns_reaches_as_far_as_what_else_it_is_made_of():
     found = data_through(world.facts(), "orders")
     assert found.end == us("2013-01-05")
     assert found.witness == ("orders@2013-01-05", "stock@2013-01-05", "sales@2013-01-04")
+
+
+def test_the_board_reads_the_key_of_each_partition_once_for_its_counts_and_its_rows(monkeypatch):
+    hours = HourlyPartitions("2013-01-01")
+    made = keys(hours, "2013-01-01T00", "2013-02-01T00")
+    world = World().asset("clicks", partitions=hours)
+    world.make("clicks", *made, rows=2)
+    facts, as_of = world.facts(), us("2013-01-03")
+    judged = Judged(board(facts, as_of), {})
+    read, ordinal = [], HourlyPartitions.ordinal
+    monkeypatch.setattr("headwater.assets.board._MANY", 10)
+    monkeypatch.setattr(HourlyPartitions, "ordinal", lambda self, key: read.append(key) or ordinal(self, key))
+    (row,) = status(facts, ["clicks"], as_of, judged)["assets"]
+    assert row["partitions"] == {"total": 48, "materialized": 48, "failed": 0, "missing": 0}
+    assert row["rows"] == 2 * len(made)
+    # Those that are to come are looked at again: they have rows, and are not there yet.
+    assert len(read) == 2 * len(made) - 48
