@@ -297,12 +297,13 @@ def test_the_verdict_on_what_was_moved_is_that_of_the_board_without_a_module(
     assert [(one.asset.name, one.verdict) for one in catalog.news_of_verdicts(now, "shop")] == [("new", "fresh")]
 
 
+@pytest.mark.parametrize("last", ["new", "old"])
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_what_was_moved_and_renamed_again_where_it_is_has_all_of_its_history(
-    home: Home, projection: Projection, *, is_loaded: bool
+    home: Home, projection: Projection, *, is_loaded: bool, last: str
 ) -> None:
     write(home, [called("old", "/1"), made_at("/1", "old", None, "v1"), called("middle", "/2", "old")])
-    write(home, [called("new", "/2", "middle")])
-    loaded = {"new": loaded_as("new", "/2", "middle")} if is_loaded else {}
+    write(home, [called(last, "/2", "middle")])
+    loaded = {last: loaded_as(last, "/2", "middle")} if is_loaded else {}
     facts = ProjectionCatalog(projection, lambda: loaded).facts()
-    assert {name: set(facts.of(name).made) for name in facts.definitions} == {"new": {None}}
+    assert {name: set(facts.of(name).made) for name in facts.definitions} == {last: {None}}
