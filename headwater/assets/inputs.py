@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import FunctionType
 from typing import Annotated, Any, NamedTuple
 
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.forms import form_of
-from headwater.assets.mappings import PartitionMapping, mapping_of
+from headwater.assets.mappings import PartitionMapping, infer_mapping, mapping_of
+from headwater.assets.partitions import PartitionsDefinition
 from headwater.assets.protocols import Form
 from headwater.errors import DefinitionError
 
@@ -68,6 +70,34 @@ def inputs_of(
         form: Form = "lazy" if hint is _BARE else _form(fn, name, hint)
         specs[name] = _spec(fn, name, value, form, outputs)
     return tuple(specs.values())
+
+
+def said_mappings(inputs: Iterable[InputSpec], partitions: PartitionsDefinition | None) -> dict[str, dict[str, Any]]:
+    """The mappings that were said of inputs and would not be inferred, as JSON, by what they are called.
+
+    How many partitions are enough is no part of it: that makes no difference to what is made of them.
+
+    >>> from headwater import Asset, DailyPartitions
+    >>> days = Asset("said_days", at="memory://said_days", partitions=DailyPartitions("2024-01-01"))
+    >>> rows = InputSpec("rows", days, "lazy", days.window(-6, 0, at_least=5).mapping)
+    >>> list(said_mappings([rows, InputSpec("day", days, "lazy", days.same().mapping)], days.partitions))
+    ["mapping of 'rows'"]
+    """
+    found = {}
+    for one in inputs:
+        said = replace(one.mapping, needs=None)
+        if said != _inferred(one.asset.partitions, partitions):
+            found[f"mapping of '{one.parameter}'"] = said.to_json()
+    return found
+
+
+def _inferred(
+    upstream: PartitionsDefinition | None, downstream: PartitionsDefinition | None
+) -> PartitionMapping | None:
+    try:
+        return infer_mapping(upstream, downstream)
+    except DefinitionError:
+        return None  # it has to be said
 
 
 def _annotations(fn: Callable[..., Any]) -> dict[str, Any]:

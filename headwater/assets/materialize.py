@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from headwater.assets import execution, ranged, registry
 from headwater.assets.asset import Asset, AssetInput, as_asset
-from headwater.assets.inputs import PARTITION, PARTITIONS, InputSpec, inputs_of
+from headwater.assets.inputs import PARTITION, PARTITIONS, InputSpec, inputs_of, said_mappings
 from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet
 from headwater.assets.scope import scope
 from headwater.core.definition import place_of
@@ -136,15 +136,24 @@ class Materialization(Task[P, R]):
         return found if assets is None else found.replace(assets=_instead(self, assets))
 
     def code_in(self, root: Path) -> tuple[str, Mapping[str, str]]:
-        """Its version, and the fingerprints that this is made of: of its function, what that calls, and its constants."""
+        """Its version, and the fingerprints that this is made of: of its function, what that calls, its constants and mappings."""
         if self.version is not None:
             return self.version, {"version": self.version}
-        from headwater.core.code_parts import code_version_of
-
         known: tuple[Path, str, Mapping[str, str]] | None = self._of_fn.get("code")
         if known is None or known[0] != root:
-            known = self._of_fn["code"] = root, *code_version_of(self.fn, root, own=self.source_in(root).hash)
+            known = self._of_fn["code"] = root, *self._code_in(root)
         return known[1:]
+
+    def _code_in(self, root: Path) -> tuple[str, Mapping[str, str]]:
+        from headwater.core.code_parts import code_version_of
+        from headwater.core.hashing import fingerprint
+
+        version, parts = code_version_of(self.fn, root, own=self.source_in(root).hash)
+        mappings = said_mappings(self.inputs, self.assets[0].partitions)
+        if not mappings:
+            return version, parts
+        every = {**(parts or {"code": version}), **{name: fingerprint(said) for name, said in mappings.items()}}
+        return fingerprint(every), every
 
     def steps(self, call: Any) -> Generator[Any, Any, Any]:
         """One try: write, audit, publish around the function."""
