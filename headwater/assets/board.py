@@ -127,7 +127,9 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int, judged: Judged
     if found is not None and not definition.is_source:
         parts.append(Reason("staleness", f"{name} is {state}", found.reasons))
     if definition.renamed_from is not None:
-        parts.append(Reason("renamed", f"it was named {definition.renamed_from} before"))
+        known = facts.of(name)
+        nothing = "" if known.made or known.observed else ", and nothing that was made is known of that name"
+        parts.append(Reason("renamed", f"it was named {definition.renamed_from} before{nothing}"))
     parts.extend(_mappings(definition))
     return _explained(name, verdict.verdict, Reason("asset", f"{name}: {verdict.verdict}, {state}", tuple(parts)))
 

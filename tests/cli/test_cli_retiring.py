@@ -87,6 +87,16 @@ def test_a_renamed_asset_keeps_its_history(folder: Path, made: Cli, *, moved: bo
     assert [row["stale"]["is_stale"] for row in rows.values()] == [False, False]
 
 
+def test_a_name_that_nothing_was_made_under_is_told(folder: Path, made: Cli) -> None:
+    text = FLOWS.replace('Asset("old"', 'Asset("new"').replace("lake/old", "lake/new")
+    (folder / "lake/old").rename(folder / "lake/new")
+    (folder / "flows.py").write_text(text.replace("partitions=days", 'partitions=days, renamed_from="middle"'))
+    unknown = "it was named middle before, and nothing that was made is known of that name"
+    assert unknown in made("explain", "new").out
+    (folder / "flows.py").write_text(text.replace("partitions=days", 'partitions=days, renamed_from="old"'))
+    assert "nothing that was made" not in made("explain", "new").out
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_checks_compare_with_what_was_made_under_the_earlier_name(folder: Path, made: Cli, *, moved: bool) -> None:
     text = FLOWS.replace('Asset("old"', 'Asset("new"').replace(
