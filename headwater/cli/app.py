@@ -88,6 +88,11 @@ def _explained(error: BaseException) -> HeadwaterError:
                 hint=f"where that is its value: {error.keyword}={found}",
             )
         hint = "headwater --help lists the commands, headwater COMMAND --help explains one"
+        if isinstance(error, cyclopts.UnknownCommandError) and (first := (error.unused_tokens or [""])[0])[:1] == "-":
+            return UsageError(
+                f"the option {first} stands where a command should",
+                hint=f"options stand behind it: {PROGRAM} COMMAND {first} …; {PROGRAM} --help lists the commands",
+            )
         if isinstance(error, cyclopts.UnknownOptionError) and tuple(error.command_chain or ()) == ("run",):
             name = (error.token.keyword or "").lstrip("-").replace("-", "_")
             hint = f"a parameter is given by -p: -p {name or 'name'}=…; headwater run --help lists the options"

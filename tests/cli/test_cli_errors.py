@@ -38,6 +38,7 @@ def make(partition: Partition) -> pl.DataFrame:
     ("command", "kind"),
     [
         (["stauts"], "usage"),
+        (["-f", "shop.py", "status"], "usage"),
         (["status", "--jsn"], "usage"),
         (["status", "dialy"], "unknown_name"),
         (["status", "daily and"], "usage"),
@@ -58,6 +59,7 @@ def test_wrong_usage_exits_with_2(cli: Cli, shop: Path, command: list[str], kind
     plain = cli(*command)
     assert (plain.code, plain.out) == (2, "")
     assert plain.err.startswith(f"error: {error['message'].splitlines()[0]}")
+    assert ("options stand behind it" in plain.err) == command[0].startswith("-")
     assert "Traceback" not in plain.err
 
 
