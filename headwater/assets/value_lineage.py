@@ -198,7 +198,7 @@ def query_inputs(
                 raise DefinitionError(
                     f"the input '{name}' of the query is a {type(value).__name__}",
                     where=where,
-                    hint="give an Asset, an input of the function, or a frame",
+                    hint="give an Asset, an input of the function, a frame, or a plain value (a number, a text, a date …)",
                 )
             unknown.append(f"the query reads '{name}', a {type(value).__name__} of unknown origin")
         else:

@@ -10,6 +10,8 @@ from headwater import (
     Asset,
     Freshness,
     HeadwaterError,
+    Partition,
+    StaticPartitions,
     check,
     derived_from,
     flow,
@@ -87,6 +89,28 @@ def test_sql_runs_inside_the_engine() -> None:
         ingest()
         assert sorted(counts().collect().rows()) == [("a", 2), ("b", 1)]
         assert edges(found, "counts") == {("orders", "counts")}
+
+
+def test_a_query_takes_values_and_none_of_them_changes_it() -> None:
+    with project() as found:
+        shops = StaticPartitions(["kiel", "o'hare' or 1=1 --"])
+        orders = Asset("orders", at="duckdb://shop.duckdb/main.orders")
+        sold = Asset("sold", at="duckdb://shop.duckdb/main.sold", partitions=shops, partition_column="shop")
+
+        @materialize(orders)
+        def ingest() -> pl.DataFrame:
+            return pl.DataFrame({"shop": shops.keys, "day": [date(2024, 1, 5), date(2024, 1, 6)]})
+
+        @materialize(sold, inputs={"orders": orders})
+        def of_a_shop(orders: Asset, partition: Partition) -> Any:
+            query = "select shop, day from {orders} where shop = {shop} and day >= {first}"
+            return sql(query, orders=orders, shop=partition.key, first=date(2024, 1, 5))
+
+        ingest()
+        for shop in shops.keys:
+            assert of_a_shop.at(shop)().collect()["shop"].to_list() == [shop]
+        columns = found.reader.lineage("sold.day", down=False)["edges"]
+        assert {edge["from"] for edge in columns if edge["to"] == "sold.day"} == {"orders.day"}
 
 
 def test_a_blocking_check_keeps_the_old_data() -> None:
