@@ -186,7 +186,7 @@ ASSETS = (
         "An input that is wanted as something unknown",
         "from shop import shops\n\n"
         '@materialize("parquet://lake/w")\ndef make(x: Annotated[dict, shops]):\n    return x\n',
-        what="the input 'x' of make can't be given as <class 'dict'>",
+        what="the input 'x' of make can't be given as dict",
         hint="annotate it as polars.LazyFrame",
     ),
     defines(

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import duckdb
@@ -50,6 +51,25 @@ def test_python_runs_as_pasted(snippet: str, tmp_path: Path) -> None:
     (tmp_path / "pasted.py").write_text(snippet)
     done = run(tmp_path, sys.executable, "-W", "error", "pasted.py")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_format_of_ones_own_works_as_its_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "materializers.md"
+    installed = tmp_path / "model_files-1.dist-info"  # what `pip install` leaves of the entry point
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: model_files\nVersion: 1\n")
+    (entry,) = tomllib.loads(blocks(page, "toml")[0])["project"]["entry-points"].items()
+    (installed / "entry_points.txt").write_text(f"[{entry[0]}]\n" + "\n".join(map(" = ".join, entry[1].items())))
+    (tmp_path / "model_files.py").write_text(blocks(page, "python")[0])
+    (tmp_path / "demand.py").write_text(blocks(page, "py")[0])
+
+    done = run(tmp_path, sys.executable, "-W", "error", "demand.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "{'slope': 2.0}" in done.stdout
+    for asked in ("materialize", "check"):
+        options = {"materialize": ["forecast", "--partition", "2026-01-30"], "check": ["model@2026-01-30"]}[asked]
+        done = run(tmp_path, sys.executable, "-m", "headwater", asked, "-f", "demand.py", *options)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("snippet", named(PAGES, "toml"))

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NamedTuple
 
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.forms import form_of
+from headwater.assets.location import is_of_tables
 from headwater.assets.mappings import PartitionMapping, infer_mapping, mapping_of
 from headwater.assets.partitions import PartitionsDefinition
 from headwater.assets.protocols import Form
@@ -52,7 +53,7 @@ def inputs_of(
         hint = _resolve(fn, name, annotation, local_names)
         found = _asset_of(hint)
         if found is not None:
-            specs[name] = _spec(fn, name, found, _form(fn, name, typing.get_args(hint)[0]), outputs)
+            specs[name] = _spec(fn, name, found, typing.get_args(hint)[0], outputs)
     if given is not None and not isinstance(given, Mapping):
         raise DefinitionError(
             f"inputs of {fn.__qualname__} can't be {given!r}"[:300],
@@ -66,9 +67,7 @@ def inputs_of(
                 where=fn.__module__,
                 hint=f"its parameters: {', '.join(parameters) or 'none'}",
             )
-        hint = _resolve(fn, name, parameters[name], local_names)
-        form: Form = "lazy" if hint is _BARE else _form(fn, name, hint)
-        specs[name] = _spec(fn, name, value, form, outputs)
+        specs[name] = _spec(fn, name, value, _resolve(fn, name, parameters[name], local_names), outputs)
     return tuple(specs.values())
 
 
@@ -114,8 +113,9 @@ def _annotations(fn: Callable[..., Any]) -> dict[str, Any]:
     return found
 
 
-def _spec(fn: Callable[..., Any], name: str, value: Any, form: Form, outputs: tuple[Asset, ...]) -> InputSpec:
+def _spec(fn: Callable[..., Any], name: str, value: Any, hint: Any, outputs: tuple[Asset, ...]) -> InputSpec:
     asset, said = (value.asset, value.mapping) if isinstance(value, AssetInput) else (as_asset(value), None)
+    form: Form = "lazy" if hint is _BARE else _form(fn, name, hint, asset)
     downstream = outputs[0].partitions if outputs else None
     try:
         mapping = mapping_of(said, asset.partitions, downstream)
@@ -148,13 +148,15 @@ def _asset_of(hint: Any) -> Asset | AssetInput | None:
     return found[0] if found else None
 
 
-def _form(fn: Callable[..., Any], name: str, hint: Any) -> Form:
+def _form(fn: Callable[..., Any], name: str, hint: Any, asset: Asset) -> Form:
     if typing.get_origin(hint) is Annotated:
         hint = typing.get_args(hint)[0]
     found = form_of(hint)
+    if found is None and not is_of_tables(asset.at):
+        return "any"
     if found is None:
         raise DefinitionError(
-            f"the input '{name}' of {fn.__qualname__} can't be given as {hint!r}",
+            f"the input '{name}' of {fn.__qualname__} can't be given as {inspect.formatannotation(hint)}",
             where=fn.__module__,
             hint="annotate it as polars.LazyFrame, polars.DataFrame, pyarrow.Table, pandas.DataFrame, "
             "duckdb.DuckDBPyRelation, pathlib.Path, headwater.Asset (for use in sql) or typing.Any",

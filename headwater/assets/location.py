@@ -25,6 +25,9 @@ from headwater.errors import DefinitionError, HeadwaterError
 BUILT_IN = ("csv", "duckdb", "memory", "parquet")
 """The schemes that Headwater itself can read or write."""
 
+OF_TABLES = ("csv", "duckdb", "parquet")
+"""Those of them in which every value is a table."""
+
 ENTRY_POINTS = "headwater.materializers"
 """The entry point group in which other packages register materializers; an entry's name is its scheme."""
 
@@ -99,6 +102,15 @@ def _of_plugin(uri: str) -> Location:
         f"locations of the scheme '{scheme}' are not supported: {uri!r}",
         hint=f"supported: {', '.join(f'{known}://' for known in known_schemes())}",
     )
+
+
+def is_of_tables(uri: str) -> bool:
+    """Whether all that can lie in a place is a table; in memory and in the format of a plugin anything can.
+
+    >>> is_of_tables("duckdb://{db}/main.delays"), is_of_tables("memory://delays")
+    (True, False)
+    """
+    return uri.partition("://")[0].lower() in OF_TABLES
 
 
 def asset_ref(

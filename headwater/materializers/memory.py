@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headwater.assets.location import parse_uri
+from headwater.assets.location import OF_TABLES, parse_uri
 from headwater.assets.protocols import Form, SqlQuery, Staged, Target
 from headwater.errors import LocationError, ReturnTypeError
 from headwater.forks import free_in_child
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from headwater.assets.partitions import Partition
-
-_OF_TABLES = ("csv", "duckdb", "parquet")
-"""Kinds of assets that hold nothing but tables."""
 
 _lock = free_in_child(threading.Lock())
 _staged: dict[str, Any] = {}
@@ -134,7 +131,7 @@ def _as_there(value: Any, target: Target) -> Any:
         from headwater.materializers.duckdb import frame_of_sql
 
         return frame_of_sql(value, target)
-    tabular = target.asset.kind in _OF_TABLES or isinstance(value, SqlQuery)
+    tabular = target.asset.kind in OF_TABLES or isinstance(value, SqlQuery)
     return as_eager(value) if tabular and not is_frame(value) else value
 
 

@@ -474,7 +474,7 @@ def test_wrong_definitions_say_what_to_do(shop):
     with pytest.raises(DefinitionError, match="can't be given as"):
 
         @materialize("memory://four")
-        def wrong(value: Annotated[int, one]):
+        def wrong(value: Annotated[int, Asset("table", at="parquet://table")]):
             return value
 
     with pytest.raises(DefinitionError, match="would be its own input"):
@@ -587,3 +587,19 @@ def test_what_is_no_mapping_or_no_list_is_refused_by_its_name_in_a_definition() 
             Asset("made", at="memory://made", owners=wrong)
         with pytest.raises(DefinitionError, match="column_tags can't be"):
             Asset("made", at="memory://made", column_tags={"email": wrong})
+
+
+def test_what_lies_in_memory_is_given_to_an_annotation_of_its_own_class() -> None:
+    with project():
+        model = Asset("model", at="memory://model")
+
+        @materialize(model)
+        def train() -> dict[str, float]:
+            return {"slope": 2.0}
+
+        @materialize("memory://forecast")
+        def predict(trained: Annotated[dict[str, float], model]) -> list[float]:
+            return [trained["slope"] * x for x in (1, 2)]
+
+        train()
+        assert predict() == [2.0, 4.0]
