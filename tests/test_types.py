@@ -10,7 +10,7 @@ from typing import Annotated, assert_type
 
 import polars as pl
 
-from headwater import Asset, DailyPartitions, Partition, flow, materialize, task
+from headwater import Asset, DailyPartitions, Partition, as_completed, flow, materialize, task, wait
 
 orders = Asset("orders", at="parquet://lake/orders", partitions=DailyPartitions("2024-01-01"))
 totals = Asset("totals", at="parquet://lake/totals")
@@ -48,6 +48,9 @@ def nightly(day: str) -> int:
     assert_type(add.submit(1, wait_for=first).result(), int)
     assert_type(fetch.submit(1).result(), str)
     assert_type(add.map([1, 2], first).result(), list[int])
+    done, not_done = wait(add.map([1, 2]), timeout=5)
+    assert_type([future.result() for future in done | not_done], list[int])
+    assert_type([future.result() for future in as_completed([first])], list[int])
     return add.with_options(retries=2)(1)
 
 

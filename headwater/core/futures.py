@@ -282,11 +282,11 @@ class ResultsAhead(Generic[R]):
             yield begun.popleft()
 
 
-class Waited(NamedTuple):
+class Waited(NamedTuple, Generic[R]):
     """Which futures have ended, and which have not."""
 
-    done: set[TaskFuture[Any]]
-    not_done: set[TaskFuture[Any]]
+    done: set[TaskFuture[R]]
+    not_done: set[TaskFuture[R]]
 
 
 def _several(name: str, futures: Iterable[TaskFuture[R]] | TaskFuture[R]) -> list[TaskFuture[R]]:
@@ -300,7 +300,7 @@ def _several(name: str, futures: Iterable[TaskFuture[R]] | TaskFuture[R]) -> lis
 
 
 @interruptible
-def wait(futures: Iterable[TaskFuture[Any]] | TaskFuture[Any], timeout: float | None = None) -> Waited:
+def wait(futures: Iterable[TaskFuture[R]] | TaskFuture[R], timeout: float | None = None) -> Waited[R]:
     """Wait until all have ended, or one alone, at most so many seconds together; failures don't raise.
 
     Raises UsageError for what is no future, and for a timeout that is no number.
