@@ -172,7 +172,7 @@ ASSETS = (
         "@materialize(a)\ndef make_a(x: Annotated[pl.LazyFrame, a]):\n    return x\n",
         what="the asset 'a' would be its own input",
         where="also.py:9 (make_a)",
-        hint="read an earlier partition of it: .window(-1, -1)",
+        hint="give it partitions, such as DailyPartitions(…), and read an earlier partition of it: .window(-1, -1)",
     ),
     defines(
         "An input whose partitions can't be mapped",

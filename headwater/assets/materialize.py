@@ -284,11 +284,13 @@ def _checked(version: str, fn: Callable[..., Any]) -> str:
 def _check_inputs(task: Materialization[..., Any]) -> None:
     own = [asset.name for asset in task.assets]
     for spec in task.inputs:
-        if spec.asset.name in own and not spec.mapping.only_past:
+        divided = spec.asset.partitions is not None
+        if spec.asset.name in own and not (divided and spec.mapping.only_past):
+            earlier = "read an earlier partition of it: .window(-1, -1)"
             raise DefinitionError(
                 f"the asset '{spec.asset.name}' would be its own input",
                 where=task.fn.__qualname__,
-                hint="read an earlier partition of it: .window(-1, -1)",
+                hint=earlier if divided else f"give it partitions, such as DailyPartitions(…), and {earlier}",
             )
 
 

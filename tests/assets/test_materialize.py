@@ -603,3 +603,15 @@ def test_what_lies_in_memory_is_given_to_an_annotation_of_its_own_class() -> Non
 
         train()
         assert predict() == [2.0, 4.0]
+
+
+def test_an_asset_without_partitions_has_no_past_to_read() -> None:
+    kept = Asset("kept", at="memory://kept")
+
+    def snapshot(before):
+        return before
+
+    for before in (kept, kept.window(-1, -1), kept.window(-1, -1, needs=0)):
+        with pytest.raises(DefinitionError, match="would be its own input") as caught:
+            materialize(kept, inputs={"before": before})(snapshot)
+        assert caught.value.hint.startswith("give it partitions")
