@@ -162,7 +162,9 @@ def _of_python(value: object) -> pl.DataFrame:
         hint = "give the asset a duckdb:// location, or return a relation: sql_connection(…).sql(…)"
         raise ReturnTypeError("what sql(…) gives can only be stored as a table of DuckDB", hint=hint)
     if not rows and not columns:
-        raise ReturnTypeError(f"a value of type {_type_name(value)} can't be stored", hint=f"return {ACCEPTED}")
+        series = type(value).__name__ == "Series"
+        hint = "return .to_frame(), or .reset_index() of what pandas has grouped" if series else f"return {ACCEPTED}"
+        raise ReturnTypeError(f"a value of type {_type_name(value)} can't be stored", hint=hint)
     try:
         # Every row counts for the schema: the first hundred may hold only nulls, or whole numbers.
         if isinstance(value, Mapping):

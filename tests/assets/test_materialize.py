@@ -615,3 +615,18 @@ def test_an_asset_without_partitions_has_no_past_to_read() -> None:
         with pytest.raises(DefinitionError, match="would be its own input") as caught:
             materialize(kept, inputs={"before": before})(snapshot)
         assert caught.value.hint.startswith("give it partitions")
+
+
+def test_who_returns_a_series_is_told_how_it_becomes_a_table() -> None:
+    import pandas as pd
+
+    with project():
+        for series in (pd.Series([1], name="amount"), pl.Series("amount", [1])):
+
+            @materialize("parquet://sums")
+            def total(series=series):
+                return series
+
+            with pytest.raises(ReturnTypeError, match="Series can't be stored") as caught:
+                total()
+            assert ".to_frame()" in caught.value.hint
