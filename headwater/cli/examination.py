@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from headwater import clock, settings
 from headwater.cli.output import size_of
@@ -82,17 +82,20 @@ def _packages(_: Project) -> Iterator[Finding]:
 
 def _settings(project: Project) -> Iterator[Finding]:
     origins = settings.origins(project.root)
-    names = [field.name for field in fields(project.settings) if field.name not in ("root", "locations")]
-    given = [
-        f"{name} = {_cut(repr(getattr(project.settings, name)))} from {origins[name]}"
-        for name in names
-        if name in origins
-    ]
+    names = [field.name for field in fields(project.settings) if field.name in origins]
+    given = [f"{name} = {_cut(_told(name, getattr(project.settings, name)))} from {origins[name]}" for name in names]
     text = f"root {project.root}; " + ("; ".join(given) if given else "all have their defaults")
     yield Finding(name="settings", state="ok", text=text)
     for error in settings.unknown_variables():
         text = f"{error.where} is passed over: {error.message}"
         yield Finding(name="settings", state="warn", text=text, hint=error.hint)
+
+
+def _told(name: str, value: Any) -> str:
+    """A setting's value as it is shown. Of locations only the names: a place may be an address with a password in it."""
+    if name == "locations":
+        return ", ".join(f"{{{one}}}" for one in value) or "none"
+    return repr(value)
 
 
 def _cut(text: str) -> str:

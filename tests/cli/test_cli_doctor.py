@@ -165,6 +165,22 @@ def test_settings_are_traced_to_the_environment(cli: Cli, shop: Path, monkeypatc
     assert "from the environment variable HEADWATER_HOME" in found
 
 
+def test_locations_are_traced_by_their_names_and_never_shown(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (shop / "pyproject.toml").open("a") as file:
+        file.write('[tool.headwater.locations]\nlake = "s3://key:canary@lake"\ndb = "shop.duckdb"\n')
+    done = cli("doctor", "--json")
+    assert f"locations = {{lake}}, {{db}} from [tool.headwater] in {shop / 'pyproject.toml'}" in texts(done, "settings")
+    assert "canary" not in done.out
+    monkeypatch.setenv("HEADWATER_LOCATIONS", "db=other.duckdb")
+    told = texts(cli("doctor", "--json"), "settings")
+    assert "locations = {db} from the environment variable HEADWATER_LOCATIONS" in told
+    monkeypatch.setenv("HEADWATER_LOCATIONS", "")
+    told = texts(cli("doctor", "--json"), "settings")
+    assert "locations = none from the environment variable HEADWATER_LOCATIONS" in told
+
+
 def test_the_file_system_is_the_one_of_the_innermost_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
