@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import headwater
+from headwater.core.options import FlowOptionValues, OptionValues
 
 HEAVY = {
     "duckdb",
@@ -64,6 +65,12 @@ def test_every_public_name_says_what_it_is_with_an_example(name: str) -> None:
     module = inspect.getmodule(value)
     found = doctest.DocTestFinder(exclude_empty=True, recurse=True).find(value, name, module=module)
     assert any(test.examples for test in found), f"pytest would not run the example of headwater.{name}"
+
+
+def test_every_option_of_a_task_and_of_a_flow_stands_in_its_docstring() -> None:
+    task, flow = (set(values.__annotations__) for values in (OptionValues, FlowOptionValues))
+    for options, docstring in ((task, headwater.task.__doc__), (flow - task, headwater.flow.__doc__)):
+        assert [name for name in sorted(options) if f"`{name}`" not in (docstring or "")] == []
 
 
 @pytest.mark.parametrize("statement", SURFACES)

@@ -175,10 +175,16 @@ def flow(**options: Unpack[FlowOptionValues]) -> Callable[[Callable[P, R]], Flow
 def flow(fn: Callable[P, R] | None = None, /, **options: Any) -> Flow[P, R] | Callable[[Callable[P, R]], Flow[P, R]]:
     """Make a function a flow: `@flow`, or with options `@flow(name="nightly", max_workers=8)`.
 
-    The options are those of `@task`, `runner`: where submitted tasks run ("threads", "processes", "inline" or a runner such as
-    `ProcessRunner(max_workers=4)`), `max_workers`: how many of them at once (in threads by default the number of cores plus 4,
-    at most 32), `retry_budget`: how many retries all task runs of a run may make together, and `run_name`: what each run is
-    called, with parameters in braces ("load-{day}"). Raises DefinitionError for what can't be a flow.
+    The options are those of `@task`, but for a cache, and
+
+    - `runner`: where submitted tasks run ("threads", "processes", "inline" or a runner such as `ProcessRunner(max_workers=4)`)
+    - `max_workers`: how many of them at once (in threads by default the number of cores plus 4, at most 32)
+    - `retry_budget`: how many retries all task runs of a run may make together
+    - `max_runs`: how many of its runs at once, in all processes; `when_full`: what one more does ("queue", "skip", "cancel");
+      `run_key`: a function of the parameters, runs of the same key count together
+    - `run_name`: what each run is called, with parameters in braces ("load-{day}")
+
+    Raises DefinitionError for what can't be a flow.
 
     >>> @flow(name="nightly")
     ... def main(day: str = "2024-01-01") -> str:

@@ -86,7 +86,7 @@ class TaskOptions:
     on_rollback: tuple[TransactionHook, ...] = ()
     """Functions to call with a `TaskOutcome` when the transaction of a task run is rolled back, the last one first."""
     tags: tuple[str, ...] = ()
-    """Words to find its runs by."""
+    """Words that stand with its task runs in the journal, and that limits of the settings go by: `tag:etl`."""
     cache: CachePolicy | None = None
     """What must be the same for a kept result to be used again; True means INPUTS + SOURCE. None: nothing is cached."""
     cache_for: timedelta | None = None

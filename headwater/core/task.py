@@ -228,10 +228,17 @@ def task(**options: Unpack[OptionValues]) -> Callable[[Callable[P, R]], Task[P, 
 def task(fn: Callable[P, R] | None = None, /, **options: Any) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function a task: `@task`, or with options `@task(retries=2, retry_delay=[1, 10])`.
 
-    Options: `name`, `retries`, `retry_delay` (seconds: a number, one for each retry, or a function of the number of the try
-    that failed), `retry_if` (which errors are worth another try), `timeout` (seconds), `hooks` (functions to call, by state),
-    `on_commit` and `on_rollback` (functions to call when its transaction ends), `tags`. Raises DefinitionError for what can't
-    be a task.
+    - `name`, under which it is recorded; `tags`: "etl" is counted by the limit `tag:etl` of the settings
+    - `retries`; `retry_delay` (seconds: a number, one for each retry, or a function of the number of the try that failed);
+      `retry_if` (a function that says which errors are worth another try)
+    - `timeout` (seconds, of each try)
+    - `hooks` (functions to call, by state); `on_commit` and `on_rollback` (functions to call when its transaction ends)
+    - `cache` (True, policies such as `INPUTS + SOURCE`, or a function), `cache_for` ("12h"), `refresh`, `once`: what it
+      returned before is used again
+    - `persist_result` (True keeps a large result for a resumed run, False keeps none), `result` ("pickle" allows that)
+    - `limits` ({"warehouse": 3}) and `rate` ("10/minute"), for all processes
+
+    Raises DefinitionError for what can't be a task.
 
     >>> @task(retries=2)
     ... def double(number: int) -> int:
