@@ -32,9 +32,9 @@ def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Projec
     """
     found = project.Project.open()
     has_home = writes or found.settings.home_path.is_dir()
-    if where is not None or not has_home:
-        define(found, where or WHERE)
-    if not (has_home or found.definitions.all()):
+    if where is not None:
+        define(found, where)
+    if not (has_home or found.settings.modules or found.definitions.all()):
         raise HomeError(
             "nothing has been recorded here yet",
             where=str(found.settings.home_path),

@@ -1,7 +1,10 @@
 """Where the command line finds assets: `-f FILE`, `-m MODULE`, the settings, and the journal of what ran before."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -293,3 +296,26 @@ def test_catalogs_are_told_also_while_a_module_is_broken(cli: Cli, shop: Path) -
     (shop / "shop.py").write_text("import only_where_the_flows_run\n")
     assert cli("openlineage", "export", "--to", "events.ndjson", "--json").json["exported"] > 0
     assert (cli("openlineage", "status").code, cli("status").code) == (0, 2)
+
+
+def test_what_asks_of_the_past_alone_loads_no_module_in_a_new_project_either(cli: Cli, folder: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    (sentence,) = re.findall(r"Assets of past runs are known.*?no module at all", page, re.DOTALL)
+    told = re.findall(r"`([a-z ]+)`", sentence)
+    assert "runs" in told
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text("open('loaded', 'w').close()\nimport only_where_the_flows_run\n")
+    given = {
+        "logs": ["0198a2"],
+        "prune": ["--older-than", "90d"],
+        "backfill show": ["0198a2"],
+        "explain": ["0198a2/load"],
+    }
+    for command in told:
+        for _ in range(2):  # without a home, and with one
+            done = cli(*command.split(), *given.get(command, []))
+            assert "can't be imported" not in done.err, command
+        shutil.rmtree(folder / ".headwater", ignore_errors=True)
+    completed = "import headwater.cli.completion as shell; print(shell.runs(), shell.assets(''))"
+    subprocess.run([sys.executable, "-c", completed], cwd=folder, check=True)
+    assert not (folder / "loaded").exists()
