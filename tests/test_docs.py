@@ -12,6 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from headwater.api.app import create_app
+from headwater.api.client import Client
 from headwater.cli.app import build
 from headwater.lineage.reader import Reader
 from headwater.lineage.retention import DETAIL
@@ -148,6 +150,34 @@ def test_what_the_page_on_tests_says_of_the_reader_is_there() -> None:
     names = re.findall(r"`(\w+)`", told)
     assert names
     assert [name for name in names if not hasattr(Reader, name)] == []
+
+
+def test_what_the_page_on_the_server_says_of_its_client_is_all_that_there_is() -> None:
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"asks a server what the local reader.*?It raises", page, re.DOTALL)
+    shared, _, others = told.partition("by the same methods: ")[2].partition("It asks besides")
+    names = [set(re.findall(r"`(\w+)`", text)) for text in (shared, others)]
+    assert [name for name in names[0] if not hasattr(Reader, name)] == []
+    assert names[0] | names[1] == {name for name in vars(Client) if not name.startswith("_")} - {"pages"}
+
+
+def test_every_route_is_told() -> None:
+    page = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
+    with project() as shop:
+        paths = create_app(shop).openapi()["paths"]
+    for path in paths:
+        known = re.sub(r"{\w+}", "{id}", path)
+        stem, _, last = known.rpartition("/")
+        beside = rf"`[^`]*{re.escape(stem)}/\w+`(, `[^`]*`)*, `{re.escape(last)}`"  # `/api/runs/{id}/resume`, `retry`
+        assert re.search(rf"{re.escape(known)}(?![\w/])", page) or re.search(beside, page), path
+
+
+def test_the_layers_are_those_that_are_held() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (told,) = re.findall(r"^testing > .*?(?=^```)", page, re.MULTILINE | re.DOTALL)
+    held = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"][0]
+    layers = [[name.strip().removeprefix("headwater.") for name in layer.split("|")] for layer in held["layers"]]
+    assert [[name.strip() for name in layer.split(",")] for layer in told.split(">")] == layers
 
 
 def test_the_kinds_of_events_that_expire_are_all_told() -> None:

@@ -1,4 +1,4 @@
-"""A client of a Headwater server, with the methods and the answers of the local reader (`Project.open().reader`).
+"""A client of a Headwater server: what the local reader (`Project.open().reader`) answers, by the same methods, and requests.
 
     from headwater.api.client import Client
 
