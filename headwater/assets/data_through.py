@@ -45,12 +45,15 @@ class DataThrough:
     """How far the data of an asset, or of one partition, reaches.
 
     `end` is in microseconds since the epoch (None: unknown); `complete_through` is the end of the last partition before
-    the first missing one. The path to what holds it back, and the words for it, are made when they are asked for.
+    the first missing one, or where the first of the last ones was begun before its time had ended. The path to what
+    holds it back, and the words for it, are made when they are asked for.
     """
 
     end: int | None
     basis: Basis | None
     complete_through: int | None
+    gap: bool
+    """Whether the data reaches beyond the last partition before the first missing one."""
     kind: str
     """The kind of the reason."""
     _node: Node = field(repr=False)
@@ -99,7 +102,7 @@ class Reach:
         self._ends: dict[Node, _End] = {}
         self._groups: dict[Node, dict[str, list[Node]]] = {}
         self._windows: dict[tuple[PartitionsDefinition, str], int | None] = {}
-        self._complete: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[str | None, ...]] = {}
+        self._whole_to: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[str | None, ...]] = {}
         self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
         self._said: dict[Node, Reason] = {}
         self._turns_of: dict[str, Collection[str]] = {}
@@ -107,12 +110,12 @@ class Reach:
     def asset(self, name: str) -> DataThrough:
         """How far the data of an asset reaches."""
         node, end = self._newest(name)
-        return self._answer(node, end, self._complete_through(name))
+        return self._answer(node, end, *self._complete(name))
 
     def partition(self, name: str, partition: str | None) -> DataThrough:
         """How far the data of one partition reaches."""
         node = (name, partition, None)
-        return self._answer(node, self._end(node), None)
+        return self._answer(node, self._end(node))
 
     def version_end(self, name: str, partition: str | None, version: str) -> int | None:
         """How far the data of a version that was replaced reached."""
@@ -371,21 +374,29 @@ class Reach:
             return None not in self._facts.of(name).made and None not in self._facts.of(name).observed
         return partitioning(definition) is not UNPARTITIONED
 
-    def _complete_through(self, name: str) -> int | None:
+    def _complete(self, name: str) -> tuple[int | None, int | None]:
+        """To where the data of an asset is complete, and the end of the last partitions before the first missing one."""
         definition = self._facts.definitions.get(name)
         if definition is None or not self._partitioned(name):
-            return None
+            return None, None
         facts, divided = self._facts.of(name), partitioning(definition)
         keys = (*facts.made, *facts.observed)
-        if (divided, keys) not in self._complete:
-            self._complete[divided, keys] = _before_first_gap(divided, frozenset(keys))
-        last = self._complete[divided, keys]
+        if (divided, keys) not in self._whole_to:
+            self._whole_to[divided, keys] = _before_first_gap(divided, frozenset(keys))
+        last = self._whole_to[divided, keys]
         end = self._window_end(name, last[0]) if last else None
-        return None if end is None else min([end, *(facts.made[key].started for key in last if key in facts.made)])
+        begun = [facts.made[key].started for key in last if key in facts.made]
+        return (None if end is None else min([end, *begun])), end
 
-    def _answer(self, node: Node, end: _End, complete: int | None) -> DataThrough:
+    def _answer(self, node: Node, end: _End, complete: int | None = None, whole: int | None = None) -> DataThrough:
         return DataThrough(
-            end=end.at, basis=end.basis, complete_through=complete, kind=end.kind, _node=node, _reach=self
+            end=end.at,
+            basis=end.basis,
+            complete_through=complete,
+            gap=end.at is not None and whole is not None and end.at > whole,
+            kind=end.kind,
+            _node=node,
+            _reach=self,
         )
 
     def _path(self, node: Node) -> tuple[tuple[str, ...], Node]:

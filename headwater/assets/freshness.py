@@ -209,7 +209,8 @@ def _because(clock: FreshnessClock, through: DataThrough) -> tuple[Reason, ...]:
     found = [through.reason] if clock == "data_through" else []
     complete, end = through.complete_through, through.end
     if complete is not None and end is not None and complete < end:
-        found.append(Reason("gap", f"complete only to {moment(complete)}: a partition behind that is missing"))
+        why = "a partition behind that is missing" if through.gap else "a partition that ends later was begun then"
+        found.append(Reason("gap" if through.gap else "begun", f"complete only to {moment(complete)}: {why}"))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from headwater.assets import backfilling, boxes
 from headwater.assets.backfill import BackfillRequest, plan
 from headwater.assets.board import status
 from headwater.assets.cron import calendar_of
+from headwater.assets.freshness import board
 from headwater.assets.mappings import WindowMapping
 from headwater.assets.partitions import (
     CronPartitions,
@@ -433,8 +434,13 @@ def test_a_product_is_complete_to_where_the_first_of_its_last_day_was_begun() ->
         for region in ("eu", "us"):
             headwater.make(sell, partition=f"date=2024-01-01,region={region}")
             headwater.clock.sleep(86_400)
-        told = status(headwater.project.catalog.facts(), ["sold"], clock.now_us())["assets"][0]
+        facts = headwater.project.catalog.facts()
+        told = status(facts, ["sold"], clock.now_us())["assets"][0]
         assert told["complete_through"][:13] == "2024-01-01T12"
+        [_, why] = board(facts, clock.now_us())["sold"].reason.because
+        assert why.text == "complete only to 2024-01-01T12:00Z: a partition that ends later was begun then", (
+            "none is missing"
+        )
 
 
 def test_the_board_of_a_product_of_many_millions_steps_through_nothing() -> None:
