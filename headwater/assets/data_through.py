@@ -241,7 +241,7 @@ class Reach:
         if observed is None or observed.data_through is None or not _of_this_version(made, observed):
             return None
         end = min(observed.data_through, observed.at)
-        window = made.partition_end if made is not None else self._window_end(name, observed.partition)
+        window = self._window_end(name, observed.partition) if made is None else self._end_of_window(name, made)
         return _End(end if window is None else min(end, window), "observed", "observed")
 
     def _derived(self, name: str, made: Made, groups: dict[str, list[Node]], cycle: frozenset[Node]) -> _End:

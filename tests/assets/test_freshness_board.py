@@ -5,7 +5,7 @@ from headwater.assets.board import Judged, status
 from headwater.assets.facts import AssetFacts, Consumed, Facts
 from headwater.assets.freshness import Freshness, FreshnessClock, board, data_through, partition_data_through
 from headwater.assets.mappings import WindowMapping
-from headwater.assets.partitions import DailyPartitions, HourlyPartitions
+from headwater.assets.partitions import DailyPartitions, HourlyPartitions, ProductPartitions, StaticPartitions
 
 
 def flights_and_delays(**more):
@@ -212,6 +212,14 @@ def test_a_gap_is_told_only_where_there_is_one(clock: FreshnessClock):
         assert "gap" not in [one.kind for one in verdict.reason.because], verdict.name
 
 
+def test_what_was_made_before_its_partitions_had_times_reaches_no_further_than_they_do_now():
+    world = World().asset("clicks", partitions=DAYS)
+    world.make("clicks", "2013-01-05", partition_start=None, partition_end=None)
+    assert data_through(world.facts(), "clicks").end == us("2013-01-06")
+    world.observe("clicks", "2013-01-09", partition="2013-01-05")
+    assert data_through(world.facts(), "clicks").end == us("2013-01-06")
+
+
 def test_without_the_first_partition_nothing_is_complete():
     world = World().asset("clicks", partitions=DAYS).make("clicks", "2013-01-02")
     assert data_through(world.facts(), "clicks").complete_through is None
@@ -276,6 +284,8 @@ def test_the_clock_follows_from_the_definitions():
     world.asset("of_feed", "feed", "blob").asset("further", "of_feed").asset("of_names", "names").asset(
         "of_seen", "seen"
     )
+    regions = StaticPartitions(["eu", "us"])
+    world.asset("regions", partitions=regions).asset("kinds", partitions=ProductPartitions(a=regions, b=regions))
     world.asset("own", "days", freshness=Freshness("1h", clock="last_run")).observe("seen", "2013-01-01")
     by = {name: found.clock for name, found in board(world.facts(), us("2014-01-01")).items()}
     data = {"feed", "names", "seen", "days", "measured", "of_feed", "further", "of_seen"}
@@ -286,6 +296,8 @@ def test_the_clock_follows_from_the_definitions():
         "plain",
         "of_plain",
         "of_names",
+        "regions",
+        "kinds",
     }
 
 

@@ -10,7 +10,7 @@ from tried import tried_on
 
 from headwater.assets.facts import Consumed
 from headwater.assets.freshness import Freshness, board, data_through, partition_data_through
-from headwater.assets.partitions import DailyPartitions
+from headwater.assets.partitions import UNPARTITIONED, DailyPartitions
 
 WEEK = DailyPartitions("2013-01-01", "2013-01-08")
 START = us("2013-01-01")
@@ -59,10 +59,12 @@ def made(draw, world, name, key, names):
             inputs.append(
                 Consumed(asset=other, partition=part, version=draw(st.sampled_from([None, world.version(other, part)])))
             )
+    window = WEEK.partition(key) if key else UNPARTITIONED.partition(None)
     world.make(
         name,
         *([key] if key else []),
         inputs=inputs,
+        partition_end=draw(st.sampled_from([window.end_us, None])),
         rows=draw(st.sampled_from([None, 0, 7])),
         time_max=draw(st.none() | moments),
         unknown_inputs=draw(st.integers(0, 5)) == 0,
@@ -76,19 +78,20 @@ def oracle(facts, name, key):
     made, seen = facts.of(name).made.get(key), facts.of(name).observed.get(key)
     if made is None:
         return (min(seen.data_through, seen.at), "observed") if seen and seen.data_through is not None else (None, None)
-    limit = min(made.started, made.partition_end if key else made.started)
+    ends = WEEK.partition(key).end_us if key else None  # also where that was not recorded
+    limit = min(made.started, ends or made.started)
     early = key is not None and made.started <= made.partition_start
     if made.rows != 0 and made.time_max is not None:
         return (None, None) if early else (min(made.time_max, limit), "measured")
     if seen is not None and seen.data_through is not None:
-        return min(seen.data_through, seen.at, made.partition_end if key else seen.at), "observed"
+        return min(seen.data_through, seen.at, ends or seen.at), "observed"
     if made.unknown_inputs:
         return None, None
-    ends = {}
+    above = {}
     for used in made.inputs:
         if used.asset != name and not facts.definitions[used.asset].static:
-            ends.setdefault(used.asset, []).append(oracle(facts, used.asset, used.partition)[0])
-    newest = [max((end for end in found if end is not None), default=None) for found in ends.values()]
+            above.setdefault(used.asset, []).append(oracle(facts, used.asset, used.partition)[0])
+    newest = [max((end for end in found if end is not None), default=None) for found in above.values()]
     if newest:
         return (None, None) if None in newest else (min(min(newest), limit), "derived")
     if made.rows == 0 or key is None or early:
