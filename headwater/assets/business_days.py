@@ -9,15 +9,16 @@ from functools import lru_cache
 
 from headwater.errors import DefinitionError
 
-_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NAMES = tuple(one[:3] for one in _DAYS)
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class BusinessCalendar:
     """Which days are business days: all but the `weekend` and the `holidays`.
 
-    Holidays are dates, or texts such as "2024-12-25"; days of the week are named by their first three letters. Raises
-    DefinitionError for what is no date or no day, or when no day of the week is left.
+    Holidays are dates, or texts such as "2024-12-25"; days of the week are named by their first three letters or more.
+    Raises DefinitionError for what is no date or no day, or when no day of the week is left.
 
     >>> calendar = BusinessCalendar(holidays=["2024-12-25", "2024-12-26"])
     >>> calendar.is_business(date(2024, 12, 24)), calendar.is_business(date(2024, 12, 25))
@@ -85,9 +86,8 @@ def _date(value: object) -> date:
 
 
 def _weekday(value: object) -> int:
-    name = value.strip().lower()[:3] if isinstance(value, str) else ""
-    if name not in _NAMES:
-        raise DefinitionError(
-            f"{value!r} is not a day of the week"[:200], where="BusinessCalendar(weekend=…)", hint=_HINT
-        )
-    return _NAMES.index(name)
+    name = value.strip().lower() if isinstance(value, str) else ""
+    for number, day in enumerate(_DAYS):
+        if len(name) >= 3 and day.startswith(name):
+            return number
+    raise DefinitionError(f"{value!r} is not a day of the week"[:200], where="BusinessCalendar(weekend=…)", hint=_HINT)

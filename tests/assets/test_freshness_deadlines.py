@@ -16,7 +16,7 @@ from headwater.errors import DefinitionError
 
 HALF = HOUR // 2
 EASTER = BusinessCalendar(holidays=["2024-03-29", "2024-04-01"])
-NEVER_MONDAY = BusinessCalendar(holidays=[date(2024, 3, 12)], weekend=["Monday"])
+NEVER_MONDAY = BusinessCalendar(holidays=[date(2024, 3, 12)], weekend=[" Monday"])
 zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"])
 NO_WEEKEND = BusinessCalendar(holidays=["2024-03-12"], weekend=[])
 calendars = st.sampled_from([None, BusinessCalendar(), EASTER, NEVER_MONDAY, NO_WEEKEND])
@@ -203,6 +203,8 @@ def test_what_is_no_policy_is_refused(given, says):
         ({"holidays": "2024-12-25"}, "are lists"),
         ({"weekend": "sat"}, "are lists"),
         ({"weekend": ["someday"]}, "not a day of the week"),
+        ({"weekend": ["monkey"]}, "not a day of the week"),
+        ({"weekend": ["su"]}, "not a day of the week"),
         ({"weekend": [6]}, "not a day of the week"),
         ({"weekend": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}, "no day of the week"),
     ],
