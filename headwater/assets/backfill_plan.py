@@ -59,7 +59,8 @@ class BackfillPlan:
     def seconds(self) -> float | None:
         """Seconds that all of it will take, one after the other, if it goes as usual; None when a step was never made before."""
         usual = [(step.usual, len(step.partitions)) for step in self.steps]
-        return sum(one * count for one, count in usual if one is not None) if all(one for one, _ in usual) else None
+        known = [one * count for one, count in usual if one is not None]
+        return sum(known) if len(known) == len(usual) else None
 
     def estimated(self, usual: Mapping[str, float]) -> BackfillPlan:
         """This plan, with the seconds that a partition of each asset usually takes."""
@@ -73,9 +74,7 @@ class BackfillPlan:
         steps = []
         for step in self.steps:
             divided = step.partitions.definition
-            wanted = step.partitions & divided.set_of(
-                [key for key in keys.get(step.asset, ()) if key in step.partitions]
-            )
+            wanted = divided.set_of([key for key in keys.get(step.asset, ()) if key in step.partitions])
             if wanted:
                 steps.append(replace(step, partitions=wanted))
         gone = [replace(one, keys=tuple(key for key in one.keys if (one.asset, key) in units)) for one in self.vanished]

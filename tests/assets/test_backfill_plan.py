@@ -14,6 +14,7 @@ from headwater.assets.dependencies import topological
 from headwater.assets.mappings import AllMapping, LastMapping, WindowMapping
 from headwater.assets.partitions import (
     DailyPartitions,
+    DynamicPartitions,
     HourlyPartitions,
     MonthlyPartitions,
     ProductPartitions,
@@ -23,6 +24,7 @@ from headwater.assets.partitions import (
 )
 from headwater.assets.staleness import staleness
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
+from headwater.testing.sandbox import sandbox
 
 NOW = us("2014-06-01")
 SHORT = DailyPartitions("2013-01-01", "2013-01-11")
@@ -402,6 +404,26 @@ def test_a_plan_comes_back_from_json():
     request = BackfillRequest(targets=("score", "risk"), upstream=True, order="newest")
     made = plan(world.facts(), request, NOW)
     assert plan_from_json(json.loads(json.dumps(made.to_json())), world.definitions) == made
+
+
+def test_a_key_that_was_taken_out_since_a_plan_was_made_is_set_aside():
+    with sandbox():
+        customers = DynamicPartitions("customers")
+        customers.add("a", "b", "c")
+        world = World().asset("sold", partitions=customers)
+        value = json.loads(json.dumps(plan(world.facts(), BackfillRequest(targets=("sold",)), NOW).to_json()))
+        customers.remove("b")
+        found = plan_from_json(value, world.definitions)
+        assert str(found.steps[0].partitions) == "a, c"
+        assert found.vanished[0].keys == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("usual", "seconds"), [({"flights": 2, "delays": 1}, 30), ({"flights": 2}, None), ({"flights": 0, "delays": 1}, 10)]
+)
+def test_how_long_a_plan_takes_is_known_where_that_of_each_step_is(usual, seconds):
+    request = BackfillRequest(targets=("delays",), upstream=True)
+    assert plan(river().facts(), request, NOW).estimated(usual).seconds == seconds
 
 
 def test_what_vanished_since_a_plan_was_made_is_set_aside():

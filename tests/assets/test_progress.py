@@ -43,6 +43,7 @@ def test_a_unit_is_handed_out_once_and_waits_for_what_it_reads():
     found = progress(river(), "risk", of="2013-01-01")
     first, second = found.next(), found.next()
     assert {first[0], second[0]} == {"flights", "weather"}
+    assert {name: one["running"] for name, one in found.by_asset().items()} == {"flights": 1, "weather": 1, "risk": 0}
     assert found.next() is None
     assert found.counts() == {"requested": 3, "completed": 0, "failed": 0, "running": 2, "skipped": 0, "blocked": 0}
     found.finished(first[0], first[1].key, "completed")
@@ -53,6 +54,7 @@ def test_a_unit_is_handed_out_once_and_waits_for_what_it_reads():
     found.finished("risk", "2013-01-01", "completed")
     assert found.done
     assert found.counts() == {"requested": 3, "completed": 2, "failed": 0, "running": 0, "skipped": 1, "blocked": 0}
+    assert {one["running"] for one in found.by_asset().values()} == {0}
 
 
 def test_a_failure_blocks_only_its_own_downstream_and_says_why():
