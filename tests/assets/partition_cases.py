@@ -55,6 +55,7 @@ def defined(
     kind: str = "parquet",
     tags: dict[str, str] | None = None,
     owners: tuple[str, ...] = (),
+    group: str | None = None,
     partitions: PartitionsDefinition | None = None,
 ) -> AssetDefinition:
     """An asset of that name that reads these."""
@@ -63,4 +64,4 @@ def defined(
         InputDefinition(parameter=f"p{n}", asset=asset, mapping=infer_mapping(None, None))
         for n, asset in enumerate(inputs)
     )
-    return AssetDefinition(ref=ref, inputs=read, tags=tags or {}, owners=owners, partitions=partitions)
+    return AssetDefinition(ref=ref, inputs=read, tags=tags or {}, owners=owners, group=group, partitions=partitions)

@@ -133,6 +133,21 @@ def test_both_ways_are_one_relation(place: int, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
+    ("upstream", "downstream", "key", "read"),
+    [
+        (EU_US, WORLD, "us", "us"),
+        (EU_US, WORLD, "asia", ""),
+        (CUSTOMERS, WORLD, "eu", "eu"),
+        (DailyPartitions("2024-01-01"), DailyPartitions("2024-01-02"), "2999-01-01", "2999-01-01"),
+    ],
+)
+def test_the_same_partition_is_that_of_the_same_key(
+    upstream: PartitionsDefinition, downstream: PartitionsDefinition, key: str, read: str
+) -> None:
+    assert str(mapping_of(SameMapping(), upstream, downstream).upstream(downstream.set_of([key]), upstream)) == read
+
+
+@pytest.mark.parametrize(
     ("last", "source", "read"),
     [
         (LastMapping(2), DAYS, "2024-01-02..2024-01-03"),
@@ -193,6 +208,9 @@ ALIKE = ProductPartitions(start=DAYS, end=DAYS)
         (by(zone=WindowMapping(-1, 0)), SALES, SALES, ["no dimension 'zone'", "it has: date, region"]),
         (by(zone=WindowMapping(-1, 0)), DAYS, SALES, ["no dimension 'zone'", "it has: date, region"]),
         (by(date=WindowMapping(-1, 0)), SALES, MONTHS, ["'date'", "could follow none", "monthly"]),
+        (by(region=WindowMapping(-1, 0)), SALES, None, ["'region'", "could follow none", "not partitioned"]),
+        (mapping_of(by(date=AllMapping()), SALES, DAYS), DAYS, DAYS, ["does not fit an input", "its dimensions"]),
+        (mapping_of(None, SALES, FEW), SALES, BY_HOUR, ["does not fit an asset", "followed once"]),
         (WindowMapping(-1, 0), DAYS, MONTHS, ["daily", "monthly", "leave the mapping out"]),
         (WindowMapping(-1, 0), ProductPartitions(a=EU_US, b=WORLD), DAYS, ["needs a dimension", ".by(a=(-1, 0))"]),
         (SameMapping(), DAYS, WORLD, ["daily", "static"]),
@@ -205,7 +223,7 @@ ALIKE = ProductPartitions(start=DAYS, end=DAYS)
     ],
 )
 def test_what_can_not_be_mapped_is_an_error_that_says_what_to_write(
-    said: Any, upstream: PartitionsDefinition, downstream: PartitionsDefinition, words: list[str]
+    said: Any, upstream: PartitionsDefinition, downstream: PartitionsDefinition | None, words: list[str]
 ) -> None:
     with pytest.raises(DefinitionError) as raised:
         mapping_of(said, upstream, downstream)

@@ -12,8 +12,8 @@ from tried import tried_on
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.dependencies import in_turns, topological
-from headwater.assets.mappings import SameMapping, WindowMapping
-from headwater.assets.partitions import DailyPartitions
+from headwater.assets.mappings import PartitionMapping, SameMapping, WindowMapping, mapping_of
+from headwater.assets.partitions import DailyPartitions, PartitionsDefinition, ProductPartitions, StaticPartitions
 from headwater.assets.selection import select
 from headwater.assets.selection_syntax import quoted
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
@@ -25,7 +25,7 @@ FLIGHTS = {
     for one in [
         defined("weather", kind="csv"),
         defined("airlines", kind="csv", tags={"tier": "bronze"}),
-        defined("flights", kind="parquet", tags={"tier": "gold"}, owners=("team:ops",)),
+        defined("flights", kind="parquet", group="raw", tags={"tier": "gold"}, owners=("team:ops",)),
         defined("delays", ["flights", "airlines"], kind="duckdb", tags={"tier": "gold", "pii": ""}, owners=("ann",)),
         defined("by_weather", ["delays", "weather"], kind="duckdb", tags={"tier": "gold one"}),
         defined("report", ["by_weather"], kind="parquet", owners=("team:ops", "ann")),
@@ -56,6 +56,8 @@ def stale(name: str) -> bool:
         ("tag:nothing", ""),
         ("owner:team:ops", "flights report"),
         ("kind:csv", "airlines weather"),
+        ("group:raw", "flights"),
+        ("group:r*", "flights"),
         ("stale()", "delays weather"),
         ("stale()+ and not stale()", "by_weather report"),
         ("not kind:duckdb", "airlines flights weather report"),
@@ -337,11 +339,20 @@ def test_an_asset_that_reads_its_own_earlier_partitions_is_no_circle() -> None:
     assert select("1+sums", graph) == ("flights", "sums")
 
 
-def test_assets_that_read_the_past_of_each_other_are_no_circle() -> None:
-    days = DailyPartitions("2024-01-01")
+BY_DAY = DailyPartitions("2024-01-01")
+BY_REGION = ProductPartitions(region=StaticPartitions(["eu", "us"]), date=BY_DAY)
+
+
+@pytest.mark.parametrize(
+    ("days", "now"), [(BY_DAY, SameMapping()), (BY_REGION, SameMapping()), (BY_REGION, WindowMapping(-1, 0))]
+)
+def test_assets_that_read_the_past_of_each_other_are_no_circle(
+    days: PartitionsDefinition, now: PartitionMapping
+) -> None:
     graph = {name: defined(name, ["b" if name == "a" else "a"], partitions=days) for name in ("a", "b", "after")}
-    for name, mapping in (("a", WindowMapping(-1, -1)), ("b", SameMapping())):
-        graph[name] = replace(graph[name], inputs=(graph[name].inputs[0]._replace(mapping=mapping),))
+    for name, mapping in (("a", WindowMapping(-1, -1)), ("b", now)):
+        used = graph[name].inputs[0]._replace(mapping=mapping_of(mapping, days, days))
+        graph[name] = replace(graph[name], inputs=(used,))
     assert topological(graph) == ("a", "after", "b")
     assert in_turns(graph) == (("a", "b"), ("after",))
     assert select("+b", graph) == ("a", "b")
