@@ -385,6 +385,21 @@ def test_ten_years_of_hours_of_a_thousand_regions_cost_what_a_day_costs(monkeypa
     assert many["key"] <= few["key"] + 8 < 60
 
 
+def test_a_key_of_a_product_names_its_dimensions_in_their_order() -> None:
+    both = ProductPartitions(a=REGIONS, b=REGIONS)
+    assert "a=eu,b=us" in both.all()
+    for key in ("b=eu,a=us", "a=eu", "a=eu,b=us,c=us", "a=eu,a=us", ""):
+        assert key not in both.all()
+
+
+def test_a_range_of_a_product_is_a_range_in_each_dimension() -> None:
+    product = ProductPartitions(region=StaticPartitions(["asia", "eu", "us"]), date=DAYS)
+    found = product.range("region=asia,date=2024-01-02", "region=eu,date=2024-01-03")
+    assert str(found) == "region=asia|eu,date=2024-01-02..2024-01-03"
+    with pytest.raises(PartitionError, match="runs backwards"):
+        product.range("region=asia,date=2024-01-03", "region=eu,date=2024-01-02")
+
+
 def test_a_product_is_complete_as_far_as_every_region_is() -> None:
     product = ProductPartitions(region=StaticPartitions(["eu", "us"]), date=DAYS)
     whole = list(product.parse("date=2024-01-01..2024-01-03").keys())
@@ -392,6 +407,7 @@ def test_a_product_is_complete_as_far_as_every_region_is() -> None:
     assert product.before_first_gap(whole) == days[2]
     assert product.before_first_gap(whole[:-1]) == days[1]
     assert product.before_first_gap([*whole[:3], *whole[4:], "region=mars,date=2024-01-02"]) == days[0]
+    assert product.before_first_gap([*whole[:4], "region=eu", "region=eu,date=2024-01-03,hour=1"]) == days[1]
     assert product.before_first_gap(whole[1:]) == ()
     assert ProductPartitions(a=REGIONS, b=CUSTOMERS).before_first_gap([]) == ()
     assert ProductPartitions(date=DAYS, of_none=DynamicPartitions("of none")).before_first_gap(whole) == ()
