@@ -125,10 +125,9 @@ def _of_column(
     columns = tuple(one for one in found if nodes[one.id].kind == "column")
     wholes = tuple(one for one in found if nodes[one.id].kind == "asset")
     first: dict[str, Affected] = {}
-    for one in found:
+    for one in found:  # nearest first
         name = nodes[one.id].asset or one.id
-        known = first.get(name)
-        if name != own and (known is None or one.steps < known.steps):
+        if name != own and name not in first:
             first[name] = Affected(id=name, steps=one.steps, effect=one.effect)
     readers = distances(steps(graph, "down", columns=False), own)
     touched = {(nodes[name].asset, nodes[name].name) for name in (node.id, *(one.id for one in columns))}
@@ -169,7 +168,7 @@ def _via(graph: LineageGraph, far: Mapping[str, int]) -> dict[str, set[str]]:
         if edge.subtype is not None and edge.source in far:
             found.setdefault(edge.target, set()).add(edge.subtype)
     for node in graph.nodes:
-        if node.asset in found and node.asset in far:
+        if node.asset in found:
             found.setdefault(node.id, set()).update(found[node.asset])
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -86,18 +87,25 @@ def test_the_impact_of_a_column_is_all_that_is_made_of_it(edges: Any, start: tup
     right = oracle(graph, of_columns=True)
     far = nx.single_source_shortest_path_length(right, subject)
     checks = [CheckColumns(asset=f"a{a}", name="x", columns=("c1",)) for a in range(4)]
-    found = impact(graph, subject, "rename", checks=checks)
+    found = impact(graph, subject, "rename", checks=checks, unknown=[f"a{a}" for a in range(4)])
     reached = {one.id: one for one in (*found.columns, *found.wholes)}
     assert {name: one.steps for name, one in reached.items()} == {n: d for n, d in far.items() if d}
     assert {one.effect for one in reached.values() if one.steps == 1} <= {"breaks"}
     assert {one.effect for one in reached.values() if one.steps > 1} <= {"affected"}
     touched = {*(one.id for one in found.columns), subject}
     assert {one.asset for one in found.checks} == {f"a{a}" for a in range(4) if f"a{a}.c1" in touched}
+    for name, one in reached.items():
+        into = {name, name.split(".")[0]}
+        assert set(one.via) == {e.subtype for e in graph.edges if e.subtype and e.source in far and e.target in into}
     owners = {name.split(".")[0] for name in reached} - {f"a{start[0]}"}
-    assert {one.id for one in found.assets} == owners
+    assert {one.id: one.steps for one in found.assets} == {
+        owner: min(one.steps for name, one in reached.items() if name.split(".")[0] == owner) for owner in owners
+    }
     of_assets = oracle(graph, of_columns=False)
     stale = set().union(owners, *(nx.descendants(of_assets, name) for name in owners)) - {f"a{start[0]}"}
     assert set(found.stale) == stale
+    readers = nx.descendants(of_assets, f"a{start[0]}")
+    assert set(found.unknown) == readers - owners - {f"a{start[0]}"}
     retyped = {one.id for one in impact(graph, subject, "retype").columns if one.effect == "retyped"}
     carried = nx.DiGraph([(e.source, e.target) for e in graph.edges if e.subtype == "IDENTITY"])
     assert retyped == (nx.descendants(carried, subject) if subject in carried else set())
@@ -133,12 +141,16 @@ def test_tags_flow_as_far_as_nothing_masks_them(edges: Any, start: Any, masks: A
 
 
 @tried_on(30)
-@given(PAIRS, PAIRS)
+@given(COLUMN_EDGES, COLUMN_EDGES)
 def test_a_difference_is_what_one_has_and_the_other_has_not(before: Any, after: Any) -> None:
-    found = difference(assets(before), assets(after))
-    assert {(int(e.source), int(e.target)) for e in found.added_edges} == set(after) - set(before)
-    assert {(int(e.source), int(e.target)) for e in found.removed_edges} == set(before) - set(after)
-    assert bool(found) == (set(before) != set(after))
+    def told(edges: Iterable[LineageEdge]) -> list[tuple[str, str, str, str]]:
+        return [(e.source, e.target, e.type or "", e.subtype or "") for e in edges]
+
+    old, new = columns(before), columns(after)
+    found = difference(old, new)
+    assert told(found.added_edges) == sorted(set(told(new.edges)) - set(told(old.edges)))
+    assert told(found.removed_edges) == sorted(set(told(old.edges)) - set(told(new.edges)))
+    assert bool(found) == (set(told(old.edges)) != set(told(new.edges)))
 
 
 @pytest.fixture
