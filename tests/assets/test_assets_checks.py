@@ -341,6 +341,9 @@ def made_wrong() -> list[Any]:
         lambda: schema({"a": "not null"}),
         lambda: schema(evolution="some"),  # type: ignore[arg-type]
         lambda: inputs_fresh(fail_on="fresh"),
+        lambda: reconciles(Asset("flown", at="memory://flown"), tolerance=-0.1),
+        lambda: reconciles(Asset("flown", at="memory://flown"), absolute=-1),
+        lambda: row_count(min=True),
         lambda: reconciles("orders"),  # type: ignore[arg-type]
         lambda: sql_check("select 1"),
         lambda: sql_check("select * from {this} join {other}"),
@@ -502,6 +505,8 @@ def test_an_anomaly_needs_history() -> None:
     assert not one(frame, anomaly(method="iqr"), past=past(*[10, 11, 9, 10, 12] * 2)).passed
     # Only the newest values count.
     assert one(frame, anomaly(window=8), past=past(*[100] * 8, *[10] * 50)).passed
+    # Where most values are the same one, the others still widen what is expected.
+    assert one(frame, anomaly(slack=0), past=past(*[99] * 6, *[101] * 4)).passed
     nothing = one(pl.DataFrame({"x": []}, schema={"x": pl.Float64}), anomaly("mean(x)"))
     assert nothing.metrics == {"mean(x)": None}
 
@@ -512,6 +517,14 @@ def test_an_anomaly_by_the_day_of_the_week() -> None:
     empty = pl.DataFrame({"x": []})
     assert not one(empty, anomaly(), past=past(*rows)).passed
     assert one(empty, anomaly(same_weekday=True), past=past(*rows)).passed
+    # Of partitions it is their own day that counts, not that on which they were made.
+    made_at_once = tuple(
+        version._replace(partition=str(date(2024, 3, 28) - timedelta(days=place)), at=-place)
+        for place, version in enumerate(past(*rows), start=1)
+    )
+    now = DailyPartitions("2023-01-01").partition("2024-03-28")
+    assert not one(empty, anomaly(), past=made_at_once, partition=now).passed
+    assert one(empty, anomaly(same_weekday=True), past=made_at_once, partition=now).passed
 
 
 def test_an_anomaly_in_what_checks_have_measured_before(shop: Project) -> None:
@@ -588,6 +601,10 @@ def test_figures_may_differ_by_a_tolerance(shop: Project) -> None:
     assert asked(on="sum(n)", tolerance=0.05).message == "sum(n) is 90, sum(n) of other is 100: 10 apart, 5% may be"
     assert asked(on="sum(n)", absolute=10).passed
     assert asked(on="mean(none)").passed
+    for figures in (("mean(none)", "sum(n)"), ("sum(n)", "mean(none)")):
+        none = asked(on=figures)
+        assert not none.passed
+        assert f"{figures[1]} of other is " in str(none.message)
     assert "no column 'gone'" in str(asked(on=("rows", "max(gone)")).message)
 
 
@@ -605,6 +622,7 @@ def test_inputs_must_be_fresh_as_of_now(tmp_path: Path) -> None:
         put(raw, {"n": [1]})
         put(plain, {"n": [1]})
         make()
+        assert run_checks(made)[0].metrics == {"inputs": 2, "failing": 0, "lag(raw)": 0, "lag(plain)": 0}
         now.sleep(2 * 86_400)
         with pytest.raises(CheckFailed, match=r"raw is late: .*2d behind"):
             make()
