@@ -131,8 +131,9 @@ def test_what_is_no_address_is_told_and_nothing_is_lost(tmp_path: Path, time: Fa
     assert "it is no address" in str(status.error)
 
 
-def test_one_that_asks_for_more_time_gets_it(tmp_path: Path, time: FakeClock) -> None:
-    slow_down = Answer(429, headers={"Retry-After": "90"})
+@pytest.mark.parametrize("until", ["90", "Tue, 14 Nov 2023 22:14:50 GMT", "Tue, 14 Nov 2023 23:14:50 +0100"])
+def test_one_that_asks_for_more_time_gets_it(tmp_path: Path, time: FakeClock, until: str) -> None:
+    slow_down = Answer(429, headers={"Retry-After": until})
     with running(lambda number, event: slow_down if number == 1 else OK) as collector:
         outbox = Outbox(tmp_path, collector)
         outbox.write(*a_run())
