@@ -61,6 +61,7 @@ def test_an_answer_that_trickles_has_no_more_time_than_any_other(
         (Answer(408), "408 Request Timeout", "tried again at"),
         (Answer(429), "429 Too Many Requests", "tried again at"),
         (Answer(503, headers={"Retry-After": "soon"}), "503 Service Unavailable", "tried again at"),
+        (Answer(503, headers={"Retry-After": "Mon, 1 Jan 2024 00:00:00 -0000"}), "503 Service", "tried again at"),
         (Answer(503, headers={"Retry-After": f"Mon, 1 Jan 2024 00:00 +{'9' * 20}"}), "503 Service", "tried again at"),
         (Answer(401, "bad key"), "401 Unauthorized: bad key", "OPENLINEAGE_API_KEY"),
         (Answer(403), "403 Forbidden", "OPENLINEAGE_API_KEY"),
