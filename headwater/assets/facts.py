@@ -46,11 +46,15 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """The newest observation of an asset (or of one of its partitions); `first` is the time of the oldest one."""
+    """The newest observation of an asset (or of one of its partitions).
+
+    `first` is the time of the oldest one, and `since` of the oldest one that told this version with no other one after it.
+    """
 
     partition: str | None
     at: int
     first: int
+    since: int
     version: str | None = None
     data_through: int | None = None
     rows: int | None = None

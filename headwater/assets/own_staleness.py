@@ -106,13 +106,19 @@ def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int)
     """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
 
     What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
-    well be newer, and named in another way.
+    well be newer, and named in another way. What had been told before the reading began, and was told again, is no news.
     """
     if made is not None:
         if used.version is None or made.version == used.version:
             return False
         return made.code_version is not None or made.at > started
     seen = known.observed.get(used.partition)
-    return (
-        seen is not None and seen.version is not None and used.version not in (None, seen.version) and seen.at > started
-    )
+    if seen is None or seen.version is None or used.version in (None, seen.version):
+        return False
+    # Hashes of the content are compared as such: a file may be put back after it was read.
+    told = seen.at if _is_hash(seen.version) and _is_hash(used.version) else seen.since
+    return told > started
+
+
+def _is_hash(version: str) -> bool:
+    return version.startswith("sha256:")

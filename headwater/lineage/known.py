@@ -245,11 +245,13 @@ def _observed(
     """The newest observations of the partitions of each asset, and those of earlier versions."""
     newest: dict[str, dict[str | None, Observed]] = {}
     before: dict[str, dict[tuple[str | None, str], Observed]] = {}
-    for namespace, dataset, partition, at, version, through, count, is_newest, first in rows:
+    for namespace, dataset, partition, at, version, through, count, is_newest, first, since in rows:
         name = names.get((namespace, dataset))
         if name is None:
             continue
-        seen = Observed(partition=partition, at=at, first=first, version=version, data_through=through, rows=count)
+        seen = Observed(
+            partition=partition, at=at, first=first, since=since, version=version, data_through=through, rows=count
+        )
         if is_newest:
             newest.setdefault(name, {})[partition] = seen
         elif version is not None:

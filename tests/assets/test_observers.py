@@ -14,9 +14,11 @@ from headwater import (
     DailyPartitions,
     Freshness,
     Observation,
+    clock,
     column_max,
     file_times,
     flow,
+    materialize,
     observe,
     observer,
     record,
@@ -306,6 +308,35 @@ def test_a_late_source_is_late_by_its_policy(here):
     feed = Asset("feed", at="memory://feed", freshness=Freshness("26h"), observe=lambda: NOON)
     observe(feed)
     assert runtime.current().catalog.verdicts(int(NOON.timestamp() * 1e6))["feed"].verdict == "fresh"
+
+
+@pytest.mark.parametrize("key", [None, "2013-01-01"])
+def test_what_an_observer_tells_again_makes_nothing_stale(here, tmp_path, key):
+    """It names versions in its own way: what was read is known by the hash of its content."""
+    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
+    told = ["etag-1"]
+    feed = Asset("feed", at="parquet://feed", partitions=days, observe=lambda: {key: told[0]} if key else told[0])
+    totals = Asset("totals", at="memory://totals", partitions=days)
+
+    @materialize(totals, inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    def stale_after(version):
+        told[0] = version
+        observe(feed)
+        return here.catalog.staleness(clock.now_us())["totals"].is_stale
+
+    (tmp_path / "feed").mkdir()
+    file = tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet"
+    pl.DataFrame({"n": [1]}).write_parquet(file)
+    assert stale_after("etag-1")
+    make = count.at(key) if key else count
+    make()
+    assert [stale_after("etag-1") for _ in range(2)] == [False, False]
+    assert [stale_after("etag-2"), stale_after("etag-2")] == [True, True]
+    make()
+    assert [stale_after("etag-2"), stale_after("etag-1")] == [False, True]
 
 
 def test_a_ready_made_observer_looks_at_each_partition_that_is_there(here, tmp_path):

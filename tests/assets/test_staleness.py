@@ -259,3 +259,11 @@ def test_an_observation_that_is_older_than_the_reading_makes_nothing_stale():
     world.make("totals", inputs=[Consumed(asset="feed", partition=None, version="f2")])
     assert not staleness(world.facts(), NOW)["totals"].is_stale, "it read what nobody had observed yet"
     assert staleness(world.observe("feed", version="f3").facts(), NOW)["totals"].is_stale
+
+
+def test_a_file_that_was_put_back_after_it_was_read_is_news():
+    """Nobody had observed what was read; hashes tell of that by themselves, names that an observer gives don't."""
+    for before, read, stale in (("sha256:1", "sha256:2", True), ("etag-1", "sha256:2", False)):
+        world = World().source("feed").asset("totals", "feed").observe("feed", version=before)
+        world.make("totals", inputs=[Consumed(asset="feed", partition=None, version=read)])
+        assert staleness(world.observe("feed", version=before).facts(), NOW)["totals"].is_stale == stale

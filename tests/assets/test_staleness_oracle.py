@@ -185,7 +185,9 @@ def is_news(known, used, started):
     now = made or seen
     if now is None or None in (now.version, used.version) or now.version == used.version:
         return False
-    return (made is not None and made.code_version is not None) or now.at > started
+    if made is None:
+        return seen.since > started
+    return made.code_version is not None or made.at > started
 
 
 @tried_on(60)

@@ -77,7 +77,9 @@ def test_facts_tell_what_is_in_place_and_what_it_was_made_of(home: Home, catalog
     assert set(found.failed) == {"2013-01-02"}
     assert found.last_run == 100
     seen = facts.of("flights").observed[None]
-    assert seen == Observed(partition=None, at=seen.at, first=seen.first, version="s2", data_through=9, rows=4)
+    assert seen == Observed(
+        partition=None, at=seen.at, first=seen.first, since=seen.at, version="s2", data_through=9, rows=4
+    )
 
 
 def test_a_failure_is_gone_once_a_newer_attempt_published(home: Home, catalog: ProjectionCatalog) -> None:
