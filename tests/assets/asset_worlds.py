@@ -67,7 +67,7 @@ class World:
             partition=partition,
             at=(moment := self.now if at is None else us(at)),
             first=moment if before is None else before.first,
-            since=moment if before is None or before.version != version else before.since,
+            since=moment if before is None or version is None or before.version != version else before.since,
             version=version,
             data_through=us(through) if isinstance(through, str) else through,
             rows=rows,

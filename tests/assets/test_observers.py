@@ -24,6 +24,7 @@ from headwater import (
     record,
     sql_observer,
 )
+from headwater.assets.data_through import data_through
 from headwater.clock import from_us
 from headwater.core import runtime
 from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError, UsageError
@@ -337,6 +338,26 @@ def test_what_an_observer_tells_again_makes_nothing_stale(here, tmp_path, key):
     assert [stale_after("etag-2"), stale_after("etag-2")] == [True, True]
     make()
     assert [stale_after("etag-2"), stale_after("etag-1")] == [False, True]
+
+
+def test_what_was_read_reaches_as_far_as_before_when_an_observer_tells_the_same_again(here, tmp_path):
+    told = [Observation(version="etag-1", data_through=NOON)]
+    feed = Asset("feed", at="parquet://feed.parquet", observe=lambda: told[0])
+    totals = Asset("totals", at="memory://totals")
+
+    @materialize(totals, inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    observe(feed)
+    count()
+    noon = int(NOON.timestamp() * 1e6)
+    later = Observation(version="etag-2", data_through=datetime(2013, 1, 6, tzinfo=UTC))
+    for seen in (told[0], told[0], Observation(data_through=NOON, version=None), later, later):
+        told[0] = seen
+        observe(feed)
+        assert data_through(here.catalog.facts(), "totals").end == noon, seen
 
 
 def test_a_ready_made_observer_looks_at_each_partition_that_is_there(here, tmp_path):

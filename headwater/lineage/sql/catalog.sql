@@ -179,15 +179,16 @@ FROM facts.observations SELECT 1 LIMIT 1;
 -- The newest observation of each version of each partition, which of them is the newest of the partition, the time of the
 -- oldest one of the partition, and the time from which on that version was told without another one in between.
 WITH told AS (
-    SELECT *, version <> coalesce(lag(version IGNORE NULLS) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id), '')
-        AS begins
+    SELECT *, version IS DISTINCT FROM lag(version IGNORE NULLS)
+            OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AND version IS NOT NULL AS begins
     FROM facts.observations
     WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
 )
 SELECT namespace, dataset, partition, time, version, data_through, rows,
        row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1,
        min(time) OVER (PARTITION BY namespace, dataset, partition),
-       coalesce(max(time) FILTER (begins) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id), time)
+       CASE WHEN version IS NULL THEN time
+            ELSE max(time) FILTER (begins) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) END
 FROM told
 QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1;
 
