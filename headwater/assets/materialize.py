@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 from headwater.assets import execution, ranged, registry
 from headwater.assets.asset import Asset, AssetInput, as_asset
 from headwater.assets.inputs import PARTITION, PARTITIONS, InputSpec, inputs_of, said_mappings
-from headwater.assets.partitions import Partition, PartitionsDefinition, PartitionSet
+from headwater.assets.partitions import (
+    UNPARTITIONED,
+    Partition,
+    PartitionsDefinition,
+    PartitionSet,
+    TimePartitions,
+    dimensions,
+)
 from headwater.assets.scope import scope
 from headwater.core.definition import place_of
 from headwater.core.options import TaskOptions
@@ -149,10 +156,11 @@ class Materialization(Task[P, R]):
         from headwater.core.hashing import fingerprint
 
         version, parts = code_version_of(self.fn, root, own=self.source_in(root).hash)
-        mappings = said_mappings(self.inputs, self.assets[0].partitions)
-        if not mappings:
+        partitions = self.assets[0].partitions
+        said = {**_windows(partitions), **said_mappings(self.inputs, partitions)}
+        if not said:
             return version, parts
-        every = {**(parts or {"code": version}), **{name: fingerprint(said) for name, said in mappings.items()}}
+        every = {**(parts or {"code": version}), **{name: fingerprint(value) for name, value in said.items()}}
         return fingerprint(every), every
 
     def steps(self, call: Any) -> Generator[Any, Any, Any]:
@@ -252,6 +260,25 @@ def materialize(
         return task
 
     return decorate
+
+
+def _windows(partitions: PartitionsDefinition | None) -> dict[str, Mapping[str, Any]]:
+    """What says when the partitions of each dimension of time begin, unless that is midnight in UTC, by what it is called.
+
+    Where all of them begin and end is no part of it.
+
+    >>> from headwater.assets.partitions import DailyPartitions
+    >>> [list(_windows(DailyPartitions("2024-01-01", timezone=zone))) for zone in ("UTC", "Europe/Berlin")]
+    [[], ['division in time']]
+    >>> _windows(DailyPartitions("2024-01-01", hour_offset=6)) == _windows(DailyPartitions("2023-01-01", "2025-01-01", hour_offset=6))
+    True
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, divided in dimensions(partitions or UNPARTITIONED).items():
+        said = {key: value for key, value in divided.to_json().items() if key not in ("start", "end")}
+        if isinstance(divided, TimePartitions) and said != {"type": divided.step, "timezone": "UTC"}:
+            found["division in time" + (f" of '{name}'" if name else "")] = said
+    return found
 
 
 def _instead(task: Materialization[Any, Any], given: Asset | str | Sequence[Asset | str]) -> tuple[Asset, ...]:

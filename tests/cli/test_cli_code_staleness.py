@@ -100,6 +100,8 @@ UPSTREAM = {"total": ["its input raw is stale itself"]}
         ("flows", "raw.all()", "raw.last(2)", {"total": ["mapping of 'rows' counts now, and did not then"]}),
         ("flows", "raw.all()", 'raw.all(needs="all")', {}),
         ("flows", "raw.all()", "raw", {}),
+        ("flows", '"2024-01-03")', '"2024-01-03", timezone="America/New_York")',
+         {"raw": ["division in time counts now, and did not then"]}),
         ("helpers", "return value > self", "return value >= self", {}),
         ("helpers", "def other(value):\n    return value", "def other(value):\n    return 0", {}),
         ("helpers", "def clean(value):\n    return value", "def clean( value ):\n    'Why.'\n    return (  # so\n      value", {}),
