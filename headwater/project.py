@@ -48,6 +48,7 @@ _log = logging.getLogger("headwater")
 class Project:
     """A folder with its home: what core and the assets layer run in, and what the command line asks.
 
+    One that only looks (`create=False`) makes no home: where there is none, it sees an empty one that is gone with it.
     Everything is made when it is first asked for: a flow without assets imports no DuckDB until its end.
     """
 
@@ -84,7 +85,12 @@ class Project:
         """The home, made when it does not exist yet. Raises HomeError."""
         from headwater.core.journal.home import Home
 
-        return Home.open(self.settings.home_path, create=self._create)
+        path = self.settings.home_path
+        if not self._create and not path.exists():
+            from headwater.lineage.readonly import private_home
+
+            return private_home(self)
+        return Home.open(path, create=self._create)
 
     @lazy
     def carrier(self) -> Carrier:

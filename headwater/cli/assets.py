@@ -23,7 +23,7 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
     selection
         Which assets; see `headwater status --help`.
     """
-    project = open_project(where)
+    project = open_project(where, keeps=True)
     if project.home.is_writable():
         # A server loads no code: what it can be asked for is what stands in the journal.
         project.record_definitions()

@@ -41,7 +41,7 @@ def export(
     follow
         Go on delivering what comes in, until Ctrl-C; a destination that is down is tried again when its time has come.
     """
-    project = open_project(None)
+    project = open_project(None, keeps=True)
     exporters = (
         [project.exporter(to.absolute())]
         if to is not None

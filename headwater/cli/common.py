@@ -14,6 +14,7 @@ from headwater.cli.options import WHERE, Where
 from headwater.cli.options import Common as Common
 from headwater.core import runtime
 from headwater.errors import HomeError, UsageError
+from headwater.settings import load
 
 if TYPE_CHECKING:
     from headwater.project import Project
@@ -25,13 +26,16 @@ _PAUSE = 0.2
 """Seconds between two looks at what has been asked to stop."""
 
 
-def open_project(where: Where | None = WHERE, *, writes: bool = False) -> Project:
+def open_project(where: Where | None = WHERE, *, writes: bool = False, keeps: bool = False) -> Project:
     """The project of the current folder, with its definitions loaded; `where` is None for what asks of the past alone.
 
-    A command that only reads makes no home: raises HomeError when nothing was ever recorded here and nothing is defined.
+    A command that only reads makes no home: of what is defined it answers as of an empty one, and raises HomeError where
+    nothing was ever recorded and nothing is defined. One that `writes` makes a home anywhere; one that `keeps` what it finds,
+    in a project alone.
     """
-    found = project.Project.open()
-    has_home = writes or found.settings.home_path.is_dir()
+    settings = load()
+    has_home = writes or settings.home_path.exists()
+    found = project.Project(settings, create=has_home or keeps)
     if where is not None:
         define(found, where)
     if not (has_home or found.settings.modules or found.definitions.all()):

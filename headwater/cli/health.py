@@ -26,7 +26,7 @@ def verify(*, common: Common = COMMON) -> int:
 
 def rebuild(*, common: Common = COMMON) -> int:
     """Build the projection anew from the journal; nothing is lost by it."""
-    project = open_project(None)
+    project = open_project(None, keeps=True)
     project.projection.rebuild()
     value = {"rebuilt": True, "database": str(project.home.database)}
     emit(value, common.json, lambda: f"rebuilt {value['database']}")

@@ -1,4 +1,4 @@
-"""Looking at a home that can't be written: its projection is built in a private folder, which is gone with this process."""
+"""Looking at a home that can't be written, or is not there: in a private folder, which is gone with this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from headwater.errors import ProjectionError
 
 
 def private_home(owner: object) -> Home:
-    """A home in the temporary folder for a projection of another home, removed with its owner. Raises ProjectionError."""
+    """A home in the temporary folder that stands for another one, removed with its owner. Raises ProjectionError."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="headwater-"))
     except OSError as error:

@@ -71,7 +71,7 @@ def test_a_script_is_loaded_without_running_its_unguarded_flows(cli: Cli, python
     assert (done.code, done.err) == (0, "")
     assert {row["name"] for row in done.json["assets"]} == {"first", "third"}
     assert not (folder / "counter").exists()
-    assert cli("runs", "--json").json["runs"] == []
+    assert not (folder / ".headwater").exists()  # nothing ran
 
     ran = python("script.py")
     assert (ran.code, ran.out, ran.err) == (0, "3 rows\n3\n", "")
@@ -248,6 +248,26 @@ def test_nothing_here_is_said_and_no_home_is_made(cli: Cli, folder: Path) -> Non
         assert done.json["error"]["kind"] == "home"
         assert "-f my_flow.py" in done.json["error"]["hint"]
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("defines", ["", "from headwater import Asset\nAsset('x', at='parquet://lake/x')\n"])
+def test_what_only_asks_makes_no_home_in_a_project_either(cli: Cli, folder: Path, defines: str) -> None:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text(defines)
+    asked = "runs, status, freshness, checks, tags, lineage, limits, requests, audit, verify, cache list, backfill list"
+    for command in [one.split() for one in asked.split(", ")]:
+        assert cli(*command, "--json").code == 0, command
+        assert not (folder / ".headwater").exists(), command
+    if defines:
+        assert [row["name"] for row in cli("status", "--json").json["assets"]] == ["x"]
+        assert cli("lineage", "x").out == "x\n"
+    completed = "import headwater.cli.completion as shell; print(shell.runs(), shell.assets(''))"
+    subprocess.run([sys.executable, "-c", completed], cwd=folder, check=True)
+    assert not (folder / ".headwater").exists()
+    for command in [["assets"], ["rebuild"]]:  # what they find is kept
+        assert cli(*command).code == 0
+        assert (folder / ".headwater").is_dir()
+        shutil.rmtree(folder / ".headwater")
 
 
 def test_the_past_is_known_without_any_module(cli: Cli, python: Cli, shop: Path) -> None:
