@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,7 +48,7 @@ from headwater.checks import (
     sql_check,
     unique,
 )
-from headwater.errors import CheckFailed, DefinitionError, LocationError, PartitionError, UsageError
+from headwater.errors import CheckFailed, DefinitionError, LocationError, PartitionError, UnknownNameError, UsageError
 from headwater.project import Project
 from headwater.testing import FakeClock, project
 
@@ -353,6 +354,28 @@ def made_wrong() -> list[Any]:
         lambda: Asset("a", at="memory://a", checks=not_null("x")),  # type: ignore[arg-type]
         lambda: Asset("a", at="memory://a", checks=[in_range("x", 0), in_range("x", max=3)]),  # type: ignore[arg-type]
     ]
+
+
+COMMON = ("name", "blocking", "severity", "description")
+
+
+@pytest.mark.parametrize(
+    ("make", "own"),
+    [
+        (row_count, ("min", "max")),
+        (partial(not_null, "a"), ("at_most", "examples")),
+        (partial(in_range, "a", 0), ("column", "min", "max", "closed", "at_most", "examples")),
+        (partial(sql_check, "select * from {this}"), ("text", "inputs", "at_most", "examples")),
+        (inputs_fresh, ("fail_on",)),
+    ],
+)
+def test_an_option_that_a_check_does_not_have_is_named_with_those_that_it_has(make: Any, own: tuple[str, ...]) -> None:
+    with pytest.raises(UnknownNameError, match="there is no option 'at_leest'") as caught:
+        make(at_leest=1)
+    assert caught.value.where == getattr(make, "func", make).__name__
+    listed = (caught.value.hint or "").removeprefix("it takes ").split(", ")
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {*own, *COMMON}
 
 
 @pytest.mark.parametrize("make", made_wrong(), ids=range(len(made_wrong())))

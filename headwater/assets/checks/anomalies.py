@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean, median, quantiles
 from typing import TYPE_CHECKING, ClassVar, Literal, Unpack
 
-from headwater.assets.checks.base import Check, Found, Options, named, number, shown
+from headwater.assets.checks.base import Check, Found, Options, named, number, shown, taking
 from headwater.assets.checks.metrics import Metric
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError, PartitionError
@@ -115,6 +115,7 @@ def _weekday(us: int) -> int:
     return (_EPOCH + timedelta(microseconds=us)).weekday()
 
 
+@taking(Options)
 def anomaly(
     metric: str = "rows",
     *,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from headwater.assets.events import CheckResult
-from headwater.errors import DefinitionError
+from headwater.errors import DefinitionError, UnknownNameError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from headwater.assets.checks.context import CheckContext
 
 Severity: TypeAlias = Literal["warn", "error"]
+P = ParamSpec("P")
+C = TypeVar("C", bound="Check")
 Found: TypeAlias = Mapping[str, Any]
 """What was measured of the data, by the names that the check gave."""
 
@@ -84,6 +87,36 @@ def require(schema: pl.Schema, *columns: str) -> None:
         if column not in schema:
             known = ", ".join(list(schema)[:10]) + (" …" if len(schema) > 10 else "")
             raise Unmeasurable(f"there is no column {column!r} (there are: {known or 'none'})")
+
+
+def taking(options: type[Options]) -> Callable[[Callable[P, C]], Callable[P, C]]:
+    """Let a function that makes a check refuse what is no parameter of it and none of these options, by its own name.
+
+    >>> @taking(Options)
+    ... def some_rows(*, most: int = 9, **options): ...
+    >>> some_rows(at_most=3)
+    Traceback (most recent call last):
+    headwater.errors.UnknownNameError: there is no option 'at_most'
+      where: some_rows
+      hint: it takes most, name, blocking, severity, description
+    """
+
+    def decorate(make: Callable[P, C]) -> Callable[P, C]:
+        code = make.__code__
+        own = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        known = (*own, *options.__annotations__)
+
+        @wraps(make)
+        def made(*args: P.args, **given: P.kwargs) -> C:
+            for name in given:
+                if name not in known:
+                    hint = f"it takes {', '.join(known)}"
+                    raise UnknownNameError(f"there is no option '{name}'", where=make.__name__, hint=hint)
+            return make(*args, **given)
+
+        return made
+
+    return decorate
 
 
 def named(name: str, options: Options) -> dict[str, Any]:

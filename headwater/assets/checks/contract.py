@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, Unpack
 
-from headwater.assets.checks.base import Check, Found, Options, named
+from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.events import CheckResult, ColumnSchema
 from headwater.errors import DefinitionError
 from headwater.wording import counted
@@ -136,6 +136,7 @@ def _columns(found: Found, staged: Sequence[ColumnSchema]) -> list[Column]:
     ]
 
 
+@taking(Options)
 def schema(
     columns: Mapping[str, Any] | None = None, *, evolution: Evolution = "additive", **options: Unpack[Options]
 ) -> SchemaContract:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Unpack, get_args
 
 from headwater.assets import freshness
-from headwater.assets.checks.base import Check, Found, Options, named
+from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
 
@@ -41,6 +41,7 @@ class InputsFresh(Check):
         return CheckResult(passed=False, message=listed + more, metrics=metrics)
 
 
+@taking(Options)
 def inputs_fresh(*, fail_on: tuple[str, ...] | str = ("late", "unknown"), **options: Unpack[Options]) -> InputsFresh:
     """A check that the assets which the data was made of are fresh by their policies, as of now.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from headwater.assets.checks.base import Check, Found, Options, named
+from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
 
@@ -67,6 +67,7 @@ def is_schema(value: object) -> bool:
     return hasattr(value, "validate") and any(cls.__module__.partition(".")[0] == "pandera" for cls in _mro(value))
 
 
+@taking(Options)
 def pandera_check(schema: Any, **options: Unpack[Options]) -> PanderaCheck:
     """A check that a pandera schema accepts the data (`pip install headwater[pandera]`); a model is given as its class.
 

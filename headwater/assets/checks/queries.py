@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from headwater.assets.asset import Asset, AssetInput
-from headwater.assets.checks.base import Check, Found, Options, named
+from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.checks.reconciliation import bound_to
 from headwater.assets.checks.rows import EXAMPLES, examples_of
 from headwater.assets.events import CheckResult
@@ -45,6 +45,7 @@ class SqlCheck(Check):
         return replace(result, message=f"{failed:,} row{' fails' if failed == 1 else 's fail'}{may}{shown}")
 
 
+@taking(Options)
 def sql_check(
     text: str,
     *,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from headwater.assets import reading
 from headwater.assets.asset import Asset, AssetInput
-from headwater.assets.checks.base import Check, Found, Options, Unmeasurable, named, number, share, shown
+from headwater.assets.checks.base import Check, Found, Options, Unmeasurable, named, number, share, shown, taking
 from headwater.assets.checks.metrics import Metric
 from headwater.assets.events import CheckResult
 from headwater.assets.mappings import mapping_of
@@ -80,6 +80,7 @@ def bound_to(context: CheckContext, given: AssetInput) -> BoundInput:
     return reading.bind(context.runtime, given.asset, mapping, partition, via="check")
 
 
+@taking(Options)
 def reconciles(
     other: Asset | AssetInput,
     *,

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from headwater.assets.checks.base import Check, Found, Options, Unmeasurable, column_names, named, require, share
+from headwater.assets.checks.base import (
+    Check,
+    Found,
+    Options,
+    Unmeasurable,
+    column_names,
+    named,
+    require,
+    share,
+    taking,
+)
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
 from headwater.wording import counted
@@ -139,6 +149,7 @@ class NotNull(RowCheck):
         return {f"nulls({column})": pl.col(column).null_count() for column in self.over}
 
 
+@taking(RowOptions)
 def not_null(*columns: str, **options: Unpack[RowOptions]) -> NotNull:
     """A check that no row has a null in one of these columns. NaN and empty text are values.
 
@@ -171,6 +182,7 @@ class Unique(RowCheck):
         return f"{', '.join(self.over)} {'is' if len(self.over) == 1 else 'are'} not unique"
 
 
+@taking(RowOptions)
 def unique(*columns: str, **options: Unpack[RowOptions]) -> Unique:
     """A check that no two rows have the same values in these columns, taken together.
 
@@ -219,6 +231,7 @@ def _fitting(values: tuple[Any, ...], dtype: pl.DataType) -> list[Any] | pl.Seri
     return list(values)
 
 
+@taking(RowOptions)
 def accepted_values(column: str, values: Iterable[Any], **options: Unpack[RowOptions]) -> AcceptedValues:
     """A check that a column holds these values only. A null passes: `not_null` says more.
 
@@ -295,6 +308,7 @@ def _bound(value: Any, dtype: pl.DataType) -> Any:
     return pl.lit(value.astimezone(UTC)).dt.convert_time_zone(zone)
 
 
+@taking(RowOptions)
 def in_range(
     column: str, min: Any = None, max: Any = None, *, closed: Closed = "both", **options: Unpack[RowOptions]
 ) -> InRange:
@@ -343,6 +357,7 @@ class RowCount(Check):
         return CheckResult(passed=message is None, message=message, metrics={"rows": rows})
 
 
+@taking(Options)
 def row_count(*, min: int = 0, max: int | None = None, **options: Unpack[Options]) -> RowCount:
     """A check on the number of rows: both bounds are included.
 
@@ -353,7 +368,10 @@ def row_count(*, min: int = 0, max: int | None = None, **options: Unpack[Options
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int) or bound < 0):
             raise DefinitionError(f"row_count can't be held to {bound!r}", hint="write row_count(min=1, max=1_000)")
     if (max is None and min == 0) or (max is not None and max < min):
-        raise DefinitionError(f"row_count(min={min}, max={max}) asks for nothing that can fail or pass")
+        raise DefinitionError(
+            f"row_count(min={min}, max={max}) asks for nothing that can fail or pass",
+            hint="write row_count(min=1, max=1_000)",
+        )
     return RowCount(least=min, greatest=max, **named("row_count", options))
 
 
