@@ -155,13 +155,6 @@ VALUES = (
         hint="sql(…, daily=…)",
     ),
     returns(
-        "A CSV file that is to be written",
-        '@materialize(Asset("w", at="csv://w.csv"))\ndef make():\n    return [{"a": 1}]\n',
-        what="w: 'w' lies in a CSV file, which can only be read",
-        where="csv://w.csv",
-        hint="give the asset a location in parquet:// or duckdb://",
-    ),
-    returns(
         "An option that the writer does not know",
         '@materialize(Asset("w", at="parquet://lake/w", options={"compresion": "zstd"}))\ndef make():\n'
         '    return [{"a": 1}]\n',

@@ -158,6 +158,13 @@ ASSETS = (
         hint="an asset is made by one function",
     ),
     defines(
+        "A CSV file that is to be written",
+        '@materialize(Asset("w", at="csv://w.csv"))\ndef make():\n    return [{"a": 1}]\n',
+        what="the asset 'w' can't be made at csv://, which is only read",
+        where="@materialize: csv://w.csv",
+        hint="what can be written is duckdb://, memory://, parquet://",
+    ),
+    defines(
         "A circle of inputs",
         'a, b = Asset("a", at="parquet://lake/a"), Asset("b", at="parquet://lake/b")\n\n'
         "@materialize(a)\ndef make_a(x: Annotated[pl.LazyFrame, b]):\n    return x\n\n"

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
-from headwater.assets.location import parse_uri
+from headwater.assets.location import BUILT_IN, READ_ONLY, parse_uri
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -271,6 +271,20 @@ def as_asset(value: Asset | str, *, where: str | None = "@materialize") -> Asset
         f"expected an Asset or the URI of one, got {value!r}",
         hint='write @materialize(Asset("x", at="parquet://lake/x")) or @materialize("parquet://lake/x")',
     )
+
+
+def as_made(value: Asset | str, *, where: str = "@materialize") -> Asset:
+    """The same for an asset that is to be made. Raises DefinitionError where it lies in what can only be read, too."""
+    asset = as_asset(value, where=where)
+    scheme = asset.at.partition("://")[0].lower()
+    if scheme in READ_ONLY:
+        written = ", ".join(f"{one}://" for one in BUILT_IN if one not in READ_ONLY)
+        raise DefinitionError(
+            f"the asset '{asset.name}' can't be made at {scheme}://, which is only read",
+            where=f"{where}: {asset.at}",
+            hint=f"what can be written is {written}; that other code wrote the file is told by record(…)",
+        )
+    return asset
 
 
 def _check_type(asset: Asset, name: str, wanted: type, example: str) -> None:

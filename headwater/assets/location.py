@@ -25,6 +25,9 @@ from headwater.errors import DefinitionError, HeadwaterError
 BUILT_IN = ("csv", "duckdb", "memory", "parquet")
 """The schemes that Headwater itself can read or write."""
 
+READ_ONLY = ("csv",)
+"""Those of them that are sources alone: nothing here writes them."""
+
 OF_TABLES = ("csv", "duckdb", "parquet")
 """Those of them in which every value is a table."""
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, overload
 
 from headwater.assets import execution, ranged, registry
-from headwater.assets.asset import Asset, AssetInput, as_asset
+from headwater.assets.asset import Asset, AssetInput, as_made
 from headwater.assets.inputs import PARTITION, PARTITIONS, InputSpec, inputs_of, said_mappings
 from headwater.assets.partitions import (
     UNPARTITIONED,
@@ -233,7 +233,7 @@ def materialize(
             "@materialize needs the asset that the function makes",
             hint='write @materialize(Asset("x", at="parquet://lake/x")) or @materialize("parquet://lake/x")',
         )
-    made = tuple([as_asset(asset) for asset in assets])
+    made = tuple([as_made(asset) for asset in assets])
     if len(made) > 1 and len({asset.partitions for asset in made}) > 1:
         raise DefinitionError(
             f"the assets {', '.join(asset.name for asset in made)} are partitioned differently",
@@ -283,7 +283,12 @@ def _windows(partitions: PartitionsDefinition | None) -> dict[str, Mapping[str, 
 
 def _instead(task: Materialization[Any, Any], given: Asset | str | Sequence[Asset | str]) -> tuple[Asset, ...]:
     """The assets that a call makes instead of those of its decorator. Raises DefinitionError."""
-    found = tuple([as_asset(one) for one in ([given] if isinstance(given, (Asset, str)) else given)])
+    found = tuple(
+        [
+            as_made(one, where="with_options(assets=…)")
+            for one in ([given] if isinstance(given, (Asset, str)) else given)
+        ]
+    )
     if len(found) != len(task.assets):
         raise DefinitionError(
             f"'{task.name}' makes {len(task.assets)} asset{'s' * (len(task.assets) > 1)}, and {len(found)} were given instead",

@@ -10,7 +10,7 @@ from typing import Any
 
 from headwater import clock, ids
 from headwater.assets import runtime, writing
-from headwater.assets.asset import Asset, as_asset
+from headwater.assets.asset import Asset, as_asset, as_made
 from headwater.assets.events import AssetObserved, ColumnSchema, Evidence, InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.observers import Observation, named_column, observer_of, parsed, seen_by, time_in
@@ -184,7 +184,7 @@ def materializing(
     >>> with project(), materializing("memory://chosen") as m:
     ...     m.write([{"id": 1}])
     """
-    found = as_asset(asset, where="materializing(…)")
+    found = as_made(asset, where="materializing(…)")
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
         consumed = Consumed(tracker=tracker(core_context.current()))

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from headwater import Asset, DailyPartitions, check, flow, materialize
+from headwater import Asset, DailyPartitions, check, flow, materialize, materializing, record
 from headwater.errors import CheckFailed, DefinitionError
 from headwater.testing import project
 
@@ -47,6 +47,33 @@ def test_a_call_makes_the_asset_that_it_is_given(here):
     assert facts.definitions["totals_north"].is_source
     assert facts.definitions["totals"].producer == sum_up.fn.__qualname__
     assert sum_up.assets == (totals,)
+
+
+def test_what_can_only_be_read_is_refused_before_anything_runs(here):
+    calls = []
+
+    @materialize("memory://base")
+    def make():
+        calls.append("made")
+        return [{"n": 1}]
+
+    def at_definition():
+        materialize(Asset("upper", at="CSV://upper.csv"))(make.fn)
+
+    def when_chosen():
+        make.with_options(assets="csv://x.csv")()
+
+    def in_a_block():
+        with materializing("csv://x.csv"):
+            calls.append("entered")
+
+    for attempt in (at_definition, when_chosen, in_a_block):
+        with pytest.raises(DefinitionError, match="can't be made at csv://, which is only read") as caught:
+            attempt()
+        assert "duckdb://, memory://, parquet://" in (caught.value.hint or "")
+    assert calls == []
+    (here.root / "x.csv").write_text("n\n1\n")
+    record(Asset("x", at="csv://x.csv"))  # what other code writes is still told
 
 
 def test_its_own_checks_are_asked(here):
