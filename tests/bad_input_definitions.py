@@ -171,7 +171,8 @@ ASSETS = (
         "@materialize(b)\ndef make_b(x: Annotated[pl.LazyFrame, a]):\n    return x\n",
         what="assets read each other in a circle: a <- b <- a",
         where="the inputs of a, b",
-        hint="take one of these inputs away, or read earlier partitions through it: .window(-1, -1)",
+        hint="take one of these inputs away, or give all of them the same partitions, such as DailyPartitions(…), and "
+        "read earlier partitions through it: .window(-1, -1)",
     ),
     defines(
         "An asset that is its own input",

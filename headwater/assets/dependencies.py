@@ -27,7 +27,7 @@ def topological(definitions: Mapping[str, AssetDefinition]) -> tuple[str, ...]:
         inputs = _of_now(definitions, inputs)
         order = _ordered(inputs)
     if len(order) < len(inputs):
-        raise _cycle(inputs, set(inputs) - set(order))
+        raise _cycle(definitions, inputs, set(inputs) - set(order))
     return tuple(order)
 
 
@@ -134,7 +134,7 @@ def reachable(start: Iterable[str], edges: Edges, depth: int | None = None) -> f
     return frozenset(found)
 
 
-def _cycle(inputs: Edges, left: set[str]) -> DefinitionError:
+def _cycle(definitions: Mapping[str, AssetDefinition], inputs: Edges, left: set[str]) -> DefinitionError:
     """The error that names one cycle among the assets that never became ready."""
     # Each of these waits for another of them, so walking upstream must come round.
     path, seen = [min(left)], {min(left): 0}
@@ -142,10 +142,14 @@ def _cycle(inputs: Edges, left: set[str]) -> DefinitionError:
         name = min(inputs[path[-1]] & left)
         if name in seen:
             circle = [*path[seen[name] :], name]
+            divided = [partitioning(definitions[one]) for one in circle]
+            earlier = "read earlier partitions through it: .window(-1, -1)"
+            if definitions[name].partitions is None or not all(one.aligned(divided[0]) for one in divided):
+                earlier = f"give all of them the same partitions, such as DailyPartitions(…), and {earlier}"
             return DefinitionError(
                 f"assets read each other in a circle: {' <- '.join(circle)}",
                 where="the inputs of " + ", ".join(sorted(set(circle))),
-                hint="take one of these inputs away, or read earlier partitions through it: .window(-1, -1)",
+                hint=f"take one of these inputs away, or {earlier}",
             )
         seen[name] = len(path)
         path.append(name)

@@ -310,7 +310,20 @@ def test_a_circle_in_which_something_reads_its_own_day_is_refused(mapping):
     world.asset("b", ("a", mapping), partitions=SHORT)
     with pytest.raises(DefinitionError, match="in a circle: a <- b <- a") as caught:
         plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
-    assert "read earlier partitions" in caught.value.hint
+    assert "away, or read earlier partitions" in caught.value.hint
+
+
+@pytest.mark.parametrize("other", [None, DailyPartitions("2013-01-01", "2013-02-01", timezone="Europe/Berlin")])
+def test_a_circle_of_assets_whose_partitions_are_not_the_same_is_told_to_give_them_the_same(other):
+    world = World().asset("b", partitions=SHORT).asset("a", ("b", WindowMapping(-1, -1)), partitions=other)
+    world.asset("b", "a", partitions=other and SHORT)
+    with pytest.raises(DefinitionError, match="in a circle: a <- b <- a") as caught:
+        plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
+    assert "give all of them the same partitions" in caught.value.hint
+    # What the hint says leads out of it.
+    mended = World().asset("b", partitions=SHORT).asset("a", ("b", WindowMapping(-1, -1)), partitions=SHORT)
+    mended.asset("b", "a", partitions=SHORT)
+    assert plan(mended.facts(), BackfillRequest(targets=("a", "b")), NOW).total > 0
 
 
 @pytest.mark.parametrize("mapping", [AllMapping(), WindowMapping(0, 2), LastMapping()])
