@@ -52,6 +52,8 @@ def run(
     project = open_project(Where(), writes=True)
     found = _find(load_file(Path(file), project.root), name, file)
     if isinstance(found, Materialization) and partition is not None:
+        if found.assets[0].partitions is None:
+            raise UsageError(f"the asset '{found.assets[0].name}' has no partitions", hint="leave --partition out")
         found = found.at(partition)
     elif isinstance(found, Materialization):
         _check_undivided(found, name)

@@ -358,6 +358,12 @@ def test_run_of_a_materialization_with_its_partition(cli: Cli, shop: Path) -> No
     done = cli("run", "shop.py:report", "--partition", "2024-01-05")
     assert done.code == 2
     assert "--partition is for materializations" in done.err
+    (shop / "plain.py").write_text(
+        'from headwater import materialize\n@materialize("memory://plain")\ndef plain():\n    return [{"n": 1}]\n'
+    )
+    done = cli("run", "plain.py:plain", "--partition", "2024-01-05", "--json")
+    assert (done.code, done.json["error"]["message"]) == (2, "the asset 'plain' has no partitions")
+    assert done.json["error"]["hint"] == "leave --partition out"
 
 
 def test_a_result_that_is_no_json_is_shown_as_text(cli: Cli, shop: Path) -> None:
