@@ -326,7 +326,7 @@ def _check_partition_column(asset: Asset) -> None:
 def _keep_owners(asset: Asset) -> None:
     given: Any = asset.owners
     if isinstance(given, str) or not isinstance(given, Iterable):
-        hint = "write owners=[{!r}]".format(given if isinstance(given, str) else "team:ops")
+        hint = f"write owners=[{(given if isinstance(given, str) and len(given) <= 80 else 'team:ops')!r}]"
         raise DefinitionError(f"owners of asset '{asset.name}' must be a list", hint=hint)
     object.__setattr__(asset, "owners", tuple(given))
 

@@ -31,7 +31,7 @@ class BusinessCalendar:
     _free: frozenset[int]
 
     def __init__(self, holidays: Iterable[str | date] = (), weekend: Iterable[str] = ("sat", "sun")) -> None:
-        if isinstance(holidays, str) or isinstance(weekend, str):
+        if any(isinstance(one, str) or not isinstance(one, Iterable) for one in (holidays, weekend)):
             raise DefinitionError("holidays and weekend are lists", where="BusinessCalendar", hint=_HINT)
         days = sorted({_date(one) for one in holidays})
         free = {_weekday(one) for one in weekend}

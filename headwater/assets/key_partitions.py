@@ -111,8 +111,8 @@ class StaticPartitions(KeyPartitions):
     _numbers: Mapping[str, int] = field(compare=False)
 
     def __init__(self, keys: Iterable[str]) -> None:
-        found = (keys,) if isinstance(keys, str) else tuple(keys)
-        if isinstance(keys, str) or not found:
+        found = () if isinstance(keys, str) or not isinstance(keys, Iterable) else tuple(keys)
+        if not found:
             message = f"StaticPartitions needs a list of keys, not {shown(keys)}"
             raise DefinitionError(message, hint='write StaticPartitions(["eu", "us"])')
         check_keys(found, where="StaticPartitions", error=DefinitionError)

@@ -137,7 +137,7 @@ def record(
         said = Observation(version=version, rows=rows)
         before = run.materializer(target.asset).version(target, part) if version is None else None
         consumed = Consumed(tracker=tracker(core_context.current()))
-        given = list(inputs)
+        given = _values(inputs)
         _add_inputs(run, consumed, given)
         reads = [one for one in given if isinstance(one, Asset)]
         output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
@@ -188,7 +188,7 @@ def materializing(
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
         consumed = Consumed(tracker=tracker(core_context.current()))
-        given = list(inputs)
+        given = _values(inputs)
         _add_inputs(run, consumed, given)
         output = writing.begin(
             run,
@@ -229,6 +229,13 @@ def derived_from(value: Any, *sources: Any) -> Any:
             buffers = runtime.current().columns.buffers(value)
             track.add_frame(value, buffers, found, size=int(value.estimated_size()))
     return value
+
+
+def _values(inputs: Iterable[Any]) -> list[Any]:
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
+        problem = f"inputs must be a list of values or assets, not {inputs!r}"[:200]
+        raise UsageError(problem, hint="write inputs=[orders]")
+    return list(inputs)
 
 
 def _add_inputs(run: runtime.AssetRuntime, consumed: Consumed, given: Iterable[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 from functools import lru_cache
@@ -25,7 +24,7 @@ def parse_duration(value: str | timedelta | float, *, where: str | None = None) 
         found = _parse(value)
     elif isinstance(value, timedelta):
         found = value
-    elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    elif isinstance(value, int | float) and not isinstance(value, bool):
         found = _seconds(value)
     else:
         found = None
@@ -51,5 +50,5 @@ def _parse(text: str) -> timedelta | None:
 def _seconds(value: float) -> timedelta | None:
     try:
         return timedelta(seconds=value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # too long, endless, or no number
         return None
