@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,7 +64,16 @@ class Names:
     def root(self, text: str) -> tuple[Dataset, str | None]:
         """The dataset, and the column, that an asset's name or a column's id stands for. Raises UnknownNameError."""
         parts = None if text in self._datasets else split_column_id(text)
-        return (self.dataset(parts[0]), parts[1]) if parts else (self.dataset(text), None)
+        if parts and parts[0] in self._datasets:
+            return self.dataset(parts[0]), parts[1]
+        # Where an asset's name holds a dot, a column of it is written in quotes.
+        for place in [at for at, letter in enumerate(text) if letter == "."]:
+            if (asset := text[:place]) in self._datasets:
+                written = shlex.quote(column_id(asset, text[place + 1 :]))
+                raise UnknownNameError(
+                    f"there is no asset '{text}'", hint=f"a column of '{asset}' is written {written}"
+                )
+        return self.dataset(text if parts is None else parts[0]), None
 
 
 def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, current: bool = False) -> LineageGraph:

@@ -339,3 +339,9 @@ def test_what_asks_of_the_past_alone_loads_no_module_in_a_new_project_either(cli
     completed = "import headwater.cli.completion as shell; print(shell.runs(), shell.assets(''))"
     subprocess.run([sys.executable, "-c", completed], cwd=folder, check=True)
     assert not (folder / "loaded").exists()
+
+
+def test_a_column_of_an_asset_with_a_dot_in_its_name_is_told_how_it_is_written(cli: Cli, folder: Path) -> None:
+    (folder / "dotted.py").write_text("from headwater import Asset\nAsset('x.y', at='memory://xy')\n")
+    done = cli("lineage", "x.y.total", "-f", "dotted.py", "--json")
+    assert done.json["error"]["hint"] == "a column of 'x.y' is written '\"x.y\".total'"
