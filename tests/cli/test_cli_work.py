@@ -248,7 +248,7 @@ def test_errors_about_many_assets_name_the_first_of_them(cli: Cli, folder: Path)
     source = """from headwater import Asset, Freshness, materialize
 for n in range(30):
     Asset(f"source_{n:02}", at=f"csv://{n}.csv")
-    made = Asset(f"made_{n:02}", at=f"csv://made_{n}.csv", freshness=Freshness("1h", clock="last_run"))
+    made = Asset(f"made_{n:02}", at=f"parquet://made_{n}.parquet", freshness=Freshness("1h", clock="last_run"))
     @materialize(made)
     def make():
         return [{"n": 1}]

@@ -116,6 +116,8 @@ def test_a_page_finds_its_server_again(browser: Browser, flights: Path) -> None:
         page = viewer.go("/runs")
         live = page.locator(".shell-live")
         expect(live).to_have_attribute("data-connection", "live")
+        # The code of a page comes after that of the frame around it, which listens already.
+        expect(page.get_by_role("list", name="Runs")).to_be_visible()
     expect(live).to_have_attribute("data-connection", "lost")
     subprocess.run([sys.executable, "-c", MEANWHILE], cwd=flights, check=True)
     with serving(flights, "--insecure-local", port=port):
