@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
-from headwater.assets.location import BUILT_IN, READ_ONLY, parse_uri
+from headwater.assets.location import BUILT_IN, READ_ONLY, parse_uri, scheme_of
 from headwater.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def as_asset(value: Asset | str, *, where: str | None = "@materialize") -> Asset
 def as_made(value: Asset | str, *, where: str = "@materialize") -> Asset:
     """The same for an asset that is to be made. Raises DefinitionError where it lies in what can only be read, too."""
     asset = as_asset(value, where=where)
-    scheme = asset.at.partition("://")[0].lower()
+    scheme = scheme_of(asset.at)
     if scheme in READ_ONLY:
         written = ", ".join(f"{one}://" for one in BUILT_IN if one not in READ_ONLY)
         raise DefinitionError(

@@ -113,7 +113,16 @@ def is_of_tables(uri: str) -> bool:
     >>> is_of_tables("duckdb://{db}/main.delays"), is_of_tables("memory://delays")
     (True, False)
     """
-    return uri.partition("://")[0].lower() in OF_TABLES
+    return scheme_of(uri) in OF_TABLES
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a place, whatever stands behind it.
+
+    >>> scheme_of("DuckDB://{db}/main.delays")
+    'duckdb'
+    """
+    return uri.partition("://")[0].lower()
 
 
 def asset_ref(

@@ -262,7 +262,7 @@ def materialize(
     return decorate
 
 
-def _windows(partitions: PartitionsDefinition | None) -> dict[str, Mapping[str, Any]]:
+def _windows(partitions: PartitionsDefinition | None) -> dict[str, object]:
     """What says when the partitions of each dimension of time begin, unless that is midnight in UTC, by what it is called.
 
     Where all of them begin and end is no part of it.
@@ -274,11 +274,10 @@ def _windows(partitions: PartitionsDefinition | None) -> dict[str, Mapping[str, 
     >>> _windows(early) == _windows(late)
     True
     """
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, object] = {}
     for name, divided in dimensions(partitions or UNPARTITIONED).items():
-        said = {key: value for key, value in divided.to_json().items() if key not in ("start", "end")}
-        if isinstance(divided, TimePartitions) and said != {"type": divided.step, "timezone": "UTC"}:
-            found["division in time" + (f" of '{name}'" if name else "")] = said
+        if isinstance(divided, TimePartitions) and divided.rule != (divided.step, "UTC", 0):
+            found["division in time" + (f" of '{name}'" if name else "")] = divided.rule
     return found
 
 
