@@ -7,14 +7,13 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
 from headwater.lineage.names import Dataset, column_id, dataset_ids, split_column_id
 from headwater.lineage.outlined import are_pending
-from headwater.lineage.session import Session
+from headwater.lineage.session import Session, rfc3339
 from headwater.lineage.statements import statements
 
 _ALWAYS = 2**63 - 1
@@ -358,7 +357,7 @@ class _Drawing:
             target=self._ids[_target(row)],
             origin=row["origin"],
             runs=row["runs"],
-            last_seen=_rfc3339(row["last_seen"]),
+            last_seen=_last_seen(row),
         )
 
     def _column_edge(self, row: dict[str, Any]) -> LineageEdge:
@@ -368,7 +367,7 @@ class _Drawing:
             target=target if row["target_column"] is None else column_id(target, row["target_column"]),
             origin="observed",
             runs=row["runs"],
-            last_seen=_rfc3339(row["last_seen"]),
+            last_seen=_last_seen(row),
             type=row["type"],
             subtype=row["subtype"],
         )
@@ -382,5 +381,5 @@ def _target(row: dict[str, Any]) -> Dataset:
     return row["target_namespace"], row["target_dataset"]
 
 
-def _rfc3339(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="microseconds") + "Z"
+def _last_seen(row: dict[str, Any]) -> str | None:
+    return None if row["last_seen"] is None else rfc3339(row["last_seen"])

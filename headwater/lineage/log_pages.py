@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headwater.lineage.projection import Projection
-from headwater.lineage.run_pages import plain
-from headwater.lineage.session import Session
+from headwater.lineage.session import Session, plain
 from headwater.lineage.statements import statements
 
 _RECORDS = 20_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import UnknownNameError
@@ -13,7 +12,7 @@ from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.projection import Projection
 from headwater.lineage.run_lists import Wanted, is_whole_id, newest_runs, of_whole_id, worked_out_between
-from headwater.lineage.session import Session
+from headwater.lineage.session import Session, plain, rfc3339
 from headwater.lineage.shown import Shown
 from headwater.lineage.statements import statements
 
@@ -112,7 +111,7 @@ class Reader:
             run_id = _id(session, run_id)
             wanted = {"run": run_id, "level": level, "limit": limit, "offset": offset}
             rows = session.dicts(statements("runs.sql")["logs"], wanted)
-            return {"run": run_id, "logs": [_plain(row) for row in rows], **_pruned(session, run_id, "logs")}
+            return {"run": run_id, "logs": [plain(row) for row in rows], **_pruned(session, run_id, "logs")}
 
     def log_pages(self, run_id: str, *, level: int = 0) -> Iterator[dict[str, Any]]:
         """What `logs` tells, page by page, so that a long log need not fit in memory; at least one page.
@@ -146,7 +145,7 @@ class Reader:
         with self.projection.session() as session:
             parameters = {"asset": asset, **self.places(asset), "limit": limit, "since": since, "last": last}
             rows = session.dicts(statements("runs.sql")["materializations"], parameters)
-            return {"asset": asset, "materializations": [_plain(row) for row in rows]}
+            return {"asset": asset, "materializations": [plain(row) for row in rows]}
 
     def places(self, asset: str) -> dict[str, list[str]]:
         """`{namespaces, datasets}`: what an asset is, and was before it was renamed and moved. Raises UnknownNameError."""
@@ -184,7 +183,7 @@ class Reader:
             if history:
                 wanted |= {"until": until, "check": check}
             sql = statements("runs.sql")["check_history" if history else "checks"]
-            return {"checks": [{**_plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}
+            return {"checks": [{**plain(row), "metrics": _figures(row)} for row in session.dicts(sql, wanted)]}
 
     def _told(self, session: Session, statement: str, assets: Iterable[str] | None) -> dict[str, Any]:
         """What assets are and were among the datasets that a statement tells of, as parameters of another one."""
@@ -199,7 +198,7 @@ class Reader:
         with self.projection.session() as session:
             wanted = {**self._told(session, "judged_datasets", assets), "limit": limit}
             rows = session.dicts(statements("runs.sql")["freshness_history"], wanted)
-            return {"changes": [_plain(row) for row in rows]}
+            return {"changes": [plain(row) for row in rows]}
 
     def backfills(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
         """The newest backfills: `{"backfills": […]}`, each in the shape of `backfill`.
@@ -221,7 +220,7 @@ class Reader:
             if not found:
                 raise UnknownNameError.of("backfill", backfill_id, [one["id"] for one in _backfills(session, None, 50)])
             rows = session.dicts(statements("runs.sql")["backfill_partitions"], {"backfill": found[0]["id"]})
-            return {**found[0], "outcomes": [_plain(row) for row in rows]}
+            return {**found[0], "outcomes": [plain(row) for row in rows]}
 
     def work_requests(
         self,
@@ -247,7 +246,7 @@ class Reader:
         every = {"wanted": None, "open": False, "project": None, "limit": 1, "since": None, "last": None}
         with self.projection.session() as session:
             rows = session.dicts(statements("runs.sql")["work_requests"], {**every, **which})
-        return [{**_plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]
+        return [{**plain(row), "arguments": json.loads(row["arguments"] or "{}")} for row in rows]
 
     def audit(self, *, limit: int = 50, before: tuple[str, str] | None = None) -> dict[str, Any]:
         """Who asked for what, who was let in or refused, newest first: `{"changes": [{id, at, by, what, subject, count}]}`.
@@ -257,7 +256,7 @@ class Reader:
         since, last = before or (None, None)
         with self.projection.session() as session:
             rows = session.dicts(statements("runs.sql")["audit"], {"limit": limit, "since": since, "last": last})
-        return {"changes": [_plain(row) for row in rows]}
+        return {"changes": [plain(row) for row in rows]}
 
     def began(self, request_id: str) -> str | None:
         """The state of the newest attempt of a run that began for a request; None when none did."""
@@ -284,7 +283,7 @@ class Reader:
             run_id = _id(session, run_id)
             wanted = {"run": run_id, "limit": limit, "since": since, "last": last}
             rows = session.dicts(statements("runs.sql")["artifacts"], wanted)
-        return {"run": run_id, "artifacts": [{k: v for k, v in _plain(row).items() if k != "time"} for row in rows]}
+        return {"run": run_id, "artifacts": [{k: v for k, v in plain(row).items() if k != "time"} for row in rows]}
 
     def figures(self) -> dict[str, Any]:
         """`{runs: [{flow, state, count, seconds, buckets}], running: [{flow, count}], tasks: [{state, count, seconds}]}`.
@@ -383,7 +382,7 @@ class Reader:
             return {
                 "declared_only": [_edge_ends(row) for row in session.dicts(sql["declared_only"])],
                 "observed_only": [_edge_ends(row) for row in session.dicts(sql["observed_only"])],
-                "unknown": [_plain(row) for row in session.dicts(sql["unknown_inputs"])],
+                "unknown": [plain(row) for row in session.dicts(sql["unknown_inputs"])],
             }
 
     def sql(self, query: str) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
@@ -413,7 +412,7 @@ def _runs(
         if row is not None:
             # What was counted before the first of them expired; what is left of them tells another number.
             row["tasks"] = row["tasks"] if tasks is None else tasks
-            row["pruned"] = _rfc3339(expired)
+            row["pruned"] = rfc3339(expired)
     return found
 
 
@@ -424,7 +423,7 @@ def _figures(row: dict[str, Any]) -> dict[str, Any]:
 
 def _pruned(session: Session, run_id: str, what: str) -> dict[str, str]:
     found = [row[what] for row in session.dicts(statements("runs.sql")["pruned_detail"], {"run": run_id}) if row[what]]
-    return {"pruned": _rfc3339(max(found))} if found else {}
+    return {"pruned": rfc3339(max(found))} if found else {}
 
 
 def _id(session: Session, run_id: str) -> str:
@@ -453,7 +452,7 @@ def _backfills(
     counted = ("requested", "completed", "failed", "running", "skipped", "blocked", "cancelled")
     for row in rows:
         row["partitions"] = {name: row.pop(name) for name in counted}
-    return [_plain(row) for row in rows]
+    return [plain(row) for row in rows]
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:
@@ -461,16 +460,8 @@ def _timed(row: dict[str, Any]) -> dict[str, Any]:
     row["duration"] = (ended - started).total_seconds() if started is not None and ended is not None else None
     if row.get("error") is None:
         row.pop("error", None)
-    return _plain(row)
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: _rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds") + "Z"
+    return plain(row)
 
 
 def _edge_ends(row: dict[str, Any]) -> dict[str, Any]:
-    return _plain({"from": row.pop("source"), "to": row.pop("target"), **row})
+    return plain({"from": row.pop("source"), "to": row.pop("target"), **row})

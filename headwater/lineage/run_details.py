@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from headwater.lineage.session import Session
+from headwater.lineage.session import Session, plain
 from headwater.lineage.statements import statements
 
 ATTEMPTS = 100
@@ -35,8 +34,4 @@ def run_details(session: Session, run_id: str) -> dict[str, Any]:
 def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
     started, ended = row["started"], row["ended"]
     duration = (ended - started).total_seconds() if started is not None and ended is not None else None
-    return {**{name: _plain(value) for name, value in row.items()}, "duration": duration}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat(timespec="microseconds") + "Z" if isinstance(value, datetime) else value
+    return {**plain(row), "duration": duration}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from headwater import clock
-from headwater.lineage.session import Session
+from headwater.lineage.session import Session, plain
 from headwater.lineage.statements import statements
 
 _NEWEST = 20_000
@@ -126,11 +126,3 @@ def trouble(session: Session, backfill_id: str, *, limit: int) -> list[dict[str,
 
 def _sql(name: str) -> str:
     return statements("run_pages.sql")[name]
-
-
-def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The row with its times as text."""
-    return {
-        name: value.isoformat(timespec="microseconds") + "Z" if isinstance(value, datetime) else value
-        for name, value in row.items()
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -101,6 +102,20 @@ class Session:
             raise found from error
         self._connection.execute("ROLLBACK")
         self._begin()
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its times as text, as `--json` prints it.
+
+    >>> plain({"id": "r1", "at": datetime(2026, 11, 2, 6)})
+    {'id': 'r1', 'at': '2026-11-02T06:00:00.000000Z'}
+    """
+    return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def rfc3339(moment: datetime) -> str:
+    """A time as the projection holds it, which is UTC without saying so, as text."""
+    return moment.isoformat(timespec="microseconds") + "Z"
 
 
 def _listed(parameters: Parameters) -> list[object] | dict[str, object] | None:
