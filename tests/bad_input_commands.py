@@ -55,7 +55,14 @@ NAMES = (
         does="headwater status daily or totals",
         code=2,
         what="'or' is one argument too many",
-        hint="headwater status --help says what it takes; what holds spaces or * stands in quotes",
+        hint="several assets, or what holds a *, are one selection in quotes: headwater status '…'",
+    ),
+    Mistake(
+        title="Two assets where a selection should be",
+        does="headwater materialize daily totals",
+        code=2,
+        what="'totals' is one argument too many",
+        hint="several assets, or what holds a *, are one selection in quotes: headwater materialize '… or totals'",
     ),
     Mistake(
         title="An unknown function in a selection",

@@ -141,6 +141,15 @@ VALUES = (
         engine=True,
     ),
     returns(
+        "SQL that gets an asset's name instead of the asset",
+        '@materialize(Asset("w", at="duckdb://shop.duckdb/w"))\n'
+        'def make():\n    return sql("select city from {shops}", shops="shops")\n',
+        what="w: the query of 'w' can't be executed",
+        where="select city from 'shops'",
+        hint="it reads {orders} where it gets orders=…, the asset itself and not its name",
+        engine=True,
+    ),
+    returns(
         "SQL that is no query",
         '@materialize(Asset("w", at="duckdb://shop.duckdb/w"))\ndef make():\n    return sql("drop table daily")\n',
         what="w: the query of 'w' is not one SELECT",

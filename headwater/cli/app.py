@@ -81,7 +81,7 @@ def _explained(error: BaseException) -> HeadwaterError:
         return error
     if isinstance(error, cyclopts.CycloptsError):
         if isinstance(error, cyclopts.UnusedCliTokensError) and error.unused_tokens:
-            return _too_many(error.unused_tokens[0], error.command_chain or ())
+            return _too_many(error, error.unused_tokens[0])
         if isinstance(error, cyclopts.MissingArgumentError) and (found := _after(error)):
             return UsageError(
                 f"{error.keyword} needs a value, and '{found}' begins with a hyphen, as options do",
@@ -107,12 +107,17 @@ def _after(error: cyclopts.MissingArgumentError) -> str | None:
     return None if found == "--" else found
 
 
-def _too_many(argument: str, command: Sequence[str]) -> UsageError:
-    near = difflib.get_close_matches(argument, RUNS, n=1) if tuple(command) == ("runs",) else []
+def _too_many(error: cyclopts.CycloptsError, argument: str) -> UsageError:
+    command = tuple(error.command_chain or ())
+    near = difflib.get_close_matches(argument, RUNS, n=1) if command == ("runs",) else []
     if near:
         hint = f"did you mean {PROGRAM} runs {near[0]}?"
     elif "=" in argument and command[:1] in (("run",), ("runs",)):
         hint = f"a parameter is given by -p: -p {argument}"
+    elif "selection" in getattr(error.target, "__annotations__", ()):
+        told = "…" if argument in ("and", "or", "not") else f"… or {argument}"
+        shown = " ".join((PROGRAM, *command, f"'{told}'"))
+        hint = f"several assets, or what holds a *, are one selection in quotes: {shown}"
     else:
         shown = " ".join((PROGRAM, *command, "--help"))
         hint = f"{shown} says what it takes; what holds spaces or * stands in quotes"

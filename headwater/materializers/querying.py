@@ -120,6 +120,8 @@ def _explained(query: SqlQuery, whose: str, hint: str) -> Iterator[None]:
     except (IOException, OutOfMemoryException):
         raise
     except Error as error:
+        if "Table with name" in str(error):
+            hint = f"{hint}: it reads {{orders}} where it gets orders=…, the asset itself and not its name"
         message = f"the query {whose} can't be executed: {str(error).splitlines()[0]}"
         raise MaterializationError(message, where=" ".join(query.text.split())[:120], hint=hint) from error
 
