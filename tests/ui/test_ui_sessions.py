@@ -161,6 +161,20 @@ def test_a_page_finds_its_server_again_behind_a_proxy_that_told_of_its_absence(b
             viewer.complaints.clear()
 
 
+def test_a_page_whose_code_did_not_come_is_tried_again_when_the_server_is_back(browser: Browser, flights: Path) -> None:
+    with serving(flights, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            absent = ("**/api/events*", "**/static/Runs-*.js")
+            for address in absent:
+                viewer.page.route(address, lambda route: route.fulfill(status=502, body="no server"))
+            page = viewer.go("/runs")
+            expect(page.get_by_role("alert")).to_contain_text("Something went wrong on this page")
+            for address in absent:
+                page.unroute(address)
+            expect(page.get_by_role("list", name="Runs")).to_be_visible(timeout=15_000)
+            viewer.complaints.clear()  # what the browser says of a server that was away
+
+
 def test_what_comes_before_a_page_listens_is_shown(browser: Browser, flights: Path) -> None:
     held: list[Route] = []
     with serving(flights, "--insecure-local") as server:

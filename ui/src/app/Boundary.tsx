@@ -2,10 +2,13 @@
 
 import { Component, type ReactNode } from "react";
 import { Failure } from "@/kit/Notice";
+import type { Connection } from "@/lib/live";
 
 interface Props {
   /** What is shown; another one begins anew. */
   of: string;
+  /** Whether the server is there: once it is back, what failed without it is tried again. */
+  connection: Connection;
   children: ReactNode;
 }
 
@@ -25,9 +28,16 @@ export class Boundary extends Component<Props, Held> {
     return props.of === held.of ? null : { error: null, of: props.of };
   }
 
+  override componentDidUpdate(before: Props): void {
+    const isBack = before.connection === "lost" && this.props.connection === "live";
+    if (isBack && this.state.error !== null) this.again();
+  }
+
+  // A part of the pages that did not come is not asked for twice by one document.
+  again = (): void => window.location.reload();
+
   override render(): ReactNode {
     if (this.state.error === null) return this.props.children;
-    // A part of the pages that did not come is not asked for twice by one document.
-    return <Failure error={this.state.error} again={() => window.location.reload()} />;
+    return <Failure error={this.state.error} again={this.again} />;
   }
 }

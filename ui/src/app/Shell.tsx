@@ -75,7 +75,7 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
         <Account />
       </header>
       <main id="page" tabIndex={-1}>
-        <Boundary of={pathname}>
+        <Boundary of={pathname} connection={connection}>
           {children}
           {searching ? (
             <Suspense fallback={null}>
