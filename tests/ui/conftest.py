@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from api_world import Server, serving
 from playwright.sync_api import Browser, sync_playwright
-from ui_world import AXE, Viewer, browser_of, make_flights, viewing
+from ui_world import AXE, Viewer, browser_of, make_flights, viewing, watching
 
 ABSENT = "no Chromium was found, so the pages were NOT tested (`make browser` says how to get one)"
 
@@ -45,7 +45,7 @@ def server(flights: Path) -> Iterator[Server]:
 @pytest.fixture
 def viewer(browser: Browser, server: Server) -> Iterator[Viewer]:
     """Somebody at a screen of 1,280 px."""
-    yield from viewing(browser, server.url, width=1280, height=800)
+    yield from watching(browser, server.url)
 
 
 @pytest.fixture

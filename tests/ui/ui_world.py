@@ -156,6 +156,11 @@ def viewing(browser: Browser, url: str, *, width: int, height: int, **more: Any)
     assert found.complaints == [], found.complaints
 
 
+def watching(browser: Browser, url: str) -> Iterator[Viewer]:
+    """Somebody at a screen of 1,280 px."""
+    return viewing(browser, url, width=1280, height=800)
+
+
 def settled(page: Page) -> Page:
     """The page, once all that it asked for has come."""
     page.get_by_role("main").wait_for()
