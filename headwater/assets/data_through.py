@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from headwater.assets.components import components
@@ -361,11 +362,11 @@ class Reach:
             return version
         # Somebody else's word on the data may name versions in another way than the data itself does, or none at all:
         # then it is the newest that was known by the time of reading that counts, and failing that a later one of ours.
-        if _told(now) <= by.started:
+        if now.since <= by.started:
             return None
-        known = [one for (key, _), one in before.items() if key == part and _told(one) <= by.started]
+        known = [one for (key, _), one in before.items() if key == part and one.since <= by.started]
         if known:
-            return max(known, key=_told).version
+            return max(known, key=attrgetter("since")).version
         return None if version is None or now.version is None else version
 
     def _partitioned(self, name: str) -> bool:
@@ -457,11 +458,6 @@ def label(name: str, partition: str | None) -> str:
 
 def _age(node: Node) -> str:
     return node[1] or ""
-
-
-def _told(one: Made | Observed) -> int:
-    """When a version was first known; that an observer told it again since makes it no other one."""
-    return one.since if isinstance(one, Observed) else one.at
 
 
 def _of_this_version(made: Made | None, observed: Observed) -> bool:

@@ -27,7 +27,8 @@ class Made(NamedTuple):
     """The version of one partition that is in place. Times in microseconds since the epoch, UTC.
 
     `at` is when its outcome was recorded, `started` when the run that made it began to make it: its data can't reach
-    further than that.
+    further than that. `told` is when somebody first said that it is in place, where that was said again since with no other
+    version in between.
     """
 
     partition: str | None
@@ -42,6 +43,12 @@ class Made(NamedTuple):
     code_version: str | None = None
     unknown_inputs: bool = False
     inputs: tuple[Consumed, ...] = ()
+    told: int | None = None
+
+    @property
+    def since(self) -> int:
+        """When this version was first known to be in place."""
+        return self.at if self.told is None else self.told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ class OwnStaleness:
         stands, source = last_said(self._facts.of(name)), self._facts.of(used.asset)
         came = ((key, part, source.made.get(part)) for key, part in unread)
         # What was left out of the input was not made since: there is nothing to read.
-        found = [(key, part) for key, part, now in came if now is not None and now.at > stands[key].started]
+        found = [(key, part) for key, part, now in came if now is not None and now.since > stands[key].started]
         # What was seen before and was not read was left out on purpose, however often it is seen again.
         return found + [(key, part) for key, part in unseen if source.observed[part].first > stands[key].started]
 
@@ -111,7 +111,7 @@ def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int)
     if made is not None:
         if used.version is None or made.version == used.version:
             return False
-        return made.code_version is not None or made.at > started
+        return made.code_version is not None or made.since > started
     seen = known.observed.get(used.partition)
     if seen is None or seen.version is None or used.version in (None, seen.version):
         return False

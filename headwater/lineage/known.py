@@ -48,6 +48,7 @@ class KnownAssets(OutlinedAssets):
         failed: Sequence[Row],
         skipped: Sequence[Row],
         observations: Sequence[Row],
+        told: Sequence[Row] = (),
         outlines: Mapping[str, Outline] | None = None,
     ) -> None:
         self._names = names
@@ -58,6 +59,8 @@ class KnownAssets(OutlinedAssets):
         self._last_run: dict[str, int] = {}
         self._index(latest)
         self._numbered = {row[_NUMBER]: row for row in latest}
+        self._told: dict[int, int] = dict(told)
+        """When versions in place were first told, by their numbers, of those that were told again."""
         self._in_place: dict[int, Consumed] = {}
         """Versions in place as something that was read: many are read by many others."""
         self._reads: defaultdict[int, list[Row]] = defaultdict(list)
@@ -123,7 +126,7 @@ class KnownAssets(OutlinedAssets):
         for number, row in enumerate(replaced):
             name = self._names.get(row[:2])
             if name is not None:
-                one = Made._make((*row[3:], self._inputs(-1 - number)))
+                one = Made._make((*row[3:], self._inputs(-1 - number), None))
                 found.setdefault(name, {})[one.partition, one.version] = one
         return found
 
@@ -140,9 +143,7 @@ class KnownAssets(OutlinedAssets):
         rows = self._rows.get(name)
         # Most assets have no more than versions in place: no dictionaries of their own for what they don't have.
         return AssetFacts(
-            {row[_PARTITION]: Made._make((*row[_PARTITION:], self._inputs(row[_NUMBER]))) for row in rows}
-            if rows
-            else NONE,
+            {row[_PARTITION]: self._made(row) for row in rows} if rows else NONE,
             self._observed.get(name, NONE),
             self._failed.get(name, NONE),
             self._last_run.get(name),
@@ -150,6 +151,10 @@ class KnownAssets(OutlinedAssets):
             self._observed_before.get(name, NONE),
             self._skipped.get(name, NONE),
         )
+
+    def _made(self, row: Row) -> Made:
+        number = row[_NUMBER]
+        return Made._make((*row[_PARTITION:], self._inputs(number), self._told.get(number)))
 
     def _consumed(self, read: Row) -> Consumed:
         _, source, number, texts = read
@@ -207,6 +212,7 @@ def known_assets(
         failed=failed,
         skipped=skipped,
         observations=observations,
+        told=session.rows(sql["told"], keys),
         outlines=outlines,
     )
 

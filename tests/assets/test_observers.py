@@ -340,6 +340,32 @@ def test_what_an_observer_tells_again_makes_nothing_stale(here, tmp_path, key):
     assert [stale_after("etag-2"), stale_after("etag-1")] == [False, True]
 
 
+@pytest.mark.parametrize("key", [None, "2013-01-01"])
+def test_what_is_recorded_again_with_its_version_makes_nothing_stale(here, tmp_path, key):
+    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
+    feed = Asset("feed", at="parquet://feed", partitions=days)
+    totals = Asset("totals", at="memory://totals", partitions=days)
+
+    @materialize(totals, inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    def after(version):
+        record(feed, partition=key, version=version, data_through=noon)
+        stale = here.catalog.staleness(clock.now_us())["totals"].is_stale
+        return stale or data_through(here.catalog.facts(), "totals").end
+
+    (tmp_path / "feed").mkdir()
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet")
+    noon, make = datetime(2013, 1, 1, 12, tzinfo=UTC), count.at(key) if key else count
+    end = int(noon.timestamp() * 1e6)
+    record(feed, partition=key, version="v1", data_through=noon)
+    make()
+    assert [after("v1"), after("v1"), after("v2"), after("v2")] == [end, end, True, True]
+    make()
+    assert [after("v2"), after("v1")] == [end, True]
+
+
 def test_what_was_read_reaches_as_far_as_before_when_an_observer_tells_the_same_again(here, tmp_path):
     told = [Observation(version="etag-1", data_through=NOON)]
     feed = Asset("feed", at="parquet://feed.parquet", observe=lambda: told[0])

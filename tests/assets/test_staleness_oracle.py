@@ -81,7 +81,12 @@ def happens(draw, world, names):
     elif what == "skip":
         world.skip(name, *parts)
     elif what == "make":
-        world.make(name, *parts, started=draw(st.none() | st.just("2014-06-01")))
+        world.make(
+            name,
+            *parts,
+            started=draw(st.none() | st.just("2014-06-01")),
+            told=draw(st.none() | st.just(us("2014-05-01"))),
+        )
     else:
         other = draw(st.sampled_from(names[: names.index(name) + 1]))
         known = [*world.facts_of(other)["made"], *world.facts_of(other)["observed"], key]
@@ -154,7 +159,7 @@ def reasons(facts, found, definition, key, one):
             continue
         for part in window(used, partitioning(definition), key, partitioning(facts.definitions[used.asset])):
             new = facts.of(used.asset).made.get(part)
-            if new is not None and new.at > one.started and (used.asset, part) not in read:
+            if new is not None and new.since > one.started and (used.asset, part) not in read:
                 yield "input_updated"
             seen = facts.of(used.asset).observed.get(part)
             is_source = facts.definitions[used.asset].code_version is None
@@ -187,7 +192,7 @@ def is_news(known, used, started):
         return False
     if made is None:
         return seen.since > started
-    return made.code_version is not None or made.at > started
+    return made.code_version is not None or made.since > started
 
 
 @tried_on(60)

@@ -91,6 +91,22 @@ SELECT namespace, dataset, rowid, last_run, partition, version, made_at, started
 FROM state.latest
 WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])));
 
+-- name: told
+-- When versions in place that something else made, so that no code of theirs is known, were first told without another one in
+-- between; of those that were told again.
+WITH told AS (
+    SELECT l.rowid AS number, l.version AS now, o.version, o.time
+    FROM state.latest AS l
+    JOIN facts.outcomes AS o
+        ON o.namespace = l.namespace AND o.dataset = l.dataset AND o.partition IS NOT DISTINCT FROM l.partition
+    WHERE l.version IS NOT NULL AND l.code_version IS NULL AND o.state = 'published'
+      AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+)
+SELECT number, min(time)
+FROM (SELECT *, max(time) FILTER (version <> now) OVER (PARTITION BY number) AS other FROM told)
+WHERE version = now AND (other IS NULL OR time > other)
+GROUP BY number HAVING count(*) > 1;
+
 -- name: outlines
 -- Each column as one JSON list: tens of thousands of rows are read in half the time so.
 SELECT to_json(list(place)), to_json(list(namespace)), to_json(list(dataset)), to_json(list(keys_id)),
