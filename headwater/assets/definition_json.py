@@ -31,6 +31,7 @@ def definition_to_json(definition: AssetDefinition, refs: dict[str, AssetRef] | 
         "owners": list(definition.owners),
         "tags": dict(definition.tags),
         "static": definition.static,
+        **({"required": True} if definition.required else {}),
         "description": definition.description,
         "inputs": [_input_to_json(one, refs.get(one.asset)) for one in definition.inputs],
         "producer": definition.producer,
@@ -80,6 +81,7 @@ def definition_from_json(value: dict[str, Any]) -> AssetDefinition:
         owners=tuple(value.get("owners", ())),
         tags=dict(value.get("tags", {})),
         static=bool(value.get("static")),
+        required=bool(value.get("required")),
         description=value.get("description"),
         inputs=tuple(
             InputDefinition(

@@ -52,6 +52,9 @@ class AssetDefinition:
     owners: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     static: bool = False
+    required: bool = False
+    """Whether each call of its function has to make it: what a call left out before that was so says nothing any more."""
+
     description: str | None = None
     group: str | None = None
     renamed_from: str | None = None

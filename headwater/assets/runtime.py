@@ -236,6 +236,7 @@ class Definitions:
             owners=tuple(asset.owners),
             tags=dict(asset.tags) if asset.tags else {},
             static=asset.static,
+            required=producer is not None and not asset.optional,
             description=asset.description or (_first_line(producer.fn.__doc__) if producer is not None else None),
             group=asset.group,
             renamed_from=asset.renamed_from,

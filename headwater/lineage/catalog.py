@@ -55,7 +55,8 @@ class ProjectionCatalog:
                 definitions, names = known.above(_pairs(session), start)
             moved = {name for name, count in Counter(names.values()).items() if count > 1}
             outlines = current_outlines(session, names) if assets is None and not moved else None
-            found = known_assets(session, names, None if assets is None else names, outlines=outlines)
+            places = None if assets is None else names
+            found = known_assets(session, names, places, definitions, outlines=outlines)
             failed_checks = _failed_checks(session, names, everything=assets is None)
             for name in failed_checks.keys() & moved:
                 # What was made in the new place since has checks of its own.
@@ -91,11 +92,11 @@ class ProjectionCatalog:
         if kept is None or kept.read != read or kept.loaded != loaded:
             self._kept = kept = None
             definitions, names = self._definitions(session).all()
-            first = OutlinesFirst(session, names)
+            first = OutlinesFirst(session, names, definitions)
             graph = MadeGraph(Facts(definitions=definitions, assets=first))
             kept = _Kept(read, dict(loaded), names, definitions, first, graph)
         else:
-            kept = kept._replace(first=OutlinesFirst(session, kept.names, kept.first))
+            kept = kept._replace(first=OutlinesFirst(session, kept.names, kept.definitions, kept.first))
         if len(kept.names) <= _MANY:
             self._kept = kept
         return kept

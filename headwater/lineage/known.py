@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar, overload
 
+from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import (
     NONE,
     AssetFacts,
@@ -182,18 +183,19 @@ def known_assets(
     session: Session,
     names: Mapping[Dataset, str],
     places: Collection[Dataset] | None,
+    definitions: Mapping[str, AssetDefinition],
     *,
     past: bool = True,
     outlines: Mapping[str, Outline] | None = None,
 ) -> KnownAssets:
-    """What the projection knows of these datasets (None: of all), by the names that datasets have.
+    """What the projection knows of these datasets (None: of all), by the names that datasets have, under these definitions.
 
     Without the `past` it is only what is in place and what was observed.
     """
     sql, keys = statements("catalog.sql"), chosen(places)
     replaced = session.rows(sql["replaced"], keys) if past else []
     latest = session.rows(sql["latest"], keys)
-    skipped = session.rows(sql["skipped"], keys)
+    skipped = [row for row in session.rows(sql["skipped"], keys) if may_be_left_out(names.get(row[:2]), definitions)]
     failed = session.rows(sql["failed"], keys) if past else []
     observations = session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else []
     if len(set(names.values())) < len(names):
@@ -215,6 +217,11 @@ def known_assets(
         told=session.rows(sql["told"], keys),
         outlines=outlines,
     )
+
+
+def may_be_left_out(name: str | None, definitions: Mapping[str, AssetDefinition]) -> bool:
+    """Whether it means something still that a call left out the asset of that name: not once each call has to make it."""
+    return name is None or name not in definitions or not definitions[name].required
 
 
 def chosen(places: Collection[Dataset] | None) -> dict[str, object]:

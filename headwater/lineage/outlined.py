@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import repeat
 from typing import Any, TypeVar, cast
 
+from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs, outlines_of
-from headwater.lineage.known import known_assets
+from headwater.lineage.known import known_assets, may_be_left_out
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
@@ -107,8 +108,14 @@ class OutlinesFirst(OutlinedAssets):
     nothing has come since.
     """
 
-    def __init__(self, session: Session, names: Mapping[Dataset, str], known: OutlinesFirst | None = None) -> None:
-        self._session, self._names = session, names
+    def __init__(
+        self,
+        session: Session,
+        names: Mapping[Dataset, str],
+        definitions: Mapping[str, AssetDefinition],
+        known: OutlinesFirst | None = None,
+    ) -> None:
+        self._session, self._names, self._definitions = session, names, definitions
         self._places: Mapping[str, list[Dataset]]
         self._outlines: Mapping[str, Outline]
         self._near: dict[str, AssetFacts] = {}
@@ -119,7 +126,8 @@ class OutlinesFirst(OutlinedAssets):
             self._places, found = dict(places), read_outlines(session, names)
             moved = {name for name, of in places.items() if len(of) > 1}
             rows = session.rows(statements("catalog.sql")["left_out"])
-            left_out = {names[place] for place in rows if place in names}
+            skipped = (names[place] for place in rows if place in names)
+            left_out = {name for name in skipped if may_be_left_out(name, definitions)}
             self._outlines = {**found, **self._anew(moved | left_out, moved, found)} if moved or left_out else found
         else:
             self._places, self._outlines = known._places, known._outlines
@@ -149,7 +157,7 @@ class OutlinesFirst(OutlinedAssets):
         # To read it all is cheaper than to pick out much of it.
         every = len(wanted) > len(self._places) // 4
         places = None if every else [place for name in wanted for place in self._places[name]]
-        found = known_assets(self._session, self._names, places, past=False)
+        found = known_assets(self._session, self._names, places, self._definitions, past=False)
         self._near.update((name, found[name]) for name in (found if places is None else wanted))
 
     def __getitem__(self, name: str) -> AssetFacts:

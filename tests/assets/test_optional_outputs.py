@@ -10,6 +10,7 @@ import pytest
 
 from headwater import Asset, DailyPartitions, materialize, transaction
 from headwater.assets.board import explain, status
+from headwater.assets.staleness import staleness
 from headwater.clock import now_us
 from headwater.errors import ReturnTypeError
 from headwater.testing import project
@@ -120,10 +121,10 @@ def test_an_output_that_is_not_optional_has_to_be_made(tmp_path: Path) -> None:
             split()
 
 
-def splitting(left_out: list[str], **of_all: Any) -> tuple[Any, Any, Asset]:
+def splitting(left_out: list[str], *, optional: bool = True, **of_all: Any) -> tuple[Any, Any, Asset]:
     """What makes `raw`, what makes `good` and `bad` of it but for those that are left out, and `bad`."""
     raw, good = (Asset(name, at=f"parquet://lake/{name}", **of_all) for name in ("raw", "good"))
-    bad = Asset("bad", at="parquet://lake/bad", optional=True, **of_all)
+    bad = Asset("bad", at="parquet://lake/bad", optional=optional, **of_all)
 
     @materialize(raw)
     def fetch() -> Any:
@@ -168,6 +169,37 @@ def test_what_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Pa
         split()
         assert stale() == ["report"]
         assert not here.catalog.facts().of("bad").skipped
+
+
+@pytest.mark.parametrize("was_made", [False, True])
+def test_what_a_call_left_out_says_nothing_once_each_call_has_to_make_it(tmp_path: Path, was_made: bool) -> None:
+    left_out: list[str] = []
+
+    def told(here: Any) -> tuple[bool, bool]:
+        found, facts = here.catalog.staleness(now_us())["bad"], here.catalog.facts()
+        assert staleness(facts, now_us())["bad"][:4] == found[:4], "both ways to ask"
+        return bool(found.stale), bool(found.missing)
+
+    with project(tmp_path) as here:
+        fetch, split, _ = splitting(left_out)
+        fetch()
+        if was_made:
+            split()
+            fetch()
+        left_out.append("bad")
+        split()
+        assert told(here) == (False, False)
+    with project(tmp_path) as here:
+        _, split, _ = splitting(left_out, optional=False)
+        assert told(here) == (True, not was_made)
+        with pytest.raises(ReturnTypeError):
+            split()
+    with project(tmp_path) as here:
+        assert told(here) == (True, not was_made), "from the journal alone"
+    with project(tmp_path) as here:
+        _, split, _ = splitting([], optional=False)
+        split()
+        assert told(here) == (False, False)
 
 
 def test_a_partition_that_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
