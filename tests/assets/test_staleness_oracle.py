@@ -81,12 +81,7 @@ def happens(draw, world, names):
     elif what == "skip":
         world.skip(name, *parts)
     elif what == "make":
-        world.make(
-            name,
-            *parts,
-            started=draw(st.none() | st.just("2014-06-01")),
-            told=draw(st.none() | st.just(us("2014-05-01"))),
-        )
+        world.make(name, *parts, started=draw(st.none() | st.just("2014-06-01")))
     else:
         other = draw(st.sampled_from(names[: names.index(name) + 1]))
         known = [*world.facts_of(other)["made"], *world.facts_of(other)["observed"], key]
