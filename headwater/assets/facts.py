@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.partitions import partitioning
+from headwater.assets.returned import Returned
 
 
 class Consumed(NamedTuple):
@@ -224,6 +225,9 @@ class Facts:
     assets: Mapping[str, AssetFacts] = field(default_factory=dict)
     failed_checks: Mapping[str, tuple[FailedCheck, ...]] = field(default_factory=dict)
     """The checks that the versions in place do not pass, by asset: of the newest partition first."""
+
+    returned: Returned = field(default_factory=dict)
+    """When keys of dynamic partitions were added again that had been removed."""
 
     earlier_code: EarlierCode = field(default=_not_known, compare=False, repr=False)
     """Tells what the versions of the code are made of that made what is in place; asked when that has changed."""

@@ -9,6 +9,7 @@ from itertools import chain
 from headwater.assets.components import components
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.facts import NOTHING_MADE, Facts, Outline, outlines
+from headwater.assets.returned import last_return
 
 
 class MadeGraph:
@@ -23,6 +24,12 @@ class MadeGraph:
         self.names = [*facts.definitions]
         self.definitions = [*facts.definitions.values()]
         self.outlines = [known.get(name, NOTHING_MADE) for name in self.names]
+        self.newest = [there.newest for there in self.outlines]
+        """When what would be read of each asset was last another: made, or counted again as a key of it came back."""
+        if facts.returned:
+            for number, definition in enumerate(self.definitions):
+                back = last_return(facts.returned, definition.partitions)
+                self.newest[number] = max(self.newest[number], back)
         self.number = {name: number for number, name in enumerate(self.names)}
         self.kind: list[tuple[AssetDefinition, Outline]] = []
         """One asset of each kind: all of a kind are divided alike, and have the very same in place."""
@@ -100,7 +107,7 @@ class MadeGraph:
                 is_read = False
                 continue
             alike = kinds[source], id(read), id(used.mapping)
-            if there.oldest < self.outlines[source].newest:
+            if there.oldest < self.newest[source]:
                 self.newer.setdefault((kind, *alike), []).append((number, used))
             is_read = is_read and read is not None
             inputs.append(source)

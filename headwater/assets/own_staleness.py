@@ -11,6 +11,7 @@ from headwater.assets.divided import Divided
 from headwater.assets.divisions import Divisions
 from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs, last_said
 from headwater.assets.made_graph import MadeGraph
+from headwater.assets.returned import returned_at
 
 
 class Own(NamedTuple):
@@ -46,8 +47,9 @@ class OwnStaleness:
     def news(self, used: InputDefinition, name: str, divided: Divided, there: Outline) -> Pairs:
         """Each partition with each one of the input that lies in its window and was not read, where some came since."""
         source, number = used.asset, self._graph.number.get(used.asset)
-        if number is None or source == name or there.oldest >= (above := self._graph.outlines[number]).newest:
+        if number is None or source == name or there.oldest >= self._graph.newest[number]:
             return ()
+        above = self._graph.outlines[number]
         # With one partition each, what read the one in place has read all that is there.
         if there.settled and len(there.keys) == len(above.keys) == 1 and source in there.reads:
             return ()
@@ -62,11 +64,16 @@ class OwnStaleness:
         if not unread and not unseen:
             return ()
         stands, source = last_said(self._facts.of(name)), self._facts.of(used.asset)
-        came = ((key, part, source.made.get(part)) for key, part in unread)
         # What was left out of the input was not made since: there is nothing to read.
-        found = [(key, part) for key, part, now in came if now is not None and now.since > stands[key].started]
+        came = [(key, part, now.since) for key, part in unread if (now := source.made.get(part)) is not None]
         # What was seen before and was not read was left out on purpose, however often it is seen again.
-        return found + [(key, part) for key, part in unseen if source.observed[part].first > stands[key].started]
+        came += [(key, part, source.observed[part].first) for key, part in unseen]
+        returned, partitions = self._facts.returned, self._facts.definitions[used.asset].partitions
+        return [
+            (key, part)
+            for key, part, since in came
+            if max(since, returned_at(returned, partitions, part)) > stands[key].started
+        ]
 
     def _observed_since(self, used: InputDefinition, divided: Divided, there: Outline) -> Pairs:
         """Each partition with each one of a source that was observed, lies in its window, and was not read."""

@@ -12,6 +12,7 @@ from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef, ColumnSchema, FreshnessJudged
 from headwater.assets.facts import EarlierCode, Facts, FailedCheck
 from headwater.assets.made_graph import MadeGraph
+from headwater.assets.returned import Returned
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.lineage.called import NamesNow, all_loaded, by_definitions, names_now
@@ -66,6 +67,7 @@ class ProjectionCatalog:
                 definitions=definitions,
                 assets=found,
                 failed_checks=failed_checks,
+                returned=_returned(session),
                 earlier_code=self._earlier_code(names),
             )
 
@@ -83,7 +85,8 @@ class ProjectionCatalog:
             if are_pending(session):
                 return staleness(self.facts(), as_of)
             kept = self._outlined(session)
-            return staleness(Facts(definitions=kept.definitions, assets=kept.first), as_of, kept.graph)
+            facts = Facts(definitions=kept.definitions, assets=kept.first, returned=kept.returned)
+            return staleness(facts, as_of, kept.graph)
 
     def _outlined(self, session: Session) -> _Kept:
         """All definitions with outlines, kept as long as nothing comes."""
@@ -93,8 +96,9 @@ class ProjectionCatalog:
             self._kept = kept = None
             definitions, names = self._definitions(session).all()
             first = OutlinesFirst(session, names, definitions)
-            graph = MadeGraph(Facts(definitions=definitions, assets=first))
-            kept = _Kept(read, dict(loaded), names, definitions, first, graph)
+            returned = _returned(session)
+            graph = MadeGraph(Facts(definitions=definitions, assets=first, returned=returned))
+            kept = _Kept(read, dict(loaded), names, definitions, first, returned, graph)
         else:
             kept = kept._replace(first=OutlinesFirst(session, kept.names, kept.definitions, kept.first))
         if len(kept.names) <= _MANY:
@@ -205,6 +209,7 @@ class _Kept(NamedTuple):
     names: Mapping[Dataset, str]
     definitions: Mapping[str, AssetDefinition]
     first: OutlinesFirst
+    returned: Returned
     graph: MadeGraph
 
 
@@ -275,6 +280,13 @@ def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:
     found: dict[Dataset, list[Dataset]] = {}
     for namespace, dataset, source_namespace, source in session.rows(statements("catalog.sql")["consumed_pairs"]):
         found.setdefault((namespace, dataset), []).append((source_namespace, source))
+    return found
+
+
+def _returned(session: Session) -> Returned:
+    found: dict[str, dict[str, int]] = {}
+    for name, key, at in session.rows(statements("catalog.sql")["returned"]):
+        found.setdefault(name, {})[key] = at
     return found
 
 

@@ -2,7 +2,12 @@
 
 import threading
 
+import polars as pl
+
+from headwater import Asset, DynamicPartitions, Partition, ProductPartitions, StaticPartitions, clock, materialize
 from headwater.assets.dynamic_keys import DynamicKeys
+from headwater.assets.staleness import staleness
+from headwater.testing import project
 
 
 def test_who_looks_at_the_projection_may_ask_for_a_list_that_another_thread_is_reading():
@@ -38,3 +43,36 @@ def test_what_is_removed_while_a_list_is_read_does_not_come_back():
 
     lists = DynamicKeys(read)
     assert lists.of("customers").here == frozenset()
+
+
+def test_what_was_made_while_a_key_was_gone_is_stale_once_it_is_back():
+    names = DynamicPartitions("customers")
+    divided = ProductPartitions(region=StaticPartitions(["eu"]), customer=names)
+    with project() as here:
+        orders = Asset("orders", at="memory://orders", partitions=divided)
+
+        @materialize(orders)
+        def fill(partition: Partition):
+            return [{"key": partition.key}]
+
+        @materialize(Asset("total", at="memory://total"), inputs={"rows": orders.all()})
+        def count(rows: pl.DataFrame):
+            return [{"rows": rows.height}]
+
+        def is_stale():
+            found = here.catalog.staleness(clock.now_us())
+            assert not found["orders"].stale
+            return found["total"].is_stale
+
+        names.add("acme", "zeta")
+        for part in divided.all():
+            fill.at(part)()
+        count()
+        names.remove("acme")
+        names.add("acme")
+        assert not is_stale(), "it has read that key"
+        names.remove("acme")
+        assert count() == [{"rows": 1}]
+        names.add("acme")
+        assert is_stale()
+        assert staleness(here.catalog.facts(), clock.now_us())["total"].is_stale, "out of all facts, too"

@@ -228,6 +228,11 @@ WHERE (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($d
   AND metrics IS NOT NULL
 ORDER BY time, id, name;
 
+-- name: returned
+-- The keys of dynamic partitions that were removed and are there again, and since when.
+SELECT name, key, arg_max(time, id) FROM facts.dynamic_keys
+GROUP BY name, key HAVING arg_max(here, id) AND NOT bool_and(here);
+
 -- name: any_failed_check
 FROM facts.checks SELECT 1 WHERE NOT passed LIMIT 1;
 
