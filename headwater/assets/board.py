@@ -152,15 +152,16 @@ def _partition(definition: AssetDefinition, key: str) -> Partition:
 
 def _attempted(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
     """That the last attempt at a partition failed or left it out, also when an earlier one left data in place."""
-    skipped = facts.of(name).skipped.get(key)
+    skipped, failed = facts.of(name).skipped.get(key), facts.of(name).failed.get(key)
+    found: list[Reason] = []
     if skipped is not None:
         text = f"left out at {clock.rfc3339(skipped.at)}: run {skipped.run_id} skipped this optional output"
-        return (Reason("skipped", text),)
-    failed = facts.of(name).failed.get(key)
-    if failed is None:
-        return ()
-    message = (failed.message or "no message").splitlines()[0]
-    return (Reason("failed", f"its last attempt at {clock.rfc3339(failed.at)} ended {failed.state}: {message}"),)
+        found.append(Reason("skipped", text))
+    if failed is not None:
+        message = (failed.message or "no message").splitlines()[0]
+        text = f"its last attempt at {clock.rfc3339(failed.at)} ended {failed.state}: {message}"
+        found.append(Reason("failed", text))
+    return tuple(found)
 
 
 def _made(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:

@@ -202,6 +202,30 @@ def test_what_a_call_left_out_says_nothing_once_each_call_has_to_make_it(tmp_pat
         assert told(here) == (False, False)
 
 
+def test_what_was_left_out_stands_when_a_later_call_fails(tmp_path: Path) -> None:
+    with project(tmp_path) as here:
+        left_out = ["bad"]
+        fetch, split, _ = splitting(left_out)
+
+        def told() -> tuple[bool, bool, list[str]]:
+            facts, found = here.catalog.facts(), here.catalog.staleness(now_us())["bad"]
+            assert staleness(facts, now_us())["bad"][:4] == found[:4], "both ways to ask"
+            kinds = [one["kind"] for one in explain(facts, "bad", None, now_us())["reason"]["because"]]
+            return found.is_stale, bool(found.missing), [one for one in kinds if one in ("skipped", "failed")]
+
+        fetch()
+        split()
+        left_out.append("good")  # what is no optional output
+        with pytest.raises(ReturnTypeError):
+            split()
+        left_out.remove("good")
+        assert told() == (False, False, ["skipped", "failed"])
+        fetch()
+        assert told() == (True, False, ["skipped", "failed"])
+        split()
+        assert told() == (False, False, ["skipped"])
+
+
 def test_a_partition_that_a_call_left_as_it_was_is_stale_by_what_that_call_read(tmp_path: Path) -> None:
     with project(tmp_path) as here:
         days = DailyPartitions("2024-01-01", "2024-01-03")

@@ -141,16 +141,19 @@ WHERE attempt_state NOT IN ('published', 'skipped')
   AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
 
 -- name: skipped
--- The newest attempts that left out an optional output, with the code that said so. From `partition` on the columns are the
--- fields of `Skipped` in their order.
+-- The newest calls that left out an optional output, and of which no later one published it, with the code that said so. From
+-- `partition` on the columns are the fields of `Skipped` in their order.
 SELECT l.namespace, l.dataset, CAST(o.id AS VARCHAR), l.partition, o.time, o.started_at, o.run_id, o.code_version
-FROM state.latest AS l JOIN facts.outcomes AS o ON o.id = l.attempt_id
-WHERE l.attempt_state = 'skipped'
-  AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))));
+FROM facts.outcomes AS o
+JOIN state.latest AS l
+    ON l.namespace = o.namespace AND l.dataset = o.dataset AND l.partition IS NOT DISTINCT FROM o.partition
+WHERE o.state = 'skipped' AND (l.made_at IS NULL OR (o.time, o.id) > (l.made_at, l.id))
+  AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+QUALIFY row_number() OVER (PARTITION BY l.namespace, l.dataset, l.partition ORDER BY o.time DESC, o.id DESC) = 1;
 
 -- name: left_out
--- The datasets of which the newest attempt left something as it is, or left it out.
-SELECT DISTINCT namespace, dataset FROM state.latest WHERE attempt_state = 'skipped';
+-- The datasets of which some call left something as it is, or left it out.
+SELECT DISTINCT namespace, dataset FROM facts.outcomes WHERE state = 'skipped';
 
 -- name: replaced
 -- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
