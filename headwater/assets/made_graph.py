@@ -49,6 +49,12 @@ class MadeGraph:
             name for name, one in facts.definitions.items() if one.is_source and one.partitions is not None
         }
         """The sources that have partitions: outlines tell nothing of what was observed of them."""
+        self._told_sources = self.divided_sources.union(
+            name
+            for name, one, there in zip(self.names, self.definitions, self.outlines, strict=True)
+            if there.keys and one.is_source
+        )
+        """These, and those that were recorded: what was observed of them since is in no outline either."""
         self._note_reads()
 
     def of(self, number: int) -> tuple[str, AssetDefinition, Outline]:
@@ -80,7 +86,7 @@ class MadeGraph:
                     not there.settled
                     or there.mixed
                     or there.code not in (None, definition.code_version)
-                    or self._reads_divided_source(definition)
+                    or self.reads_told_source(definition, there)
                 ):
                     self.suspects.append(number)
                 inputs, place = self._inputs(number, definition, there)
@@ -89,10 +95,12 @@ class MadeGraph:
             self.sources.append(sources)
             self.likeness.append(numbers.setdefault(place, len(numbers)))
 
-    def _reads_divided_source(self, definition: AssetDefinition) -> bool:
-        """Whether partitions that it would read may have been observed since."""
-        sources = self.divided_sources
-        return bool(sources) and any(used.asset in sources for used in definition.inputs)
+    def reads_told_source(self, definition: AssetDefinition, there: Outline) -> bool:
+        """Whether what it has read, or would read, may have been observed since."""
+        sources = self._told_sources
+        return bool(sources) and (
+            not sources.isdisjoint(there.reads) or any(used.asset in sources for used in definition.inputs)
+        )
 
     def _inputs(
         self, number: int, definition: AssetDefinition, there: Outline

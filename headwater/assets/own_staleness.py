@@ -38,7 +38,8 @@ class OwnStaleness:
             changed = tuple([key for key, one in stands.items() if one.code_version not in current])
             if where := divided.set_of(changed):
                 causes.append(Cause("code_changed", where))
-        updated, reads = ({}, there.reads) if there.settled else self._consumed(name)
+        settled = there.settled and not self._graph.reads_told_source(definition, there)
+        updated, reads = ({}, there.reads) if settled else self._consumed(name)
         for used in definition.inputs:
             for key, part in self._come_since(used, name, divided, there):
                 updated.setdefault(used.asset, {}).setdefault(key, part)
@@ -97,34 +98,37 @@ class OwnStaleness:
                     continue
                 known = self._facts.assets.get(asset)
                 now = None if known is None else known.made.get(partition)
-                # Nearly always it is in place still: only otherwise is there a question.
+                # Nearly always it is in place still: only otherwise, or where others gave word of it, is there a question.
                 if (
-                    (now is None or now.version != version)
-                    and known is not None
-                    and _is_news(known, now, used, one.started)
+                    known is not None
+                    and (now is None or now.version != version or known.observed)
+                    and self._is_news(known, now, used, one.started)
                 ):
                     updated.setdefault(asset, {}).setdefault(key, partition)
                 else:
                     others.setdefault(asset, []).append((key, partition))
         return updated, {asset: tuple(pairs) for asset, pairs in others.items()}
 
+    def _is_news(self, known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
+        """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
 
-def _is_news(known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
-    """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
-
-    What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
-    well be newer, and named in another way. What had been told before the reading began, and was told again, is no news.
-    """
-    if made is not None:
-        if used.version is None or made.version == used.version:
+        What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
+        well be newer, and named in another way. What had been told before the reading began, and was told again, is no news.
+        """
+        seen = known.observed.get(used.partition)
+        if used.version is None:
             return False
-        return made.code_version is not None or made.since > started
-    seen = known.observed.get(used.partition)
-    if seen is None or seen.version is None or used.version in (None, seen.version):
-        return False
-    # Hashes of the content are compared as such: a file may be put back after it was read.
-    told = seen.at if _is_hash(seen.version) and _is_hash(used.version) else seen.since
-    return told > started
+        if made is not None:
+            if made.version != used.version and (made.code_version is not None or made.since > started):
+                return True
+            definition = self._facts.definitions.get(used.asset)
+            if seen is None or seen.at <= made.at or (definition is not None and not definition.is_source):
+                return False
+        if seen is None or seen.version in (None, used.version):
+            return False
+        # Hashes of the content are compared as such: a file may be put back after it was read.
+        told = seen.at if _is_hash(seen.version) and _is_hash(used.version) else seen.since
+        return told > started
 
 
 def _is_hash(version: str) -> bool:

@@ -366,6 +366,27 @@ def test_what_is_recorded_again_with_its_version_makes_nothing_stale(here, tmp_p
     assert [after("v2"), after("v1")] == [end, True]
 
 
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
+    feed = Asset("feed", at="parquet://feed.parquet")
+
+    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    def stale_after(rows):
+        pl.DataFrame({"n": rows}).write_parquet(tmp_path / "feed.parquet")
+        observe(feed)
+        return here.catalog.staleness(clock.now_us())["totals"].is_stale
+
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    record(feed, version=version)
+    count()
+    assert [stale_after([1]), stale_after([1, 2])] == [False, True]
+    count()
+    assert not stale_after([1, 2])
+
+
 def test_what_was_read_reaches_as_far_as_before_when_an_observer_tells_the_same_again(here, tmp_path):
     told = [Observation(version="etag-1", data_through=NOON)]
     feed = Asset("feed", at="parquet://feed.parquet", observe=lambda: told[0])

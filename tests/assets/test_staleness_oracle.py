@@ -74,7 +74,9 @@ def happens(draw, world, names):
     key = draw(st.sampled_from(keys(WEEK))) if definition.partitions else None
     parts = [key] if key else []
     what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip", "skipped for"]))
-    if definition.code_version is None or what == "observe":
+    if definition.code_version is None and what == "made of":
+        world.make(name, *parts, inputs=[])  # it was recorded
+    elif definition.code_version is None or what == "observe":
         world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
     elif what == "code":
         world.definitions[name] = replace(definition, code_version=draw(st.sampled_from(["code-1", "code-2"])))
@@ -144,7 +146,7 @@ def reasons(facts, found, definition, key, one):
     for used in one.inputs:
         if (used.asset, used.partition) == (definition.name, one.partition):
             continue
-        if is_news(facts.of(used.asset), used, one.started):
+        if is_news(facts, used, one.started):
             yield "input_updated"
         elif used.asset != definition.name and is_stale(found, used.asset, used.partition):
             yield "upstream_stale"
@@ -180,14 +182,15 @@ def is_stale(found, asset, part):
     return part in found[asset] and "never_made" not in found[asset][part]
 
 
-def is_news(known, used, started):
+def is_news(facts, used, started):
+    known, definition = facts.of(used.asset), facts.definitions[used.asset]
     made, seen = known.made.get(used.partition), known.observed.get(used.partition)
-    now = made or seen
-    if now is None or None in (now.version, used.version) or now.version == used.version:
-        return False
-    if made is None:
-        return seen.since > started
-    return made.code_version is not None or made.since > started
+    told = []
+    if made is not None:
+        told.append((made.version, made.code_version is not None or made.since > started))
+    if seen is not None and (made is None or (definition.code_version is None and seen.at > made.at)):
+        told.append((seen.version, seen.since > started))
+    return any(since and None not in (version, used.version) and version != used.version for version, since in told)
 
 
 @tried_on(60)
