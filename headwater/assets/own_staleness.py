@@ -112,17 +112,20 @@ class OwnStaleness:
     def _is_news(self, known: AssetFacts, made: Made | None, used: Consumed, started: int) -> bool:
         """Whether another version than the one that was read is in place (`made`), or was seen last, since the reading began.
 
-        What is made here is known exactly. Of anything else somebody gave word at some time: what was read after that may
-        well be newer, and named in another way. What had been told before the reading began, and was told again, is no news.
+        What is made here is known exactly. Of anything else somebody gave word at some time, also of what was made here once: what
+        was read after that may well be newer, and named in another way. What had been told before the reading began, and was told
+        again, is no news.
         """
         seen = known.observed.get(used.partition)
         if used.version is None:
             return False
         if made is not None:
-            if made.version != used.version and (made.code_version is not None or made.since > started):
-                return True
             definition = self._facts.definitions.get(used.asset)
-            if seen is None or seen.at <= made.at or (definition is not None and not definition.is_source):
+            is_source = definition is not None and definition.is_source
+            is_ours = made.code_version is not None and not is_source
+            if made.version != used.version and (is_ours or made.since > started):
+                return True
+            if not is_source or seen is None or seen.at <= made.at:
                 return False
         if seen is None or seen.version in (None, used.version):
             return False

@@ -387,6 +387,30 @@ def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
     assert not stale_after([1, 2])
 
 
+@pytest.mark.parametrize("looks", [True, False])
+def test_what_is_written_by_others_now_is_no_news_to_what_has_read_it(tmp_path, looks):
+    """Its own function made it once, and is gone."""
+    feed = Asset("feed", at="parquet://feed.parquet")
+    with project(tmp_path):
+
+        @materialize(feed)
+        def ours() -> pl.DataFrame:
+            return pl.DataFrame({"n": [1]})
+
+        ours()
+    with project(tmp_path) as here:
+
+        @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
+        def count(rows: pl.DataFrame) -> pl.DataFrame:
+            return rows.select(pl.len())
+
+        pl.DataFrame({"n": [1, 2]}).write_parquet(tmp_path / "feed.parquet")
+        if looks:
+            observe(feed)
+        count()
+        assert not here.catalog.staleness(clock.now_us())["totals"].is_stale
+
+
 def test_what_was_read_reaches_as_far_as_before_when_an_observer_tells_the_same_again(here, tmp_path):
     told = [Observation(version="etag-1", data_through=NOON)]
     feed = Asset("feed", at="parquet://feed.parquet", observe=lambda: told[0])

@@ -75,7 +75,9 @@ def happens(draw, world, names):
     parts = [key] if key else []
     what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip", "skipped for"]))
     if definition.code_version is None and what == "made of":
-        world.make(name, *parts, inputs=[])  # it was recorded
+        world.make(
+            name, *parts, inputs=[], code_version=draw(st.sampled_from([None, "once"]))
+        )  # recorded, or made here once
     elif definition.code_version is None or what == "observe":
         world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
     elif what == "code":
@@ -187,7 +189,8 @@ def is_news(facts, used, started):
     made, seen = known.made.get(used.partition), known.observed.get(used.partition)
     told = []
     if made is not None:
-        told.append((made.version, made.code_version is not None or made.since > started))
+        is_ours = made.code_version is not None and definition.code_version is not None
+        told.append((made.version, is_ours or made.since > started))
     if seen is not None and (made is None or (definition.code_version is None and seen.at > made.at)):
         told.append((seen.version, seen.since > started))
     return any(since and None not in (version, used.version) and version != used.version for version, since in told)
