@@ -1,4 +1,4 @@
-"""What a test may leave behind by mistake: threads, child processes, held locks, open files of a home."""
+"""What a test may leave behind by mistake: threads, child processes, held locks, open files of a home, turns at limits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from headwater.core import gates
 from headwater.core.journal import descriptors
 
 GRACE = 5.0
@@ -33,6 +34,7 @@ class Snapshot:
     children: frozenset[int]
     locks: frozenset[int]
     files: frozenset[tuple[int, str]]
+    gates: frozenset[gates.Gate]
 
 
 def snapshot() -> Snapshot:
@@ -41,6 +43,7 @@ def snapshot() -> Snapshot:
         children=frozenset(_children()),
         locks=frozenset(descriptors._open),
         files=frozenset(_files()),
+        gates=frozenset(gates._registry._gates.values()),
     )
 
 
@@ -68,6 +71,7 @@ def _new(before: Snapshot) -> list[str]:
         ),
         *(f"a child process: {child} {_command(child)}" for child in now.children - before.children),
         *(f"a lock or a segment: descriptor {descriptor}" for descriptor in now.locks - before.locks),
+        *(f"a turn at '{gate.name}' that was not given back" for gate in now.gates - before.gates),
         *(f"an open file: {path} (descriptor {descriptor})" for descriptor, path in now.files - before.files),
     ]
 

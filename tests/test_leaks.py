@@ -7,6 +7,7 @@ from pathlib import Path
 
 import leaks
 
+from headwater.core.gates import Turn
 from headwater.core.journal.locks import Locks
 
 
@@ -51,4 +52,11 @@ def test_a_thread_that_is_just_ending_is_none() -> None:
     before = leaks.snapshot()
     thread = threading.Timer(0.05, lambda: None)
     thread.start()
+    assert leaks.leaks(before) == []
+
+
+def test_a_turn_at_a_limit(tmp_path: Path) -> None:
+    before, turn = leaks.snapshot(), Turn(Locks(tmp_path), "limit:mine", 1)
+    assert leaks.leaks(before, grace=0) == ["a turn at 'limit:mine' that was not given back"]
+    turn.free()
     assert leaks.leaks(before) == []
