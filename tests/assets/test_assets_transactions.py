@@ -315,6 +315,7 @@ class Three:
 
 
 def test_what_can_not_be_published_keeps_back_the_rest_but_nothing_that_is_published(shop: Any, tmp_path: Path) -> None:
+    CALLED.clear()
     told: list[str] = []
     three = Three(told)
 
@@ -324,6 +325,7 @@ def test_what_can_not_be_published_keeps_back_the_rest_but_nothing_that_is_publi
     @flow
     def nightly(breaks: bool) -> None:
         with transaction("nightly"):
+            slow(2 + breaks)
             other()
             for make in three.makers:
                 make()
@@ -336,7 +338,7 @@ def test_what_can_not_be_published_keeps_back_the_rest_but_nothing_that_is_publi
     with pytest.raises(TransactionError) as raised:
         nightly(True)
     assert isinstance(raised.value.__cause__, MaterializationError)
-    assert "published: one; not published: two, three" in raised.value.message
+    assert "published: one; not published: the kept result of slow, two, three" in raised.value.message
     assert told == ["make_three", "make_two", "make_one one", "other"]
     assert [pl.read_parquet(tmp_path / f"lake/{name}.parquet").item() for name in ("one", "three")] == [2, 1]
     assert outcomes(shop)[3:] == [
@@ -352,8 +354,11 @@ def test_what_can_not_be_published_keeps_back_the_rest_but_nothing_that_is_publi
         ("make_three", "RolledBack"),
         ("make_two", "RolledBack"),
         ("other", "RolledBack"),
+        ("slow", "RolledBack"),
     ]
     assert staged(tmp_path) == []
+    # What it had kept already was taken back with it.
+    assert (slow(2), slow(3), CALLED) == (2, 3, [2, 3, 3])
 
 
 def test_what_is_made_of_a_value_that_was_rolled_back_is_stale(shop: Any, tmp_path: Path) -> None:

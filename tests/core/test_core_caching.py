@@ -163,6 +163,8 @@ def test_changed_code_is_computed_anew(world: World) -> None:
     other = defined("@task(cache=True)\ndef load():\n    return calls(2)\n")
     assert [first(), same(), other(), first()] == [1, 1, 2, 1]
     assert calls == [(1,), (2,)]
+    # Where the policy names the inputs alone, the code does not count.
+    assert [one.with_options(cache=INPUTS)() for one in (first, other)] == [1, 1]
 
 
 def test_what_a_function_takes_from_around_it_counts(world: World) -> None:
@@ -175,6 +177,9 @@ def test_what_a_function_takes_from_around_it_counts(world: World) -> None:
 
     assert [scaling(2)(1), scaling(3)(1), scaling(2)(1)] == [2, 3, 2]
     assert len(calls) == 2
+    # Only where the policy names the inputs or the code.
+    by_key = [scaling(by).with_options(cache=lambda context, arguments: "key") for by in (2, 3)]
+    assert [one(1) for one in by_key] == [2, 2]
 
 
 def test_arguments_and_policies_are_taken_away(world: World) -> None:
@@ -188,13 +193,16 @@ def test_arguments_and_policies_are_taken_away(world: World) -> None:
     assert len(calls) == 2
 
     @task(cache=INPUTS - "verbose")
-    def named(**options: Any) -> int:
+    def named(a: int, **options: Any) -> int:
         calls(options)
-        return 1
+        return a
 
-    named(a=1, verbose=True)
-    named(a=1, verbose=object())
+    named(1, verbose=True)
+    named(1, verbose=object())
     assert len(calls) == 3
+    without = named.with_options(cache=INPUTS - "options")
+    assert [without(2, verbose=True), without(2, quiet=object())] == [2, 2]
+    assert len(calls) == 4
 
 
 def test_the_flows_parameters_and_the_run_count_where_a_policy_says_so(world: World) -> None:
@@ -232,13 +240,12 @@ def test_a_key_function_says_what_counts(world: World) -> None:
     def fetch(day: str, client: object = None) -> str:
         return str(calls(day))
 
-    fetch("monday", object())
-    fetch("monday", object())
-    assert len(calls) == 1
+    assert [fetch("monday", object()), fetch("monday", object()), fetch("sunday")] == ["monday", "monday", "sunday"]
+    assert len(calls) == 2
     fetch("")
     fetch("")
-    assert len(calls) == 3
-    assert world.verdicts[2:] == [("uncached", "no_key")] * 2
+    assert len(calls) == 4
+    assert world.verdicts[3:] == [("uncached", "no_key")] * 2
 
 
 def test_a_key_function_that_raises_leaves_the_call_uncached(world: World) -> None:
@@ -259,6 +266,12 @@ def test_no_cache_and_a_wrong_option(world: World, caplog: pytest.LogCaptureFixt
     assert [double.with_options(cache=NO_CACHE)(1), double.with_options(cache=False)(1)] == [2, 2]
     assert double.with_options(cache=lambda context, parameters: None)(1) == 2
     assert len(calls) == 3
+
+    @task(cache=NO_CACHE)
+    def rows() -> Iterator[int]:
+        yield 1
+
+    assert list(rows()) == [1]
     assert not caplog.records, "what was asked for is nothing to warn of"
     for options in ({"cache": 3}, {"cache_for": "soon"}, {"refresh": "yes"}, {"once": 1}, {"result": "json"}):
         with pytest.raises(DefinitionError):
@@ -304,6 +317,7 @@ def test_results_expire(world: World) -> None:
     world.clock.sleep(31)
     double.with_options(cache_for=86_400)(1)
     assert len(calls) == 4
+    assert world.all(TaskCache)[-1].text.endswith("expired at 2023-11-14T23:14:50.000000Z")
 
 
 def test_refresh_computes_anew_and_keeps_that(world: World) -> None:

@@ -146,13 +146,32 @@ def test_calls_in_one_transaction_compute_it_once(carrier: MemoryCarrier) -> Non
 def test_a_call_within_itself_does_not_wait_for_itself(carrier: MemoryCarrier) -> None:
     calls: list[int] = []
 
-    @task(cache=ONCE, once=True)
+    @task(cache=INPUTS - "nested", once=True)
+    def between() -> int:
+        return nested() + 1
+
+    @task(cache=ONCE - "between" - "nested", once=True)
     def nested() -> int:
         calls.append(1)
-        return 1 if len(calls) > 1 else nested() + 1
+        return [between, nested, lambda: 1][len(calls) - 1]()
 
     assert nested() == 2
-    assert len(calls) == 2
+    assert len(calls) == 3
+
+
+def test_without_it_nobody_waits_for_somebody_else(carrier: MemoryCarrier) -> None:
+    both = threading.Barrier(2)
+
+    @task(cache=INPUTS - "both")
+    def slow() -> int:
+        both.wait(10)
+        return 7
+
+    @flow
+    def main() -> list[int]:
+        return [one.result() for one in [slow.submit(), slow.submit()]]
+
+    assert main() == [7, 7]
 
 
 def test_a_run_that_is_asked_to_stop_does_not_wait_on(carrier: MemoryCarrier) -> None:
