@@ -50,6 +50,18 @@ class Colour(enum.Enum):
     GREEN = [2]
 
 
+class Made(enum.Enum):
+    """Makes a member anew for each value that it does not know."""
+
+    ONE = 1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Made:
+        found = object.__new__(cls)
+        found._name_, found._value_ = f"MADE_{value}", value
+        return found
+
+
 class Access(enum.Flag):
     READ = 1
     WRITE = 2
@@ -252,6 +264,7 @@ def test_a_refusal_says_where() -> None:
         assert refused({"a": [1, 2, one]}) == "result['a'][2] is a socket.socket"
     assert refused(Order(day=dt.date(2024, 1, 1)), hint=Point).startswith(f"result is a {__name__}.Order, which")
     assert refused([Point(1, Colour.RED)], hint=list[Point]).startswith("result[0].inner is a ")  # type: ignore[arg-type]
+    assert refused(Made(2), hint=Made) == "result does not come back equal"
     assert refused(Loose(1), hint=Loose) == "result has attributes that are no fields: computed"
     assert refused(iter([])) == "result is a list_iterator, which can be gone through once only: return a list"
     assert "a subclass that may hold more" in refused(collections.OrderedDict(a=1))
@@ -308,6 +321,9 @@ def test_what_is_larger_than_the_limit_is_not_walked() -> None:
     assert refused([b"x" * 5_000], limit=4_096) == "result is larger than 4,096 bytes"
     assert refused({"a": pl.DataFrame()}, limit=4_096) == "result['a'] is a polars.DataFrame, which may be large"
     assert isinstance(encode([1, "x"], limit=4_096), Encoded)
+    # Without one, a value may be as large as it is.
+    for large in (["ü" * 5_000_001, 1], b"x" * 5_000_001):
+        assert back(large) == large
 
 
 def test_pickle_is_written_and_read_only_where_it_is_asked_for() -> None:
