@@ -201,7 +201,7 @@ def test_a_call_that_is_in_a_task_that_failed_is_reused(project: Project, world:
     @task
     def inner(number: int) -> int:
         world.ran.append(("inner", number))
-        return number
+        return len(world.ran)
 
     @task
     def outer(start: int) -> int:
@@ -219,7 +219,8 @@ def test_a_call_that_is_in_a_task_that_failed_is_reused(project: Project, world:
         main()
     world.taken()
     world.broken = False
-    assert main.resume(newest(project)["id"]) == [2, 3]
+    # What was called within another call is not taken for it, though its arguments are the same.
+    assert main.resume(newest(project)["id"]) == [2 + 3, 5 + 6]
     assert world.taken() == [("outer", 2)]
 
 
@@ -265,7 +266,7 @@ def test_calls_within_subflows_are_reused(project: Project, world: World) -> Non
 
     @flow
     def main() -> list[int]:
-        return [part("a"), part("b")]
+        return [part(day) for day in (("a", "b") if world.broken else ("b", "a"))]
 
     with pytest.raises(ValueError, match="b"):
         main()
@@ -274,7 +275,7 @@ def test_calls_within_subflows_are_reused(project: Project, world: World) -> Non
     with pytest.raises(UsageError, match="only the run around it") as refused:
         part.resume(newest(project, "part")["id"])
     assert refused.value.hint == f"headwater runs resume {run_id}"
-    assert main.resume(run_id) == [1, 2]
+    assert main.resume(run_id) == [2, 1]
     assert world.ran == ["fetch", "fetch"]
 
 
