@@ -52,6 +52,7 @@ class Follower:
         self.finished: set[str] = set()
         self.lines: dict[str, list[bytes]] = {}
         self.damage: list[str] = []
+        self.missing = 0
 
     def look(self, batches: int | None = None) -> int:
         """Take in what is new, or so many batches of it; how many lines came."""
@@ -60,6 +61,7 @@ class Follower:
             count += len(batch.lines)
             self.lines.setdefault(batch.writer, []).extend(batch.lines)
             self.damage += [one.kind for one in batch.damage]
+            self.missing += sum(one.missing for one in batch.damage if one.kind == "archive")
             if batch.closed:
                 self.positions.pop(batch.writer, None)
                 self.finished.add(batch.writer)

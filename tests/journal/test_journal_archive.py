@@ -18,6 +18,7 @@ from tried import tried_on
 
 from headwater import clock, ids
 from headwater.core.journal import archive as archive_module
+from headwater.core.journal import parquet, unpack
 from headwater.core.journal import segment as segment_module
 from headwater.core.journal.archive import archives, compact, expire, is_due
 from headwater.core.journal.home import Home
@@ -225,6 +226,20 @@ def test_who_has_read_all_does_not_read_it_again(home: Home) -> None:
     os.truncate(home.archive / f"{made.id}.json", 0)
     assert follower.look() == 0
     assert follower.finished == {made.id}
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MOST_LINES", 3), ("MOST_BYTES", 2000)])
+def test_an_archive_is_read_in_pieces(home: Home, monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    scripts(home, 2, logs=20)
+    truth = lines(home)
+    archived(home)
+    monkeypatch.setattr(unpack, limit, value)
+    monkeypatch.setattr(parquet, "_ROWS", 4)
+    follower, sizes = Follower(home), list[int]()
+    while not sizes or sizes[-1]:
+        sizes.append(follower.look(1))
+    assert max(sizes) < 20
+    assert follower.lines == truth
 
 
 def test_who_has_read_a_part_gets_the_rest(home: Home) -> None:

@@ -40,6 +40,7 @@ def test_a_flipped_byte_of_the_file_is_found_and_all_else_is_read(home: Home, st
         assert all(set(found) <= set(truth[writer]) for writer, found in follower.lines.items()), (at, change)
         lost = sum(map(len, truth.values())) - sum(map(len, follower.lines.values()))
         assert follower.damage[0] == "archive", (at, change)
+        assert follower.missing == lost
         assert follower.finished == {made.id}
         (first, *gaps) = verify_journal(home)
         assert (first.kind, first.writer, first.missing) == ("archive", made.id, lost)
@@ -78,7 +79,8 @@ def test_a_file_of_which_little_is_left(home: Home, harm: Callable[[bytes], byte
     follower = Follower(home)
     follower.look()
     assert follower.damage[0] == "archive"
-    assert verify_journal(home)[0].missing + sum(map(len, follower.lines.values())) == made.events
+    assert verify_journal(home)[0].missing == follower.missing
+    assert follower.missing + sum(map(len, follower.lines.values())) == made.events
 
 
 def test_a_file_that_is_gone_is_told_until_it_is_back(home: Home) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from journal_cases import events, expect, finish, log, messages, run_started, segments, start
 from tried import tried_on
 
+from headwater.core.journal import reader as reader_module
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
 from headwater.core.journal.lines import REBOOT, encode, head_of
 from headwater.core.journal.reader import Batch, Position, Reader, decode
+from headwater.core.journal.scan import Scan
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer
 from headwater.errors import FormatError
@@ -32,15 +35,23 @@ def take(reader: Reader, positions: dict[str, Position]) -> list[Batch]:
     return batches
 
 
-def test_reading_on_gives_only_what_is_new(home: Home, writer: Writer) -> None:
+def test_reading_on_gives_only_what_is_new(home: Home, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, positions = Reader(home), dict[str, Position]()
     seen: list[str] = []
+    begins: list[int] = []
+
+    def scan(*arguments: Any, seq: int, offset: int) -> Scan:
+        begins.append(seq)
+        return Scan(*arguments, seq=seq, offset=offset)
+
+    monkeypatch.setattr(reader_module, "Scan", scan)
     for i in range(4):
         writer.append(log(f"{i}a"), log(f"{i}b"))
         batches = take(reader, positions)
         seen += messages(decode(line) for batch in batches for line in batch.lines)
         assert take(reader, positions) == []
     assert seen == [f"{i}{x}" for i in range(4) for x in "ab"]
+    assert begins == [0, 3, 5, 7]
     assert [batch.closed for batch in batches] == [False]
     writer.close()
     (last,) = take(reader, positions)
@@ -201,10 +212,12 @@ def test_damage_is_named_and_the_rest_is_read(home: Home, change: str, kinds: li
 
 
 def test_damage_is_told_once_to_a_reader_that_reads_on(home: Home) -> None:
-    damaged(home, "record")
+    path = damaged(home, "repeated")
     reader, positions = Reader(home), dict[str, Position]()
     assert sum(len(batch.damage) for batch in take(reader, positions)) == 1
     assert take(reader, positions) == []
+    (batch,) = reader.read({path.stem: Position(8, 10**6)})
+    assert (len(batch.lines), batch.damage) == (4, ())
 
 
 def test_a_number_that_a_recovery_went_on_with_is_no_gap(home: Home, writer: Writer) -> None:
