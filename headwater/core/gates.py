@@ -6,11 +6,10 @@ unless another process waits for it, too.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from headwater import clock
@@ -67,25 +66,16 @@ class LoopBell:
 
     def ring(self) -> None:
         """Wake it, now or when it is about to wait; nothing happens when its loop has closed."""
-        if sys.modules["asyncio"]._get_running_loop() is self._loop:
-            self._event.set()
-            return
-        try:
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._event.set)
-        except RuntimeError:
-            return
 
     async def wait(self, seconds: float | None) -> None:
         """Wait for so many seconds at most (None: for ever), without holding up the loop."""
         import asyncio
-        import contextlib
 
-        if seconds is None:
-            await self._event.wait()
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._event.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
         self._event.clear()
 
 

@@ -26,7 +26,6 @@ def shop(tmp_path: Path) -> Iterator[Project]:
     with project(tmp_path) as found:
         yield found
         assert free(found)
-        assert _registry._gates == {}
 
 
 def with_limits(tmp_path: Path, **limits: object) -> None:
@@ -133,7 +132,9 @@ def test_a_timeout_says_who_holds_it_and_leaves_nothing(shop: Project) -> None:
         holds()
 
     with concurrency("other", 2), concurrency("other", 2):
-        with pytest.raises(LockTimeout, match="all 2 slots of the limit 'other'"):
+        with pytest.raises(
+            LockTimeout, match=r"all 2 slots of the limit 'other' are held by process \d+, process \d+;"
+        ):
             concurrency(["another", "other"], 2, timeout=0).__enter__()
         with concurrency("another", 1, timeout=0):
             pass
@@ -330,8 +331,25 @@ def test_among_those_who_say_different_numbers_the_smallest_holds(shop: Project)
     held = [concurrency("warehouse", 5).__enter__() for _ in range(2)]
     with concurrency("warehouse", 3), pytest.raises(LockTimeout):
         concurrency("warehouse", 5, timeout=0.02).__enter__()
+    # Until they are done with it.
+    with concurrency("warehouse", 5, timeout=0), concurrency("warehouse", 5, timeout=0):
+        pass
     for one in held:
         one.__exit__(None, None, None)
+
+
+def test_a_slot_beyond_a_limit_that_was_lowered_is_handed_to_nobody(shop: Project) -> None:
+    async def main() -> None:
+        first, second = [await concurrency("warehouse", 2).__aenter__() for _ in range(2)]
+        waiting = asyncio.ensure_future(concurrency("warehouse", 1).__aenter__())
+        await asyncio.sleep(0.01)
+        await second.__aexit__(None, None, None)
+        await asyncio.sleep(0.03)
+        assert not waiting.done()
+        await first.__aexit__(None, None, None)
+        await (await waiting).__aexit__(None, None, None)
+
+    asyncio.run(main())
 
 
 def test_a_limit_without_any_number_says_where_to_write_one(shop: Project) -> None:
@@ -470,16 +488,22 @@ def test_who_waits_for_a_slot_never_holds_up_the_event_loop(shop: Project) -> No
     assert asyncio.run(nightly()) >= 10
 
 
-def test_a_cancelled_run_waits_no_longer(shop: Project) -> None:
+@pytest.mark.parametrize("as_block", [False, True])
+def test_a_cancelled_run_waits_no_longer(shop: Project, as_block: bool) -> None:
     ran: list[int] = []
 
     @task(limits={"warehouse": 1})
     def load(number: int) -> None:
         ran.append(number)
 
+    @task
+    def load_in_block(number: int) -> None:
+        with concurrency("warehouse", 1):
+            ran.append(number)
+
     @flow
     def nightly() -> None:
-        futures = load.map(range(4))
+        futures = (load_in_block if as_block else load).map(range(4))
         until(lambda: states(shop).count("AwaitingSlot warehouse") == 4)
         context = current()
         assert context is not None
@@ -522,6 +546,23 @@ def test_a_flow_that_takes_too_long_stops_waiting(shop: Project) -> None:
     with concurrency("warehouse", 1), pytest.raises(TimeoutError):
         asyncio.run(nightly())
     assert bodies(shop, "run.ended")[-1]["state"] == "TimedOut"
+
+
+def test_when_the_first_who_waits_gives_up_the_next_one_waits_in_its_place(shop: Project) -> None:
+    async def main() -> None:
+        held = shop.locks.try_hold("limit:warehouse")  # as another process does
+        assert held is not None
+        first, second, third = [
+            asyncio.ensure_future(concurrency("warehouse", 1, timeout=seconds).__aenter__())
+            for seconds in (0.03, 20, 0.06)
+        ]
+        for one in (first, third):
+            with pytest.raises(LockTimeout):
+                await one
+        held.release()
+        await (await asyncio.wait_for(second, 5)).__aexit__(None, None, None)
+
+    asyncio.run(main())
 
 
 def test_a_slot_that_is_handed_to_somebody_who_goes_is_handed_on(shop: Project) -> None:
