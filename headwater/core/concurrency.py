@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from headwater import clock
 from headwater.core import recording, runtime
 from headwater.core.context import current
+from headwater.core.decisions import is_cancellation
 from headwater.core.effects import Invoke, Steps
 from headwater.core.engine import tell
 from headwater.core.gates import PREFIX, Turn
@@ -262,8 +263,8 @@ def needs_of(options: TaskOptions, settings: Mapping[str, int]) -> Needs:
     """The limits of a task: its own, and those that the settings give its tags.
 
     >>> from headwater.core.options import TaskOptions
-    >>> needs_of(TaskOptions.of({"limits": "warehouse", "tags": ["etl", "daily"]}), {"tag:etl": 2, "warehouse": 3})
-    (('tag:etl', None), ('warehouse', None))
+    >>> needs_of(TaskOptions.of({"limits": "api", "tags": ["etl", "daily"]}), {"tag:etl": 2, "api": 3})
+    (('api', None), ('tag:etl', None))
     """
     if not settings or not options.tags:
         return options.limits
@@ -329,7 +330,8 @@ class _awaiting:
             recording.task_awaits_slot(self._call, self._turn.limit)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self._call is not None and not isinstance(error, BaseException):
+        # Who gave up goes on without the slot; who is to stop does not go on.
+        if self._call is not None and (error is None or not is_cancellation(error)):
             recording.task_has_slot(self._call, self._turn.limit)
 
 

@@ -240,6 +240,20 @@ def test_a_block_in_a_task_makes_it_awaiting_slot(shop: Project) -> None:
     assert states(shop) == ["AwaitingSlot warehouse", "Completed", "Running warehouse", "Completed"]
 
 
+def test_who_gives_up_a_block_and_goes_on_is_running_again(shop: Project) -> None:
+    @task
+    def load() -> str:
+        try:
+            with concurrency("warehouse", 1, timeout=0.02):
+                return "waited for"
+        except LockTimeout:
+            assert states(shop)[-1] == "Running warehouse"
+            return "done without"
+
+    with concurrency("warehouse", 1):
+        assert load() == "done without"
+
+
 def test_a_slot_is_not_held_while_a_retry_waits(shop: Project) -> None:
     ran: list[str] = []
     failed = threading.Event()
