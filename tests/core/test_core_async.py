@@ -89,9 +89,11 @@ def test_async_for_gives_futures_as_they_end(project: Any) -> None:
     @flow
     async def main() -> list[int]:
         found = [await future async for future in as_completed([later.submit(1), double.submit(4)])]
+        # Who is given one has looked at it, also at one that failed.
+        found += [len(str(future.error)) async for future in as_completed(fail.submit())]
         return sorted(found)
 
-    assert asyncio.run(main()) == [2, 8]
+    assert asyncio.run(main()) == [2, 2, 8]
 
 
 def test_the_time_of_as_completed_is_that_of_its_waits(project: Any) -> None:

@@ -11,6 +11,7 @@ from collections import namedtuple
 from typing import Any
 
 import pytest
+from journal_cases import until
 
 from headwater import clock, concurrency, rate_limit
 from headwater.core.context import Run, current
@@ -252,9 +253,46 @@ def test_as_completed_and_wait(project: Any) -> None:
             second.set()
         assert found == ["a", "b"]
         assert wait([*futures, fail.submit()]).not_done == set()
+        over = double.submit(4)
+        until(over.done)
+        assert [future.result() for future in as_completed([over], timeout=10)] == [8]
 
     main()
     assert project.one("run.ended").state == "Completed"
+
+
+def test_who_looks_at_the_state_of_a_future_knows_how_it_ended(project: Any) -> None:
+    @flow
+    def main() -> str:
+        future = fail.submit()
+        until(future.done)
+        return future.state.value
+
+    assert main() == "Failed"
+    assert project.one("run.ended").state == "Completed"
+
+
+def test_what_waited_for_its_upstream_when_its_run_was_stopped_says_so(project: Any) -> None:
+    release = threading.Event()
+    waiting: list[Any] = []
+
+    @task
+    def waits() -> int:
+        assert release.wait(10)
+        return 4
+
+    @flow
+    def main() -> None:
+        waiting.append(double.submit(waits.submit()))
+        context = current()
+        assert context is not None
+        context.cancelled.set()
+        release.set()
+        waiting[0].result()
+
+    with pytest.raises(Cancelled, match="the run was asked to stop"):
+        main()
+    assert waiting[0].state.value == "Cancelled"
 
 
 def test_waits_with_a_timeout_give_up(project: Any) -> None:
@@ -430,6 +468,13 @@ def test_futures_keep_neither_arguments_nor_downstream_values_alive(project: Any
         gc.collect()
         assert dead[1]() is None
         assert upstream.result() == 1
+        unused = Big()
+        skipped = consume.submit(unused, fail.submit())
+        assert isinstance(skipped.result(raise_on_failure=False), ValueError)
+        dead.append(weakref.ref(unused))
+        del unused
+        gc.collect()
+        assert dead[2]() is None
 
     main()
 
