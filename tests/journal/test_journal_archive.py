@@ -435,16 +435,13 @@ def test_a_full_disk_moves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) 
     scripts(home, 3)
     before = lines(home)
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
     for module, name in (
         (archive_module.parquet, "write"),
         (archive_module.index, "save"),
         (archive_module, "sync_file"),
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(module, name, full)
+            patched.setattr(module, name, _full)
             with pytest.raises(JournalError, match="No space left"):
                 compact(home)
         assert len(segments(home)) == 3
@@ -452,6 +449,39 @@ def test_a_full_disk_moves_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) 
         assert files(home) == []
     archived(home)
     assert lines(home) == before
+
+
+def test_a_file_that_does_not_hold_what_was_written_takes_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripts(home, 3)
+    before = lines(home)
+    write, write_without = parquet.write, parquet.write_without
+
+    def without_the_last(spool: Path, draft: Path, *, longest: int) -> None:
+        spool.write_bytes(b"".join(spool.read_bytes().splitlines(keepends=True)[:-1]))
+        write(spool, draft, longest=longest)
+
+    def without_more(path: Path, draft: Path, *, kinds: list[str], before: int) -> None:
+        write_without(path, draft, kinds=[*kinds, "run.started"], before=before)
+
+    monkeypatch.setattr(parquet, "write", without_the_last)
+    monkeypatch.setattr(parquet, "write_without", without_more)
+    with pytest.raises(JournalError, match="does not hold what was written to it, and was left out"):
+        compact(home)
+    assert (len(segments(home)), files(home), list(home.tmp.iterdir())) == (3, [], [])
+    monkeypatch.setattr(parquet, "write", write)
+    made = archived(home)
+    with pytest.raises(JournalError, match="does not hold what was written to it, and was left out"):
+        expire(home, made, ["log.written"], clock.now_us())
+    monkeypatch.setattr(parquet, "write_without", write_without)
+    monkeypatch.setattr(archive_module.index, "save", _full)
+    with pytest.raises(JournalError, match="No space left"):
+        expire(home, made, ["log.written"], clock.now_us())
+    assert (files(home), list(home.tmp.iterdir())) == (["-0.parquet", ".json"], [])
+    assert lines(home) == before
+
+
+def _full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_long_segment_is_moved_in_bounded_pieces(home: Home) -> None:
