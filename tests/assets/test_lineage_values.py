@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import polars as pl
 import pytest
 
 from headwater import Asset, derived_from, flow, materialize, transaction
+from headwater.assets import tracking
+from headwater.assets.events import InputVersion
 from headwater.project import Project
 from headwater.testing import project
 
@@ -232,3 +235,27 @@ def test_what_was_derived_from_futures_waits_for_them(shop: Project) -> None:
 
     daily()
     assert edges(shop) == {("raw", "made"), ("other", "made")}
+
+
+def test_what_is_known_of_values_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, most in {"HELD_AT_MOST": 2, "SCANS_AT_MOST": 2, "MANY_FRAMES": 2, "FRAMES_AT_MOST": 100}.items():
+        monkeypatch.setattr(tracking, name, most)
+    tracker, one = tracking.Tracker(), InputVersion(asset="orders", namespace="file", dataset="/orders")
+    sources = [(replace(one, version=str(number)),) for number in range(3)]
+    values: list[Any] = [[number] for number in range(3)]
+    for value, found in zip(values, sources, strict=True):
+        tracker.add(value, found)
+        tracker.add_scan(value, found)
+        tracker.add_frame(value, {"x": 7}, found, size=10)
+    assert [tracker.of(value) for value in values] == [None, *sources[1:]]
+    assert [tracker.scan_of(found) for found in sources] == [None, *values[1:]]
+    assert [tracker.columns_of(value) for value in values] == [None, {"x": 7}, {"x": 7}]
+    # By their size: one that is added anew counts once, and one that is too large forgets nobody.
+    for value, size in ((values[1], 60), (values[1], 60), (values[2], 40), (values[0], 101)):
+        tracker.add_frame(value, {"x": 7}, sources[0], size=size)
+    assert [tracker.columns_of(value) for value in values] == [None, {"x": 7}, {"x": 7}]
+    tracker.add_frame(values[0], {"x": 8}, sources[0], size=41)
+    assert [tracker.columns_of(value) for value in values] == [{"x": 8}, None, {"x": 7}]
+    assert tracker.knows_other({"x": 7}, sources[1])
+    assert not tracker.knows_other({"x": 7}, sources[0])
+    assert not tracker.knows_other({"x": 9}, sources[1])
