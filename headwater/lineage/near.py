@@ -111,7 +111,6 @@ def column_edges(session: Session, found: Near, limit: int) -> list[NearColumnEd
             runs=runs,
         )
         for source, target, kind, subtype, runs in rows
-        if ends[source][:2] in names and ends[target][:2] in names
     ]
     return sorted(edges, key=lambda edge: (edge.source, edge.target, edge.source_column, edge.target_column or ""))
 

@@ -116,6 +116,20 @@ def test_columns_their_edges_and_what_is_unknown(fan: Projection) -> None:
         assert {node.id for node in (*above.nodes, *below.nodes)} == {"raw.day", "clean.day", "report.day"}
 
 
+def test_what_reads_itself_and_a_column_in_two_ways(home: Home, fan: Projection) -> None:
+    inputs = [("clean", None, "v1"), ("ratio", None, "x0")]
+    by_day = {"day": [("clean", "day")], None: [("clean", "day")]}
+    write(home, [made("ratio", None, "x1", inputs, columns=by_day)])
+    with fan.session(outlined=True) as session:
+        found = near(session, "ratio", up=1, down=0)
+        assert pairs(found) == {("clean", "ratio", "observed")}
+        edges = column_edges(session, found, 50)
+    assert [(one.source, one.source_column, one.target_column) for one in edges] == [
+        ("clean", "day", None),
+        ("clean", "day", "day"),
+    ]
+
+
 def test_groups_and_selections(fan: Projection) -> None:
     with fan.session(outlined=True) as session:
         found = near(session, "clean", up=1, down=1)
