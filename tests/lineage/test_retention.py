@@ -63,7 +63,7 @@ class History:
                 self.alive.append(writer)
         return name
 
-    def prune(self, projection: Projection, before: int, **more: bool) -> Pruned:
+    def prune(self, projection: Projection, before: int, **more: Any) -> Pruned:
         """Prune what is older than so many seconds after the start."""
         with clock.use(FakeClock(START + AGES * SECOND)):
             return prune(projection, older_than=timedelta(seconds=AGES - before), **more)
@@ -174,6 +174,16 @@ def test_old_detail_goes_and_all_else_stays(history: History, projection: Projec
     assert [reader.logs(f"run{number}")["logs"] != [] for number in range(3)] == [False, False, True]
     assert [reader.task_runs(f"run{number}")["task_runs"] != [] for number in range(3)] == [False, False, True]
     assert projection.verify() == []
+
+
+def test_what_somebody_has_not_got_yet_stays_and_nothing_younger_goes(history: History, projection: Projection) -> None:
+    for number in range(3):
+        history.write(chapter(number))
+    moment = START + 2 * LENGTH * SECOND
+    for undelivered, held_back in ((moment + SECOND, None), (moment, None), (START + LENGTH * SECOND,) * 2):
+        found = history.prune(projection, 2 * LENGTH, undelivered=undelivered, dry_run=True)
+        assert (found.before, found.undelivered) == (held_back or moment, held_back)
+        assert found.events["task.ended"] == (1 if held_back else 2)
 
 
 def goes(event: Event, found: Pruned) -> bool:
