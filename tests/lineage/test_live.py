@@ -15,6 +15,8 @@ from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
 from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.writer import Writer
+from headwater.errors import JournalError
+from headwater.lineage import live as live_module
 from headwater.lineage.live import LiveProjection
 
 
@@ -97,3 +99,52 @@ def test_what_is_read_while_a_damaged_file_is_made_again_is_told(home: Home) -> 
         assert told == ["everything"]
     finally:
         live.close()
+
+
+def test_a_look_that_failed_is_told_once_and_the_next_ones_go_on(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = 0
+
+    def failing(*_: Any, **__: Any) -> Iterator[Batch]:
+        nonlocal looks
+        looks += 1
+        raise JournalError("the disk is away")
+
+    monkeypatch.setattr(live_module, "EVERY", 0.01)
+    live = LiveProjection(home)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(FileCarrier, "read", failing)
+            live.follow()
+            until(lambda: looks > 3)
+            assert "the disk is away" in str(live.trouble)
+        until(lambda: live.looked is not None)
+        assert live.trouble is None
+        assert caplog.messages == ["the journal can't be followed now: the disk is away"]
+    finally:
+        live.close()
+
+
+def test_who_closes_it_waits_for_those_who_look(home: Home) -> None:
+    live = LiveProjection(home)
+    assert live.refresh()
+    closing = threading.Thread(target=live.close)
+    with live.session() as session:
+        closing.start()
+        closing.join(0.05)
+        assert session.rows("SELECT count(*) FROM runs") == [(0,)]
+        assert closing.is_alive()
+    closing.join(10)
+    assert not closing.is_alive()
+
+
+def test_one_at_a_time_has_the_file_of_the_home(home: Home) -> None:
+    first, second = LiveProjection(home), LiveProjection(home)
+    assert (first._own.path == home.path / "server", second._own.path.is_relative_to(home.path)) == (True, False)
+    for one in (first, second):
+        assert one.refresh()
+        one.close()
+    third = LiveProjection(home)
+    assert third._own.path == first._own.path
+    third.close()
