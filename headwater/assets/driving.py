@@ -248,8 +248,7 @@ class Driver:
         ]
         self._run.journal.append(*launched)
         failpoints.reach("backfill.launched")
-        if self._watch is not None:
-            self._tell()
+        self._tell()
         here = self._request.runs_here and not call.producer.is_async
         task = call.bound(self._teller(call, here=here))
         self._running += 1
@@ -336,8 +335,7 @@ class Driver:
         bodies += [self._body(name, part, "blocked", why.text) for name, part, why in blocked]
         self._run.journal.append(*bodies)
         failpoints.reach("backfill.ended")
-        if self._watch is not None:
-            self._tell()
+        self._tell()
 
     def _tell(self) -> None:
         if self._watch is not None:
