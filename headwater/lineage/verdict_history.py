@@ -71,9 +71,7 @@ def _news(
         first, *found = turns(definition.freshness, stood, before.seen, as_of)
         if first.verdict != before.verdict:
             # What was recorded is known better by now: only what is so now counts.
-            found = [] if before.verdict == now.verdict else [Turn(as_of, now.verdict, now.at)]
-        if not found and before.verdict != now.verdict:
-            found = [Turn(as_of, now.verdict, now.at)]
+            found = []
     verdict = None if before is None else before.verdict
     for turn in found or [Turn(as_of, now.verdict, now.at)]:
         yield FreshnessJudged(

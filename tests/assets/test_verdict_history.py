@@ -167,6 +167,8 @@ def test_the_history_goes_on_when_an_asset_is_renamed_and_moved_and_knows_no_oth
     found = report("new", "dev", renamed_from="old")
     assert [row[:3] for row in found] == [("new", None, "fresh"), ("new", "fresh", "late")]
     assert found[1][3] == found[0][3] + 26 * HOUR + 1
+    time.sleep(60)
+    assert report("new", "dev", renamed_from="old") == found
     with registry.scope():
         Asset("old", at="csv://prod/old.csv", freshness=Freshness("26h"))
         names = {"new", "old"}
