@@ -317,6 +317,7 @@ def made_wrong() -> list[Any]:
     return [
         lambda: not_null(),
         lambda: not_null(3),  # type: ignore[arg-type]
+        lambda: not_null("a", 3),  # type: ignore[arg-type]
         lambda: unique("a", at_most=2),
         lambda: unique("a", at_most=True),
         lambda: unique("a", examples="a"),
@@ -324,6 +325,7 @@ def made_wrong() -> list[Any]:
         lambda: unique("a", severity="fatal"),  # type: ignore[arg-type]
         lambda: unique("a", blocking=True, severity="warn"),
         lambda: unique("a", name=""),
+        lambda: unique("a", name="a\nb"),
         lambda: accepted_values("a", "abc"),
         lambda: in_range("a"),
         lambda: in_range("a", 1, closed="up"),  # type: ignore[arg-type]
@@ -383,6 +385,11 @@ def test_a_check_that_is_defined_wrongly(make: Any) -> None:
     with registry.scope(), pytest.raises(DefinitionError) as caught:
         make()
     assert caught.value.message
+
+
+def test_how_severe_a_check_is() -> None:
+    checks = [unique("a"), unique("a", severity="warn"), unique("a", severity="error"), unique("a", blocking=True)]
+    assert [one.severity for one in checks] == ["warn", "warn", "error", "error"]
 
 
 def test_a_function_can_not_take_the_name_of_a_declared_check(shop: Project) -> None:
