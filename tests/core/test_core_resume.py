@@ -613,6 +613,12 @@ def test_parameters_come_back_as_they_were(project: Project, world: World) -> No
     run_id = newest(project)["id"]
     with pytest.raises(UnknownNameError, match="dya"):
         main.resume(run_id, parameters={"dya": 1})
+
+    @flow(name="main")
+    def without(day: datetime.date, pair: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="the flow 'main' has no parameter 'plain' any more"):
+        without.resume(run_id)
     with pytest.raises(ValueError, match="no"):
         main.resume(run_id)
     world.broken = False
