@@ -326,3 +326,14 @@ def test_crashed_is_a_function_of_the_events_alone(home: Home) -> None:
     assert [task.task_run_id for task in tasks] == ["second", "first"]
     assert [run.run_id for run in runs] == ["inner", "outer"]
     assert crashed(found[:1]) == ([], [])
+
+
+def test_a_closed_segment_that_lost_its_last_newline_gets_it_back_and_nothing_else(home: Home) -> None:
+    writer = Writer(home)
+    writer.append(run_started("a"), run_ended("a"))
+    writer.close()
+    (path,) = segments(home)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert recover(home) == []
+    assert path.read_bytes() == whole
