@@ -127,7 +127,7 @@ class KnownAssets(OutlinedAssets):
         for number, row in enumerate(replaced):
             name = self._names.get(row[:2])
             if name is not None:
-                one = Made._make((*row[3:], self._inputs(-1 - number), None))
+                one = Made._make((*row[3:-1], self._inputs(-1 - number), row[-1]))
                 found.setdefault(name, {})[one.partition, one.version] = one
         return found
 

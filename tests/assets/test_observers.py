@@ -366,6 +366,31 @@ def test_what_is_recorded_again_with_its_version_makes_nothing_stale(here, tmp_p
     assert [after("v2"), after("v1")] == [end, True]
 
 
+@pytest.mark.parametrize("key", [None, "2013-01-01"])
+def test_what_was_read_reaches_as_far_as_before_when_another_version_is_recorded(here, tmp_path, key):
+    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
+    feed = Asset("feed", at="parquet://feed", partitions=days)
+
+    @materialize(Asset("totals", at="memory://totals", partitions=days), inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    def hour_after(version, hour):
+        record(feed, partition=key, version=version, data_through=datetime(2013, 1, 1, hour, tzinfo=UTC))
+        end = data_through(here.catalog.facts(), "totals").end
+        return end and datetime.fromtimestamp(end / 1e6, UTC).hour
+
+    (tmp_path / "feed").mkdir()
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet")
+    make = count.at(key) if key else count
+    hour_after("v0", 11)
+    hour_after("v1", 12)
+    make()
+    assert [hour_after("v1", 12), hour_after("v2", 13), hour_after("v3", 14)] == [12, 12, 12]
+    make()
+    assert [hour_after("v4", 15), hour_after("v4", 15), hour_after("v5", 16)] == [14, 14, 14]
+
+
 @pytest.mark.parametrize("version", [None, "v1"])
 def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
     feed = Asset("feed", at="parquet://feed.parquet")

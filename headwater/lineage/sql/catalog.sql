@@ -156,17 +156,44 @@ QUALIFY row_number() OVER (PARTITION BY l.namespace, l.dataset, l.partition ORDE
 SELECT DISTINCT namespace, dataset FROM facts.outcomes WHERE state = 'skipped';
 
 -- name: replaced
--- Versions that are no longer in place, as far as something was made of them. Which they are is asked first: mostly few.
-WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published')
-SELECT namespace, dataset, CAST(id AS VARCHAR), partition, version, time, started_at, run_id, rows, time_max,
-       partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0
-FROM facts.outcomes AS o
-WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
-  AND id IN (FROM gone)
-  AND EXISTS (
+-- Versions that are no longer in place, as far as something was made of them, and since when each was told with no other one in
+-- between. What others make they may name in another way than what read it does: there it is also the newest that was known
+-- when something began to read. Which they all are is asked first: mostly few.
+WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published'),
+chosen AS (
+    FROM facts.outcomes
+    WHERE state = 'published'
+      AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+),
+others AS MATERIALIZED (SELECT DISTINCT namespace, dataset FROM chosen WHERE code_version IS NULL AND id IN (FROM gone)),
+told AS (
+    SELECT id, time, [namespace, dataset, partition] AS what,
+           max(time) FILTER (begins) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AS since
+    FROM (
+        SELECT *, version IS DISTINCT FROM lag(version) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AS begins
+        FROM chosen SEMI JOIN others USING (namespace, dataset)
+    )
+),
+newest AS (SELECT what, since, arg_max(id, (time, id)) AS id FROM told GROUP BY ALL),
+begun AS (
+    SELECT DISTINCT [i.source_namespace, i.source_dataset, i.source_partition] AS what, r.started_at
     FROM facts.inputs AS i
-    WHERE i.source_namespace = o.namespace AND i.source_dataset = o.dataset
-      AND i.source_partition IS NOT DISTINCT FROM o.partition AND i.source_version = o.version
+    JOIN others AS o ON o.namespace = i.source_namespace AND o.dataset = i.source_dataset
+    JOIN facts.outcomes AS r ON r.id = i.id
+    WHERE i.source_version IS NOT NULL
+),
+known AS (SELECT n.id FROM begun AS b ASOF JOIN newest AS n ON b.what = n.what AND b.started_at >= n.since)
+SELECT namespace, dataset, CAST(id AS VARCHAR), partition, version, time, started_at, run_id, rows, time_max,
+       partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0, t.since
+FROM chosen AS o LEFT JOIN (SELECT id, since FROM told) AS t USING (id)
+WHERE id IN (FROM gone)
+  AND (
+    id IN (FROM known)
+    OR EXISTS (
+        FROM facts.inputs AS i
+        WHERE i.source_namespace = o.namespace AND i.source_dataset = o.dataset
+          AND i.source_partition IS NOT DISTINCT FROM o.partition AND i.source_version = o.version
+    )
   )
 ORDER BY time, id;
 
