@@ -8,13 +8,14 @@ For every partition the basis is the first of these that exists:
   assets. Static inputs, the asset itself and what is made by turns with it don't count; one unknown input makes it unknown;
 - claimed: the end of the time partition, when nothing is known of its inputs.
 
-Never beyond the end of the partition or the start of the run that made it. What has no basis is unknown.
+Never beyond the end of the partition or the start of the run that made it. What has no basis is unknown. Of a source that was
+recorded and then observed, the later word on how far it reaches counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -231,17 +232,18 @@ class Reach:
         return self._derived(name, made, groups, cycle) if groups else self._claimed(name, made)
 
     def _never(self, name: str) -> _End:
-        definition = self._facts.definitions.get(name)
-        source = definition is not None and definition.is_source
-        return _End(None, None, "never_observed" if source else "never_made")
+        return _End(None, None, "never_observed" if self._is_source(name) else "never_made")
 
     def _stated(self, name: str, made: Made | None, observed: Observed | None) -> _End | None:
         """The end that was measured or observed, if any."""
-        if made is not None and made.time_max is not None and made.rows != 0:
+        end = None if observed is None or not _of_this_version(made, observed) else observed.data_through
+        # Of a source the last word counts that tells an end.
+        measured = made is not None and (end is None or not self._is_seen_since(name, made, observed))
+        if measured and made is not None and made.time_max is not None and made.rows != 0:
             return self._capped(name, made, made.time_max, "measured")
-        if observed is None or observed.data_through is None or not _of_this_version(made, observed):
+        if observed is None or end is None:
             return None
-        end = min(observed.data_through, observed.at)
+        end = min(end, observed.at)
         window = self._window_end(name, observed.partition) if made is None else self._end_of_window(name, made)
         return _End(end if window is None else min(end, window), "observed", "observed")
 
@@ -303,9 +305,13 @@ class Reach:
     def _versions(self, node: Node) -> tuple[Made | None, Observed | None]:
         name, partition, version = node
         facts = self._facts.of(name)
+        made, seen = facts.made.get(partition), facts.observed.get(partition)
         if version is None:
-            return facts.made.get(partition), facts.observed.get(partition)
-        return facts.replaced.get((partition, version)), facts.observed_before.get((partition, version))
+            return made, seen
+        return (
+            facts.replaced.get((partition, version), made if made and made.version == version else None),
+            facts.observed_before.get((partition, version), seen if seen and seen.version == version else None),
+        )
 
     def _consumed(self, name: str, made: Made) -> dict[str, list[Node]]:
         """What was consumed, by input asset, without static inputs, the asset itself and what is made by turns with it."""
@@ -318,7 +324,8 @@ class Reach:
                 continue
             known = assets.get(asset)
             now = None if known is None else known.made.get(used.partition)
-            if now is not None and now.version == used.version:
+            # Nearly always it is in place still, and nobody else gave word of it.
+            if known is not None and now is not None and now.version == used.version and not known.observed:
                 nodes: Iterable[Node] = ((asset, used.partition, None),)
             else:
                 nodes = self._nodes(used, made)
@@ -351,23 +358,41 @@ class Reach:
     def _version_read(self, used: Consumed, by: Made) -> str | None:
         """Which version was read: None for the one in place, else an earlier one."""
         facts, part, version = self._facts.of(used.asset), used.partition, used.version
-        made = facts.made.get(part)
-        now = made or facts.observed.get(part)
-        before: Mapping[tuple[str | None, str], Made | Observed] = facts.replaced if made else facts.observed_before
-        if version is not None and (now is None or version != now.version) and (part, version) in before:
-            return version
+        made, seen = facts.made.get(part), facts.observed.get(part)
+        others = made is None or made.code_version is None or self._is_source(used.asset)
+        now = self._last_word(used.asset, made, seen)
         if now is None or (version is not None and version == now.version):
             return None
-        if version is not None and made is not None and made.code_version is not None:
+        if version is not None and (not others or self._versions((used.asset, part, version)) != (None, None)):
             return version
         # Somebody else's word on the data may name versions in another way than the data itself does, or none at all:
         # then it is the newest that was known by the time of reading that counts, and failing that a later one of ours.
         if now.since <= by.started:
             return None
-        known = [one for (key, _), one in before.items() if key == part and one.since <= by.started]
+        before: list[Made | Observed] = [one for (key, _), one in facts.replaced.items() if key == part]
+        if others:
+            before += [one for (key, _), one in facts.observed_before.items() if key == part]
+            before += [one for one in (made, seen) if one is not None and one is not now]
+        known = [one for one in before if one.since <= by.started and one.version is not None]
         if known:
             return max(known, key=attrgetter("since")).version
         return None if version is None or now.version is None else version
+
+    def _last_word(self, name: str, made: Made | None, seen: Observed | None) -> Made | Observed | None:
+        """What tells of the data that is there: of a source that was recorded it may be a later look, at another version."""
+        if made is None:
+            return seen
+        if seen is None or seen.version in (None, made.version) or not self._is_seen_since(name, made, seen):
+            return made
+        return seen
+
+    def _is_seen_since(self, name: str, made: Made, seen: Observed | None) -> bool:
+        """Whether it is a source, and was observed after it was recorded."""
+        return seen is not None and seen.at > made.at and self._is_source(name)
+
+    def _is_source(self, name: str) -> bool:
+        definition = self._facts.definitions.get(name)
+        return definition is not None and definition.is_source
 
     def _partitioned(self, name: str) -> bool:
         definition = self._facts.definitions.get(name)

@@ -28,8 +28,11 @@ def worlds(draw, policies=NO_POLICY, kind=World):
         world.now = draw(moments) + DAY
         if kind == "source":
             world.source(name, static=static, freshness=policy, time_column=draw(st.none() | st.just("time")))
-            if draw(st.booleans()):
-                world.observe(name, draw(st.none() | moments), version=draw(st.sampled_from([None, "x"])))
+            for word in draw(st.lists(st.sampled_from(["observed", "observed", "recorded"]), max_size=3)):
+                if word == "observed":
+                    world.observe(name, draw(st.none() | moments), version=draw(st.sampled_from([None, "x", "y"])))
+                else:
+                    world.make(name, version=draw(st.sampled_from("xyz")), time_max=draw(st.none() | moments))
             continue
         column = draw(st.none() | st.just("time"))
         declared = draw(st.lists(st.sampled_from(names[:place]), max_size=2, unique=True)) if place else []
@@ -57,7 +60,7 @@ def made(draw, world, name, key, names):
         if known:
             part = draw(st.sampled_from(known))
             inputs.append(
-                Consumed(asset=other, partition=part, version=draw(st.sampled_from([None, world.version(other, part)])))
+                Consumed(asset=other, partition=part, version=draw(st.sampled_from([None, *versions(there, part)])))
             )
     window = WEEK.partition(key) if key else UNPARTITIONED.partition(None)
     world.make(
@@ -73,24 +76,44 @@ def made(draw, world, name, key, names):
         world.observe(name, draw(st.none() | moments), partition=key)
 
 
-def oracle(facts, name, key):
-    """The end of a partition and its basis."""
-    made, seen = facts.of(name).made.get(key), facts.of(name).observed.get(key)
+def versions(there, part):
+    """What a partition may have been read as: what is in place, or of a source, where many give their word, any that was told."""
+    found = [one.version for one in (there["made"].get(part), there["observed"].get(part)) if one is not None]
+    return found if part is None else found[:1]
+
+
+def read_end(facts, used):
+    """The end of what was read: of the version that was named, if anybody told of it and of another one since."""
+    known, is_source = facts.of(used.asset), facts.definitions[used.asset].is_source
+    made, seen = known.made.get(used.partition), known.observed.get(used.partition)
+    told = [one for one in (made, seen) if is_source and one is not None and one.version is not None]
+    if used.version is None or not told or max(told, key=lambda one: one.at).version == used.version:
+        return oracle(facts, used.asset, used.partition)[0]
+    made, seen = (one if one in told and one.version == used.version else None for one in (made, seen))
+    return oracle(facts, used.asset, used.partition, made, seen)[0]
+
+
+def oracle(facts, name, key, *words):
+    """The end of a partition and its basis; of a version of it when that is given by the word that was made of it."""
+    made, seen = words or (facts.of(name).made.get(key), facts.of(name).observed.get(key))
+    is_source, tells = facts.definitions[name].is_source, seen is not None and seen.data_through is not None
     if made is None:
-        return (min(seen.data_through, seen.at), "observed") if seen and seen.data_through is not None else (None, None)
+        return (min(seen.data_through, seen.at), "observed") if tells else (None, None)
+    if seen is not None and seen.at < made.at and seen.version not in (None, made.version):
+        seen, tells = None, False
     ends = WEEK.partition(key).end_us if key else None  # also where that was not recorded
     limit = min(made.started, ends or made.started)
     early = key is not None and made.started <= made.partition_start
-    if made.rows != 0 and made.time_max is not None:
+    if made.rows != 0 and made.time_max is not None and not (is_source and tells and seen.at > made.at):
         return (None, None) if early else (min(made.time_max, limit), "measured")
-    if seen is not None and seen.data_through is not None:
+    if tells:
         return min(seen.data_through, seen.at, ends or seen.at), "observed"
     if made.unknown_inputs:
         return None, None
     above = {}
     for used in made.inputs:
         if used.asset != name and not facts.definitions[used.asset].static:
-            above.setdefault(used.asset, []).append(oracle(facts, used.asset, used.partition)[0])
+            above.setdefault(used.asset, []).append(read_end(facts, used))
     newest = [max((end for end in found if end is not None), default=None) for found in above.values()]
     if newest:
         return (None, None) if None in newest else (min(min(newest), limit), "derived")

@@ -412,6 +412,55 @@ def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
     assert not stale_after([1, 2])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [(record, "v1"), (observe, "v2"), (record, "v3"), (observe, "v4")],
+        [(observe, "v1"), (record, "v2"), (observe, "v3"), (record, "v4")],
+        [(record, None), (observe, None), (record, None), (observe, None)],
+    ],
+)
+def test_how_far_a_source_reaches_is_the_last_word_on_it_and_what_read_it_reaches_as_far_as_that_was_then(
+    here, tmp_path, words
+):
+    feed = Asset("feed", at="parquet://feed.parquet")
+
+    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    def hours():
+        facts = here.catalog.facts()
+        ends = [data_through(facts, name).end for name in ("feed", "totals")]
+        return [end and datetime.fromtimestamp(end / 1e6, UTC).hour for end in ends]
+
+    found = []
+    for hour, (say, version) in enumerate(words, 1):
+        pl.DataFrame({"n": [hour]}).write_parquet(tmp_path / "feed.parquet")
+        say(feed, version=version, data_through=datetime(2013, 1, 1, hour, tzinfo=UTC))
+        found.append(hours())
+        count()
+        found.append(hours())
+    assert found == [[1, None], [1, 1], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]]
+
+
+def test_what_has_read_a_source_of_which_nobody_said_how_far_it_reaches_takes_no_later_word_for_it(here, tmp_path):
+    feed = Asset("feed", at="parquet://feed.parquet")
+
+    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    record(feed)
+    count()
+    pl.DataFrame({"n": [2]}).write_parquet(tmp_path / "feed.parquet")
+    observe(feed, data_through=NOON)
+    assert data_through(here.catalog.facts(), "totals").end is None
+    count()
+    assert data_through(here.catalog.facts(), "totals").end is not None
+
+
 @pytest.mark.parametrize("looks", [True, False])
 def test_what_is_written_by_others_now_is_no_news_to_what_has_read_it(tmp_path, looks):
     """Its own function made it once, and is gone."""
