@@ -309,8 +309,8 @@ class Reach:
         if version is None:
             return made, seen
         return (
-            facts.replaced.get((partition, version), made if made and made.version == version else None),
-            facts.observed_before.get((partition, version), seen if seen and seen.version == version else None),
+            made if made and made.version == version else facts.replaced.get((partition, version)),
+            seen if seen and seen.version == version else facts.observed_before.get((partition, version)),
         )
 
     def _consumed(self, name: str, made: Made) -> dict[str, list[Node]]:

@@ -444,7 +444,8 @@ def test_how_far_a_source_reaches_is_the_last_word_on_it_and_what_read_it_reache
     assert found == [[1, None], [1, 1], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]]
 
 
-def test_what_has_read_a_source_of_which_nobody_said_how_far_it_reaches_takes_no_later_word_for_it(here, tmp_path):
+@pytest.mark.parametrize("told", [[None], [12, 13], [12, None]])
+def test_what_has_read_a_source_reaches_as_far_as_was_last_said_of_what_it_read(here, tmp_path, told):
     feed = Asset("feed", at="parquet://feed.parquet")
 
     @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
@@ -452,13 +453,15 @@ def test_what_has_read_a_source_of_which_nobody_said_how_far_it_reaches_takes_no
         return rows.select(pl.len())
 
     pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
-    record(feed)
+    ends = [hour and NOON.replace(hour=hour) for hour in told]
+    for end in ends:
+        record(feed, data_through=end)
     count()
     pl.DataFrame({"n": [2]}).write_parquet(tmp_path / "feed.parquet")
-    observe(feed, data_through=NOON)
-    assert data_through(here.catalog.facts(), "totals").end is None
+    observe(feed, data_through=NOON.replace(hour=14))
+    assert data_through(here.catalog.facts(), "totals").end == (ends[-1] and ends[-1].timestamp() * 1e6)
     count()
-    assert data_through(here.catalog.facts(), "totals").end is not None
+    assert data_through(here.catalog.facts(), "totals").end == NOON.replace(hour=14).timestamp() * 1e6
 
 
 @pytest.mark.parametrize("looks", [True, False])
