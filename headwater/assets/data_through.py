@@ -24,7 +24,7 @@ from typing import Literal, TypeAlias
 from headwater.assets.components import components
 from headwater.assets.dependencies import Edges, reachable, upstream_edges
 from headwater.assets.durations import moment
-from headwater.assets.facts import Consumed, Facts, Made, Observed
+from headwater.assets.facts import Consumed, Facts, Made, Observed, is_hash
 from headwater.assets.partitions import (
     UNPARTITIONED,
     PartitionsDefinition,
@@ -363,11 +363,14 @@ class Reach:
         now = self._last_word(used.asset, made, seen)
         if now is None or (version is not None and version == now.version):
             return None
+        known_by_then = now.since <= by.started
+        if known_by_then and others and version and now.version and is_hash(version) != is_hash(now.version):
+            return None  # the last word may well be about what was read: their names can't be compared
         if version is not None and (not others or self._versions((used.asset, part, version)) != (None, None)):
             return version
         # Somebody else's word on the data may name versions in another way than the data itself does, or none at all:
         # then it is the newest that was known by the time of reading that counts, and failing that a later one of ours.
-        if now.since <= by.started:
+        if known_by_then:
             return None
         before: list[Made | Observed] = [one for (key, _), one in facts.replaced.items() if key == part]
         if others:

@@ -24,6 +24,11 @@ class Consumed(NamedTuple):
     version: str | None
 
 
+def is_hash(version: str) -> bool:
+    """Whether a version is the hash of the content: these tell what is the same, whoever told them."""
+    return version.startswith("sha256:")
+
+
 class Made(NamedTuple):
     """The version of one partition that is in place. Times in microseconds since the epoch, UTC.
 

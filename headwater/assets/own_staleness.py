@@ -9,7 +9,7 @@ from headwater.assets.causes import Cause, Seen
 from headwater.assets.definitions import AssetDefinition, InputDefinition
 from headwater.assets.divided import Divided
 from headwater.assets.divisions import Divisions
-from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs, last_said
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Made, Outline, Pairs, is_hash, last_said
 from headwater.assets.made_graph import MadeGraph
 from headwater.assets.returned import returned_at
 
@@ -130,9 +130,5 @@ class OwnStaleness:
         if seen is None or seen.version in (None, used.version):
             return False
         # Hashes of the content are compared as such: a file may be put back after it was read.
-        told = seen.at if _is_hash(seen.version) and _is_hash(used.version) else seen.since
+        told = seen.at if is_hash(seen.version) and is_hash(used.version) else seen.since
         return told > started
-
-
-def _is_hash(version: str) -> bool:
-    return version.startswith("sha256:")

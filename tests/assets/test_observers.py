@@ -444,8 +444,8 @@ def test_how_far_a_source_reaches_is_the_last_word_on_it_and_what_read_it_reache
     assert found == [[1, None], [1, 1], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]]
 
 
-@pytest.mark.parametrize("told", [[None], [12, 13], [12, None]])
-def test_what_has_read_a_source_reaches_as_far_as_was_last_said_of_what_it_read(here, tmp_path, told):
+def feed_and_totals(tmp_path):
+    """A source that holds something, and what makes an asset of it."""
     feed = Asset("feed", at="parquet://feed.parquet")
 
     @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
@@ -453,6 +453,12 @@ def test_what_has_read_a_source_reaches_as_far_as_was_last_said_of_what_it_read(
         return rows.select(pl.len())
 
     pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    return feed, count
+
+
+@pytest.mark.parametrize("told", [[None], [12, 13], [12, None]])
+def test_what_has_read_a_source_reaches_as_far_as_was_last_said_of_what_it_read(here, tmp_path, told):
+    feed, count = feed_and_totals(tmp_path)
     ends = [hour and NOON.replace(hour=hour) for hour in told]
     for end in ends:
         record(feed, data_through=end)
@@ -462,6 +468,16 @@ def test_what_has_read_a_source_reaches_as_far_as_was_last_said_of_what_it_read(
     assert data_through(here.catalog.facts(), "totals").end == (ends[-1] and ends[-1].timestamp() * 1e6)
     count()
     assert data_through(here.catalog.facts(), "totals").end == NOON.replace(hour=14).timestamp() * 1e6
+
+
+@pytest.mark.parametrize("say", [record, observe])
+def test_what_is_made_after_an_observer_told_more_of_the_same_content_reaches_as_far(here, tmp_path, say):
+    feed, count = feed_and_totals(tmp_path)
+    say(feed, data_through=NOON)
+    later = NOON.replace(hour=13)
+    observe(feed, version="etag-1", data_through=later)
+    count()
+    assert {data_through(here.catalog.facts(), name).end for name in ("feed", "totals")} == {later.timestamp() * 1e6}
 
 
 @pytest.mark.parametrize("looks", [True, False])
