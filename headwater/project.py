@@ -66,7 +66,7 @@ class Project:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, root: Path | None = None, *, create: bool = True) -> Project:
+    def open(cls, root: str | Path | None = None, *, create: bool = True) -> Project:
         """The project of a folder (default: of the current one). Raises SettingsError."""
         return cls(settings_module.load(root), create=create)
 

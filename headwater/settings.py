@@ -54,13 +54,13 @@ _NAMES = frozenset(field.name for field in fields(Settings)) - {"root"}
 _PREFIX, _VARIABLE = "HEADWATER_", "the environment variable"
 
 
-def find_root(start: Path | None = None) -> Path:
+def find_root(start: str | Path | None = None) -> Path:
     """The folder of the nearest `pyproject.toml` at or above `start`, else `start` itself."""
-    start = (start or Path.cwd()).absolute()
+    start = Path(start or "").absolute()
     return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
 
 
-def load(root: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load(root: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """The settings that hold in a folder. Raises SettingsError naming the setting and where it was given."""
     root = find_root(root)
     environ = os.environ if environ is None else environ
@@ -69,7 +69,7 @@ def load(root: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     return _validated({"project": root.name or "headwater", **found, "root": root}, origin)
 
 
-def origins(root: Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def origins(root: str | Path | None = None, environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Where each setting that somebody has set was set; the others have their defaults. Raises SettingsError."""
     return _given(find_root(root), os.environ if environ is None else environ)[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import headwater
 from headwater import settings
 from headwater.errors import SettingsError
+from headwater.project import Project
 from headwater.settings import Settings, load, origins
+from headwater.testing import project
 
 PAGE = (Path(headwater.__file__).parents[1] / "docs" / "settings.md").read_text(encoding="utf-8")
 NAMES = [field.name for field in dataclasses.fields(Settings) if field.name != "root"]
@@ -64,6 +67,11 @@ def test_a_project_says_what_holds_in_it_and_below(shop: Path) -> None:
     assert (found.modules, found.limits, found.locations) == (("one",), {"warehouse": 3}, {"lake": "/data/lake"})
     assert (found.openlineage_drain, found.refresh, found.results) == (1.5, True, "kept")
     assert set(origins(shop, {})) == set(NAMES)
+
+
+def test_a_folder_may_be_given_as_text(shop: Path) -> None:
+    with closing(Project.open(str(shop))) as opened, project(str(shop)) as tested:
+        assert (opened.settings.root, tested.settings.root) == (shop, shop)
 
 
 def test_the_name_of_the_package_is_that_of_the_project_and_told_as_such(tmp_path: Path) -> None:

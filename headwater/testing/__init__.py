@@ -52,7 +52,7 @@ class FakeClock:
 
 @contextmanager
 def project(
-    root: Path | None = None,
+    root: str | Path | None = None,
     clock: Clock | None = None,
     *,
     carrier: Carrier | None = None,
@@ -80,7 +80,7 @@ def project(
     """
     with tempfile.TemporaryDirectory(prefix="headwater-") as folder:
         kind = _InMemory if in_memory else Project
-        found = kind(_settings(root or Path(folder), like), delivers=False, carrier=carrier)
+        found = kind(_settings(Path(root or folder), like), delivers=False, carrier=carrier)
         with registry.scope(), runtime.use(found):
             if clock is None:
                 yield from _closing(found)
