@@ -232,15 +232,15 @@ class Reach:
         return self._derived(name, made, groups, cycle) if groups else self._claimed(name, made)
 
     def _never(self, name: str) -> _End:
-        return _End(None, None, "never_observed" if self._is_source(name) else "never_made")
+        return _End(None, None, "never_observed" if self._facts.is_source(name) else "never_made")
 
     def _stated(self, name: str, made: Made | None, observed: Observed | None) -> _End | None:
         """The end that was measured or observed, if any."""
         end = None if observed is None or not _of_this_version(made, observed) else observed.data_through
+        measured = None if made is None or made.rows == 0 else made.time_max
         # Of a source the last word counts that tells an end.
-        measured = made is not None and (end is None or not self._is_seen_since(name, made, observed))
-        if measured and made is not None and made.time_max is not None and made.rows != 0:
-            return self._capped(name, made, made.time_max, "measured")
+        if made is not None and measured is not None and (end is None or not self._is_seen_since(name, made, observed)):
+            return self._capped(name, made, measured, "measured")
         if observed is None or end is None:
             return None
         end = min(end, observed.at)
@@ -359,7 +359,7 @@ class Reach:
         """Which version was read: None for the one in place, else an earlier one."""
         facts, part, version = self._facts.of(used.asset), used.partition, used.version
         made, seen = facts.made.get(part), facts.observed.get(part)
-        others = made is None or made.code_version is None or self._is_source(used.asset)
+        others = made is None or made.code_version is None or self._facts.is_source(used.asset)
         now = self._last_word(used.asset, made, seen)
         if now is None or (version is not None and version == now.version):
             return None
@@ -391,11 +391,7 @@ class Reach:
 
     def _is_seen_since(self, name: str, made: Made, seen: Observed | None) -> bool:
         """Whether it is a source, and was observed after it was recorded."""
-        return seen is not None and seen.at > made.at and self._is_source(name)
-
-    def _is_source(self, name: str) -> bool:
-        definition = self._facts.definitions.get(name)
-        return definition is not None and definition.is_source
+        return seen is not None and seen.at > made.at and self._facts.is_source(name)
 
     def _partitioned(self, name: str) -> bool:
         definition = self._facts.definitions.get(name)

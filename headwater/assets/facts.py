@@ -241,6 +241,10 @@ class Facts:
         """The facts of an asset; none when nothing is known of it."""
         return self.assets.get(name, _NOTHING)
 
+    def is_source(self, name: str) -> bool:
+        """Whether nothing here makes it; of an asset that nobody defines that is not known, and it is none."""
+        return name in self.definitions and self.definitions[name].is_source
+
     def failed(self, name: str) -> list[Failure]:
         """The newest attempts at an asset that did not publish, without those at what is no partition any more."""
         divided = partitioning(self.definitions[name])

@@ -120,8 +120,7 @@ class OwnStaleness:
         if used.version is None:
             return False
         if made is not None:
-            definition = self._facts.definitions.get(used.asset)
-            is_source = definition is not None and definition.is_source
+            is_source = self._facts.is_source(used.asset)
             is_ours = made.code_version is not None and not is_source
             if made.version != used.version and (is_ours or made.since > started):
                 return True

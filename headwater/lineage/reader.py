@@ -12,7 +12,7 @@ from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
 from headwater.lineage.projection import Projection
 from headwater.lineage.run_lists import Wanted, is_whole_id, newest_runs, of_whole_id, worked_out_between
-from headwater.lineage.session import Session, plain, rfc3339
+from headwater.lineage.session import Session, plain, rfc3339, timed
 from headwater.lineage.shown import Shown
 from headwater.lineage.statements import statements
 
@@ -456,11 +456,10 @@ def _backfills(
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Any]:
-    started, ended = row["started"], row["ended"]
-    row["duration"] = (ended - started).total_seconds() if started is not None and ended is not None else None
-    if row.get("error") is None:
-        row.pop("error", None)
-    return plain(row)
+    found = timed(row)
+    if found.get("error") is None:
+        found.pop("error", None)
+    return found
 
 
 def _edge_ends(row: dict[str, Any]) -> dict[str, Any]:

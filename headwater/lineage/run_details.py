@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from headwater.lineage.session import Session, plain
+from headwater.lineage.session import Session, timed
 from headwater.lineage.statements import statements
 
 ATTEMPTS = 100
@@ -27,11 +26,5 @@ def run_details(session: Session, run_id: str) -> dict[str, Any]:
     return {
         **{name: value for name, value in found.items() if name != "parameters"},
         "parameters": json.loads(found.get("parameters") or "{}"),
-        "attempts": [_attempt(row) for row in attempts],
+        "attempts": [timed(row) for row in attempts],
     }
-
-
-def _attempt(row: Mapping[str, Any]) -> dict[str, Any]:
-    started, ended = row["started"], row["ended"]
-    duration = (ended - started).total_seconds() if started is not None and ended is not None else None
-    return {**plain(row), "duration": duration}

@@ -113,6 +113,13 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: rfc3339(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
+def timed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a row with `started` and `ended`, and how many seconds lie between them: its `duration`."""
+    started, ended = row["started"], row["ended"]
+    duration = (ended - started).total_seconds() if started is not None and ended is not None else None
+    return {**plain(row), "duration": duration}
+
+
 def rfc3339(moment: datetime) -> str:
     """A time as the projection holds it, which is UTC without saying so, as text."""
     return moment.isoformat(timespec="microseconds") + "Z"
