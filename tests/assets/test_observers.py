@@ -39,6 +39,21 @@ def here(tmp_path):
         yield found
 
 
+def feed_and_totals(tmp_path, key=None, tells=None):
+    """A source that holds something (with a `key`, in that partition), and what makes `totals` of it."""
+    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
+    feed = Asset("feed", at="parquet://feed", partitions=days, observe=tells)
+
+    @materialize(Asset("totals", at="memory://totals", partitions=days), inputs={"rows": feed})
+    def count(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.len())
+
+    file = tmp_path / ("feed.parquet" if key is None else f"feed/{key}.parquet")
+    file.parent.mkdir(exist_ok=True)
+    pl.DataFrame({"n": [1]}).write_parquet(file)
+    return feed, count if key is None else count.at(key)
+
+
 def test_a_damaged_file_is_named(here, tmp_path):
     """A half one has no footer, of the other one only the rows can't be read."""
     file = tmp_path / "orders.parquet"
@@ -314,25 +329,15 @@ def test_a_late_source_is_late_by_its_policy(here):
 @pytest.mark.parametrize("key", [None, "2013-01-01"])
 def test_what_an_observer_tells_again_makes_nothing_stale(here, tmp_path, key):
     """It names versions in its own way: what was read is known by the hash of its content."""
-    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
     told = ["etag-1"]
-    feed = Asset("feed", at="parquet://feed", partitions=days, observe=lambda: {key: told[0]} if key else told[0])
-    totals = Asset("totals", at="memory://totals", partitions=days)
-
-    @materialize(totals, inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
+    feed, make = feed_and_totals(tmp_path, key, lambda: {key: told[0]} if key else told[0])
 
     def stale_after(version):
         told[0] = version
         observe(feed)
         return here.catalog.staleness(clock.now_us())["totals"].is_stale
 
-    (tmp_path / "feed").mkdir()
-    file = tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet"
-    pl.DataFrame({"n": [1]}).write_parquet(file)
     assert stale_after("etag-1")
-    make = count.at(key) if key else count
     make()
     assert [stale_after("etag-1") for _ in range(2)] == [False, False]
     assert [stale_after("etag-2"), stale_after("etag-2")] == [True, True]
@@ -342,22 +347,14 @@ def test_what_an_observer_tells_again_makes_nothing_stale(here, tmp_path, key):
 
 @pytest.mark.parametrize("key", [None, "2013-01-01"])
 def test_what_is_recorded_again_with_its_version_makes_nothing_stale(here, tmp_path, key):
-    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
-    feed = Asset("feed", at="parquet://feed", partitions=days)
-    totals = Asset("totals", at="memory://totals", partitions=days)
-
-    @materialize(totals, inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
+    feed, make = feed_and_totals(tmp_path, key)
 
     def after(version):
         record(feed, partition=key, version=version, data_through=noon)
         stale = here.catalog.staleness(clock.now_us())["totals"].is_stale
         return stale or data_through(here.catalog.facts(), "totals").end
 
-    (tmp_path / "feed").mkdir()
-    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet")
-    noon, make = datetime(2013, 1, 1, 12, tzinfo=UTC), count.at(key) if key else count
+    noon = datetime(2013, 1, 1, 12, tzinfo=UTC)
     end = int(noon.timestamp() * 1e6)
     record(feed, partition=key, version="v1", data_through=noon)
     make()
@@ -368,21 +365,13 @@ def test_what_is_recorded_again_with_its_version_makes_nothing_stale(here, tmp_p
 
 @pytest.mark.parametrize("key", [None, "2013-01-01"])
 def test_what_was_read_reaches_as_far_as_before_when_another_version_is_recorded(here, tmp_path, key):
-    days = None if key is None else DailyPartitions("2013-01-01", "2013-01-02")
-    feed = Asset("feed", at="parquet://feed", partitions=days)
-
-    @materialize(Asset("totals", at="memory://totals", partitions=days), inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
+    feed, make = feed_and_totals(tmp_path, key)
 
     def hour_after(version, hour):
         record(feed, partition=key, version=version, data_through=datetime(2013, 1, 1, hour, tzinfo=UTC))
         end = data_through(here.catalog.facts(), "totals").end
         return end and datetime.fromtimestamp(end / 1e6, UTC).hour
 
-    (tmp_path / "feed").mkdir()
-    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed" / f"{key}.parquet" if key else tmp_path / "feed.parquet")
-    make = count.at(key) if key else count
     hour_after("v0", 11)
     hour_after("v1", 12)
     make()
@@ -393,18 +382,13 @@ def test_what_was_read_reaches_as_far_as_before_when_another_version_is_recorded
 
 @pytest.mark.parametrize("version", [None, "v1"])
 def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
-    feed = Asset("feed", at="parquet://feed.parquet")
-
-    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
+    feed, count = feed_and_totals(tmp_path)
 
     def stale_after(rows):
         pl.DataFrame({"n": rows}).write_parquet(tmp_path / "feed.parquet")
         observe(feed)
         return here.catalog.staleness(clock.now_us())["totals"].is_stale
 
-    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
     record(feed, version=version)
     count()
     assert [stale_after([1]), stale_after([1, 2])] == [False, True]
@@ -423,11 +407,7 @@ def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
 def test_how_far_a_source_reaches_is_the_last_word_on_it_and_what_read_it_reaches_as_far_as_that_was_then(
     here, tmp_path, words
 ):
-    feed = Asset("feed", at="parquet://feed.parquet")
-
-    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
+    feed, count = feed_and_totals(tmp_path)
 
     def hours():
         facts = here.catalog.facts()
@@ -442,18 +422,6 @@ def test_how_far_a_source_reaches_is_the_last_word_on_it_and_what_read_it_reache
         count()
         found.append(hours())
     assert found == [[1, None], [1, 1], [2, 1], [2, 2], [3, 2], [3, 3], [4, 3], [4, 4]]
-
-
-def feed_and_totals(tmp_path):
-    """A source that holds something, and what makes an asset of it."""
-    feed = Asset("feed", at="parquet://feed.parquet")
-
-    @materialize(Asset("totals", at="memory://totals"), inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
-
-    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
-    return feed, count
 
 
 @pytest.mark.parametrize("told", [[None], [12, 13], [12, None]])
@@ -506,14 +474,7 @@ def test_what_is_written_by_others_now_is_no_news_to_what_has_read_it(tmp_path, 
 
 def test_what_was_read_reaches_as_far_as_before_when_an_observer_tells_the_same_again(here, tmp_path):
     told = [Observation(version="etag-1", data_through=NOON)]
-    feed = Asset("feed", at="parquet://feed.parquet", observe=lambda: told[0])
-    totals = Asset("totals", at="memory://totals")
-
-    @materialize(totals, inputs={"rows": feed})
-    def count(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.len())
-
-    pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed.parquet")
+    feed, count = feed_and_totals(tmp_path, tells=lambda: told[0])
     observe(feed)
     count()
     noon = int(NOON.timestamp() * 1e6)
