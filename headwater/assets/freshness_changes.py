@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
@@ -52,6 +53,26 @@ class Turn(NamedTuple):
     at: int
     verdict: Verdict
     stands: int | None
+
+
+def furthest(ends: Iterable[tuple[str | None, int, int | None]]) -> Iterator[Stood]:
+    """The furthest end among partitions as they came into place one after the other: each with when, and its end, if it is known.
+
+    Times in microseconds since the epoch. A partition that comes again counts with its new end alone.
+
+    >>> [one.stands for one in furthest([("a", 1, 10), ("b", 2, 20), ("b", 3, 15), ("a", 4, None)])]
+    [10, 20, 15, 15]
+    """
+    in_place: dict[str | None, int | None] = {}
+    # Furthest first; what is not in place any more is thrown away when it gets there.
+    known: list[tuple[int, int, str | None]] = []
+    for number, (partition, at, end) in enumerate(ends):
+        in_place[partition] = end
+        if end is not None:
+            heappush(known, (-end, number, partition))
+        while known and in_place[known[0][2]] != -known[0][0]:
+            heappop(known)
+        yield Stood(at, -known[0][0] if known else None)
 
 
 def turns(policy: Freshness | None, stood: Sequence[Stood], since: int, until: int) -> list[Turn]:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from headwater.assets.data_through import Reach
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import FreshnessJudged
-from headwater.assets.facts import Consumed, Facts, Made
+from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
 from headwater.assets.freshness import Standing, Verdict
-from headwater.assets.freshness_changes import Stood, Turn, turns
+from headwater.assets.freshness_changes import Stood, Turn, furthest, turns
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
@@ -54,11 +54,12 @@ def news(
     project: str,
 ) -> Iterator[FreshnessJudged]:
     """What is to be journaled of these assets: each change of the verdict, or that there was none."""
-    names = [name for name in now if name in facts.definitions]
-    past = _Past(session, facts, moved, {name: known.get(_place(facts.definitions[name])) for name in names})
-    for name in names:
-        definition, before = facts.definitions[name], known.get(_place(facts.definitions[name]))
-        yield from _news(definition, past.stood(name, now[name], as_of), before, now[name], as_of, project)
+    definitions = {name: facts.definitions[name] for name in now if name in facts.definitions}
+    before = {name: known.get(_place(definition)) for name, definition in definitions.items()}
+    past = _Past(session, facts, moved, {name: one.seen for name, one in before.items() if one is not None})
+    for name, definition in definitions.items():
+        stood = past.stood(name, now[name], as_of)
+        yield from _news(definition, stood, before[name], now[name], as_of, project)
 
 
 def _news(
@@ -89,26 +90,26 @@ def _news(
 
 
 class _Past:
-    """Where the clocks of assets stood since they were judged the last time, version by version."""
+    """Where the clocks of assets stood since they were judged the last time, version by version; of those that never were, now."""
 
     def __init__(
-        self, session: Session, facts: Facts, moved: Mapping[Dataset, Dataset], known: Mapping[str, Judged | None]
+        self, session: Session, facts: Facts, moved: Mapping[Dataset, Dataset], since: Mapping[str, int]
     ) -> None:
-        since = {name: 0 if one is None else one.seen for name, one in known.items()}
+        """`since` has when assets were judged the last time, in microseconds since the epoch."""
         names = {_place(one): name for name, one in facts.definitions.items()}
         names |= {old: names[place] for old, place in moved.items() if place in names}
-        places = {place: name for place, name in names.items() if name in known}
+        places = {place: name for place, name in names.items() if name in since}
         keys = {
             "namespaces": [place[0] for place in places],
             "datasets": [place[1] for place in places],
             "since": [since[name] for name in places.values()],
         }
         sql = statements("catalog.sql")
-        self._versions: dict[str, list[Made]] = {name: [] for name in known}
+        self._versions: dict[str, list[Made]] = {name: [] for name in since}
         for namespace, dataset, *row, inputs in session.rows(sql["versions_since"], keys):
             read = tuple(_consumed(names, inputs or ()))
             self._versions[places[namespace, dataset]].append(Made(*row)._replace(inputs=read))
-        self._seen: dict[str, list[tuple[str | None, int, int | None]]] = {name: [] for name in known}
+        self._seen: dict[str, list[tuple[str | None, int, int | None]]] = {name: [] for name in since}
         for namespace, dataset, *told in session.rows(sql["observations_since"], keys):
             partition, at, through = told
             self._seen[places[namespace, dataset]].append((partition, at, through))
@@ -117,6 +118,8 @@ class _Past:
 
     def stood(self, name: str, now: Standing, as_of: int) -> list[Stood]:
         """Where the clock of an asset stood, ascending; it ends with where it stands."""
+        if name not in self._versions:
+            return [Stood(_newest(self._facts.of(name), as_of), now.at)]
         versions, seen = self._versions[name], self._seen[name]
         if now.clock == "last_materialized" and versions:
             found = [Stood(made.at, made.at) for made in versions]
@@ -125,9 +128,9 @@ class _Past:
                 (made.partition, made.at, self._reach.version_end(name, made.partition, made.version))
                 for made in versions
             )
-            found = list(_furthest(ends))
+            found = list(furthest(ends))
         elif now.clock == "data_through" and seen and not versions:
-            found = list(_furthest((part, at, None if end is None else min(end, at)) for part, at, end in seen))
+            found = list(furthest((part, at, None if end is None else min(end, at)) for part, at, end in seen))
         else:
             found = []
         if not found or found[-1].stands != now.at:
@@ -137,12 +140,8 @@ class _Past:
         return found
 
 
-def _furthest(ends: Iterable[tuple[str | None, int, int | None]]) -> Iterator[Stood]:
-    """The furthest end among the partitions, as they came into place one after the other."""
-    in_place: dict[str | None, int | None] = {}
-    for partition, at, end in ends:
-        in_place[partition] = end
-        yield Stood(at, max((one for one in in_place.values() if one is not None), default=None))
+def _newest(known: AssetFacts, as_of: int) -> int:
+    return max((one.at for told in (known.made, known.observed) for one in told.values()), default=as_of)
 
 
 def _with_versions(facts: Facts, versions: Mapping[str, Iterable[Made]]) -> Facts:

@@ -12,7 +12,7 @@ from tried import tried_on
 from headwater import Asset, Freshness, clock, materialize, observe, on_freshness, record
 from headwater.assets import registry
 from headwater.assets.freshness import board
-from headwater.assets.freshness_changes import Stood, turns
+from headwater.assets.freshness_changes import Stood, furthest, turns
 from headwater.errors import DefinitionError
 from headwater.testing import FakeClock, project
 
@@ -45,6 +45,16 @@ def test_each_turn_is_where_the_verdict_of_every_moment_says(policy, drawn, sinc
         if at <= until and (not expected or expected[-1][1] != verdict(at)):
             expected.append((at, verdict(at)))
     assert [(turn.at, turn.verdict) for turn in turns(policy, stood, since, until)] == expected
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, "a", "b", "c"]), st.none() | st.integers(0, 9))))
+def test_the_furthest_end_is_the_furthest_of_what_is_in_place(came):
+    in_place, expected = {}, []
+    for partition, end in came:
+        in_place[partition] = end
+        expected.append(max((one for one in in_place.values() if one is not None), default=None))
+    found = list(furthest((partition, at, end) for at, (partition, end) in enumerate(came)))
+    assert found == [Stood(at, end) for at, end in enumerate(expected)]
 
 
 @pytest.fixture
