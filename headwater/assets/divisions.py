@@ -57,23 +57,34 @@ class Divisions:
             by_key: dict[str | None, set[str | None]] = {key: set() for key in keys}
             for key, part in read:
                 by_key[key].add(part)
+            # Some have read all that is there.
+            others = [key for key, parts in by_key.items() if not every <= parts]
+            windows = self._windows_of(used, divided, above, others)
             found = self._not_read[place] = tuple(
                 (key, part)
-                for key, parts in by_key.items()
-                if not every <= parts  # it read all that is there
-                for low, high in self._window(used, divided, above, key)
+                for key in others
+                for low, high in windows[key]
                 for part in map(above.name, range(low, high))
-                if part in every and part not in parts
+                if part in every and part not in by_key[key]
             )
         return found
 
-    def _window(self, used: InputDefinition, divided: Divided, above: Divided, key: str | None) -> Intervals:
-        """The partitions of an input that one partition reads."""
+    def _windows_of(
+        self, used: InputDefinition, divided: Divided, above: Divided, keys: Collection[str | None]
+    ) -> Mapping[str | None, Intervals]:
+        """The partitions of an input that each of these partitions reads; none for what is no partition any more."""
         windows = self._windows.setdefault((id(used.mapping), divided, above), {})
-        if key not in windows:
-            here = divided.set_of((key,))
-            windows[key] = self.upstream(used, here, above.definition).intervals if here else ()
-        return windows[key]
+        new = [key for key in keys if key not in windows]
+        numbers = [(key, number) for key in new if (number := divided.number(key)) is not None]
+        windows.update(dict.fromkeys(new, ()))
+        try:
+            found = used.mapping.windows(
+                [number for _, number in numbers], divided.definition, above.definition, as_of=self._as_of
+            )
+        except DefinitionError:
+            return windows  # the input has been divided anew since this was defined
+        windows.update(zip([key for key, _ in numbers], found, strict=True))
+        return windows
 
     def upstream(self, used: InputDefinition, of: PartitionSet, above: PartitionsDefinition) -> PartitionSet:
         """The partitions of an input that these ones read."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from headwater.assets.partitions import PartitionsDefinition, PartitionSet
+from headwater.assets.intervals import Intervals
+from headwater.assets.partitions import PartitionsDefinition, PartitionSet, TimePartitions
 from headwater.errors import DefinitionError
 
 Needs: TypeAlias = int | Literal["all", "any"]
@@ -82,6 +84,30 @@ class PartitionMapping(ABC):
         self, upstream: PartitionSet, downstream: PartitionsDefinition, *, as_of: int | None = None
     ) -> PartitionSet:
         """The partitions that read at least one of these partitions of the input."""
+
+    @property
+    def steps(self) -> tuple[int, int] | None:
+        """From how many steps away to how many it reads, both included, of an input whose numbers mean the same times."""
+        return None
+
+    def windows(
+        self,
+        numbers: Sequence[int],
+        downstream: PartitionsDefinition,
+        upstream: PartitionsDefinition,
+        *,
+        as_of: int | None = None,
+    ) -> list[Intervals]:
+        """What each of these partitions of an asset reads by itself, as numbers of the input: `upstream` of one after another."""
+        if self.steps is None or not isinstance(upstream, TimePartitions):
+            alone = (downstream.clip([(number, number + 1)]) for number in numbers)
+            return [self.upstream(one, upstream, as_of=as_of).intervals for one in alone]
+        self.check(upstream, downstream)
+        # Of tens of thousands it is much quicker so: in time all numbers lie side by side.
+        first, last = self.steps
+        low, high = upstream.bounds
+        around = ((max(number + first, low), min(number + last + 1, high)) for number in numbers)
+        return [(one,) if one[0] < one[1] else () for one in around]
 
     @abstractmethod
     def check(self, upstream: PartitionsDefinition, downstream: PartitionsDefinition) -> None:

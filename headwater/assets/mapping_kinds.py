@@ -57,6 +57,11 @@ class SameMapping(PartitionMapping):
             _check_aligned(self, upstream, downstream)
 
     @property
+    def steps(self) -> tuple[int, int]:
+        """None: the same."""
+        return 0, 0
+
+    @property
     def not_later(self) -> bool:
         """It reads what is of the same time."""
         return True
@@ -111,6 +116,11 @@ class WindowMapping(PartitionMapping):
                 hint=f"write .by({upstream.dims[0][0]}=({self.first}, {self.last}))",
             )
         _check_aligned(self, upstream, downstream)
+
+    @property
+    def steps(self) -> tuple[int, int]:
+        """From the first to the last."""
+        return self.first, self.last
 
     @property
     def only_past(self) -> bool:

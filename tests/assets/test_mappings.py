@@ -77,10 +77,10 @@ def test_both_ways_are_one_relation(
     read = mapping.upstream(given_down, source, as_of=AS_OF)
     assert read.definition == source
     assert read <= source.clip([source.bounds])
-    one_by_one = source.empty()
-    for part in given_down:
-        one_by_one |= mapping.upstream(target.set_of([part.key]), source, as_of=AS_OF)
-    assert read == one_by_one
+    alone = [mapping.upstream(target.set_of([part.key]), source, as_of=AS_OF) for part in given_down]
+    assert read == source.union_of(alone)
+    numbers = [target.ordinal(part.key) for part in given_down]
+    assert mapping.windows(numbers, target, source, as_of=AS_OF) == [one.intervals for one in alone]
 
     readers = mapping.downstream(given_up, target, as_of=AS_OF)
     expected = [
