@@ -18,7 +18,6 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from typing import Literal, TypeAlias
 
 from headwater.assets.components import components
@@ -369,16 +368,14 @@ class Reach:
         if version is not None and (not others or self._versions((used.asset, part, version)) != (None, None)):
             return version
         # Somebody else's word on the data may name versions in another way than the data itself does, or none at all:
-        # then it is the newest that was known by the time of reading that counts, and failing that a later one of ours.
+        # then it is the last one by the time of reading that counts, and failing that a later one of ours.
         if known_by_then:
             return None
-        before: list[Made | Observed] = [one for (key, _), one in facts.replaced.items() if key == part]
-        if others:
-            before += [one for (key, _), one in facts.observed_before.items() if key == part]
-            before += [one for one in (made, seen) if one is not None and one is not now]
-        known = [one for one in before if one.since <= by.started and one.version is not None]
-        if known:
-            return max(known, key=attrgetter("since")).version
+        ours = ((one.at, one.version) for (key, _), one in facts.replaced.items() if key == part)
+        words = facts.told.get(part, ()) if others else ours
+        _, then = max((word for word in words if word[0] <= by.started), default=(0, None))
+        if then is not None:
+            return None if then == now.version else then
         return None if version is None or now.version is None else version
 
     def _last_word(self, name: str, made: Made | None, seen: Observed | None) -> Made | Observed | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -33,8 +33,8 @@ class Made(NamedTuple):
     """The version of one partition that is in place. Times in microseconds since the epoch, UTC.
 
     `at` is when its outcome was recorded, `started` when the run that made it began to make it: its data can't reach
-    further than that. `told` is when somebody first said that it is in place, where that was said again since with no other
-    version in between.
+    further than that. `told` is since when others have said that it is in place, with no other version in between, where that
+    is not `at`.
     """
 
     partition: str | None
@@ -53,7 +53,7 @@ class Made(NamedTuple):
 
     @property
     def since(self) -> int:
-        """When this version was first known to be in place."""
+        """Since when this version has been known to be in place."""
         return self.at if self.told is None else self.told
 
 
@@ -61,7 +61,8 @@ class Made(NamedTuple):
 class Observed:
     """The newest observation of an asset (or of one of its partitions).
 
-    `first` is the time of the oldest one, and `since` of the oldest one that told this version with no other one after it.
+    `first` is the time of the oldest one, and `since` is since when this version has been told, by whomever, with no other one in
+    between.
     """
 
     partition: str | None
@@ -118,7 +119,9 @@ class AssetFacts(NamedTuple):
     `last_run` is when something last tried to make it, whatever came of it. `replaced` holds versions that are no longer
     in place, by partition and version: as many as are known. A version that something in place was made of belongs
     there, for its data end is what that thing's data end is derived from. `observed_before` holds the newest observation
-    of each earlier version, by partition and version, for the same use. `skipped` are partitions that were left as they are.
+    of each earlier version, by partition and version, for the same use. `told` is which version others told of a partition, and
+    when, as far as that was the last word on it when something began to read it. `skipped` are partitions that were left as
+    they are.
     """
 
     made: Mapping[str | None, Made] = NONE
@@ -128,6 +131,7 @@ class AssetFacts(NamedTuple):
     replaced: Mapping[tuple[str | None, str], Made] = NONE
     observed_before: Mapping[tuple[str | None, str], Observed] = NONE
     skipped: Mapping[str | None, Skipped] = NONE
+    told: Mapping[str | None, Sequence[tuple[int, str]]] = NONE
 
 
 Pairs: TypeAlias = tuple[tuple[str | None, str | None], ...]

@@ -30,6 +30,8 @@ D = TypeVar("D")
 # Where in a row of `latest` something stands.
 _NUMBER, _LAST_RUN, _PARTITION, _VERSION = 2, 3, 4, 5
 _MADE_AT = 6
+_OBSERVED = ("partition", "at", "first", "since", "version", "data_through", "rows")
+"""What an observation tells, in the order of its columns."""
 
 
 class KnownAssets(OutlinedAssets):
@@ -49,7 +51,9 @@ class KnownAssets(OutlinedAssets):
         failed: Sequence[Row],
         skipped: Sequence[Row],
         observations: Sequence[Row],
+        observed_before: Sequence[Row] = (),
         told: Sequence[Row] = (),
+        known: Sequence[Row] = (),
         outlines: Mapping[str, Outline] | None = None,
     ) -> None:
         self._names = names
@@ -61,7 +65,7 @@ class KnownAssets(OutlinedAssets):
         self._index(latest)
         self._numbered = {row[_NUMBER]: row for row in latest}
         self._told: dict[int, int] = dict(told)
-        """When versions in place were first told, by their numbers, of those that were told again."""
+        """Since when versions in place were told, by their numbers, of those that were told again."""
         self._in_place: dict[int, Consumed] = {}
         """Versions in place as something that was read: many are read by many others."""
         self._reads: defaultdict[int, list[Row]] = defaultdict(list)
@@ -70,7 +74,18 @@ class KnownAssets(OutlinedAssets):
         self._replaced = self._before(replaced)
         self._skipped = self._left_out(skipped, len(replaced))
         self._failed = _failed(failed, names)
-        self._observed, self._observed_before = _observed(observations, names)
+        self._observed: defaultdict[str, dict[str | None, Observed]] = defaultdict(dict)
+        for name, seen in _observations(observations, names):
+            self._observed[name][seen.partition] = seen
+        self._observed_before: defaultdict[str, dict[tuple[str | None, str], Observed]] = defaultdict(dict)
+        for name, seen in _observations(observed_before, names):
+            if seen.version is not None:
+                self._observed_before[name][seen.partition, seen.version] = seen
+        self._known: defaultdict[str, dict[str | None, list[tuple[int, str]]]] = defaultdict(dict)
+        """What others had told of the partitions of each asset when something began to read."""
+        for namespace, dataset, partition, version, at in known:
+            if (namespace, dataset) in names:
+                self._known[names[namespace, dataset]].setdefault(partition, []).append((at, version))
         self._outlines = outlines
         if outlines is not None and self._skipped:
             # Those are of what is in place: they don't tell what a call read that left it as it is, or left it out.
@@ -127,7 +142,7 @@ class KnownAssets(OutlinedAssets):
         for number, row in enumerate(replaced):
             name = self._names.get(row[:2])
             if name is not None:
-                one = Made._make((*row[3:-1], self._inputs(-1 - number), row[-1]))
+                one = Made._make((*row[3:], self._inputs(-1 - number), None))
                 found.setdefault(name, {})[one.partition, one.version] = one
         return found
 
@@ -151,6 +166,7 @@ class KnownAssets(OutlinedAssets):
             self._replaced.get(name, NONE),
             self._observed_before.get(name, NONE),
             self._skipped.get(name, NONE),
+            self._known.get(name, NONE),
         )
 
     def _made(self, row: Row) -> Made:
@@ -193,18 +209,22 @@ def known_assets(
     Without the `past` it is only what is in place and what was observed.
     """
     sql, keys = statements("catalog.sql"), chosen(places)
-    replaced = session.rows(sql["replaced"], keys) if past else []
+    known = session.rows(sql["known"], keys) if past else []
+    earlier = {**keys, "known": [row[:-1] for row in known]}
+    replaced = session.rows(sql["replaced"], earlier) if past else []
     latest = session.rows(sql["latest"], keys)
     skipped = [row for row in session.rows(sql["skipped"], keys) if may_be_left_out(names.get(row[:2]), definitions)]
     failed = session.rows(sql["failed"], keys) if past else []
-    observations = session.rows(sql["observations"], keys) if session.rows(sql["observed"]) else []
+    is_observed = bool(session.rows(sql["observed"]))
+    observations = session.rows(sql["observations"], keys) if is_observed else []
+    observed_before = session.rows(sql["observed_before"], earlier) if is_observed and past else []
     if len(set(names.values())) < len(names):
         # An asset that was moved has two datasets: what was made, tried or seen last stands.
         latest.sort(key=lambda row: row[_MADE_AT] or 0)
         made = {(names.get(row[:2]), row[_PARTITION]): row[_MADE_AT] for row in latest if row[_VERSION] is not None}
         failed = [row for row in failed if row[4] >= made.get((names.get(row[:2]), row[2]), 0)]
         skipped = [row for row in skipped if row[4] >= made.get((names.get(row[:2]), row[3]), 0)]
-        for rows, at in ((failed, 4), (skipped, 4), (observations, 3)):
+        for rows, at in ((failed, 4), (skipped, 4), (observations, 3), (observed_before, 3)):
             rows.sort(key=itemgetter(at))
     return KnownAssets(
         names,
@@ -214,7 +234,9 @@ def known_assets(
         failed=failed,
         skipped=skipped,
         observations=observations,
+        observed_before=observed_before,
         told=session.rows(sql["told"], keys),
+        known=known,
         outlines=outlines,
     )
 
@@ -252,21 +274,8 @@ def _failed(rows: Sequence[Row], names: Mapping[Dataset, str]) -> dict[str, dict
     return found
 
 
-def _observed(
-    rows: Sequence[Row], names: Mapping[Dataset, str]
-) -> tuple[dict[str, dict[str | None, Observed]], dict[str, dict[tuple[str | None, str], Observed]]]:
-    """The newest observations of the partitions of each asset, and those of earlier versions."""
-    newest: dict[str, dict[str | None, Observed]] = {}
-    before: dict[str, dict[tuple[str | None, str], Observed]] = {}
-    for namespace, dataset, partition, at, version, through, count, is_newest, first, since in rows:
-        name = names.get((namespace, dataset))
-        if name is None:
-            continue
-        seen = Observed(
-            partition=partition, at=at, first=first, since=since, version=version, data_through=through, rows=count
-        )
-        if is_newest:
-            newest.setdefault(name, {})[partition] = seen
-        elif version is not None:
-            before.setdefault(name, {})[partition, version] = seen
-    return newest, before
+def _observations(rows: Sequence[Row], names: Mapping[Dataset, str]) -> Iterator[tuple[str, Observed]]:
+    for row in rows:
+        name = names.get(row[:2])
+        if name is not None:
+            yield name, Observed(**dict(zip(_OBSERVED, row[2:], strict=True)))

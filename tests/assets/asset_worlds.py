@@ -54,8 +54,24 @@ class World:
 
     def facts_of(self, name):
         return self.assets.setdefault(
-            name, {"made": {}, "observed": {}, "failed": {}, "replaced": {}, "observed_before": {}, "skipped": {}}
+            name,
+            {
+                "made": {},
+                "observed": {},
+                "failed": {},
+                "replaced": {},
+                "observed_before": {},
+                "skipped": {},
+                "told": {},
+            },
         )
+
+    def tell(self, name, key, version, at):
+        """Note that somebody named the version of a partition; since when it is that one."""
+        told = self.facts_of(name)["told"].setdefault(key, [])
+        if version is not None and (not told or told[-1][1] != version):
+            told.append((at, version))
+        return at if version is None else told[-1][0]
 
     def observe(self, name, through=None, partition=None, version=None, at=None, rows=None):
         self.now += 1_000_000
@@ -67,7 +83,7 @@ class World:
             partition=partition,
             at=(moment := self.now if at is None else us(at)),
             first=moment if before is None else before.first,
-            since=moment if before is None or version is None or before.version != version else before.since,
+            since=self.tell(name, partition, version, moment),
             version=version,
             data_through=us(through) if isinstance(through, str) else through,
             rows=rows,
@@ -86,7 +102,7 @@ class World:
             before = facts["made"].get(key)
             if before is not None and history:
                 facts["replaced"][(key, before.version)] = before
-            facts["made"][key] = Made(
+            made = Made(
                 **{
                     "partition": key,
                     "version": f"v{self.count}",
@@ -100,6 +116,8 @@ class World:
                     **more,
                 }
             )
+            since = self.tell(name, key, made.version, made.at)
+            facts["made"][key] = made if made.code_version or since == made.at else made._replace(told=since)
             facts["failed"].pop(key, None)
             facts["skipped"].pop(key, None)
         return self

@@ -58,17 +58,18 @@ class RecordedWorld(World):
             made = self.facts_of(name)["made"][key]
             told = {"replaces": before and before.version, "rows": made.rows, "time_max": made.time_max}
             told["unknown_inputs"] = ("something",) if made.unknown_inputs else ()
-            self.events.append(self._outcome(name, made, made.version, "published", **told))
+            self.events.append(self._outcome(name, made, "published", **told))
         return self
 
     def skip(self, name, *partitions, **how):
         for key in partitions or (None,):
             super().skip(name, *([key] if key is not None else []), **how)
             left_out = self.facts_of(name)["skipped"][key]
-            self.events.append(self._outcome(name, left_out, f"left-out-{len(self.events)}", "skipped"))
+            self.events.append(self._outcome(name, left_out, "skipped"))
         return self
 
-    def _outcome(self, name, made, version, state, **told):
+    def _outcome(self, name, made, state, **told):
+        id_ = f"m{len(self.events)}"
         refs = {asset: one.ref for asset, one in self.definitions.items()}
         inputs = tuple(
             InputVersion(
@@ -82,9 +83,9 @@ class RecordedWorld(World):
         )
         window = partitioning(self.definitions[name]).partition(made.partition)
         started = MaterializationStarted(
-            materialization_id=version,
+            materialization_id=id_,
             run_id=made.run_id,
-            task_run_id=f"task-{version}",
+            task_run_id=f"task-{id_}",
             flow="world",
             task=f"make_{name}",
             root_run_id=made.run_id,
@@ -97,9 +98,10 @@ class RecordedWorld(World):
             inputs=inputs,
             tags={},
         )
+        version = made.version if state == "published" else id_
         evidence = Evidence(version=version, inputs=inputs, code_version=made.code_version, **told)
         return made.at, MaterializationEnded(
-            materialization_id=version,
+            materialization_id=id_,
             started=started,
             started_at=made.started,
             state=state,

@@ -396,6 +396,48 @@ def test_what_is_observed_after_it_was_recorded_counts(here, tmp_path, version):
     assert not stale_after([1, 2])
 
 
+@pytest.mark.parametrize(("say", "other", "key"), [(observe, record, None), (record, observe, "2013-01-01")])
+def test_a_version_that_is_told_again_after_another_one_is_news(here, tmp_path, say, other, key):
+    feed, count = feed_and_totals(tmp_path, key)
+
+    def stale_after(tells, version):
+        tells(feed, partition=key, version=version)
+        return here.catalog.staleness(clock.now_us())["totals"].is_stale
+
+    say(feed, partition=key, version="v1")
+    other(feed, partition=key, version="v2")
+    count()
+    assert [stale_after(other, "v2"), stale_after(say, "v1")] == [False, True]
+    count()
+    assert not stale_after(other, "v1")
+
+
+@pytest.mark.parametrize(
+    ("say", "other", "key"), [(observe, observe, None), (record, record, "2013-01-01"), (observe, record, None)]
+)
+def test_what_has_read_a_version_that_was_told_again_later_reaches_as_far(here, tmp_path, say, other, key):
+    feed, count = feed_and_totals(tmp_path, key)
+
+    def tell(tells, version, hour):
+        tells(feed, partition=key, version=version, data_through=datetime(2013, 1, 1, hour, tzinfo=UTC))
+
+    tell(say, "v1", 12)
+    count()
+    for one in [(other, "v2", 13), (say, "v1", 12), (other, "v3", 14)]:
+        tell(*one)
+    assert data_through(here.catalog.facts(), "totals").end == NOON.replace(day=1).timestamp() * 1e6
+
+
+def test_hashes_of_the_content_and_names_that_are_told_in_turns_say_nothing_of_each_other(here, tmp_path):
+    feed, count = feed_and_totals(tmp_path)
+    for version in (None, "etag-1"):
+        observe(feed, version=version)
+    count()
+    for say, version in [(record, None), (record, "etag-1")]:
+        say(feed, version=version)
+        assert not here.catalog.staleness(clock.now_us())["totals"].is_stale
+
+
 @pytest.mark.parametrize(
     "words",
     [

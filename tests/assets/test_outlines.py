@@ -47,6 +47,7 @@ def test_the_projection_and_the_facts_say_the_same(projection, world):
     kept, pure = facts.assets.outlines(), outlines(expected.assets)
     assert {name: told(one) for name, one in kept.items()} == {name: told(one) for name, one in pure.items()}
     by_facts = staleness(expected, AS_OF)
+    assert judged(by_facts) == judged(staleness(world.facts(), AS_OF))
     assert judged(by_outlines) == judged(staleness(facts, AS_OF)) == judged(by_facts)
     for name, found in by_facts.items():
         for part in found.stale:

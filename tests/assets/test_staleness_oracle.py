@@ -75,9 +75,8 @@ def happens(draw, world, names):
     parts = [key] if key else []
     what = draw(st.sampled_from(["make", "make", "make", "made of", "observe", "code", "skip", "skipped for"]))
     if definition.code_version is None and what == "made of":
-        world.make(
-            name, *parts, inputs=[], code_version=draw(st.sampled_from([None, "once"]))
-        )  # recorded, or made here once
+        code, version = draw(st.sampled_from([None, None, "once"])), draw(st.sampled_from("xyz"))
+        world.make(name, *parts, inputs=[], code_version=code, version=version)  # recorded, or made here once
     elif definition.code_version is None or what == "observe":
         world.observe(name, partition=key, version=draw(st.sampled_from([None, "x", "y"])))
     elif what == "code":

@@ -19,6 +19,7 @@ from test_staleness_oracle import AS_OF
 from test_staleness_oracle import oracle as stale_oracle
 from test_staleness_oracle import worlds as stale_worlds
 
+from headwater.assets.facts import Facts
 from headwater.assets.freshness import board, partition_data_through, standing
 from headwater.assets.staleness import staleness
 
@@ -66,6 +67,15 @@ def fresh(world: World, times: list[int]) -> int:
     return cases
 
 
+def ends(facts: Facts) -> dict[tuple[str, str | None], int | None]:
+    """How far each partition reaches of which anything is known."""
+    return {
+        (name, key): partition_data_through(facts, name, key).end
+        for name, known in facts.assets.items()
+        for key in {*known.made, *known.observed}
+    }
+
+
 def stale(world: World) -> int:
     """Every partition of every asset, and the kinds of reasons."""
     facts, cases = world.facts(), 0
@@ -98,6 +108,7 @@ def test_c3_the_projection_says_the_same(stress: bool) -> None:
             facts = catalog.facts()
             judged = {name: standing(one) for name, one in board(facts, as_of).items() if name in facts.definitions}
             assert catalog.verdicts(as_of) == judged
+            assert ends(facts) == ends(world.facts())
             by_rules = staleness(type(facts)(definitions=facts.definitions, assets=dict(facts.assets)), START + 5 * DAY)
             found = catalog.staleness(START + 5 * DAY)
             assert {name: one[:4] for name, one in found.items()} == {name: one[:4] for name, one in by_rules.items()}

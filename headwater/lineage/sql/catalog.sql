@@ -92,20 +92,29 @@ FROM state.latest
 WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])));
 
 -- name: told
--- When versions in place that something else made, so that no code of theirs is known, were first told without another one in
--- between; of those that were told again.
-WITH told AS (
-    SELECT l.rowid AS number, l.version AS now, o.version, o.time
-    FROM state.latest AS l
-    JOIN facts.outcomes AS o
-        ON o.namespace = l.namespace AND o.dataset = l.dataset AND o.partition IS NOT DISTINCT FROM l.partition
-    WHERE l.version IS NOT NULL AND l.code_version IS NULL AND o.state = 'published'
-      AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+-- Since when versions in place that something else made, so that no code of theirs is known, were told without another one in
+-- between; of those where that is not when they were recorded.
+SELECT l.rowid, max(t.told)
+FROM state.latest AS l
+JOIN state.told_of($everything, $namespaces, $datasets) AS t
+    ON t.namespace = l.namespace AND t.dataset = l.dataset AND t.partition IS NOT DISTINCT FROM l.partition
+    AND t.version = l.version
+WHERE l.code_version IS NULL
+GROUP BY l.rowid, l.made_at HAVING max(t.told) <> l.made_at;
+
+-- name: known
+-- What was the last word of others on a partition when something began to read it, and when it was told.
+WITH told AS MATERIALIZED (
+    SELECT *, [namespace, dataset, partition] AS what FROM state.told_of($everything, $namespaces, $datasets)
+),
+begun AS (
+    SELECT DISTINCT [i.source_namespace, i.source_dataset, i.source_partition] AS what, r.started_at
+    FROM facts.inputs AS i
+    SEMI JOIN told AS t ON t.namespace = i.source_namespace AND t.dataset = i.source_dataset
+    JOIN facts.outcomes AS r ON r.id = i.id
 )
-SELECT number, min(time)
-FROM (SELECT *, max(time) FILTER (version <> now) OVER (PARTITION BY number) AS other FROM told)
-WHERE version = now AND (other IS NULL OR time > other)
-GROUP BY number HAVING count(*) > 1;
+SELECT DISTINCT namespace, dataset, partition, version, told
+FROM begun AS b ASOF JOIN told AS t ON b.what = t.what AND b.started_at >= t.told;
 
 -- name: outlines
 -- Each column as one JSON list: tens of thousands of rows are read in half the time so.
@@ -156,45 +165,19 @@ QUALIFY row_number() OVER (PARTITION BY l.namespace, l.dataset, l.partition ORDE
 SELECT DISTINCT namespace, dataset FROM facts.outcomes WHERE state = 'skipped';
 
 -- name: replaced
--- Versions that are no longer in place, as far as something was made of them, and since when each was told with no other one in
--- between. What others make they may name in another way than what read it does: there it is also the newest that was known
--- when something began to read. Which they all are is asked first: mostly few.
-WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published'),
-chosen AS (
-    FROM facts.outcomes
-    WHERE state = 'published'
-      AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
-),
-others AS MATERIALIZED (SELECT DISTINCT namespace, dataset FROM chosen WHERE code_version IS NULL AND id IN (FROM gone)),
-told AS (
-    SELECT id, time, [namespace, dataset, partition] AS what,
-           max(time) FILTER (begins) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AS since
-    FROM (
-        SELECT *, version IS DISTINCT FROM lag(version) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AS begins
-        FROM chosen SEMI JOIN others USING (namespace, dataset)
-    )
-),
-newest AS (SELECT what, since, arg_max(id, (time, id)) AS id FROM told GROUP BY ALL),
-begun AS (
-    SELECT DISTINCT [i.source_namespace, i.source_dataset, i.source_partition] AS what, r.started_at
-    FROM facts.inputs AS i
-    JOIN others AS o ON o.namespace = i.source_namespace AND o.dataset = i.source_dataset
-    JOIN facts.outcomes AS r ON r.id = i.id
-    WHERE i.source_version IS NOT NULL
-),
-known AS (SELECT n.id FROM begun AS b ASOF JOIN newest AS n ON b.what = n.what AND b.started_at >= n.since)
+-- Versions that are no longer in place, as far as something was made of them, or they are `known`. Which they all are is asked first:
+-- mostly few.
+WITH gone AS MATERIALIZED (SELECT id FROM facts.outcomes ANTI JOIN state.latest USING (id) WHERE state = 'published')
 SELECT namespace, dataset, CAST(id AS VARCHAR), partition, version, time, started_at, run_id, rows, time_max,
-       partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0, t.since
-FROM chosen AS o LEFT JOIN (SELECT id, since FROM told) AS t USING (id)
+       partition_start, partition_end, code_version, coalesce(len(unknown_inputs), 0) > 0
+FROM facts.outcomes
 WHERE id IN (FROM gone)
+  AND ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
   AND (
-    id IN (FROM known)
-    OR EXISTS (
-        FROM facts.inputs AS i
-        WHERE i.source_namespace = o.namespace AND i.source_dataset = o.dataset
-          AND i.source_partition IS NOT DISTINCT FROM o.partition AND i.source_version = o.version
-    )
+    [namespace, dataset, partition, version] IN (SELECT unnest($known::VARCHAR[][]))
+    OR state.is_read(namespace, dataset, partition, version)
   )
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1
 ORDER BY time, id;
 
 -- name: consumed
@@ -222,21 +205,32 @@ LEFT JOIN chosen AS s
 FROM facts.observations SELECT 1 LIMIT 1;
 
 -- name: observations
--- The newest observation of each version of each partition, which of them is the newest of the partition, the time of the
--- oldest one of the partition, and the time from which on that version was told without another one in between.
-WITH told AS (
-    SELECT *, version IS DISTINCT FROM lag(version IGNORE NULLS)
-            OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) AND version IS NOT NULL AS begins
+-- The newest observation of each partition, the time of the oldest one, and since when its version was told without another one in
+-- between.
+WITH seen AS (
+    SELECT *, min(time) OVER (PARTITION BY namespace, dataset, partition) AS first
     FROM facts.observations
     WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
+    QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1
 )
-SELECT namespace, dataset, partition, time, version, data_through, rows,
-       row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1,
-       min(time) OVER (PARTITION BY namespace, dataset, partition),
-       CASE WHEN version IS NULL THEN time
-            ELSE max(time) FILTER (begins) OVER (PARTITION BY namespace, dataset, partition ORDER BY time, id) END
-FROM told
-QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1;
+SELECT s.namespace, s.dataset, s.partition, time, first, max(coalesce(t.told, time)), s.version, data_through, rows
+FROM seen AS s
+LEFT JOIN state.told_of($everything, $namespaces, $datasets) AS t
+    ON t.namespace = s.namespace AND t.dataset = s.dataset AND t.partition IS NOT DISTINCT FROM s.partition
+    AND t.version = s.version
+GROUP BY ALL;
+
+-- name: observed_before
+-- Versions that were observed, as far as something was made of them, or they are `known`: the newest observation of each.
+SELECT namespace, dataset, partition, time, time, time, version, data_through, rows
+FROM facts.observations
+WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+  AND (
+    [namespace, dataset, partition, version] IN (SELECT unnest($known::VARCHAR[][]))
+    OR state.is_read(namespace, dataset, partition, version)
+  )
+QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition, version ORDER BY time DESC, id DESC) = 1
+ORDER BY time, id;
 
 -- name: past
 -- Published versions of these datasets, which are one asset, the newest first; of its partitions, the newest of each.

@@ -180,6 +180,33 @@ CREATE TABLE state.latest (
     last_run BIGINT
 );
 
+-- Of what others write, too: which versions were told of it, by whoever recorded, observed or made them, and when: each time that
+-- another one had been told of that partition before. Names that somebody gave and hashes of the content don't replace each other:
+-- the same data may have one of each. Of these datasets, or of all (`everything`).
+CREATE MACRO state.told_of(everything, namespaces, datasets) AS TABLE
+WITH words AS (
+    SELECT id, time, namespace, dataset, partition, version, code_version IS NULL AS by_others
+    FROM facts.outcomes WHERE state = 'published'
+    UNION ALL
+    SELECT id, time, namespace, dataset, partition, version, true FROM facts.observations WHERE version IS NOT NULL
+),
+others AS (
+    SELECT DISTINCT namespace, dataset FROM words
+    WHERE by_others
+      AND (everything OR (namespace, dataset) IN (SELECT (unnest(namespaces::VARCHAR[]), unnest(datasets::VARCHAR[]))))
+)
+SELECT namespace, dataset, partition, version, time AS told
+FROM words SEMI JOIN others USING (namespace, dataset)
+QUALIFY version IS DISTINCT FROM lag(version) OVER (
+    PARTITION BY namespace, dataset, partition, starts_with(version, 'sha256:') ORDER BY time, id);
+
+-- Whether something was made of that version of a partition, by that name.
+CREATE MACRO state.is_read(namespace_, dataset_, partition_, version_) AS EXISTS (
+    FROM facts.inputs
+    WHERE source_namespace = namespace_ AND source_dataset = dataset_
+      AND source_partition IS NOT DISTINCT FROM partition_ AND source_version = version_
+);
+
 -- The tables below are worked out of the others when somebody asks for them, of the datasets that stand here: those of which
 -- something was tried, or that were `defined` (NULL: observed), since they were worked out the last time.
 CREATE TABLE state.pending (namespace VARCHAR, dataset VARCHAR, defined BOOLEAN);
