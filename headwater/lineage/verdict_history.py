@@ -37,11 +37,13 @@ def judged(session: Session, moved: Mapping[Dataset, Dataset]) -> dict[Dataset, 
 
 
 def is_open(known: Judged | None, now: Standing, as_of: int) -> bool:
-    """Whether something may have changed since: the verdict has, or what was known then has lapsed."""
+    """Whether something may have changed since: the verdict has, what was known then has lapsed, or the clock has moved of
+    what was behind, which may have been made good for a while."""
     if known is None:
         return now.verdict != "none"
     lapsed = known.next_change is not None and known.next_change <= as_of
-    return known.verdict != now.verdict or lapsed or (now.at is None) != (known.stands is None)
+    moved = known.stands != now.at and (known.verdict in ("warn", "late") or None in (known.stands, now.at))
+    return known.verdict != now.verdict or lapsed or moved
 
 
 def news(

@@ -121,6 +121,26 @@ def test_what_was_late_and_made_good_between_two_looks_is_in_the_history(here, t
             assert abs(at - moment) < 10 * SECOND
 
 
+@pytest.mark.parametrize(("behind", "before"), [(24, "warn"), (30, "late")])
+def test_what_was_made_good_for_a_while_between_two_looks_is_in_the_history(here, time, behind, before):
+    """It was behind at both looks, in the same way."""
+    report = Asset("report", at="memory://report", freshness=Freshness("26h", warn="20h", clock="data_through"))
+    moments = []
+    for hours in (behind, 1, behind):
+        time.sleep(60)
+        moments.append(time.now_us())
+        record(report, version=str(len(moments)), data_through=clock.now() - timedelta(hours=hours))
+        if len(moments) == 1:
+            here.record_verdicts()
+    assert [(one.before, one.verdict) for one in here.record_verdicts()] == [(before, "fresh"), ("fresh", before)]
+    found = [one[2:] for one in history(here)]
+    assert [one[0] for one in found] == [before, "fresh", before]
+    for (_, at), moment in zip(found, moments, strict=True):
+        assert abs(at - moment) < SECOND
+    time.sleep(60)
+    assert here.record_verdicts() == ()
+
+
 def test_the_history_says_what_looking_all_the_time_would_have_said(here, time):
     """Somebody judges every six hours what was made last; the history is asked for at the end alone."""
     policy = Freshness("26h", warn="20h")
