@@ -243,7 +243,7 @@ class Reach:
         if observed is None or end is None:
             return None
         end = min(end, observed.at)
-        window = self._window_end(name, observed.partition) if made is None else self._end_of_window(name, made)
+        window = self._end_of_window(name, observed if made is None else made)
         return _End(end if window is None else min(end, window), "observed", "observed")
 
     def _derived(self, name: str, made: Made, groups: dict[str, list[Node]], cycle: frozenset[Node]) -> _End:
@@ -285,8 +285,8 @@ class Reach:
         end = self._end_of_window(name, made)
         return made.started if end is None else min(end, made.started)
 
-    def _end_of_window(self, name: str, made: Made) -> int | None:
-        return self._window_end(name, made.partition) if made.partition_end is None else made.partition_end
+    def _end_of_window(self, name: str, told: Made | Observed) -> int | None:
+        return self._window_end(name, told.partition) if told.partition_end is None else told.partition_end
 
     def _window_end(self, name: str, partition: str | None) -> int | None:
         definition = self._facts.definitions.get(name)

@@ -196,7 +196,10 @@ class MaterializationEnded(Body):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssetObserved(Body):
-    """What somebody saw of an asset that Headwater does not make: a source's version, rows, and how far its data reaches."""
+    """What somebody saw of an asset that Headwater does not make: a source's version, rows, and how far its data reaches.
+
+    `partition_end` is where the partition ended as the asset was divided then; older events don't tell it.
+    """
 
     kind: ClassVar[str] = "asset.observed"
     durable: ClassVar[bool] = True
@@ -207,6 +210,7 @@ class AssetObserved(Body):
     project: str
     asset: AssetRef
     partition: str | None = None
+    partition_end: int | None = None
     version: str | None = None
     data_through: int | None = None
     rows: int | None = None

@@ -72,6 +72,7 @@ class Observed:
     version: str | None = None
     data_through: int | None = None
     rows: int | None = None
+    partition_end: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

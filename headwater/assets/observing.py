@@ -94,6 +94,7 @@ def _observed(
         project=run.project,
         asset=target.asset,
         partition=partition.key if partition else None,
+        partition_end=partition.end_us if partition else None,
         version=version,
         data_through=seen.data_through if said.data_through is None else _end_of(said.data_through, partition),
         rows=seen.rows if said.rows is None else said.rows,

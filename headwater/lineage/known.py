@@ -30,7 +30,7 @@ D = TypeVar("D")
 # Where in a row of `latest` something stands.
 _NUMBER, _LAST_RUN, _PARTITION, _VERSION = 2, 3, 4, 5
 _MADE_AT = 6
-_OBSERVED = ("partition", "at", "first", "since", "version", "data_through", "rows")
+_OBSERVED = ("partition", "at", "first", "since", "version", "data_through", "rows", "partition_end")
 """What an observation tells, in the order of its columns."""
 
 

@@ -1,10 +1,22 @@
 """The lists of dynamic partitions as a process knows them, when several of its threads ask and change."""
 
 import threading
+from datetime import UTC, datetime
 
 import polars as pl
 
-from headwater import Asset, DynamicPartitions, Partition, ProductPartitions, StaticPartitions, clock, materialize
+from headwater import (
+    Asset,
+    DailyPartitions,
+    DynamicPartitions,
+    Partition,
+    ProductPartitions,
+    StaticPartitions,
+    clock,
+    materialize,
+    observe,
+)
+from headwater.assets.data_through import data_through
 from headwater.assets.dynamic_keys import DynamicKeys
 from headwater.assets.staleness import staleness
 from headwater.testing import project
@@ -76,3 +88,24 @@ def test_what_was_made_while_a_key_was_gone_is_stale_once_it_is_back():
         names.add("acme")
         assert is_stale()
         assert staleness(here.catalog.facts(), clock.now_us())["total"].is_stale, "out of all facts, too"
+
+
+def test_what_was_observed_reaches_no_further_than_its_partition_once_the_key_is_removed(tmp_path):
+    names = DynamicPartitions("customers")
+    divided = ProductPartitions(customer=names, day=DailyPartitions("2024-04-01", "2024-04-02"))
+    with project(tmp_path) as here:
+        feed = Asset("feed", at="parquet://feed", partitions=divided)
+
+        @materialize(Asset("total", at="memory://total"), inputs={"rows": feed.all()})
+        def count(rows: pl.DataFrame):
+            return [{"rows": rows.height}]
+
+        names.add("acme")
+        (part,) = divided.all()
+        (tmp_path / "feed").mkdir()
+        pl.DataFrame({"n": [1]}).write_parquet(tmp_path / "feed" / f"{part.key}.parquet")
+        observe(feed, partition=part.key, data_through=datetime(2024, 4, 2, 4, tzinfo=UTC))
+        count()
+        for _ in range(2):
+            assert data_through(here.catalog.facts(), "total").end == datetime(2024, 4, 2, tzinfo=UTC).timestamp() * 1e6
+            names.remove("acme")

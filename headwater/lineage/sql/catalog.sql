@@ -213,7 +213,8 @@ WITH seen AS (
     WHERE $everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[])))
     QUALIFY row_number() OVER (PARTITION BY namespace, dataset, partition ORDER BY time DESC, id DESC) = 1
 )
-SELECT s.namespace, s.dataset, s.partition, time, first, max(coalesce(t.told, time)), s.version, data_through, rows
+SELECT s.namespace, s.dataset, s.partition, time, first, max(coalesce(t.told, time)), s.version, data_through, rows,
+       partition_end
 FROM seen AS s
 LEFT JOIN state.told_of($everything, $namespaces, $datasets) AS t
     ON t.namespace = s.namespace AND t.dataset = s.dataset AND t.partition IS NOT DISTINCT FROM s.partition
@@ -222,7 +223,7 @@ GROUP BY ALL;
 
 -- name: observed_before
 -- Versions that were observed, as far as something was made of them, or they are `known`: the newest observation of each.
-SELECT namespace, dataset, partition, time, time, time, version, data_through, rows
+SELECT namespace, dataset, partition, time, time, time, version, data_through, rows, partition_end
 FROM facts.observations
 WHERE ($everything OR (namespace, dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
   AND (

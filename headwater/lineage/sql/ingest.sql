@@ -182,14 +182,14 @@ SELECT DISTINCT s.asset.namespace AS namespace, s.asset.dataset AS dataset, s.pa
 -- name: asset.observed
 INSERT INTO facts.observations BY NAME
 SELECT id, time, b.observation_id, b.run_id, b.task_run_id, b.project, b.asset.name AS asset, b.asset.uri AS uri,
-       b.asset.kind AS kind, b.asset.namespace AS namespace, b.asset.dataset AS dataset, b.partition, b.version,
-       b.data_through, b.rows, b.bytes, b.columns
+       b.asset.kind AS kind, b.asset.namespace AS namespace, b.asset.dataset AS dataset, b.partition,
+       b.partition_end, b.version, b.data_through, b.rows, b.bytes, b.columns
 FROM (
     SELECT id, time, json_transform(body, '{
         "observation_id": "VARCHAR", "run_id": "VARCHAR", "task_run_id": "VARCHAR", "project": "VARCHAR",
         "asset": {"name": "VARCHAR", "uri": "VARCHAR", "kind": "VARCHAR", "namespace": "VARCHAR", "dataset": "VARCHAR"},
-        "partition": "VARCHAR", "version": "VARCHAR", "data_through": "BIGINT", "rows": "BIGINT", "bytes": "BIGINT",
-        "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
+        "partition": "VARCHAR", "partition_end": "BIGINT", "version": "VARCHAR", "data_through": "BIGINT",
+        "rows": "BIGINT", "bytes": "BIGINT", "columns": [{"name": "VARCHAR", "type": "VARCHAR"}]}') AS b
     FROM staged WHERE kind = 'asset.observed'
 );
 INSERT INTO state.pending

@@ -116,8 +116,8 @@ CREATE TABLE facts.checks (
 
 CREATE TABLE facts.observations (
     id UUID, time BIGINT, observation_id VARCHAR, run_id VARCHAR, task_run_id VARCHAR, project VARCHAR,
-    asset VARCHAR, uri VARCHAR, kind VARCHAR, namespace VARCHAR, dataset VARCHAR, partition VARCHAR, version VARCHAR,
-    data_through BIGINT, rows BIGINT, bytes BIGINT, columns STRUCT(name VARCHAR, type VARCHAR)[]
+    asset VARCHAR, uri VARCHAR, kind VARCHAR, namespace VARCHAR, dataset VARCHAR,
+    partition VARCHAR, partition_end BIGINT, version VARCHAR, data_through BIGINT, rows BIGINT, bytes BIGINT, columns STRUCT(name VARCHAR, type VARCHAR)[]
 );
 
 -- Freshness verdicts as they were found: since `at`; nothing else came between up to `seen`.
