@@ -108,7 +108,7 @@ def _policy(one: AssetDefinition) -> _Policy:
         None if policy is None else policy.clock,
         None if policy is None or policy.is_plain else policy,
         "not" if divided is UNPARTITIONED else "by time" if by_time else "otherwise",
-        by_time or one.time_column is not None,
+        divided.in_time or one.time_column is not None,
         one.static,
         [used.asset for used in one.inputs],
     )

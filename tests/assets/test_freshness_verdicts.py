@@ -10,7 +10,7 @@ from tried import tried_on
 
 from headwater.assets.business_days import BusinessCalendar
 from headwater.assets.freshness import Freshness, board, standing
-from headwater.assets.partitions import DailyPartitions, StaticPartitions
+from headwater.assets.partitions import DailyPartitions, ProductPartitions, StaticPartitions
 
 clocks = st.sampled_from([None, None, None, "data_through", "complete_through", "last_materialized", "last_run"])
 policies = st.none() | st.builds(
@@ -94,3 +94,13 @@ def test_what_was_made_before_an_asset_was_divided_makes_nothing_fresh(projectio
     catalog = world.catalog(projection)
     assert catalog.verdicts(as_of) == expected(catalog, as_of)
     assert catalog.verdicts(as_of)["a"].verdict == "unknown"
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_reads_a_product_with_a_dimension_of_time_is_judged_by_how_far_that_reaches(projection, loaded):
+    both = ProductPartitions(region=StaticPartitions(["eu"]), date=DailyPartitions("2013-01-01", "2013-01-02"))
+    world = RecordedWorld().asset("sales", partitions=both).asset("total", "sales", freshness=Freshness("26h"))
+    world.make("sales", "region=eu,date=2013-01-01").make("total")
+    catalog, as_of = world.catalog(projection, loaded=loaded), world.now
+    assert catalog.verdicts(as_of) == expected(catalog, as_of)
+    assert catalog.verdicts(as_of)["total"].clock == "data_through"

@@ -172,7 +172,8 @@ SELECT namespace, dataset, state.short([namespace, dataset]) AS place, name, tim
             THEN definition ->> '$.freshness' END AS by_days,
        CASE WHEN definition ->> '$.partitions.type' IS NULL THEN 'not'
             WHEN definition ->> '$.partitions.timezone' IS NULL THEN 'otherwise' ELSE 'by time' END AS divided,
-       definition ->> '$.time_column' IS NOT NULL OR definition ->> '$.partitions.timezone' IS NOT NULL AS basis,
+       definition ->> '$.time_column' IS NOT NULL OR definition ->> '$.partitions.timezone' IS NOT NULL
+           OR len(definition ->> '$.partitions.dimensions[*][1].timezone') > 0 AS basis,
        coalesce(CAST(definition ->> '$.static' AS BOOLEAN), false) AS static,
        CAST(definition ->> '$.inputs[*].asset' AS VARCHAR[]) AS inputs,
        definition ->> '$.renamed_from' IS NOT NULL AS renamed
