@@ -228,8 +228,9 @@ def _alter(rows: _Rows, existing: Mapping[str, str], types: Mapping[str, str]) -
         )
     for name, dtype in found.add.items():
         rows.connection.execute(f"ALTER TABLE {rows.table} ADD COLUMN {identifier(name)} {dtype}")
-    retyped = {**found.widen, **{name: found.conflicts[name][1] for name in empty}}
-    for name, dtype in retyped.items():
+    # DuckDB converts rows, too, that this very transaction has deleted: nothing is made of the values that they had.
+    anew = {name: f"{found.conflicts[name][1]} USING NULL" for name in empty}
+    for name, dtype in {**found.widen, **anew}.items():
         rows.connection.execute(f"ALTER TABLE {rows.table} ALTER {identifier(name)} TYPE {dtype}")
 
 

@@ -189,6 +189,16 @@ def test_lists_that_were_empty_and_fields_that_were_null_fit_any_type(
     assert DUCK.load(target, None, "eager")["a"].to_list() == values
 
 
+def test_the_only_partition_that_has_values_in_a_column_may_be_made_again_with_another_type(
+    at: Any, make: Any, days: DailyPartitions
+) -> None:
+    target = at(URI, partitioned=True)
+    make(target, {"a": [None]}, days.partition("2013-01-01"))
+    for value in ("five", 5, [5], {"n": 5}, b"5", DAY):
+        make(target, [{"a": value}], days.partition("2013-01-05"))
+        assert DUCK.load(target, None, "eager")["a"].to_list() == [None, value]
+
+
 def test_a_column_of_another_type_is_refused_and_the_table_stays(
     at: Any, make: Any, days: DailyPartitions, file: Path
 ) -> None:
