@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -197,15 +198,35 @@ class _Walk:
         try:
             self._keep(label, fingerprint(value))
         except Unhashable:
-            return  # it holds what can't be told
+            if isinstance(value, (tuple, list, dict)):
+                with suppress(Unhashable):
+                    self._keep(label, fingerprint(self._told_within(value, label)))
+
+    def _told_within(self, value: Any, label: str, around: tuple[int, ...] = ()) -> Any:
+        """What can be told of a container: functions and objects in it are followed, and stand by the names of their code."""
+        try:
+            fingerprint(value)
+        except Unhashable:
+            if not isinstance(value, (tuple, list, dict)):
+                self.add(label, value, _NONE)
+            elif id(value) not in around:
+                held = value.items() if isinstance(value, dict) else value
+                return [self._told_within(one, label, (*around, id(value))) for one in held]
+            return getattr(value, "__qualname__", type(value).__qualname__)
+        return value
 
     def _add_changing(self, label: str, value: Any, place: Mapping[str, Any], name: str) -> None:
         if not label.startswith("constant"):
             self._add_constant(label, value)
             return
         found = literal_of(place, name, value, self._is_of_project)
-        if found is not None:
-            self._keep(label, found)
+        if found is None:
+            return
+        self._keep(label, found.fingerprint)
+        if id(value) not in self._seen:
+            self._seen.add(id(value))
+            for chain in found.named:
+                self._resolve(chain, found.place)
 
     def _add_object(self, label: str, value: Any, place: Mapping[str, Any], name: str) -> None:
         """What stands around a function; or an object, whose class is looked into, and which counts if it does not change."""
@@ -230,6 +251,9 @@ class _Walk:
                     members = {name: member.value for name, member in one.__members__.items()}
                     self._add_constant(self._labelled("members of", one), members)
                 if dataclasses.is_dataclass(one):
+                    for field in dataclasses.fields(one):
+                        if isinstance(field.default_factory, FunctionType):
+                            self._add_function(field.default_factory)
                     fields = [(field.name, _told(field.default)) for field in dataclasses.fields(one)]
                     self._keep(self._labelled("fields of", one), fingerprint(fields))
 

@@ -7,16 +7,25 @@ import linecache
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from headwater.core.code_names import Chain, chains
 from headwater.core.hashing import fingerprint
-from headwater.core.source import parsed
+from headwater.core.source import parsed, tree_hash
+
+
+class Literal(NamedTuple):
+    """What is written: its fingerprint, and the names in it, such as those of functions, that are looked up in a module."""
+
+    fingerprint: str
+    named: tuple[Chain, ...]
+    place: Mapping[str, Any]
 
 
 def literal_of(
     place: Mapping[str, Any], name: str, value: Any, is_of_project: Callable[[Mapping[str, Any]], bool]
-) -> str | None:
-    """A fingerprint of the literal that a module assigns to a name; None when it assigns none, or something else as well.
+) -> Literal | None:
+    """The literal that a module assigns to a name; None when it assigns none, or something else as well.
 
     `place` are the names of the module, or of one that has imported the value from where it is written.
     """
@@ -31,7 +40,7 @@ def literal_of(
     return None
 
 
-def _written(place: Mapping[str, Any], name: str) -> str | None:
+def _written(place: Mapping[str, Any], name: str) -> Literal | None:
     file = place.get("__file__")
     if not isinstance(file, str):
         return None
@@ -42,10 +51,22 @@ def _written(place: Mapping[str, Any], name: str) -> str | None:
     if len(at) != 1:
         return None
     try:
-        statement = parsed("".join(_statement(lines[at[0] :]))).body[0]
-        return fingerprint(ast.literal_eval(statement.value))  # type: ignore[attr-defined]
+        tree = parsed("".join(_statement(lines[at[0] :])))
+        value = tree.body[0].value  # type: ignore[attr-defined]
+        if _names_something(value):
+            return Literal(tree_hash(tree), chains(compile(ast.Expression(value), file, "eval")), place)
+        return Literal(fingerprint(ast.literal_eval(value)), (), place)
     except (SyntaxError, ValueError, TypeError):
         return None
+
+
+def _names_something(node: ast.AST) -> bool:
+    """Whether a literal holds what is looked up by its name, or code."""
+    if isinstance(node, (ast.Dict, ast.List, ast.Set, ast.Tuple)):
+        return any(isinstance(one, ast.Call) or _names_something(one) for one in ast.iter_child_nodes(node))
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, (ast.Name, ast.Lambda))
 
 
 def _statement(lines: list[str]) -> Iterable[str]:

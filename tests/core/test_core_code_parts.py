@@ -219,6 +219,80 @@ def test_what_stands_around_a_function_counts(
     assert found == differs if differs is not None else found
 
 
+TABLES = """
+from dataclasses import dataclass, field
+from functools import partial
+
+def clean(x):
+    return x
+
+def join(x):
+    return x + 1
+
+def by(x, y):
+    return x + y
+
+class Reader:
+    def read(self):
+        return 1
+
+STEPS = (clean, 2, (join,))
+READERS = {
+    "csv": Reader(),
+    "by": partial(by, y=2),
+    "own": lambda x: x + 3,
+    **{"clean": clean},
+}
+FILLED = {}
+FILLED["join"] = lambda x: x + 4
+
+class Shop:
+    order = [clean, join]
+
+@dataclass
+class Config:
+    days: list = field(default_factory=lambda: [5])
+
+def load(x):
+    return [step(x) for step in STEPS], READERS["csv"].read(), READERS["by"](x), FILLED, Shop.order, Config()
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "differs"),
+    [
+        ("return x\n", "return -x\n", {"code of clean"}),
+        ("return x + 1", "return x - 1", {"code of join"}),
+        ("(clean, 2, (join,))", "(join, 2, (clean,))", {"constant 'STEPS'"}),
+        ("2, (join,)", "3, (join,)", {"constant 'STEPS'"}),
+        ("return 1", "return 2", {"code of Reader.read"}),
+        ("return x + y", "return x * y", {"code of by"}),
+        ("y=2", "y=3", {"constant 'READERS'"}),
+        ("x + 3", "x - 3", {"constant 'READERS'"}),
+        ("x + 4", "x - 4", set()),
+        ("[clean, join]", "[join, clean]", {"class constant Shop.order"}),
+        ("[5]", "[6]", {"code of Config.<lambda>"}),
+    ],
+)
+def test_functions_and_objects_within_a_container_count(folder: Path, old: str, new: str, differs: set[str]) -> None:
+    def parts(text: str) -> dict[str, str]:
+        (folder / "tables.py").write_text(text)
+        (folder / "shop_helpers.py").write_text("")
+        return code_parts(fresh(folder, "tables").load, folder)
+
+    before, after = parts(TABLES), parts(TABLES.replace(old, new, 1))
+    assert {one for one in {**before, **after} if before.get(one) != after.get(one)} == differs
+
+
+def test_a_list_that_holds_itself_and_a_function_has_a_fingerprint(tmp_path: Path) -> None:
+    def maker(held: list[Any]) -> Any:
+        return lambda: held
+
+    around: list[Any] = [maker]
+    around += [around, around]
+    assert "variable 'held'" in code_parts(maker(around), tmp_path)
+
+
 def test_the_same_project_elsewhere_has_the_same_parts(folder: Path) -> None:
     other = folder / "elsewhere"
     other.mkdir()
