@@ -34,7 +34,7 @@ An error says what is wrong (its message), where (`where`) and what to do (`hint
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _SHOWN = 80
@@ -53,14 +53,27 @@ class HeadwaterError(Exception):
     kind = "error"
     exit_code = 1
 
-    def __init__(self, message: str | None = None, *, where: str | None = None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, where: str | None = None, hint: str | Callable[[], str] | None = None
+    ) -> None:
         super().__init__(message or (type(self).__doc__ or "").splitlines()[0])
         self.message: str = str(self.args[0])
         self.where = where
-        self.hint = hint
+        self._hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to do. One that takes long to find is looked for when somebody asks: many errors are caught and never shown."""
+        if callable(self._hint):
+            self._hint = self._hint()
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.args, self.__dict__)
+        return _revive, (type(self), self.args, {**self.__dict__, "_hint": self.hint})
 
     def __str__(self) -> str:
         parts = [self.message]

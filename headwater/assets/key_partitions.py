@@ -86,13 +86,15 @@ class KeyPartitions(PartitionsDefinition):
         return [[self.key(number)] * 2 for low, high in intervals for number in range(low, high)]
 
     def _unknown(self, key: object) -> PartitionError:
+        # To look for what is alike takes as long as the list is.
+        return self._error(f"{shown(key)} is not one of the partitions", hint=lambda: self._alike(key))
+
+    def _alike(self, key: object) -> str:
         here = [self.listed[number] for low, high in self.existing for number in range(low, high)]
         near = difflib.get_close_matches(key, here, n=3) if isinstance(key, str) and len(key) < 100 else []
         if near:
-            hint = f"did you mean {' or '.join(map(shown, near))}?"
-        else:
-            hint = f"there are {_some(here)}" if here else "there are none yet"
-        return self._error(f"{shown(key)} is not one of the partitions", hint=hint)
+            return f"did you mean {' or '.join(map(shown, near))}?"
+        return f"there are {_some(here)}" if here else "there are none yet"
 
     def _example(self) -> str:
         return f"a key like {self.write(self.sample)}"
@@ -118,6 +120,10 @@ class StaticPartitions(KeyPartitions):
         check_keys(found, where="StaticPartitions", error=DefinitionError)
         object.__setattr__(self, "keys", found)
         object.__setattr__(self, "_numbers", {key: number for number, key in enumerate(found)})
+
+    def __hash__(self) -> int:
+        # That of all keys would take as long as the list is, each time.
+        return hash((len(self.keys), self.keys[0], self.keys[-1]))
 
     @property
     def bounds(self) -> Interval:
@@ -256,12 +262,15 @@ class DynamicPartitions(KeyPartitions):
         if isinstance(key, str) and key not in state.here:
             state = known(self.name, missing=key)
         if not isinstance(key, str) or key not in state.here:
-            error = self._unknown(key)
-            if isinstance(key, str) and is_key(key, state.here):
-                gone = "it was removed; " if key in state.numbers else ""
-                error.hint = f"{error.hint}; {gone}add it: {command('partitions add', self.name, key)}"
-            raise error
+            raise self._unknown(key)
         return state.numbers[key]
+
+    def _alike(self, key: object) -> str:
+        hint, state = KeyPartitions._alike(self, key), self._known()
+        if not isinstance(key, str) or not is_key(key, state.here):
+            return hint
+        gone = "it was removed; " if key in state.numbers else ""
+        return f"{hint}; {gone}add it: {command('partitions add', self.name, key)}"
 
     def away(self, intervals: Iterable[Interval], first: int, last: int) -> PartitionSet:
         """The keys from `first` to `last` steps away, counted among those that are there."""

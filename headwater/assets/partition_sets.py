@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -216,7 +216,7 @@ class PartitionsDefinition(ABC):
     def _example(self) -> str:
         return "a key"
 
-    def _error(self, message: str, *, hint: str | None = None) -> PartitionError:
+    def _error(self, message: str, *, hint: str | Callable[[], str] | None = None) -> PartitionError:
         return PartitionError(message, where=self.describe(), hint=hint)
 
     def _foreign(self, value: object) -> PartitionError:

@@ -1,5 +1,6 @@
 """Partitions by cron, by key and of several dimensions: their keys, their text, and sets of them against sets of keys."""
 
+import difflib
 import itertools
 import pickle
 from collections.abc import Iterator
@@ -215,6 +216,37 @@ def test_a_removed_key_is_no_partition_and_keeps_its_number() -> None:
     assert list((CUSTOMERS.all() - everything).keys()) == ["gone"]
     assert CUSTOMERS.remove("gone", "never there") == ("gone",)
     assert CUSTOMERS.all() == everything
+
+
+def test_to_ask_for_a_key_that_is_gone_takes_no_longer_than_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    monkeypatch.setattr(difflib, "get_close_matches", lambda *args, **kwargs: looked.append(args) or ["eu"])
+    product = ProductPartitions(region=REGIONS, date=DAYS)
+    for definition, gone in (REGIONS, "e"), (CUSTOMERS, "gone"), (product, "region=e,date=2024-01-01"):
+        assert not definition.has(gone)
+        assert gone not in definition.all()
+    assert looked == []
+    with pytest.raises(PartitionError, match="did you mean 'eu'") as raised:
+        REGIONS.ordinal("e")
+    assert "did you mean 'eu'" in str(pickle.loads(pickle.dumps(raised.value)))
+    assert len(looked) == 1
+
+
+def test_a_long_list_is_hashed_as_quickly_as_a_short_one() -> None:
+    hashed = []
+
+    class Key(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            hashed.append(self)
+            return str.__hash__(self)
+
+    many = StaticPartitions(map(Key, map(str, range(1_000))))
+    hashed.clear()
+    assert hash(ProductPartitions(region=many, date=DAYS)) == hash(ProductPartitions(region=many, date=DAYS))
+    assert len(hashed) < 10
+    assert hash(many) == hash(StaticPartitions(map(str, range(1_000))))
 
 
 def test_what_another_process_adds_is_known_soon(project: Sandbox) -> None:
