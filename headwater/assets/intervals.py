@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TypeAlias
 
 Interval: TypeAlias = tuple[int, int]
 Intervals: TypeAlias = tuple[Interval, ...]
+
+_FEW = 8
+_end = itemgetter(1)
 
 
 def merged(intervals: Iterable[Interval]) -> Intervals:
@@ -30,8 +35,10 @@ def intersection(left: Intervals, right: Intervals) -> Intervals:
     >>> intersection(((1, 5), (8, 10)), ((4, 9),))
     ((4, 5), (8, 9))
     """
+    if not left or not right:
+        return ()
     found: list[Interval] = []
-    i = j = 0
+    i, j = _reaching(left, right[0][0]), _reaching(right, left[0][0])
     while i < len(left) and j < len(right):
         low, high = max(left[i][0], right[j][0]), min(left[i][1], right[j][1])
         if low < high:
@@ -41,6 +48,11 @@ def intersection(left: Intervals, right: Intervals) -> Intervals:
         else:
             j += 1
     return tuple(found)
+
+
+def _reaching(intervals: Intervals, number: int) -> int:
+    """The place of the first interval that ends behind a number; of a few it is quicker to look at all."""
+    return bisect_right(intervals, number, key=_end) if len(intervals) > _FEW else 0
 
 
 def difference(left: Intervals, right: Intervals) -> Intervals:

@@ -27,7 +27,7 @@ DAYS = DailyPartitions("2013-02-20", "2013-04-01", timezone="Europe/Berlin")
 KEYS = [str(day) for day in DAYS.all()]
 
 some_keys = st.sets(st.sampled_from(KEYS))
-some_numbers = st.sets(st.integers(-20, 20))
+some_numbers = st.sets(st.integers(-20, 20)) | st.sets(st.integers(-30, 30), min_size=15)
 
 
 @given(some_keys, some_keys)
