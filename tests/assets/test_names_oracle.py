@@ -237,3 +237,16 @@ def test_what_is_told_of_an_asset_is_what_happened_to_it_whatever_it_is_called(p
         is_stale = not consumer.made or consumer.read != source.made[-1][1] or stale[source.name].is_stale
         assert stale[READER].is_stale == is_stale
         assert all(stale[one.name].is_stale == (not one.made) for one in things)
+
+
+def test_what_was_renamed_there_and_back_is_not_what_another_environment_calls_so(projection):
+    world = Names(projection, random.Random(0))
+    mine, other = world.environments["dev"][0], world.environments["prod"][0]
+    other.name, first = "called", mine.name
+    world.make("prod", other)
+    for name, before in ("called", first), (first, "called"), ("last", first):
+        mine.name, mine.before = name, before
+        world.make("dev", mine)
+    reader = Reader(world.recorded.projection(), lambda: world.loaded("dev"))
+    told = reader.materializations("last")["materializations"]
+    assert [row["version"] for row in told] == [version for _, version in reversed(mine.made)]

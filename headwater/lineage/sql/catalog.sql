@@ -29,7 +29,7 @@ ORDER BY defined, dataset, namespace;
 -- name: called_before
 -- For each dataset that says it had another name (these are given of what is loaded): the datasets that were called so until it
 -- said that, and are still; last the one that was called so last before this one had its name: what was called so afterwards is another
--- asset. A dataset that had the name itself before was renamed where it is.
+-- asset. A dataset that had the name itself before it said so was renamed where it is.
 WITH RECURSIVE given AS (
     SELECT unnest($namespaces::VARCHAR[]) AS namespace, unnest($datasets::VARCHAR[]) AS dataset,
            unnest($names::VARCHAR[]) AS name, unnest($befores::VARCHAR[]) AS before
@@ -64,7 +64,7 @@ JOIN facts.definitions AS o ON o.name = s.before AND (s.said IS NULL OR o.time <
 JOIN assets AS a ON a.namespace = o.namespace AND a.dataset = o.dataset AND a.name = o.name
 WHERE NOT EXISTS (
     FROM facts.definitions AS d
-    WHERE d.namespace = s.namespace AND d.dataset = s.dataset AND d.name = s.before AND (s.named IS NULL OR d.time < s.named)
+    WHERE d.namespace = s.namespace AND d.dataset = s.dataset AND d.name = s.before AND (s.said IS NULL OR d.time < s.said)
 )
 GROUP BY ALL
 ORDER BY max(o.time) FILTER (s.named IS NULL OR o.time <= s.named) NULLS FIRST, max(o.time), o.dataset, o.namespace;
