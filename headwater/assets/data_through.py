@@ -102,7 +102,7 @@ class Reach:
         self._facts = facts
         self._ends: dict[Node, _End] = {}
         self._groups: dict[Node, dict[str, list[Node]]] = {}
-        self._windows: dict[tuple[PartitionsDefinition, str], int | None] = {}
+        self._windows: dict[tuple[str, str], int | None] = {}
         self._whole_to: dict[tuple[PartitionsDefinition, tuple[str | None, ...]], tuple[str | None, ...]] = {}
         self._paths: dict[Node, tuple[tuple[str, ...], Node]] = {}
         self._said: dict[Node, Reason] = {}
@@ -292,11 +292,11 @@ class Reach:
         definition = self._facts.definitions.get(name)
         if definition is None or partition is None:
             return None
-        divided = partitioning(definition)
-        key = (divided, partition)
+        # By name: to compare long lists of partitions, which assets may share, takes longer than to look into one.
+        key = (name, partition)
         if key not in self._windows:
             try:
-                self._windows[key] = divided.partition(partition).end_us
+                self._windows[key] = partitioning(definition).partition(partition).end_us
             except PartitionError:
                 self._windows[key] = None
         return self._windows[key]
