@@ -35,6 +35,8 @@ _PAGES = 64
 """Pages whose facts are kept, and counts."""
 LARGE = 2_000
 """Assets: where there are more, answers may be a little behind what has come, rather than let everybody wait."""
+LONG = 50_000
+"""Partitions of all assets together that were made: the same goes for more of them."""
 _NOW = 1_000_000
 """Microseconds: a moment that is no further away is taken for now."""
 WORST_FIRST: tuple[Verdict, ...] = ("late", "unknown", "warn", "fresh", "none")
@@ -121,8 +123,18 @@ class Board:
 
     def _all_defined(self) -> Defined:
         found = self._patient("definitions", self._defined(), lambda: Defined(self._catalog.definitions()))
-        self._is_large = len(found.definitions) > LARGE
+        self._is_large = len(found.definitions) > LARGE or self._made() > LONG
         return found
+
+    def _made(self) -> int:
+        """How many partitions were made, of all assets together."""
+
+        def found() -> int:
+            with self._projection.session() as session:
+                ((count,),) = session.rows(statements("pages.sql")["made"])
+            return int(count)
+
+        return self._kept.get("made", self._projection.version, found)
 
     def _defined(self) -> object:
         """What has been defined so far: another value when that is more, which is seldom while assets are made all the time."""

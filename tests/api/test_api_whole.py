@@ -17,6 +17,7 @@ from lineage_world import defined, made
 from headwater import DailyPartitions, clock
 from headwater.api import board, kept
 from headwater.api.partition_grids import Grids
+from headwater.api.whole import Whole
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef
 from headwater.assets.facts import AssetFacts, Facts, Made
@@ -60,12 +61,19 @@ def answers(client: TestClient) -> dict[str, Any]:
     }
 
 
-def test_an_asset_of_very_many_is_judged_as_it_is_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["LARGE", "LONG"])
+def test_an_asset_of_very_many_is_judged_as_it_is_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    whole: list[Facts] = []
+    monkeypatch.setattr(board, "Whole", lambda facts, at: whole.append(facts) or Whole(facts, at))
     with served(folder, insecure=True) as (client, _):
         alone = answers(client)
-    monkeypatch.setattr(board, "LARGE", 0)
+    assert not whole
+    monkeypatch.setattr(board, limit, 0)
     with served(folder, insecure=True) as (client, _):
         assert answers(client) == alone
+    assert whole
 
 
 @pytest.mark.parametrize("large", [0, board.LARGE])

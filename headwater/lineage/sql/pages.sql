@@ -63,6 +63,9 @@ ORDER BY time DESC LIMIT 1;
 -- name: defined
 SELECT count(*), max(id) FROM facts.definitions;
 
+-- name: made
+SELECT count(*) FROM state.latest;
+
 -- name: failed_partitions
 -- Partitions at which the newest attempt did not publish.
 SELECT namespace, dataset, partition FROM state.latest WHERE attempt_state NOT IN ('published', 'skipped');
