@@ -76,6 +76,8 @@ class Tracker:
         self._values: dict[int, _Entry] = {}
         self._held: OrderedDict[int, Any] = OrderedDict()
         self._paths: dict[tuple[str, ...], Sources] = {}
+        self._lengths: dict[str, set[int]] = {}
+        """Of how many files scans are known, by their first one."""
         self._tables: dict[str, tuple[Sources, tuple[ColumnSchema, ...]]] = {}
         self._connections: weakref.WeakKeyDictionary[Any, Followed] = weakref.WeakKeyDictionary()
         self._frames: OrderedDict[int, _Frame] = OrderedDict()
@@ -100,6 +102,7 @@ class Tracker:
         """Remember the sources of a lazy plan's leaf: its files, its io source, or its columns in memory."""
         if leaf.paths:
             self._paths[leaf.paths] = sources
+            self._lengths.setdefault(leaf.paths[0], set()).add(len(leaf.paths))
         if leaf.io_source is not None:
             self.add(leaf.io_source, sources)
 
@@ -188,7 +191,7 @@ class Tracker:
     def of_leaf(self, leaf: Leaf) -> Sources | None:
         """The sources of a leaf, or None when nobody knows it."""
         if leaf.paths:
-            return self._paths.get(leaf.paths)
+            return self._of_paths(leaf.paths)
         if leaf.io_source is not None:
             return self.of(leaf.io_source)
         wanted = frozenset(leaf.buffers.values())
@@ -197,6 +200,20 @@ class Tracker:
         exact = [one for one in found if one.addresses == wanted]
         chosen = exact[-1:] or (found if len(found) == 1 else [])
         return chosen[0].sources if chosen else None
+
+    def _of_paths(self, paths: tuple[str, ...]) -> Sources | None:
+        """The sources of a scan, or of several that Polars made one of, as it does of those that are concatenated."""
+        found: dict[InputVersion, None] = {}
+        while paths:
+            # The longest that fits: a scan of one file may be known, too, where one of several begins with it.
+            lengths = sorted(self._lengths.get(paths[0], ()), reverse=True)
+            fits = (paths[:length] for length in lengths)
+            known = next((one for one in fits if one in self._paths), None)
+            if known is None:
+                return None
+            found.update(dict.fromkeys(self._paths[known]))
+            paths = paths[len(known) :]
+        return tuple(found)
 
     def of(self, value: Any) -> Sources | None:
         """The sources of this very object (not of what it contains), or None when it is not known."""

@@ -99,7 +99,7 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
     found: dict[Any, None] = {}
     unknown: list[str] = []
 
-    def resolve(leaf: Leaf) -> Dataset | None:
+    def resolve(leaf: Leaf) -> Dataset | frozenset[Dataset] | None:
         sources = tracker.of_leaf(leaf)
         if sources is None:
             unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
@@ -109,6 +109,9 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
             # No version of it was read: its columns are known all the same, as those of an input of a query are.
             asset = leaf.io_source.asset
             return Dataset(asset.name, asset.namespace, asset.dataset)
+        if leaf.paths:
+            # Several assets are in one scan when their scans were concatenated.
+            return frozenset(Dataset(one.asset, one.namespace, one.dataset) for one in sources)
         return _dataset(sources)
 
     plan = run.columns.of_frame(frame, resolve)

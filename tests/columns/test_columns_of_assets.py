@@ -298,3 +298,41 @@ def test_two_threads_that_hand_on_the_same_rows_are_told_apart(shop: Project) ->
         frames = list(pool.map(lambda one: remember(shop, tracker, rows.clone(), one), versions))
     found = [tracker.of_leaf(leaf) for frame in frames for leaf in shop.columns.leaves(frame.lazy())]
     assert found == versions
+
+
+def test_assets_that_are_concatenated_are_both_what_it_is_made_of(shop: Project) -> None:
+    first, older, file = (
+        orders("parquet://lake/orders"),
+        Asset("older", at="parquet://lake/older"),
+        shop.root / "x.parquet",
+    )
+    pl.DataFrame({"id": [7], "customer": [1], "amount": [1.0]}).write_parquet(file)
+
+    @materialize(older)
+    def make_older() -> pl.DataFrame:
+        return pl.DataFrame({"id": [4], "customer": [1], "amount": [1.0]})
+
+    make_older()
+
+    @materialize("parquet://lake/all", inputs={"new": first, "old": older})
+    def every(new: pl.LazyFrame, old: pl.LazyFrame) -> pl.LazyFrame:
+        return pl.concat([new, old, new]).with_columns(double=pl.col("amount") * 2)
+
+    @materialize("parquet://lake/some", inputs={"new": first})
+    def some(new: pl.LazyFrame) -> pl.LazyFrame:
+        # As Headwater scans a file, so that Polars makes one scan of the two.
+        return pl.concat([new, pl.scan_parquet(file, glob=False, hive_partitioning=False, schema=new.collect_schema())])
+
+    every()
+    some()
+    assert not has_unknown_inputs(shop, "all")
+    assert has_unknown_inputs(shop, "some")
+    assert edges(shop, "all") == {
+        (column, source, of, kind)
+        for source in ("orders", "older")
+        for column, of, kind in [
+            *((name, name, "IDENTITY") for name in ("id", "customer", "amount")),
+            ("double", "amount", "TRANSFORMATION"),
+        ]
+    }
+    assert unknown(shop, "all") == {}

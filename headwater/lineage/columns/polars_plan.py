@@ -48,7 +48,7 @@ LIMIT = 5_000
 
 
 def of_frame(frame: pl.LazyFrame, resolve: Resolve) -> PlanLineage:
-    """The column lineage of a lazy frame; `resolve` says which source a leaf is."""
+    """The column lineage of a lazy frame; `resolve` says which source a leaf is, or which ones (a frozenset) together."""
     import polars as pl
 
     try:
@@ -187,12 +187,13 @@ class _Walk:
 
     def _leaf(self, leaf: Leaf, schema: Sequence[str], what: str, made_up: Iterable[str | None] = ()) -> Relation:
         source = self._resolve(leaf)
-        self._found[source] = None
+        sources = sorted(source, key=str) if isinstance(source, frozenset) else [source]
+        self._found.update(dict.fromkeys(sources))
         if source is None:
             self.unresolved.add(reason := f"{what} is no known asset")
             columns = dict.fromkeys(schema, unknown(reason))
         else:
-            columns = {name: of_source(source, name) for name in schema}
+            columns = {name: merge(of_source(one, name) for one in sources) for name in schema}
         columns.update({name: NOTHING for name in made_up if name is not None})
         return relation(columns)
 
