@@ -111,7 +111,7 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
             return Dataset(asset.name, asset.namespace, asset.dataset)
         if leaf.paths:
             # Several assets are in one scan when their scans were concatenated.
-            return frozenset(Dataset(one.asset, one.namespace, one.dataset) for one in sources)
+            return _datasets(sources) or None
         return _dataset(sources)
 
     plan = run.columns.of_frame(frame, resolve)
@@ -278,8 +278,13 @@ def _asset_dataset(run: AssetRuntime, asset: Asset) -> Dataset:
 
 def _dataset(sources: Sources) -> Dataset | None:
     """The one dataset that all these sources are versions of, if it is one."""
-    found = {Dataset(source.asset, source.namespace, source.dataset) for source in sources}
-    return found.pop() if len(found) == 1 else None
+    found = _datasets(sources)
+    return next(iter(found)) if len(found) == 1 else None
+
+
+def _datasets(sources: Sources) -> frozenset[Dataset]:
+    """The datasets that these sources are versions of."""
+    return frozenset(Dataset(source.asset, source.namespace, source.dataset) for source in sources)
 
 
 def _edges(plan: PlanLineage) -> tuple[ColumnEdge, ...]:
