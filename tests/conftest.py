@@ -5,6 +5,7 @@ import compileall
 import gc
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,9 @@ settings.load_profile("stress" if STRESS else "quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Started in the background of a shell: what tests Ctrl-C, here and in processes of its own, would wait for ever.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "stress: too long for every day; runs with HEADWATER_STRESS=1 (make stress)")
     if not BYTECODE and not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(__file__).parents[1] / "headwater", quiet=2)
