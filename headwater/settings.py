@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from headwater import failpoints
 from headwater.errors import SettingsError, UnknownNameError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from headwater import clock
 from headwater.core.request_events import AccessRecorded
 from headwater.errors import HeadwaterError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.project import Project

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +22,7 @@ from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import UnknownNameError
 from headwater.lineage.called import names_now
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition

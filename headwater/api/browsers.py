@@ -6,13 +6,13 @@ import contextlib
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from headwater import clock
 from headwater.api.tokens import Token, Tokens, write_private
 from headwater.core.journal.home import Home
 from headwater.errors import HomeError
+from headwater.records import dataclass
 
 COOKIE = "headwater_session"
 CSRF = "x-csrf-token"

@@ -6,7 +6,6 @@ import threading
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
@@ -14,6 +13,7 @@ from headwater.lineage.called import names_now
 from headwater.lineage.names import column_id
 from headwater.lineage.run_lists import worked_out_between
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.lineage.projection import Projection

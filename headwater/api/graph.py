@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headwater import clock
@@ -27,6 +27,7 @@ from headwater.lineage.near import (
     traced,
     unknown_of,
 )
+from headwater.records import dataclass
 from headwater.wording import counted
 
 if TYPE_CHECKING:

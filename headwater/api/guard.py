@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import cookie_parser
@@ -20,6 +19,7 @@ from headwater.api.pages import page
 from headwater.api.problems import MEDIA_TYPE, encoded, problem
 from headwater.api.tokens import Scope, Token, Tokens
 from headwater.errors import HeadwaterError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Send

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.api.board import WORST_FIRST, Filter
 from headwater.assets.selection_syntax import quoted
 from headwater.errors import UsageError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.api.service import Service

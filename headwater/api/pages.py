@@ -6,12 +6,12 @@ which asks who wants it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.errors import SettingsError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from fastapi import APIRouter

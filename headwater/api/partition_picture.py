@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -15,6 +14,7 @@ from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.assets.staleness import Staleness
 from headwater.assets.time_partitions import TimePartitions
 from headwater.errors import PartitionError
+from headwater.records import dataclass
 
 STATES = ("running", "failed", "stale", "missing", "made")
 """What a partition can be: the first of these that holds."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,6 +12,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from headwater import clock
+from headwater.records import dataclass
 
 MOST_BYTES = 32 << 20
 """Bytes of all answers that are kept."""

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -21,6 +21,7 @@ from headwater.core.journal.carrier import LockTable
 from headwater.core.journal.home import Home, sync_folder
 from headwater.core.request_events import AccessRecorded
 from headwater.errors import HomeError, UnknownNameError, UsageError
+from headwater.records import dataclass
 
 Scope: TypeAlias = Literal["read", "run", "admin"]
 """What a token allows: to look; to start and to stop work as well; everything."""

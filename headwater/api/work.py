@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -31,6 +30,7 @@ from headwater.core.request_events import WorkAsked, WorkEnded, WorkStarted, Wor
 from headwater.core.states import TERMINAL
 from headwater.errors import HeadwaterError
 from headwater.lineage.asking import BEFORE, CANCELLED, request_lock
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.journal.carrier import HeldLock

@@ -6,7 +6,6 @@ The same plan is shown by a dry run, kept in the journal, and carried out (`Prog
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal, TypeAlias, get_args
 
@@ -21,6 +20,7 @@ from headwater.assets.partitions import UNPARTITIONED, PartitionsDefinition, Par
 from headwater.assets.progress import Blocked, Progress
 from headwater.assets.staleness import Staleness, staleness
 from headwater.errors import DefinitionError, PartitionError, UnknownNameError, UsageError
+from headwater.records import dataclass
 from headwater.types import Reason
 from headwater.wording import counted
 

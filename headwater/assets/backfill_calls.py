@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.assets import registry
 from headwater.assets.partitions import Partition
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.backfilling import Request

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal, TypeAlias, cast
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, partitioning, partitions_from_json
+from headwater.records import dataclass
 from headwater.types import Reason
 
 Order: TypeAlias = Literal["oldest", "newest"]

@@ -8,7 +8,7 @@ same run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias, get_args
 
 from headwater import clock, failpoints, ids
@@ -21,6 +21,7 @@ from headwater.assets.driving import Driver, Outcome, Told, Watcher, made_by
 from headwater.assets.facts import Facts
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LockTimeout, UnknownNameError
+from headwater.records import dataclass
 
 __all__ = [
     "Outcome",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from headwater.assets.time_partitions import DAY, TimePartitions
+from headwater.records import dataclass
 
 _OF_THE_DAY: Mapping[str, tuple[int, int]] = {"hour_offset": (60, 24), "minute_offset": (1, 60)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from headwater.assets.intervals import Intervals
@@ -18,6 +17,7 @@ from headwater.assets.partitions import (
     shown,
 )
 from headwater.errors import DefinitionError, PartitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

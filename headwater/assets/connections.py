@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from headwater.assets.protocols import PlanLineage, StatementLineage
 from headwater.assets.scope import scope, tracker
 from headwater.assets.tracking import Sources
 from headwater.core import context
+from headwater.records import dataclass
 
 _READING = frozenset(
     {"description", "df", "fetch_df", "fetchall", "fetchdf", "fetchmany", "fetchnumpy", "fetchone", "get_table_names"}

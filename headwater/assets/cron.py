@@ -10,12 +10,12 @@ import re
 from bisect import bisect_right
 from calendar import isleap, monthrange
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import NoReturn, TypeAlias
 
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 _CYCLE = 400
 _MONTHS = {

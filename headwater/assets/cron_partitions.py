@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from headwater.assets.cron import CronCalendar, calendar_of
 from headwater.assets.partition import shown
 from headwater.assets.time_partitions import TimePartitions
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

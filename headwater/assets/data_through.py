@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -32,6 +32,7 @@ from headwater.assets.partitions import (
     partitioning,
 )
 from headwater.errors import PartitionError
+from headwater.records import dataclass
 from headwater.types import Reason
 
 Basis: TypeAlias = Literal["measured", "observed", "derived", "claimed"]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from headwater.assets.events import AssetRef
+from headwater.records import dataclass
 from headwater.types import SourceCode
 
 if TYPE_CHECKING:

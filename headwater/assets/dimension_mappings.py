@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from headwater.assets.mapping_base import Needs, PartitionMapping
@@ -16,6 +15,7 @@ from headwater.assets.partitions import (
     dimensions,
 )
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 Link: TypeAlias = tuple[str, str | None, PartitionMapping]
 """A dimension of the input, the dimension of the asset that it follows (None: none), and how. `""` is what has only one."""

@@ -9,7 +9,6 @@ import logging
 import queue
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -34,6 +33,7 @@ from headwater.core.drivers import PATIENCE
 from headwater.core.flow import open_run
 from headwater.core.tracebacks import in_users_words
 from headwater.errors import Cancelled, HeadwaterError, PartitionsFailed, RefusedError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.backfilling import Request

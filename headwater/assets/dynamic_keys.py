@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from headwater import clock
 from headwater.assets import intervals as ranges
@@ -12,6 +12,7 @@ from headwater.assets import runtime
 from headwater.assets.backfill_events import PartitionsAdded, PartitionsRemoved
 from headwater.assets.intervals import Intervals
 from headwater.assets.key_partitions import check_keys
+from headwater.records import dataclass
 
 _FRESH = 2_000_000
 """For how long (microseconds) what was read is taken to be so still: what this process changes, it knows at once."""

@@ -6,10 +6,11 @@ Times are microseconds since the epoch, UTC. `partition` is None for an asset wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
+from headwater.records import dataclass
 from headwater.types import ErrorInfo, OuterRun, SourceCode
 
 

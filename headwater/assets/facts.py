@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.partitions import partitioning
 from headwater.assets.returned import Returned
+from headwater.records import dataclass
 
 
 class Consumed(NamedTuple):

@@ -6,7 +6,7 @@ never turns a late asset fresh, since the clock that is judged first is how far 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from headwater.assets.data_through import Basis, DataThrough, Reach, data_through, partition_data_through
@@ -15,6 +15,7 @@ from headwater.assets.durations import format_duration, moment
 from headwater.assets.facts import Facts
 from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, freshness_from_json, judged
 from headwater.assets.partitions import partitioning
+from headwater.records import dataclass
 from headwater.types import Reason
 
 __all__ = [

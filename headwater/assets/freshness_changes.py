@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar, cast, overload
@@ -15,6 +14,7 @@ from headwater.assets.events import FreshnessJudged
 from headwater.assets.freshness_policy import Freshness, FreshnessClock, Verdict, judged
 from headwater.core.hooks import check_takes_one, hook_name
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 _log = logging.getLogger("headwater.freshness")
 F = TypeVar("F", bound=Callable[..., Any])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -13,6 +12,7 @@ from headwater.assets.deadlines import Covers, business_limit, deadline
 from headwater.assets.durations import format_duration, parse_duration
 from headwater.assets.partitions import DailyPartitions
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 from headwater.wording import counted
 
 FreshnessClock: TypeAlias = Literal["data_through", "complete_through", "last_materialized", "last_run"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from headwater.assets.key_text import check_key, dimensions_in, escaped, unescap
 from headwater.assets.partition import Partition, shown
 from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.errors import DefinitionError, HeadwaterError, PartitionError
+from headwater.records import dataclass
 from headwater.wording import command
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from headwater.assets.intervals import Intervals
 from headwater.assets.partitions import PartitionsDefinition, PartitionSet, TimePartitions
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 Needs: TypeAlias = int | Literal["all", "any"]
 """How many of the partitions that a mapping names must be there: a number, all of them, or any."""

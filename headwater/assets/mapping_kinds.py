@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from headwater.assets.intervals import Interval
@@ -16,6 +15,7 @@ from headwater.assets.partitions import (
     Unpartitioned,
 )
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

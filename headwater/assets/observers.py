@@ -6,7 +6,6 @@ import glob
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from operator import index
 from pathlib import Path
@@ -19,6 +18,7 @@ from headwater.assets.partitions import Partition
 from headwater.assets.protocols import SqlQuery, Target
 from headwater.assets.time_columns import told
 from headwater.errors import DefinitionError, LocationError, MaterializationError, ReturnTypeError, UsageError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.runtime import AssetRuntime

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -25,6 +24,7 @@ from headwater.core import context as core_context
 from headwater.core.arguments import find, resolve
 from headwater.core.flow import open_run
 from headwater.errors import DefinitionError, LocationError, PartitionError, UsageError
+from headwater.records import dataclass
 
 
 def observe(

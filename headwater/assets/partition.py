@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from headwater import clock
 from headwater.errors import PartitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet

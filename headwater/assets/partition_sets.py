@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -14,6 +13,7 @@ from headwater.assets.intervals import Interval, Intervals
 from headwater.assets.key_text import split
 from headwater.assets.partition import Partition, shown
 from headwater.errors import PartitionError
+from headwater.records import dataclass
 
 
 class PartitionsDefinition(ABC):

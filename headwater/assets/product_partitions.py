@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from headwater.assets.product_sets import ProductSet, Sides
 from headwater.assets.time_partitions import TimePartitions
 from headwater.assets.unpartitioned import Unpartitioned
 from headwater.errors import DefinitionError, PartitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)

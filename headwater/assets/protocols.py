@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from headwater.assets.events import AssetRef, ColumnSchema, UnknownColumn
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.checks.history import PastVersion

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.assets import runtime, writing
 from headwater.assets.writing import Output
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.transactions import Transaction

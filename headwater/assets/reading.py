@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
@@ -19,6 +18,7 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.assets.tracking import Sources, Tracker
 from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
+from headwater.records import dataclass
 from headwater.wording import counted, listed
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.asset import Asset

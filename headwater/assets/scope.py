@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import runtime, value_lineage
@@ -14,6 +14,7 @@ from headwater.assets.inputs import InputSpec
 from headwater.assets.partitions import Partition
 from headwater.assets.tracking import Sources, Tracker, as_value, walk
 from headwater.core.runners import layers
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext

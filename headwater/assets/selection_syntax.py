@@ -17,11 +17,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NoReturn, TypeAlias
 
 from headwater.errors import UsageError
+from headwater.records import dataclass
 from headwater.wording import command
 
 QUESTIONS = ("stale", "late", "failed")

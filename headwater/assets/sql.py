@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

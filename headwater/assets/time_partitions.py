@@ -7,7 +7,6 @@ import re
 from abc import abstractmethod
 from calendar import monthrange
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,6 +16,7 @@ from headwater.assets.intervals import Interval
 from headwater.assets.partition import Partition, shown
 from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 DAY = 24 * 60
 """The length of a day in minutes, as offsets are counted."""

@@ -12,12 +12,13 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.assets.events import ColumnSchema, InputVersion
 from headwater.assets.protocols import Leaf
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.connections import Followed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from headwater.assets.intervals import Interval
 from headwater.assets.partition import Partition, shown
 from headwater.assets.partition_sets import PartitionsDefinition, PartitionSet
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headwater.assets import reading
@@ -19,6 +19,7 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.assets.sql import Sql
 from headwater.assets.tracking import Sources, Tracker, as_value
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 
 class Dataset(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock, failpoints, ids
@@ -28,6 +28,7 @@ from headwater.assets.scope import Consumed
 from headwater.assets.tracking import Sources
 from headwater.core.tracebacks import error_info, summary
 from headwater.errors import Cancelled, RefusedError
+from headwater.records import dataclass
 from headwater.types import ErrorInfo
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -20,6 +20,7 @@ from headwater.cli.progress import watching
 from headwater.cli.tables import table
 from headwater.errors import Cancelled, HeadwaterError, PartitionError, RefusedError, UsageError
 from headwater.project import Project
+from headwater.records import dataclass
 from headwater.wording import listed
 
 Several = Annotated[tuple[Literal["missing", "failed", "stale"], ...], Parameter(negative=(), show_default=False)]

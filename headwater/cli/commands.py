@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from headwater.records import dataclass
 
 PROGRAM = "headwater"
 ABOUT = "Asset- and lineage-centric orchestration: what is there, how fresh it is, and where it came from."

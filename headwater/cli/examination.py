@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from headwater import clock, settings
 from headwater.cli.output import size_of
 from headwater.errors import HeadwaterError, HomeError, SettingsError
+from headwater.records import dataclass
 from headwater.wording import counted, listed
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from headwater.core.caching import ENTRY, CacheEntry, read_entry
 from headwater.errors import ResultError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.results import ResultStore

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater.core.code_parts import code_parts, variables
 from headwater.core.definition import place_of
 from headwater.core.hashing import Unhashable, fingerprint
 from headwater.errors import DefinitionError, UnknownNameError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.cache_policies import CachePolicy

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.context import RunContext

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from headwater.core.journal.events import from_plain
 from headwater.core.results import KeptResult
 from headwater.core.states import State
 from headwater.errors import HeadwaterError, ResultError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.context import TaskCall

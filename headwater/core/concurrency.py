@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater import clock
@@ -21,6 +20,7 @@ from headwater.core.engine import tell
 from headwater.core.gates import PREFIX, Turn
 from headwater.core.signals import raise_pending
 from headwater.errors import DefinitionError, LockTimeout, TimeLimitExceeded
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from types import TracebackType

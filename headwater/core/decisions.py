@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from headwater.core.options import RetryDelay, TaskOptions, is_delay
 from headwater.core.states import State
 from headwater.errors import Cancelled, DefinitionError
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from headwater.errors import ResultError
+from headwater.records import dataclass
 
 PICKLE = "pickle"
 JSON = "json"

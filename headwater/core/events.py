@@ -6,11 +6,12 @@ members from a dictionary, which takes a quarter of the time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
 from headwater.core.results import KeptResult
+from headwater.records import dataclass
 from headwater.types import ErrorInfo, OuterRun, SourceCode
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from headwater.core.states import State
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.transactions import Transaction

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import marshal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import CodeType
 from typing import Any
+
+from headwater.records import dataclass
 
 LARGEST = 32_768
 """Bytes, roughly, of the arguments that are looked at; a number counts 8, a container 64, a text its characters."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+from headwater.records import dataclass
 
 BYTES = "B"
 """The unit of what is counted in bytes; any other is a word for several."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from headwater.core.hooks import Hooks, TransactionHook, hooks_of, transaction_hooks
 from headwater.errors import DefinitionError, UnknownNameError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -182,7 +183,7 @@ class FlowOptions(TaskOptions):
     """What each run is called, with the flow's parameters in braces: "load-{day}", "load-{day:%A}". None: it has no name."""
 
     def __post_init__(self) -> None:
-        super(FlowOptions, self).__post_init__()
+        TaskOptions.__post_init__(self)  # of a class with slots `super()` knows no more than what they were added to
         if self.on_commit or self.on_rollback:
             raise DefinitionError(
                 "on_commit and on_rollback are for tasks", hint="give them to a task that the flow calls"

@@ -15,7 +15,7 @@ import os
 import re
 from array import array
 from collections.abc import Awaitable, Generator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from zlib import crc32
@@ -26,6 +26,7 @@ from headwater.core.gates import Turn, check
 from headwater.core.runners import waiting
 from headwater.core.signals import interruptible, raise_pending
 from headwater.errors import DefinitionError, JournalError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.context import Run

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from headwater.core.journal.events import Body
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

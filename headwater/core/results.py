@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headwater import ids
 from headwater.errors import ResultError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.encodings import Encoded

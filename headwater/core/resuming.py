@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater.core import recording
@@ -19,6 +18,7 @@ from headwater.core.effects import Invoke
 from headwater.core.events import LogWritten
 from headwater.core.states import State
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Generator

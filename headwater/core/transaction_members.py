@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from headwater import failpoints
@@ -16,6 +16,7 @@ from headwater.core.engine import change_of
 from headwater.core.hooks import TaskOutcome, hook_name
 from headwater.core.states import State
 from headwater.core.tracebacks import summary
+from headwater.records import dataclass
 from headwater.types import ErrorInfo
 
 if TYPE_CHECKING:

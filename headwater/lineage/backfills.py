@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from headwater.assets.backfill_events import BackfillAsked
@@ -14,6 +13,7 @@ from headwater.errors import UnknownNameError
 from headwater.lineage.known_positions import POSITIONS, Known
 from headwater.lineage.projection import Projection
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 Unit: TypeAlias = tuple[str, str | None]
 """An asset's name and a partition's key."""

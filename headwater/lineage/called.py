@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from headwater.lineage.names import Dataset
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from headwater.lineage.layout import Pair, Point, layered
+from headwater.records import dataclass
 
 HEAD, NOTE, ROW, FOOT = 28.0, 18.0, 18.0, 6.0
 """Heights, in pixels: of a card's name, of the line below it, of each column, and of what is left free below columns."""

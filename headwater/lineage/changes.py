@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from headwater.core.journal.lines import decode
+from headwater.records import dataclass
 
 MOST = 1_000
 """So many changes are told one by one at a time; beyond that it is told that everything may have changed."""

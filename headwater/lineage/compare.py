@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.core.long_work import working
 from headwater.lineage.statements import script
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

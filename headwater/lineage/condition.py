@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.core.journal.files import carrier_of
@@ -11,6 +10,7 @@ from headwater.errors import LockTimeout, ProjectionError
 from headwater.lineage import store
 from headwater.lineage.known_positions import known_positions
 from headwater.lineage.projection import LOCK
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.journal.home import Home

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

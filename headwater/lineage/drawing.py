@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from headwater.errors import UnknownNameError
@@ -15,6 +14,7 @@ from headwater.lineage.names import Dataset, column_id, dataset_ids, split_colum
 from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session, rfc3339
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 _ALWAYS = 2**63 - 1
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.walking import Direction, distances, shortest, steps
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import networkx  # type: ignore[import-untyped]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from headwater.lineage.graph import LineageGraph, LineageNode
 from headwater.lineage.walking import distances, steps
+from headwater.records import dataclass
 
 Change: TypeAlias = Literal["drop", "rename", "retype"]
 Effect: TypeAlias = Literal["breaks", "retyped", "affected"]

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,6 +19,7 @@ from headwater.errors import ProjectionError
 from headwater.ids import new_id
 from headwater.lineage.rows import KEY, Row, Shaped, Unusual, latest, shape
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headwater.core.journal.reader import Position
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

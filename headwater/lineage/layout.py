@@ -6,11 +6,11 @@ Pure and deterministic: the same graph gives the same picture. It is made for a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
 from headwater.assets.components import components
+from headwater.records import dataclass
 
 Point: TypeAlias = tuple[float, float]
 Pair: TypeAlias = tuple[str, str]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headwater.core.journal import index
 from headwater.lineage.known_positions import known_positions
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

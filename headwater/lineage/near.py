@@ -7,7 +7,7 @@ no more than that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from headwater.lineage.drawing import Sql, Walk, asked_by, column_ends, draw, root_of, types_of
@@ -15,6 +15,7 @@ from headwater.lineage.graph import LineageGraph
 from headwater.lineage.names import Dataset, dataset_ids
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 _SIDES = (("target", "source"), ("source", "target"))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from headwater.core import processes
 from headwater.core.events import RunStarted, WriterOpened
 from headwater.core.journal.carrier import Carrier
 from headwater.core.journal.lines import decode
 from headwater.core.journal.segment import process_numbers
+from headwater.records import dataclass
 
 _OPENED = b'"k":"' + WriterOpened.kind.encode() + b'"'
 _STARTED = b'"k":"' + RunStarted.kind.encode() + b'"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from headwater.errors import UnknownNameError
@@ -18,6 +18,7 @@ from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 from headwater.lineage.tags import Column, TagFacts, Tags, tags_of
 from headwater.lineage.walking import distances, steps
+from headwater.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from headwater.core.request_events import PrunedRun, RunsPruned
 from headwater.lineage.ingest import transaction
 from headwater.lineage.statements import statements
 from headwater.lineage.upkeep import mend_archives
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

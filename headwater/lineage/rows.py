@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any, TypeAlias
 
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 Spec: TypeAlias = "str | list[Spec] | dict[str, Spec]"
 Row: TypeAlias = tuple[object, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +10,7 @@ from headwater import clock
 from headwater.core.states import TERMINAL
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 _ID = 36
 """Letters of an id."""

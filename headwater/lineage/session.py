@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.errors import ProjectionError
 from headwater.lineage.store import Damaged, finding
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeAlias
 
 from headwater.lineage.names import column_id
+from headwater.records import dataclass
 
 Column: TypeAlias = tuple[str, str | None]
 """Asset and column; None stands for all columns of an asset of which nobody knows the names."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from headwater import clock
 from headwater.assets.protocols import Target
 from headwater.assets.time_columns import told
 from headwater.errors import PartitionError, ReturnTypeError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

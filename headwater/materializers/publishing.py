@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from headwater.materializers import tables
 from headwater.materializers.quoting import identifier, literal
 from headwater.materializers.staging import key_of, scan
 from headwater.materializers.tables import PARTITION_COLUMN, Place
+from headwater.records import dataclass
 
 _COLUMNS = '"table" VARCHAR NOT NULL, "partition" VARCHAR, version VARCHAR NOT NULL, "at" TIMESTAMP'
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from headwater.errors import MaterializationError, ReturnTypeError
 from headwater.materializers.convert import instance_of
 from headwater.materializers.measure import dates_of, partition_columns
 from headwater.materializers.quoting import identifier, literal
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

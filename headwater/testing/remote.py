@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from headwater.core.runners.remote import OnMessage, RemoteSession
 from headwater.core.runners.runner import Session
 from headwater.core.runners.worker import Worker
 from headwater.errors import WorkerDied
+from headwater.records import dataclass
 
 
 @dataclass(eq=False, kw_only=True)

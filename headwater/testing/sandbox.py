@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from headwater.core.definition import Definition
 from headwater.errors import UnknownNameError
 from headwater.materializers import memory
 from headwater.project import Project
+from headwater.records import dataclass
 from headwater.testing import FakeClock, project
 
 Made = Materialization[Any, Any] | Asset

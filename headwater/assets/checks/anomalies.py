@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, median, quantiles
 from typing import TYPE_CHECKING, ClassVar, Literal, Unpack
@@ -12,6 +11,7 @@ from headwater.assets.checks.base import Check, Found, Options, named, number, s
 from headwater.assets.checks.metrics import Metric
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError, PartitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeAlias, TypedDict, TypeVar
 
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError, UnknownNameError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

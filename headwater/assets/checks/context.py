@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets.checks.history import LOADED, PastVersion, histories
 from headwater.assets.forms import frame_form
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.asset import Asset

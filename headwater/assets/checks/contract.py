@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeAlias, Unpack
 
 from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.events import CheckResult, ColumnSchema
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 from headwater.wording import counted
 
 if TYPE_CHECKING:

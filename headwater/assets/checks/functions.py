@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from headwater.assets import registry
@@ -14,6 +13,7 @@ from headwater.assets.checks.base import Check, Found, Severity
 from headwater.assets.events import CheckResult
 from headwater.assets.forms import form_of
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.checks.context import CheckContext

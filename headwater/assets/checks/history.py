@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 from headwater import clock
 from headwater.assets.events import AssetRef, ColumnSchema
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.runtime import AssetRuntime

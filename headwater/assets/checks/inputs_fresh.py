@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Unpack, get_args
 
 from headwater.assets import freshness
 from headwater.assets.checks.base import Check, Found, Options, named, taking
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.checks.context import CheckContext

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from headwater.assets.asset import Asset, AssetInput
@@ -14,6 +14,7 @@ from headwater.assets.events import CheckResult
 from headwater.assets.protocols import SqlQuery
 from headwater.assets.sql import sql
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.assets.checks.context import CheckContext

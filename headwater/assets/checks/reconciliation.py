@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from headwater.assets import reading
@@ -14,6 +13,7 @@ from headwater.assets.events import CheckResult
 from headwater.assets.mappings import mapping_of
 from headwater.assets.partitions import UNPARTITIONED
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
@@ -26,6 +25,7 @@ from headwater.assets.checks.base import (
 )
 from headwater.assets.events import CheckResult
 from headwater.errors import DefinitionError
+from headwater.records import dataclass
 from headwater.wording import counted
 
 if TYPE_CHECKING:

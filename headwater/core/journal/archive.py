@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,7 @@ from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Scan
 from headwater.core.journal.segment import is_closed, segment_path
 from headwater.errors import JournalError
+from headwater.records import dataclass
 
 __all__ = ["Archive", "Member", "archives", "compact", "expire"]
 

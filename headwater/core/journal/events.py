@@ -14,8 +14,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
+
+from headwater.records import dataclass
 
 T = TypeVar("T", bound="Body")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from headwater import failpoints
@@ -12,6 +11,7 @@ from headwater.core.journal.descriptors import keep_standard
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 from headwater.ids import new_id
+from headwater.records import dataclass
 from headwater.wording import remedy
 
 _MARKER = "headwater-home"

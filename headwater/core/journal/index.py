@@ -11,7 +11,6 @@ import os
 import re
 import zlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -20,6 +19,7 @@ from headwater.core.journal.lines import is_whole
 from headwater.core.journal.scan import Damage
 from headwater.core.journal.segment import segment_path
 from headwater.errors import JournalError
+from headwater.records import dataclass
 from headwater.wording import remedy
 
 FORMAT = 1

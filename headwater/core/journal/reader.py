@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 from collections.abc import Collection, Generator, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from headwater.core.journal import descriptors, index
@@ -18,6 +17,7 @@ from headwater.core.journal.scan import Damage, Scan, Stretch
 from headwater.core.journal.segment import SUFFIX, segment_path
 from headwater.core.journal.unpack import unpack
 from headwater.errors import JournalError
+from headwater.records import dataclass
 from headwater.wording import remedy
 
 __all__ = ["Batch", "Damage", "Position", "Reader", "decode"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -20,6 +19,7 @@ from headwater.core.journal.scan import Damage, Scan
 from headwater.core.journal.segment import UNBORN, Segment, boot_id, is_closed, segment_path
 from headwater.core.long_work import working
 from headwater.errors import HeadwaterError, JournalError
+from headwater.records import dataclass
 from headwater.types import ErrorInfo
 from headwater.wording import remedy
 

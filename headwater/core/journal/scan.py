@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
 
@@ -12,6 +11,7 @@ from headwater.core.events import WriterOpened
 from headwater.core.journal.home import unknown_format
 from headwater.core.journal.lines import FORMAT, REBOOT, decode, head_of, is_whole, sequence_of
 from headwater.core.journal.segment import says_closed
+from headwater.records import dataclass
 
 _CHUNK = 1 << 20
 MOST_LINES = 20_000

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Any
 
 from headwater.core.tracebacks import strip, summary, text_of
+from headwater.records import dataclass
 
 _MOST_FRAMES = 200
 _MOST_CAUSES = 10

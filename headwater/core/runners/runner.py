@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from headwater.core.options import check_number
 from headwater.core.runners.threads import ThreadPool
 from headwater.errors import DefinitionError, UnknownNameError, UsageError
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.core.context import Run

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.core.events import RunStarted, TaskStarted
 from headwater.core.journal.events import Event
 from headwater.errors import ExportError, HeadwaterError
 from headwater.lineage.statements import statements
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     from headwater.lineage.projection import Projection

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 from headwater.assets.events import UnknownColumn
 from headwater.assets.protocols import PlanEdge, PlanLineage
+from headwater.records import dataclass
 
 Kind: TypeAlias = tuple[str, str]
 """An edge's type and subtype, in OpenLineage's words."""

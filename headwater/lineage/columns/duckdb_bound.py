@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ import duckdb
 
 from headwater.assets.events import ColumnSchema
 from headwater.lineage.columns.duckdb_types import duckdb_type, quoted
+from headwater.records import dataclass
 
 _OUTPUT = "headwater_output"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
 from headwater.lineage.columns.algebra import (
@@ -22,6 +22,7 @@ from headwater.lineage.columns.algebra import (
     named,
     unknown,
 )
+from headwater.records import dataclass
 
 # Polars' nodes are classes of its extension module without type information.
 Node: TypeAlias = Any

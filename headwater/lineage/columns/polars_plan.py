@@ -7,7 +7,6 @@ that was not examined, everything is unknown.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +33,7 @@ from headwater.lineage.columns.algebra import (
 )
 from headwater.lineage.columns.polars_expressions import Node, needs
 from headwater.lineage.columns.polars_leaves import leaf_of, leaves_of
+from headwater.records import dataclass
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import PlanLineage
@@ -12,6 +12,7 @@ from headwater.lineage.columns.algebra import NOTHING, Trace, merge, nothing_kno
 from headwater.lineage.columns.duckdb_types import quoted
 from headwater.lineage.columns.queries import of_sql
 from headwater.lineage.columns.sql_tables import Tables
+from headwater.records import dataclass
 
 _NAME = r'(?P<name>"(?:[^"]|"")+"|[A-Za-z_]\w*)'
 _CREATE = re.compile(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlglot import Dialect, MappingSchema, exp
 from sqlglot.dialects.dialect import NormalizationStrategy
 from sqlglot.optimizer.scope import traverse_scope
 
 from headwater.assets.events import ColumnSchema
+from headwater.records import dataclass
 
 Tables = Mapping[str, tuple[Hashable, Sequence[ColumnSchema]]]
 

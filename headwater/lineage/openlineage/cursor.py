@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from headwater.core.journal.home import Home, sync_folder
 from headwater.core.journal.reader import Position
 from headwater.errors import ExportError
 from headwater.lineage.openlineage.sealed import seal, unseal
+from headwater.records import dataclass
 
 _FORMAT = 1
 

@@ -6,7 +6,6 @@ import dataclasses
 import logging
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from headwater import clock, ids
 from headwater.core.journal.home import Home
@@ -14,6 +13,7 @@ from headwater.errors import ExportError
 from headwater.lineage.openlineage.cursor import make_folder, replace_whole
 from headwater.lineage.openlineage.destination import Refusal
 from headwater.lineage.openlineage.sealed import seal, unseal
+from headwater.records import dataclass
 
 _log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from headwater import clock
+from headwater.records import dataclass
 
 _AT_ONCE = 100
 _LONGEST = 0.25

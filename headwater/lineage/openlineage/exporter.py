@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,6 +19,7 @@ from headwater.lineage.openlineage.dead import DeadLetter, DeadLetters, letter_o
 from headwater.lineage.openlineage.delivery import Delivery
 from headwater.lineage.openlineage.destination import Destination, Refusal
 from headwater.lineage.openlineage.translate import TRANSLATORS, OpenLineageEvent, translate
+from headwater.records import dataclass
 
 T = TypeVar("T")
 _LINES = 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from headwater.core.events import LogWritten, RunEnded, RunStarted, TaskStarted
@@ -13,6 +12,7 @@ from headwater.core.journal.carrier import Carrier, HeldLock
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.lines import decode
 from headwater.core.journal.reader import Batch, Position
+from headwater.records import dataclass
 
 T = TypeVar("T")
 
