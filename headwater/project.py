@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from headwater.assets.dynamic_keys import DynamicKeys
-    from headwater.assets.events import AssetRef
+    from headwater.assets.events import AssetDefined, AssetRef
     from headwater.assets.freshness_changes import FreshnessChange
     from headwater.assets.protocols import ColumnLineage, Form, Materializer, SqlQuery
     from headwater.assets.runtime import Definitions
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from headwater.lineage.projection import Projection
     from headwater.lineage.reader import Reader
     from headwater.lineage.retention import Pruned
+    from headwater.lineage.session import Session
 
 _log = logging.getLogger("headwater")
 
@@ -254,15 +255,31 @@ class Project:
 
     def record_definitions(self) -> None:
         """Journal what is defined in this process and differs from what the projection knows, or from what its name stands for."""
+        with self.recorded():
+            pass
+
+    @contextlib.contextmanager
+    def recorded(self, *, outlined: bool = False) -> Iterator[None]:
+        """The same, and one look for all that is asked inside: see `Projection.session`, also for what it raises.
+
+        Where the home can't be written it is a look at what others recorded.
+        """
+        with self.projection.session(outlined=outlined) as session:
+            new = self._new_definitions(session) if self.home.is_writable() else []
+            if not new:
+                yield
+                return
+        self.journal.append(*new)
+        with self.projection.session(outlined=outlined):
+            yield
+
+    def _new_definitions(self, session: Session) -> list[AssetDefined]:
         from headwater.assets import registry
         from headwater.lineage.statements import statements
 
-        with self.projection.session() as session:
-            known = set(session.rows(statements("catalog.sql")["standing"]))
+        known = set(session.rows(statements("catalog.sql")["standing"]))
         defined = self.definitions.new(list(registry.current().assets.values()))
-        new = [one for one in defined if (one.asset.namespace, one.asset.dataset, one.hash) not in known]
-        if new:
-            self.journal.append(*new)
+        return [one for one in defined if (one.asset.namespace, one.asset.dataset, one.hash) not in known]
 
     def keeps_in_memory(self, ref: AssetRef) -> bool:
         """Whether the data of an asset is in the memory of this process only."""

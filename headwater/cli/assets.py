@@ -6,7 +6,7 @@ from typing import Any
 
 from headwater import clock
 from headwater.assets.definitions import AssetDefinition
-from headwater.cli.board import chosen, no_assets
+from headwater.cli.board import chosen, facts_for, no_assets
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
@@ -24,11 +24,10 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
         Which assets; see `headwater status --help`.
     """
     project = open_project(where, keeps=True)
-    if project.home.is_writable():
-        # A server loads no code: what it can be asked for is what stands in the journal.
-        project.record_definitions()
-    facts = project.catalog.facts()
-    names = chosen(facts, selection, clock.now_us())
+    # A server loads no code: what it can be asked for is what stands in the journal.
+    with project.recorded():
+        facts = facts_for(project, selection)
+        names = chosen(facts, selection, clock.now_us())
     rows = [_row(facts.definitions[name]) for name in names]
     emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names) if rows else no_assets(facts))
     return 0

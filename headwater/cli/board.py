@@ -240,6 +240,12 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     return found
 
 
+def facts_for(project: Project, selection: str) -> Facts:
+    """The facts that tell what a selection names: definitions alone, unless it asks whether assets are stale, late or failed."""
+    catalog = project.catalog
+    return catalog.facts() if "()" in selection else Facts(definitions=catalog.definitions(), assets={})
+
+
 def no_assets(facts: Facts) -> str:
     """What is told where there is no asset to show."""
     if facts.definitions:

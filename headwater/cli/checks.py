@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.assets import registry
-from headwater.cli.board import chosen
+from headwater.cli.board import chosen, facts_for
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import ago, emit, say
@@ -51,9 +51,9 @@ def checks(
     """
     check_limit(limit, "rows")
     project = open_project(where)
-    project.record_definitions()
-    names = None if selection == "*" else chosen(project.catalog.facts(), selection, clock.now_us())
-    value = project.reader.checks(names, history=history, failed=failed, limit=limit)
+    with project.recorded():
+        names = None if selection == "*" else chosen(facts_for(project, selection), selection, clock.now_us())
+        value = project.reader.checks(names, history=history, failed=failed, limit=limit)
     none = "no check has failed" if failed else "no check was asked yet: give an asset some, Asset(…, checks=[…])"
     emit(value, common.json, lambda: _text(value, history=history) if value["checks"] else none)
     return 0

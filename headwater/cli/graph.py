@@ -70,11 +70,9 @@ def lineage(
         }
         _check_drift(asset, [name for name, given in around.items() if given], format)
     project = open_project(where)
-    # What is only defined yet has its edges too.
-    project.record_definitions()
-    reader = project.reader
     if drift or asset is None:
-        value = reader.drift()
+        with project.recorded():
+            value = project.reader.drift()
         emit(value, common.json or format == "json", lambda: _drift_text(value))
         return 0
     both = up == down
@@ -83,14 +81,16 @@ def lineage(
 
     questions = Questions(project.projection)
     walk, until = Walk(up=up or both, down=down or both, depth=depth), None if as_of is None else moment(as_of)
-    graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
-    of_columns = any(node.kind == "column" for node in graph.nodes)
-    if of_columns:
-        graph = tagged(graph, questions.tags(moment(as_of)))
-    value, unknown = graph.to_json(), []
+    # What is only defined yet has its edges too.
+    with project.recorded(outlined=True):
+        graph = questions.graph(None if asset == "*" else asset, walk, columns=columns, as_of=until)
+        of_columns = any(node.kind == "column" for node in graph.nodes)
+        if of_columns:
+            graph = tagged(graph, questions.tags(moment(as_of)))
+        is_asked = (of_columns or columns) and walk.up and until is None
+        unknown = _unknown_in(graph, project.reader.unknown_columns()) if is_asked else []
+    value = graph.to_json()
     if of_columns or columns:
-        if walk.up and until is None:
-            unknown = _unknown_in(graph, reader.unknown_columns())
         value["unknown"] = unknown
     emit(value, common.json or format == "json", lambda: _text(graph, format, unknown, up=walk.up, down=walk.down))
     return 0
@@ -186,8 +186,8 @@ def lineage_path(source: Selection, target: Selection, /, *, common: Common = CO
     from headwater.lineage.questions import Questions
 
     project = open_project(where)
-    project.record_definitions()
-    path = Questions(project.projection).path(source, target)
+    with project.recorded(outlined=True):
+        path = Questions(project.projection).path(source, target)
     value = {"from": source, "to": target, "path": None if path is None else list(path)}
     emit(value, common.json, lambda: " → ".join(path) if path else f"nothing leads from {source} to {target}")
     return 0 if path else 1

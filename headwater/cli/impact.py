@@ -36,8 +36,8 @@ def lineage_impact(
     from headwater.lineage.questions import Questions
 
     project = open_project(where)
-    project.record_definitions()
-    found = Questions(project.projection).impact(subject, change)
+    with project.recorded(outlined=True):
+        found = Questions(project.projection).impact(subject, change)
     emit(found.to_json(), common.json, lambda: "\n".join(_impact_lines(found)))
     return 0
 
@@ -55,8 +55,8 @@ def lineage_diff(before: str, after: str, /, *, common: Common = COMMON, where: 
     from headwater.lineage.questions import Questions
 
     project = open_project(where)
-    project.record_definitions()
-    found = Questions(project.projection).difference(_run_or_moment(before), _run_or_moment(after))
+    with project.recorded():
+        found = Questions(project.projection).difference(_run_or_moment(before), _run_or_moment(after))
     value = {"before": before, "after": after, **found.to_json()}
     emit(value, common.json, lambda: "\n".join(_difference_lines(found)) or "nothing differs")
     return 0

@@ -10,7 +10,7 @@ from headwater.assets import registry
 from headwater.assets.asset import Asset
 from headwater.assets.observers import observer_of
 from headwater.assets.observing import observe as look
-from headwater.cli.board import chosen
+from headwater.cli.board import chosen, facts_for
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit, instant, say
@@ -44,7 +44,7 @@ def observe(
         raise UsageError(f"--parallel {parallel} is not a number of observers", hint="give 1 or more")
     project = open_project(where, writes=True)
     assets = registry.current().assets
-    names = chosen(project.catalog.facts(), selection, clock.now_us())
+    names = chosen(facts_for(project, selection), selection, clock.now_us())
     sources = [assets[name] for name in names if name in assets and observer_of(assets[name]) is not None]
     with ThreadPoolExecutor(parallel, thread_name_prefix="observe") as pool:
         rows = list(pool.map(_row, sources))

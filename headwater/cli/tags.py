@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headwater import clock
-from headwater.cli.board import chosen
+from headwater.cli.board import chosen, facts_for
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
 from headwater.cli.output import emit
@@ -43,9 +43,12 @@ def tags(
     from headwater.lineage.tags import Tags
 
     project = open_project(where)
-    project.record_definitions()
     questions, now = Questions(project.projection), moment(as_of)
-    names = None if selection == "*" else set(chosen(project.catalog.facts(), selection, clock.now_us()))
+    earlier = None if since is None else moment(since, "--since")
+    with project.recorded():
+        names = None if selection == "*" else set(chosen(facts_for(project, selection), selection, clock.now_us()))
+        found = questions.tags(now)
+        before = None if earlier is None else questions.tags(earlier)
 
     def is_meant(asset: str, of: str) -> bool:
         return (names is None or asset in names) and tag in (None, of)
@@ -53,7 +56,6 @@ def tags(
     def wanted(one: ColumnTag) -> bool:
         return is_meant(one.asset, one.tag)
 
-    found = questions.tags(now)
     shown = Tags(
         columns=tuple(filter(wanted, found.columns)),
         masked=tuple(one for one in found.masked if is_meant((split_column_id(one[0]) or one)[0], one[1])),
@@ -61,8 +63,8 @@ def tags(
     value: dict[str, Any] = {"as_of": clock.rfc3339(now), **shown.to_json()}
     gained: tuple[ColumnTag, ...] = ()
     lost: tuple[ColumnTag, ...] = ()
-    if since is not None:
-        gained, lost = (tuple(filter(wanted, some)) for some in found.since(questions.tags(moment(since, "--since"))))
+    if before is not None:
+        gained, lost = (tuple(filter(wanted, some)) for some in found.since(before))
         value |= {"gained": [one.to_json() for one in gained], "lost": [one.to_json() for one in lost]}
     emit(value, common.json, lambda: _text(shown, gained, lost, tag))
     return 0
