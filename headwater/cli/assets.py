@@ -26,7 +26,7 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
     project = open_project(where, keeps=True)
     # A server loads no code: what it can be asked for is what stands in the journal.
     with project.recorded():
-        facts = facts_for(project, selection)
+        facts = facts_for(project.catalog, selection)
         names = chosen(facts, selection, clock.now_us())
     rows = [_row(facts.definitions[name]) for name in names]
     emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names) if rows else no_assets(facts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from cyclopts import Parameter
@@ -32,9 +32,13 @@ from headwater.errors import HeadwaterError, HomeError, RefusedError, UnknownNam
 from headwater.wording import listed
 
 if TYPE_CHECKING:
+    from headwater.assets.definitions import AssetDefinition
+    from headwater.lineage.catalog import ProjectionCatalog
     from headwater.project import Project
 
 _log = logging.getLogger(__name__)
+_FEW = 4
+"""Of more than a fourth of all assets the facts are read with all others: to pick out many takes longer."""
 Verdict = Literal["fresh", "warn", "late", "unknown", "none"]
 
 
@@ -73,8 +77,8 @@ def status(
         raise UsageError("--count counts all, and --by by group", hint="leave one of the two out")
     if count:
         return _count(where, selection, verdict, at, common)
-    facts = _facts(where)
-    value = board.status(facts, chosen(facts, selection, at), at)
+    facts, names = known_of(open_project(where), selection, at)
+    value = board.status(facts, names, at)
     none = no_assets(facts)
     if verdict:
         none = f"no asset is {' or '.join(verdict)}" if value["assets"] else none
@@ -94,7 +98,7 @@ def _count(where: Where, selection: str, verdict: tuple[Verdict, ...], at: int, 
         there = {name for name, one in catalog.definitions().items() if not one.retired}
         chosen_names: Sequence[str] = [name for name in verdicts if name in there]
     else:
-        chosen_names = chosen(catalog.facts(), selection, at)
+        chosen_names = chosen(facts_for(catalog, selection), selection, at)
     names = [name for name in chosen_names if not verdict or verdicts[name] in verdict]
     value = {
         "as_of": rfc3339(at),
@@ -145,21 +149,22 @@ def freshness(
     project = open_project(where)
     if as_of is None:
         _record(project)
-    facts, at = project.catalog.facts(), moment(as_of)
+    at = moment(as_of)
     if history:
-        names = None if selection == "*" else chosen(facts, selection, at)
+        names = None if selection == "*" else chosen(facts_for(project.catalog, selection), selection, at)
         value = project.reader.freshness_history(names, limit=limit)
         emit(value, common.json, lambda: history_text(value) if value["changes"] else "no verdict has changed yet")
         return 0
+    facts, found = known_of(project, selection, at)
     if partitions:
         # What fails may stand behind the rows that are shown.
-        value = partition_board(facts, chosen(facts, selection, at), at, limit=sys.maxsize if fail_on else limit)
+        value = partition_board(facts, found, at, limit=sys.maxsize if fail_on else limit)
         failing = {row["asset"]: row["verdict"] for row in value["partitions"] if row["verdict"] in fail_on}
         value["more"] += max(len(value["partitions"]) - limit, 0)
         del value["partitions"][limit:]
         emit(value, common.json, lambda: partitions_text(value) if value["partitions"] else "there are no partitions")
         return _failing(failing, fail_on)
-    value = board.freshness(facts, chosen(facts, selection, at), at)
+    value = board.freshness(facts, found, at)
     emit(value, common.json, lambda: freshness_text(value, every=all) if value["assets"] else no_assets(facts))
     return _failing([row["name"] for row in value["assets"] if row["freshness"]["verdict"] in fail_on], fail_on)
 
@@ -197,16 +202,20 @@ def explain(subject: Selection, /, *, as_of: str | None = None, common: Common =
     run_id, slash, task = subject.partition("/")
     name, _, key = subject.partition("@")
     # An asset may have such a name: feed/orders.
-    if slash and _RUN.fullmatch(run_id) and (_is_run(run_id) or name not in _facts(where).definitions):
+    if slash and _RUN.fullmatch(run_id) and (_is_run(run_id) or name not in open_project(where).catalog.definitions()):
         if not task:
             raise _no_task(run_id)
         found = open_project(None).reader.explain_task(run_id, task)
         emit(found, common.json, lambda: tree(found["reason"]))
         return 0
-    facts = _facts(where)
-    if name not in facts.definitions and _RUN.fullmatch(subject) and _is_run(subject):
+    project, at = open_project(where), moment(as_of)
+    with project.projection.session():
+        definitions = project.catalog.definitions()
+        is_known = name in definitions
+        facts = facts_upstream(project.catalog, definitions, [name]) if is_known else Facts(definitions=definitions)
+    if not is_known and _RUN.fullmatch(subject) and _is_run(subject):
         raise _no_task(subject)
-    value = board.explain(facts, name, key or None, moment(as_of))
+    value = board.explain(facts, name, key or None, at)
     emit(value, common.json, lambda: tree(value["reason"]))
     return 0
 
@@ -240,10 +249,29 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     return found
 
 
-def facts_for(project: Project, selection: str) -> Facts:
+def facts_for(catalog: ProjectionCatalog, selection: str) -> Facts:
     """The facts that tell what a selection names: definitions alone, unless it asks whether assets are stale, late or failed."""
+    return catalog.facts() if "()" in selection else Facts(definitions=catalog.definitions())
+
+
+def known_of(project: Project, selection: str, as_of: int) -> tuple[Facts, tuple[str, ...]]:
+    """What a selection names, and the facts that these are judged by: what is upstream of few is all that they depend on."""
     catalog = project.catalog
-    return catalog.facts() if "()" in selection else Facts(definitions=catalog.definitions(), assets={})
+    with project.projection.session(outlined=True):
+        facts = catalog.facts() if selection == "*" else facts_for(catalog, selection)
+        names = chosen(facts, selection, as_of)
+        if selection == "*" or "()" in selection:
+            return facts, names
+        return facts_upstream(catalog, facts.definitions, names), names
+
+
+def facts_upstream(
+    catalog: ProjectionCatalog, definitions: Mapping[str, AssetDefinition], names: Collection[str]
+) -> Facts:
+    """The facts of these assets and of what is upstream of them, at least."""
+    if len(names) * _FEW > len(definitions):
+        return catalog.facts()
+    return catalog.facts(definitions[name].ref for name in names)
 
 
 def no_assets(facts: Facts) -> str:
@@ -261,7 +289,3 @@ def _selectable(facts: Facts) -> set[str]:
         found |= {f"owner:{owner}" for owner in one.owners} | {f"kind:{one.ref.kind}"}
         found |= set() if one.group is None else {f"group:{one.group}"}
     return found
-
-
-def _facts(where: Where) -> Facts:
-    return open_project(where).catalog.facts()

@@ -52,7 +52,7 @@ def checks(
     check_limit(limit, "rows")
     project = open_project(where)
     with project.recorded():
-        names = None if selection == "*" else chosen(facts_for(project, selection), selection, clock.now_us())
+        names = None if selection == "*" else chosen(facts_for(project.catalog, selection), selection, clock.now_us())
         value = project.reader.checks(names, history=history, failed=failed, limit=limit)
     none = "no check has failed" if failed else "no check was asked yet: give an asset some, Asset(…, checks=[…])"
     emit(value, common.json, lambda: _text(value, history=history) if value["checks"] else none)

@@ -44,7 +44,7 @@ def observe(
         raise UsageError(f"--parallel {parallel} is not a number of observers", hint="give 1 or more")
     project = open_project(where, writes=True)
     assets = registry.current().assets
-    names = chosen(facts_for(project, selection), selection, clock.now_us())
+    names = chosen(facts_for(project.catalog, selection), selection, clock.now_us())
     sources = [assets[name] for name in names if name in assets and observer_of(assets[name]) is not None]
     with ThreadPoolExecutor(parallel, thread_name_prefix="observe") as pool:
         rows = list(pool.map(_row, sources))

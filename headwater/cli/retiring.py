@@ -26,7 +26,7 @@ def retire(name: Selection, /, *, common: Common = COMMON, where: Where = WHERE)
         The asset.
     """
     project = open_project(where, writes=True)
-    known = project.catalog.facts().definitions
+    known = project.catalog.definitions()
     if name not in known:
         raise UnknownNameError.of("asset", name, known)
     if name in project.definitions.all():

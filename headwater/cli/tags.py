@@ -46,7 +46,9 @@ def tags(
     questions, now = Questions(project.projection), moment(as_of)
     earlier = None if since is None else moment(since, "--since")
     with project.recorded():
-        names = None if selection == "*" else set(chosen(facts_for(project, selection), selection, clock.now_us()))
+        names = (
+            None if selection == "*" else set(chosen(facts_for(project.catalog, selection), selection, clock.now_us()))
+        )
         found = questions.tags(now)
         before = None if earlier is None else questions.tags(earlier)
 

@@ -56,9 +56,10 @@ class ProjectionCatalog:
                 definitions, names = known.above(_pairs(session), start)
             moved = {name for name, count in Counter(names.values()).items() if count > 1}
             outlines = current_outlines(session, names) if assets is None and not moved else None
-            places = None if assets is None else names
+            # To read it all is cheaper than to pick out much of it.
+            places = None if assets is None or len(definitions) > known.count() // 4 else names
             found = known_assets(session, names, places, definitions, outlines=outlines)
-            failed_checks = _failed_checks(session, names, everything=assets is None)
+            failed_checks = _failed_checks(session, names, everything=places is None)
             for name in failed_checks.keys() & moved:
                 # What was made in the new place since has checks of its own.
                 made = found[name].made
@@ -231,6 +232,10 @@ class _Definitions:
             place = definition.ref.namespace, definition.ref.dataset
             self._of[place] = definition
             self._inputs.pop(place, None)
+
+    def count(self) -> int:
+        """How many datasets are defined."""
+        return len(self._of)
 
     def all(self) -> tuple[dict[str, AssetDefinition], dict[Dataset, str]]:
         """The definition of every asset, and the names of the datasets that assets are and were."""

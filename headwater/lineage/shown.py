@@ -59,7 +59,7 @@ def asset(reader: Reader, catalog: ProjectionCatalog, name: str) -> str:
     except UnknownNameError:
         graph = LineageGraph(root=name, nodes=(LineageNode(id=name, kind="asset", name=name),))
     at = clock.now_us()
-    definitions, verdicts, stale = catalog.facts().definitions, catalog.verdicts(at), catalog.staleness(at)
+    definitions, verdicts, stale = catalog.definitions(), catalog.verdicts(at), catalog.staleness(at)
     states = {}
     for node in graph.nodes:
         standing, definition = verdicts.get(node.name), definitions.get(node.name)

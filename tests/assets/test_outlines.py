@@ -12,6 +12,7 @@ from test_staleness_oracle import AS_OF, worlds
 from tried import tried_on
 
 from headwater.assets.facts import Facts, outlines
+from headwater.assets.freshness import board
 from headwater.assets.partitions import DailyPartitions
 from headwater.assets.staleness import staleness
 from headwater.lineage.catalog import ProjectionCatalog
@@ -52,6 +53,20 @@ def test_the_projection_and_the_facts_say_the_same(projection, world):
     for name, found in by_facts.items():
         for part in found.stale:
             assert by_outlines[name].why(part.key) == found.why(part.key)
+
+
+@tried_on(6)
+@given(worlds(RecordedWorld))
+def test_an_asset_is_judged_by_what_is_upstream_of_it_as_by_all(projection, world):
+    catalog = world.catalog(projection)
+    facts = catalog.facts()
+    stale, verdicts = staleness(facts, AS_OF), board(facts, AS_OF)
+    for name, definition in facts.definitions.items():
+        alone = catalog.facts([definition.ref])
+        found = staleness(alone, AS_OF)[name]
+        assert judged({name: found}) == judged({name: stale[name]})
+        assert [found.why(part.key) for part in found.stale] == [stale[name].why(part.key) for part in found.stale]
+        assert board(alone, AS_OF)[name] == verdicts[name]
 
 
 @tried_on(6)

@@ -1,17 +1,26 @@
 """What a command asks of the projection: one look for all of its questions, and no more of it than it needs."""
 
+import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_project import Cli
 
+from headwater.assets.events import AssetRef
+from headwater.assets.facts import Facts
+from headwater.cli import board
 from headwater.core.journal.home import Home
 from headwater.errors import UsageError
 from headwater.lineage import store
+from headwater.lineage.catalog import ProjectionCatalog
 
 LOOKS = [
     ("status",),
+    ("status", "sales"),
+    ("explain", "daily"),
     ("assets",),
     ("assets", "+daily"),
     ("checks",),
@@ -58,6 +67,35 @@ def test_what_definitions_alone_select_reads_no_partitions(made: Cli, monkeypatc
         refused = made(command[0], "stale()")
         assert refused.code == 2
         assert "each partition was read" in refused.err
+
+
+def test_one_asset_is_judged_by_what_is_upstream_of_it(made: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts, asked = ProjectionCatalog.facts, []
+
+    def spied(self: ProjectionCatalog, assets: Iterable[AssetRef] | None = None) -> Facts:
+        asked.append(assets is None)
+        return facts(self, assets)
+
+    monkeypatch.setattr(ProjectionCatalog, "facts", spied)
+    looks = (
+        ("explain", "daily"),
+        ("explain", "daily@2024-01-05"),
+        ("status", "daily"),
+        ("freshness", "daily", "--as-of", "now"),
+    )
+    for command in looks:
+        of_all = made(*command, "--json").json
+        assert asked == [False], command
+        with monkeypatch.context() as patch:
+            patch.setattr(board, "_FEW", 1_000)
+            assert in_words(made(*command, "--json").json) == in_words(of_all), command
+        assert asked == [False, True], command
+        asked.clear()
+
+
+def in_words(document: dict[str, Any]) -> str:
+    """The document without the moment of the question, and how far that is from others."""
+    return re.sub(r"[0-9]+|[a-z]* ?behind", "", json.dumps(document))
 
 
 def test_a_home_that_can_not_be_written_is_looked_at_with_new_code(
