@@ -59,6 +59,20 @@ def made_together(definitions: Mapping[str, AssetDefinition], name: str) -> tupl
     return tuple(one for one, there in others if name in there.made_with and there.partitions == here.partitions)
 
 
+def planned_by(definitions: Mapping[str, AssetDefinition], names: Iterable[str]) -> tuple[str, ...]:
+    """The assets that a plan for these looks at, unless it goes downstream: what they read, what that reads, and what one function
+    makes with any of it.
+    """
+    found = dict.fromkeys(names)
+    queue = list(found)
+    for name in queue:
+        read = (used.asset for used in definitions[name].inputs if used.asset in definitions)
+        new = [one for one in (*read, *made_together(definitions, name)) if one not in found]
+        found |= dict.fromkeys(new)
+        queue += dict.fromkeys(new)
+    return tuple(found)
+
+
 def reached(start: Mapping[str, PartitionSet], follow: _Follow) -> dict[str, PartitionSet]:
     """These partitions of assets, what they lead to, what that leads to, and so on; `follow` tells where a single step leads."""
     found, frontier = dict(start), start

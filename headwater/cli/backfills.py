@@ -75,8 +75,7 @@ def backfill(
         Show the plan and do nothing.
     """
     project = open_project(where, writes=True)
-    facts = project.catalog.facts()
-    names = made(facts, selection)
+    facts, names = made(project, selection, downstream=downstream)
     if not names:
         return nothing(common)
     text = _range(partition, from_, to)

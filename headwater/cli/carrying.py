@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from headwater import clock
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillPlan
+from headwater.assets.dependencies import planned_by
 from headwater.assets.facts import Facts
 from headwater.assets.partitions import PartitionSet
-from headwater.cli.board import chosen
+from headwater.cli.board import chosen, facts_for, facts_upstream
 from headwater.cli.options import Common
 from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
@@ -130,9 +131,22 @@ def nothing(common: Common) -> int:
     return 0
 
 
-def made(facts: Facts, selection: str) -> tuple[str, ...]:
-    """The selected assets that something makes; sources among them are left out. None, when nothing is stale, late or failed."""
-    names = chosen(facts, selection, clock.now_us())
+def made(project: Project, selection: str, *, downstream: bool = False) -> tuple[Facts, tuple[str, ...]]:
+    """The selected assets that something makes, and the facts that a plan for them needs, also one that goes downstream.
+
+    Sources are left out. There are none, when nothing is stale, late or failed.
+    """
+    catalog = project.catalog
+    with project.projection.session(outlined=True):
+        facts = catalog.facts() if downstream or selection == "*" else facts_for(catalog, selection)
+        names = chosen(facts, selection, clock.now_us())
+        found = _producible(facts, names, selection)
+        if not (downstream or selection == "*" or "()" in selection):
+            facts = facts_upstream(catalog, facts.definitions, planned_by(facts.definitions, found))
+    return facts, found
+
+
+def _producible(facts: Facts, names: tuple[str, ...], selection: str) -> tuple[str, ...]:
     found = tuple(name for name in names if not facts.definitions[name].is_source)
     if not names and "()" in selection:
         return ()

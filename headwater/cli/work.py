@@ -49,8 +49,7 @@ def materialize(
         How many partitions a call gets at most, where a function takes several.
     """
     project = open_project(where, writes=True)
-    facts = project.catalog.facts()
-    names = made(facts, selection)
+    facts, names = made(project, selection)
     if not names:
         return nothing(common)
     parts = parse(facts, names, partition)

@@ -11,7 +11,9 @@ from recorded_worlds import RecordedWorld, empty_projection
 from test_staleness_oracle import AS_OF, worlds
 from tried import tried_on
 
-from headwater.assets.facts import Facts, outlines
+from headwater.assets.backfill import BackfillRequest, plan
+from headwater.assets.dependencies import in_turns, planned_by
+from headwater.assets.facts import Consumed, Facts, outlines
 from headwater.assets.freshness import board
 from headwater.assets.partitions import DailyPartitions
 from headwater.assets.staleness import staleness
@@ -67,6 +69,35 @@ def test_an_asset_is_judged_by_what_is_upstream_of_it_as_by_all(projection, worl
         assert judged({name: found}) == judged({name: stale[name]})
         assert [found.why(part.key) for part in found.stale] == [stale[name].why(part.key) for part in found.stale]
         assert board(alone, AS_OF)[name] == verdicts[name]
+
+
+def test_what_was_read_by_a_call_that_left_out_its_output_is_upstream_of_that(projection):
+    week = DailyPartitions("2013-01-01", "2013-01-04")
+    world = RecordedWorld().asset("feed").asset("orders", partitions=week)
+    world.make("feed")
+    world.skip("orders", "2013-01-01", inputs=(Consumed("feed", None, "of before"),))
+    catalog = world.catalog(projection)
+    alone = catalog.facts([world.definitions["orders"].ref])
+    (because,) = staleness(alone, AS_OF)["orders"].why("2013-01-01").because
+    assert because.kind == "input_updated"
+
+
+@tried_on(6)
+@given(worlds(RecordedWorld), st.sets(st.sampled_from(["missing", "failed", "stale"])), st.booleans())
+def test_a_plan_needs_no_more_than_what_it_is_said_to_look_at(projection, world, only, upstream):
+    catalog = world.catalog(projection)
+    facts = catalog.facts()
+    for name, definition in facts.definitions.items():
+        if definition.is_source:
+            continue
+        request = BackfillRequest(targets=(name,), only=frozenset(only), upstream=upstream)
+        looked_at = planned_by(facts.definitions, [name])
+        few = catalog.facts(facts.definitions[one].ref for one in looked_at)
+        by_all, by_few = (plan(known, request, AS_OF) for known in (facts, few))
+        assert {one.asset: one for one in by_few.steps} == {one.asset: one for one in by_all.steps}
+        turns = in_turns(few.definitions)
+        places = {one: at for at, group in enumerate(turns) for one in group}
+        assert [places[one.asset] for one in by_few.steps] == sorted(places[one.asset] for one in by_few.steps)
 
 
 @tried_on(6)

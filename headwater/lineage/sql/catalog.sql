@@ -79,9 +79,10 @@ WHERE (namespace, dataset, definition ->> '$.code_version') IN (
 GROUP BY ALL;
 
 -- name: consumed_pairs
--- Which datasets the versions in place were made of.
+-- Which datasets the versions in place were made of, and what was read by calls that left out what they make.
 SELECT DISTINCT target_namespace, target_dataset, source_namespace, source_dataset
-FROM facts.inputs SEMI JOIN state.latest USING (id);
+FROM facts.inputs
+SEMI JOIN (SELECT id FROM state.latest UNION ALL SELECT id FROM facts.outcomes WHERE state = 'skipped') USING (id);
 
 -- name: latest
 -- Here and below: of these datasets, or simply of all (which costs half). From `partition` on the columns are the fields
