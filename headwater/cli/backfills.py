@@ -11,8 +11,9 @@ from headwater import clock
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillPlan, BackfillRequest, plan, plan_from_json
 from headwater.assets.backfilling import RunnerName
-from headwater.assets.facts import Facts
+from headwater.assets.definitions import AssetDefinition
 from headwater.cli.backfill_text import backfill_text
+from headwater.cli.board import facts_upstream
 from headwater.cli.carrying import Intent, Several, carry_out, check_parallel, drive, made, nothing, parse
 from headwater.cli.commands import BACKFILL, COMMANDS
 from headwater.cli.common import open_project
@@ -151,11 +152,12 @@ def backfill_resume(
     runner
         Where they are made: inline, in threads, in processes; as before when it is left out.
     """
-    project, facts, record, found = _opened(backfill_id, where)
+    project, definitions, record, found = _opened(backfill_id, where)
     request = _again(record, found, parallel, runner)
+    facts = facts_upstream(project.catalog, definitions, [step.asset for step in found.steps])
     done = {unit: state for unit, state in record.outcomes.items() if state in ("completed", "skipped")}
     published = backfilling.published_before(request, facts, done)
-    return drive(project, request, facts, common, attempt=record.attempt + 1, done=done, published=published)
+    return drive(project, request, definitions, common, attempt=record.attempt + 1, done=done, published=published)
 
 
 def backfill_retry(
@@ -178,22 +180,25 @@ def backfill_retry(
     runner
         Where they are made: inline, in threads, in processes; as before when it is left out.
     """
-    project, facts, record, whole = _opened(backfill_id, where)
+    project, definitions, record, whole = _opened(backfill_id, where)
     found = whole.only({unit for unit, state in record.outcomes.items() if state in ("failed", "blocked")})
     if not found.total:
         value = project.reader.backfill(record.backfill_id)
         emit(value, common.json, lambda: f"nothing failed in {record.backfill_id}: it is {value['state']}")
         return 0
     request = _again(record, found, parallel, runner)
-    return drive(project, request, facts, common, attempt=record.attempt + 1)
+    return drive(project, request, definitions, common, attempt=record.attempt + 1)
 
 
-def _opened(backfill_id: str, where: Where) -> tuple[Project, Facts, BackfillRecord, BackfillPlan]:
-    """The project, what is known of it, and a backfill of it with its plan, to be gone on with."""
+def _opened(
+    backfill_id: str, where: Where
+) -> tuple[Project, Mapping[str, AssetDefinition], BackfillRecord, BackfillPlan]:
+    """The project, what is defined, and a backfill of it with its plan, to be gone on with."""
     project = open_project(where, writes=True)
-    facts = project.catalog.facts()
-    record = backfill_record(project.projection, backfill_id)
-    return project, facts, record, plan_from_json(record.plan, facts.definitions)
+    with project.projection.session():
+        definitions = project.catalog.definitions()
+        record = backfill_record(project.projection, backfill_id)
+    return project, definitions, record, plan_from_json(record.plan, definitions)
 
 
 def _again(

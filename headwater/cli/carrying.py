@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from headwater import clock
 from headwater.assets import backfilling
 from headwater.assets.backfill import BackfillPlan
+from headwater.assets.definitions import AssetDefinition
 from headwater.assets.dependencies import planned_by
 from headwater.assets.facts import Facts
 from headwater.assets.partitions import PartitionSet
@@ -74,7 +75,7 @@ def carry_out(project: Project, facts: Facts, intent: Intent, common: Common) ->
         max_failures=intent.max_failures,
         type=intent.type,
     )
-    return drive(project, request, facts, common)
+    return drive(project, request, facts.definitions, common)
 
 
 def check_parallel(parallel: int) -> None:
@@ -83,11 +84,17 @@ def check_parallel(parallel: int) -> None:
         raise UsageError(f"--parallel {parallel} is not a number of partitions at a time", hint="give 1 or more")
 
 
-def drive(project: Project, request: backfilling.Request, facts: Facts, common: Common, **how: Any) -> int:
+def drive(
+    project: Project,
+    request: backfilling.Request,
+    definitions: Mapping[str, AssetDefinition],
+    common: Common,
+    **how: Any,
+) -> int:
     """Carry a backfill out before somebody's eyes, and print how it went; the exit code. Who stops it hears how it goes on."""
     try:
         with watching(request.plan, common.json) as watch:
-            outcome = backfilling.carry_out(project, request, facts.definitions, watch=watch, **how)
+            outcome = backfilling.carry_out(project, request, definitions, watch=watch, **how)
     except (KeyboardInterrupt, SystemExit, Cancelled):
         say(f"what is left is run by: headwater backfill resume {request.backfill_id}")
         raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.assets import registry
-from headwater.cli.board import chosen, facts_for
+from headwater.cli.board import chosen, facts_for, facts_upstream
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import ago, emit, say
@@ -77,12 +77,14 @@ def check(subject: Selection, /, *, common: Common = COMMON, where: Where = WHER
 
     project = open_project(where, writes=True)
     name, _, key = subject.partition("@")
-    facts = project.catalog.facts()
     asset = registry.current().assets.get(name)
-    if asset is None:
-        if name in facts.definitions:
-            raise UnknownNameError(f"nothing in the loaded modules defines '{name}'", hint=_LOAD)
-        raise UnknownNameError.of("asset", name, facts.definitions, none=_LOAD)
+    with project.projection.session():
+        definitions = project.catalog.definitions()
+        if asset is None:
+            if name in definitions:
+                raise UnknownNameError(f"nothing in the loaded modules defines '{name}'", hint=_LOAD)
+            raise UnknownNameError.of("asset", name, definitions, none=_LOAD)
+        facts = facts_upstream(project.catalog, definitions, [name])
     parts = _partitions(facts, asset, key)
     rows = [{"asset": name, **asdict(result)} for part in parts for result in run_checks(asset, partition=part)]
     value = {"checks": rows, "passed": all(row["passed"] for row in rows)}
