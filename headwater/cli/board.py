@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, get_args
 
 from cyclopts import Parameter
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.project import Project
 
+Besides: TypeAlias = Callable[["Mapping[str, AssetDefinition]", Collection[str]], Collection[str]]
 _log = logging.getLogger(__name__)
 _FEW = 4
 """Of more than a fourth of all assets the facts are read with all others: to pick out many takes longer."""
@@ -254,15 +255,22 @@ def facts_for(catalog: ProjectionCatalog, selection: str) -> Facts:
     return catalog.facts() if "()" in selection else Facts(definitions=catalog.definitions())
 
 
-def known_of(project: Project, selection: str, as_of: int) -> tuple[Facts, tuple[str, ...]]:
-    """What a selection names, and the facts that these are judged by: what is upstream of few is all that they depend on."""
+def known_of(
+    project: Project, selection: str, as_of: int, *, everything: bool = False, besides: Besides | None = None
+) -> tuple[Facts, tuple[str, ...]]:
+    """What a selection names, and the facts that these are judged by: what is upstream of few is all that they depend on.
+
+    `besides` are the names of more whose facts are asked for; `everything` asks for those of all assets.
+    """
     catalog = project.catalog
+    everything = everything or selection == "*"
     with project.projection.session(outlined=True):
-        facts = catalog.facts() if selection == "*" else facts_for(catalog, selection)
+        facts = catalog.facts() if everything else facts_for(catalog, selection)
         names = chosen(facts, selection, as_of)
-        if selection == "*" or "()" in selection:
-            return facts, names
-        return facts_upstream(catalog, facts.definitions, names), names
+        if not everything and "()" not in selection:
+            wanted = besides(facts.definitions, names) if besides else names
+            facts = facts_upstream(catalog, facts.definitions, wanted)
+    return facts, names
 
 
 def facts_upstream(

@@ -15,7 +15,7 @@ from headwater.assets.definitions import AssetDefinition
 from headwater.assets.dependencies import planned_by
 from headwater.assets.facts import Facts
 from headwater.assets.partitions import PartitionSet
-from headwater.cli.board import chosen, facts_for, facts_upstream
+from headwater.cli.board import known_of
 from headwater.cli.options import Common
 from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
@@ -143,14 +143,8 @@ def made(project: Project, selection: str, *, downstream: bool = False) -> tuple
 
     Sources are left out. There are none, when nothing is stale, late or failed.
     """
-    catalog = project.catalog
-    with project.projection.session(outlined=True):
-        facts = catalog.facts() if downstream or selection == "*" else facts_for(catalog, selection)
-        names = chosen(facts, selection, clock.now_us())
-        found = _producible(facts, names, selection)
-        if not (downstream or selection == "*" or "()" in selection):
-            facts = facts_upstream(catalog, facts.definitions, planned_by(facts.definitions, found))
-    return facts, found
+    facts, names = known_of(project, selection, clock.now_us(), everything=downstream, besides=planned_by)
+    return facts, _producible(facts, names, selection)
 
 
 def _producible(facts: Facts, names: tuple[str, ...], selection: str) -> tuple[str, ...]:
