@@ -23,8 +23,9 @@ from headwater.assets.events import (
     MaterializationEnded,
     MaterializationStarted,
 )
-from headwater.assets.freshness import Freshness
+from headwater.assets.freshness import Freshness, board
 from headwater.assets.mappings import infer_mapping
+from headwater.assets.staleness import staleness
 from headwater.lineage.catalog import ProjectionCatalog
 from headwater.lineage.reader import Reader
 
@@ -223,6 +224,8 @@ def test_what_is_told_of_an_asset_is_what_happened_to_it_whatever_it_is_called(p
                 assert [one.version for one in known.of(name).made.values()] == [one[1] for one in thing.made[-1:]]
                 assert bool(known.of(name).failed) == thing.failed
             assert told[name] == verdict(thing, as_of)
+            assert board(alone, as_of)[name].verdict == told[name]
+            assert staleness(alone, as_of)[name].is_stale == stale[name].is_stale
             assert {one["name"]: one["passed"] for one in checks if one["asset"] == name} == thing.said
             assert {one["name"] for one in answers if one["asset"] == name} == thing.said.keys()
             mine = [(row["before"], row["verdict"]) for row in changes if row["asset"] == name]
