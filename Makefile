@@ -14,7 +14,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 # Options for pytest: make test ARGS="tests/core -x"
 ARGS ?=
 # How many processes run the tests: one more than there are cores, for some tests mostly wait; make test JOBS=0 for none but pytest's own.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+JOBS ?= $(shell expr $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)
 
 .PHONY: help
 help: ## list the targets
