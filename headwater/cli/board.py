@@ -29,6 +29,7 @@ from headwater.cli.output import emit, say, tree
 from headwater.cli.terminal import cut
 from headwater.clock import rfc3339
 from headwater.errors import HeadwaterError, HomeError, RefusedError, UnknownNameError, UsageError
+from headwater.lineage.known import is_much
 from headwater.wording import listed
 
 if TYPE_CHECKING:
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
     from headwater.lineage.catalog import ProjectionCatalog
     from headwater.project import Project
 
-Besides: TypeAlias = Callable[["Mapping[str, AssetDefinition]", Collection[str]], Collection[str]]
+Needs: TypeAlias = Callable[["Mapping[str, AssetDefinition]", Collection[str]], Collection[str]]
 _log = logging.getLogger(__name__)
-_FEW = 4
-"""Of more than a fourth of all assets the facts are read with all others: to pick out many takes longer."""
 Verdict = Literal["fresh", "warn", "late", "unknown", "none"]
 
 
@@ -242,7 +241,7 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     if selection == "*" and not facts.definitions:
         return ()
     found = selected(selection, facts, as_of)
-    if not found and selection != "*" and "()" not in selection:
+    if not found and selection != "*" and not asks(selection):
         if facts.definitions and isinstance(parse_selection(selection), And | Or | Not):
             hint = "no asset is all that it asks for; headwater assets lists what each one is"
             raise UsageError(f"no asset is in the selection '{cut(selection, 200)}'", hint=hint)
@@ -250,25 +249,30 @@ def chosen(facts: Facts, selection: str, as_of: int) -> tuple[str, ...]:
     return found
 
 
+def asks(selection: str) -> bool:
+    """Whether a selection asks how assets stand: `stale()`, `late()`, `failed()`."""
+    return "()" in selection
+
+
 def facts_for(catalog: ProjectionCatalog, selection: str) -> Facts:
     """The facts that tell what a selection names: definitions alone, unless it asks whether assets are stale, late or failed."""
-    return catalog.facts() if "()" in selection else Facts(definitions=catalog.definitions())
+    return catalog.facts() if asks(selection) else Facts(definitions=catalog.definitions())
 
 
 def known_of(
-    project: Project, selection: str, as_of: int, *, everything: bool = False, besides: Besides | None = None
+    project: Project, selection: str, as_of: int, *, everything: bool = False, needs: Needs | None = None
 ) -> tuple[Facts, tuple[str, ...]]:
     """What a selection names, and the facts that these are judged by: what is upstream of few is all that they depend on.
 
-    `besides` are the names of more whose facts are asked for; `everything` asks for those of all assets.
+    `needs` tells whose facts are needed where that is more; `everything` asks for those of all assets.
     """
     catalog = project.catalog
-    everything = everything or selection == "*"
+    everything = everything or selection == "*" or asks(selection)
     with project.projection.session(outlined=True):
-        facts = catalog.facts() if everything else facts_for(catalog, selection)
+        facts = catalog.facts() if everything else Facts(definitions=catalog.definitions())
         names = chosen(facts, selection, as_of)
-        if not everything and "()" not in selection:
-            wanted = besides(facts.definitions, names) if besides else names
+        if not everything:
+            wanted = needs(facts.definitions, names) if needs else names
             facts = facts_upstream(catalog, facts.definitions, wanted)
     return facts, names
 
@@ -277,9 +281,8 @@ def facts_upstream(
     catalog: ProjectionCatalog, definitions: Mapping[str, AssetDefinition], names: Collection[str]
 ) -> Facts:
     """The facts of these assets and of what is upstream of them, at least."""
-    if len(names) * _FEW > len(definitions):
-        return catalog.facts()
-    return catalog.facts(definitions[name].ref for name in names)
+    much = is_much(len(names), len(definitions))
+    return catalog.facts(None if much else [definitions[name].ref for name in names])
 
 
 def no_assets(facts: Facts) -> str:

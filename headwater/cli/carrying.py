@@ -15,7 +15,7 @@ from headwater.assets.definitions import AssetDefinition
 from headwater.assets.dependencies import planned_by
 from headwater.assets.facts import Facts
 from headwater.assets.partitions import PartitionSet
-from headwater.cli.board import known_of
+from headwater.cli.board import asks, known_of
 from headwater.cli.options import Common
 from headwater.cli.output import duration, emit, say
 from headwater.cli.progress import watching
@@ -143,13 +143,13 @@ def made(project: Project, selection: str, *, downstream: bool = False) -> tuple
 
     Sources are left out. There are none, when nothing is stale, late or failed.
     """
-    facts, names = known_of(project, selection, clock.now_us(), everything=downstream, besides=planned_by)
+    facts, names = known_of(project, selection, clock.now_us(), everything=downstream, needs=planned_by)
     return facts, _producible(facts, names, selection)
 
 
 def _producible(facts: Facts, names: tuple[str, ...], selection: str) -> tuple[str, ...]:
     found = tuple(name for name in names if not facts.definitions[name].is_source)
-    if not names and "()" in selection:
+    if not names and asks(selection):
         return ()
     if not names:
         raise UsageError(

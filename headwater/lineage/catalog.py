@@ -16,7 +16,7 @@ from headwater.assets.returned import Returned
 from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.lineage.called import NamesNow, all_loaded, by_definitions, names_now
-from headwater.lineage.known import chosen, known_assets
+from headwater.lineage.known import chosen, is_much, known_assets
 from headwater.lineage.names import Dataset
 from headwater.lineage.outlined import OutlinesFirst, are_pending, current_outlines
 from headwater.lineage.projection import Projection
@@ -56,8 +56,7 @@ class ProjectionCatalog:
                 definitions, names = known.above(_pairs(session), start)
             moved = {name for name, count in Counter(names.values()).items() if count > 1}
             outlines = current_outlines(session, names) if assets is None and not moved else None
-            # To read it all is cheaper than to pick out much of it.
-            places = None if assets is None or len(definitions) > known.count() // 4 else names
+            places = None if assets is None or is_much(len(definitions), known.count()) else names
             found = known_assets(session, names, places, definitions, outlines=outlines)
             failed_checks = _failed_checks(session, names, everything=places is None)
             for name in failed_checks.keys() & moved:
@@ -127,7 +126,7 @@ class ProjectionCatalog:
             open_ = {name: one for name, one in now.items() if is_open(known.get(places[name]), one, as_of)}
             if not open_:
                 return []
-            facts = self._facts_of(open_ if len(open_) * 4 < len(now) else None)
+            facts = self._facts_of(None if is_much(len(open_), len(now)) else open_)
             return list(news(session, facts, moved, known, open_, as_of, project))
 
     def _facts_of(self, names: Iterable[str] | None) -> Facts:

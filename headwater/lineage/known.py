@@ -241,6 +241,15 @@ def known_assets(
     )
 
 
+def is_much(some: int, of: int) -> bool:
+    """Whether it is cheaper to read what is known of all assets than to pick out that of some of them.
+
+    >>> is_much(25, 100), is_much(26, 100)
+    (False, True)
+    """
+    return some * 4 > of
+
+
 def may_be_left_out(name: str | None, definitions: Mapping[str, AssetDefinition]) -> bool:
     """Whether it means something still that a call left out the asset of that name: not once each call has to make it."""
     return name is None or name not in definitions or not definitions[name].required

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import NONE, AssetFacts, Outline, OutlinedAssets, Pairs, outlines_of
-from headwater.lineage.known import known_assets, may_be_left_out
+from headwater.lineage.known import is_much, known_assets, may_be_left_out
 from headwater.lineage.names import Dataset
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
@@ -154,9 +154,11 @@ class OutlinesFirst(OutlinedAssets):
         wanted = [name for name in names if name in self._places and name not in self._near]
         if not wanted:
             return
-        # To read it all is cheaper than to pick out much of it.
-        every = len(wanted) > len(self._places) // 4
-        places = None if every else [place for name in wanted for place in self._places[name]]
+        places = (
+            None
+            if is_much(len(wanted), len(self._places))
+            else [place for name in wanted for place in self._places[name]]
+        )
         found = known_assets(self._session, self._names, places, self._definitions, past=False)
         self._near.update((name, found[name]) for name in (found if places is None else wanted))
 
