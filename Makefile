@@ -13,8 +13,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
 # Options for pytest: make test ARGS="tests/core -x"
 ARGS ?=
-# How many processes run the tests: one more than there are cores, for some tests mostly wait; make test JOBS=0 for none but pytest's own.
-JOBS ?= $(shell expr $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 1)
+# How many processes run the tests: one a core (one more takes as long), or make test JOBS=0 for none but pytest's own.
+JOBS ?= auto
 
 .PHONY: help
 help: ## list the targets
