@@ -226,7 +226,8 @@ def test_who_came_first_is_served_first(home: Home, locks: Locks) -> None:
 def test_nobody_jumps_the_line(home: Home, locks: Locks) -> None:
     process = start(home, "with Locks(home.locks).hold('it'): say('held'); sys.stdin.readline()")
     with locks.hold("it"):
-        until(lambda: lines(home) == ["0"])
+        # A place is made, then locked, then written: one that is not locked yet is taken for a dead process's.
+        until(lambda: [path.read_bytes() != b"" for path in home.locks.glob("*.line/0")] == [True])
         process.send_signal(signal.SIGSTOP)
     # It is free, and somebody waits.
     assert locks.try_hold("it") is None
