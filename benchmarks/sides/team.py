@@ -1,4 +1,4 @@
-"""The journal of a team, as its processes would have written it: `flows` flows a day, each a process with forty tasks.
+"""The journal of a team, as its processes would have written it: five hundred flows a day, each a process with forty tasks.
 
 Of the tasks two make a partition of an asset of twelve columns, and each writes two lines of log.
 """
@@ -25,6 +25,8 @@ from headwater.types import SourceCode
 
 DAY = 86_400_000_000
 FIRST = 1_735_689_600_000_000  # 2025-01-01
+FLOWS = 500
+BETWEEN = DAY // FLOWS
 TASKS = 40
 MADE = 2
 EVENTS = 2 + 2 + 4 * TASKS + 4 * MADE
@@ -47,13 +49,13 @@ class Moving:
         self.at += round(seconds * 1e6)
 
 
-def write(home: Home, events: int, *, flows: int = 500, skip: int = 0) -> int:
-    """Write whole flow runs, of at least so many events, after `skip` runs; how many runs."""
+def write(home: Home, events: int, *, skip: int = 0, first: int = FIRST) -> int:
+    """Write whole flow runs of a team that began on its `first` day, of at least so many events, after `skip` runs; how many."""
     runs = -(-events // EVENTS)
-    with clock.use(Moving(FIRST)) as moving:
+    with clock.use(Moving(first)) as moving:
         for number in range(skip, skip + runs):
-            day, flow = divmod(number, flows)
-            moving.at = FIRST + day * DAY + flow * (DAY // flows)
+            day, flow = divmod(number, FLOWS)
+            moving.at = first + day * DAY + flow * BETWEEN
             _segment(home, flow, day)
     return runs
 
