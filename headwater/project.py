@@ -253,14 +253,10 @@ class Project:
         tell(changes)
         return changes
 
-    def record_definitions(self) -> None:
-        """Journal what is defined in this process and differs from what the projection knows, or from what its name stands for."""
-        with self.recorded():
-            pass
-
     @contextlib.contextmanager
     def recorded(self, *, outlined: bool = False) -> Iterator[None]:
-        """The same, and one look for all that is asked inside: see `Projection.session`, also for what it raises.
+        """Journal what is defined in this process and differs from what the projection knows, or from what its name stands for;
+        and one look for all that is asked inside: see `Projection.session`, also for what it raises.
 
         Where the home can't be written it is a look at what others recorded.
         """

@@ -125,7 +125,8 @@ def test_who_looks_while_a_server_reads_the_journal_never_finds_half_of_it(shop:
             live.refresh()
             before = _looked(live)
             many_assets.define(3, days=1, width=1)
-            writing.record_definitions()
+            with writing.recorded():
+                pass
             definitions = writing.definitions.all()
             writing.journal.append(
                 *many_assets.outcomes(definitions, [name for name in definitions if name != "sales"])
@@ -165,7 +166,8 @@ def test_a_board_of_very_many_says_how_far_behind_it_is(tmp_path: Path, monkeypa
     monkeypatch.setattr(board, "LARGE", 0)
     with project(tmp_path) as writing:
         many_assets.define(3, days=1, width=1)
-        writing.record_definitions()
+        with writing.recorded():
+            pass
         with served(tmp_path, insecure=True) as (client, app):
             assert until(lambda: client.get("/api/ready").status_code == 200)
             monkeypatch.setattr(kept, "PATIENCE", 10**9)

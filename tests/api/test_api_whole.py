@@ -42,7 +42,8 @@ def folder(tmp_path: Path) -> Path:
     """A project of three layers of assets, the last ones never made, and one that was made again behind the others."""
     with project(tmp_path) as found:
         many_assets.define(3 * WIDTH, days=3, width=WIDTH)
-        found.record_definitions()
+        with found.recorded():
+            pass
         definitions = found.definitions.all()
         names = list(definitions)
         for some in (names[:WIDTH], names[WIDTH : 3 * WIDTH - 1], names[:1]):

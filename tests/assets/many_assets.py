@@ -75,7 +75,8 @@ def _function(number: int, inputs: int):
 
 def record(project: Project, *, width: int = WIDTH) -> None:
     """Journal the definitions of this process, and that all was made once, upstream first; as runs would have."""
-    project.record_definitions()
+    with project.recorded():
+        pass
     definitions = project.definitions.all()
     names = list(definitions)
     for at in range(0, len(names), width):
