@@ -17,7 +17,7 @@ from headwater import clock
 from headwater.core.arguments import FutureLike, allow_failure, unmapped
 from headwater.core.decisions import is_cancellation
 from headwater.core.runners import waiting
-from headwater.core.signals import interruptible, raise_pending
+from headwater.core.signals import interruptible, raise_pending, raise_unheard
 from headwater.core.states import State
 from headwater.core.tracebacks import shown
 from headwater.errors import Cancelled, UsageError
@@ -135,6 +135,8 @@ class TaskFuture(FutureLike, Generic[R]):
     @interruptible
     def _wait(self, timeout: float | None = None) -> bool:
         if self._ended:
+            # With the very signal, perhaps, that this thread has not heard of yet.
+            raise_unheard(self._call.context.run.root)
             return True
         self._refuse_to_block()
         with waiting():

@@ -190,6 +190,36 @@ say("restored" if signal.getsignal(signal.SIGTERM) is before else "left behind")
     assert (code, out.split()) == (0, ["run_ended", "caught", "restored"])
 
 
+MARKED = """
+go = threading.Event()
+
+@task
+def waits():
+    go.wait()
+
+@flow
+def main():
+    future, wait = waits.submit(), TaskFuture.wait
+    def a_moment_later(*arguments):
+        # The signal comes within `result`, and what it stops has ended before that goes on.
+        os.kill(os.getpid(), SIGNUM)
+        go.set()
+        while not future.done():
+            time.sleep(0.01)
+        return wait(*arguments)
+    TaskFuture.wait = a_moment_later
+    future.result()
+main()
+"""
+
+
+@pytest.mark.parametrize(("signum", "ends"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_is_no_error_of_the_task_that_it_stopped_first(script: Any, signum: int, ends: int) -> None:
+    code, _, err = script(MARKED.replace("SIGNUM", str(int(signum)))).end()
+    assert code == ends
+    assert "Cancelled" not in err
+
+
 def test_a_users_own_handler_hears_of_the_signal_afterwards(script: Any) -> None:
     running = script(
         "def mine(signum, frame):\n    say('mine')\n    sys.exit(7)\nsignal.signal(signal.SIGTERM, mine)\n"
