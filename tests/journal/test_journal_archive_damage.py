@@ -114,16 +114,17 @@ def test_a_lost_index_is_made_again(home: Home) -> None:
     assert verify_journal(home) == []
 
 
-def test_every_flipped_byte_of_an_index_is_seen_and_mended(home: Home, stress: bool) -> None:
+def test_every_flipped_byte_of_an_index_and_every_cut_is_seen_and_mended(home: Home, stress: bool) -> None:
     scripts(home, 3)
     truth = lines(home)
     made = archived(home)
     index = index_path(home, made.id)
     whole = index.read_bytes()
     dice = random.Random(3)
-    for at in dice.sample(range(len(whole) - 1), min(400, len(whole) - 1) if stress else 12):
-        index.write_bytes(whole[:at] + bytes([whole[at] ^ dice.randrange(1, 256)]) + whole[at + 1 :])
-        wrong = index.read_bytes()
+    places = dice.sample(range(len(whole)), min(400, len(whole)) if stress else 12)
+    flipped = [whole[:at] + bytes([whole[at] ^ dice.randrange(1, 256)]) + whole[at + 1 :] for at in places]
+    for wrong in (*flipped, whole[: places[0]], whole[:-1]):
+        index.write_bytes(wrong)
         assert load(home, made.id) is None
         assert [one.kind for one in verify_journal(home)] == ["index"]
         mend(home, ())

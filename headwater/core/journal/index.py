@@ -124,12 +124,12 @@ def load(home: Home, archive: str) -> Archive | None:
     """An archive by its id; None when its index is lost or damaged. Raises FormatError and JournalError."""
     path = index_path(home, archive)
     try:
-        line = path.read_bytes().removesuffix(b"\n")
+        line = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise unreadable(path, error) from error
-    return _from_line(home, archive, line) if is_whole(line) else None
+    return _from_line(home, archive, line) if line.endswith(b"\n") and is_whole(line[:-1]) else None
 
 
 def _from_line(home: Home, archive: str, line: bytes) -> Archive | None:
