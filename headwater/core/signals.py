@@ -122,7 +122,9 @@ def raise_unheard(root: RootRun) -> None:
 
     That code may go on for long before it comes to the next boundary.
     """
-    if root.unheard and root.signal is not None and threading.current_thread() is threading.main_thread():
+    if root.signal is None or not root.unheard or root.closing:
+        return
+    if threading.current_thread() is threading.main_thread():
         root.unheard = False
         raise raised_by(root.signal)
 
