@@ -392,8 +392,8 @@ def _problem_of(name: str) -> str | None:
 
 def _module_of_caller() -> str:
     # The frames of this module (three at least: this one, __post_init__ and __init__, and `shorthand`'s) don't count as the
-    # definition's place.
-    frame = sys._getframe(3)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("headwater.assets"):
+    # definition's place, nor does what completes the class when the first asset is made.
+    ours, frame = ("headwater.assets", "headwater.records"), sys._getframe(3)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(ours):
         frame = frame.f_back
     return str(frame.f_globals.get("__name__", "__main__"))

@@ -12,10 +12,33 @@ from headwater.errors import DefinitionError
 from headwater.records import dataclass
 
 if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+
     from headwater.assets.asset import Asset
     from headwater.assets.checks.base import Check
     from headwater.assets.freshness_changes import FreshnessChange
     from headwater.assets.materialize import Materialization
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Module:
+    """A module as it was when something was defined in it."""
+
+    name: str
+    spec: ModuleSpec | None
+    """What it was loaded by: another one each time that it is loaded (`importlib.reload`, autoreload in a notebook)."""
+
+    @classmethod
+    def of(cls, name: str) -> _Module:
+        return cls(name=name, spec=getattr(sys.modules.get(name), "__spec__", None))
+
+    def replaceable(self, by: _Module) -> bool:
+        """Whether a definition gives way to another: in a notebook's cell run again, a script, a module that is loaded again."""
+        if "__main__" in (self.name, by.name):
+            return True
+        if self.name != by.name or self.spec is None or by.spec is None:
+            return False
+        return self.spec is not by.spec and self.spec.origin == by.spec.origin
 
 
 @dataclass(slots=True)
@@ -29,7 +52,10 @@ class Registry:
     freshness_hooks: dict[str | None, list[Callable[[FreshnessChange], Any]]] = field(default_factory=dict)
     """By the name of the asset that they are for; None is all."""
     made_elsewhere: set[str] = field(default_factory=set)
-    _modules: dict[str, str] = field(default_factory=dict)
+    _modules: dict[str, _Module] = field(default_factory=dict)
+    """Where each asset is defined."""
+    _makers: dict[str, _Module] = field(default_factory=dict)
+    """Where the function is defined that makes it."""
     changes: int = 0
     """How often something was added: the same number says that all of it is as it was."""
     _places: dict[str, str] = field(default_factory=dict)
@@ -37,18 +63,18 @@ class Registry:
 
     def add_asset(self, asset: Asset, *, module: str) -> None:
         """Register an asset under its name and its place."""
-        known = self.assets.get(asset.name)
-        if known is not None and not _replaceable(self._modules[asset.name], module) and known.at != asset.at:
+        known, here = self.assets.get(asset.name), _Module.of(module)
+        if known is not None and not self._modules[asset.name].replaceable(here) and known.at != asset.at:
             raise DefinitionError(
                 f"there are two assets named '{asset.name}': at {known.at} and at {asset.at}",
-                where=f"{self._modules[asset.name]} and {module}",
+                where=f"{self._modules[asset.name].name} and {module}",
                 hint="give one of them another name, or import the one that exists",
             )
         other = self._places.get(asset.at, asset.name)
         if other != asset.name:
             raise DefinitionError(
                 f"the assets '{other}' and '{asset.name}' are at the same place, {asset.at}",
-                where=f"{self._modules[other]} and {module}",
+                where=f"{self._modules[other].name} and {module}",
                 hint="one place holds one asset: remove one of the two, or move it",
             )
         if known is not None:
@@ -56,19 +82,20 @@ class Registry:
         self.changes += 1
         self.assets[asset.name] = asset
         self._places[asset.at] = asset.name
-        self._modules[asset.name] = module
+        self._modules[asset.name] = here
 
     def add_producer(self, asset: Asset, producer: Materialization[Any, Any]) -> None:
         """Register what makes an asset. Raises DefinitionError for a second producer."""
-        known, module = self.producers.get(asset.name), producer.fn.__module__
-        if known is not None and not _replaceable(known.fn.__module__, module, producer.fn.__qualname__):
+        known, module = self.producers.get(asset.name), _Module.of(producer.fn.__module__)
+        anew = known is None or "<locals>" in producer.fn.__qualname__ or self._makers[asset.name].replaceable(module)
+        if known is not None and not anew:
             raise DefinitionError(
                 f"the asset '{asset.name}' has two producers: {known.fn.__qualname__} and {producer.fn.__qualname__}",
-                where=f"{known.fn.__module__} and {module}",
+                where=f"{known.fn.__module__} and {module.name}",
                 hint="an asset is made by one function; let the other one make an asset of its own",
             )
         self.changes += 1
-        self.producers[asset.name] = producer
+        self.producers[asset.name], self._makers[asset.name] = producer, module
 
     def add_check(self, asset: Asset, check: Check) -> None:
         """Register a check that is a function; one of the same name on the same asset is replaced.
@@ -86,7 +113,7 @@ class Registry:
         self.changes += 1
         self.assets[asset.name] = asset
         self._places[asset.at] = asset.name
-        self._modules[asset.name] = "__main__"
+        self._modules[asset.name] = _Module.of("__main__")
         if checks:
             self.checks[asset.name] = dict(checks)
         if is_made:
@@ -106,6 +133,7 @@ class Registry:
         for name, hooks in other.freshness_hooks.items():
             self.freshness_hooks.setdefault(name, []).extend(hooks)
         self._modules.update(other._modules)
+        self._makers.update(other._makers)
         self._places.update(other._places)
 
     def checks_of(self, name: str) -> tuple[Check, ...]:
@@ -113,18 +141,6 @@ class Registry:
         asset, found = self.assets.get(name), self.checks.get(name)
         declared: tuple[Check, ...] = tuple(asset.checks) if asset is not None else ()
         return (*declared, *found.values()) if found else declared
-
-
-def _replaceable(known: str, module: str, qualname: str = "") -> bool:
-    # A notebook cell run again, a script, a module that is reloaded, a function that defines assets when it is called.
-    interactive = module == "__main__" or known == "__main__"
-    reloading = known == module and module in sys.modules and _is_loading(module)
-    return interactive or reloading or "<locals>" in qualname
-
-
-def _is_loading(module: str) -> bool:
-    spec = getattr(sys.modules.get(module), "__spec__", None)
-    return bool(getattr(spec, "_initializing", False))
 
 
 _current = Registry()
