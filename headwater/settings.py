@@ -56,9 +56,18 @@ _PREFIX, _VARIABLE = "HEADWATER_", "the environment variable"
 
 
 def find_root(start: str | Path | None = None) -> Path:
-    """The folder of the nearest `pyproject.toml` at or above `start`, else `start` itself."""
-    start = Path(start or "").absolute()
-    return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
+    """The folder of the nearest `pyproject.toml` at or above `start`, else `start` itself. Raises SettingsError."""
+    try:
+        start = Path(start or "").absolute()
+        return next((folder for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()), start)
+    except OSError as error:
+        # The current folder was removed while a shell stood in it, or lies in one that is closed to this user.
+        where = error.filename or start
+        raise SettingsError(
+            f"the project can't be looked for: {error.strerror}",
+            where=str(where or "the current folder"),
+            hint="change to a folder that is there and that you may read (cd)",
+        ) from error
 
 
 def load(root: str | Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -114,7 +123,11 @@ _NONE_WHEN_EMPTY = frozenset({"limits", "locations", "modules", "openlineage_fil
 def _limits(value: str) -> dict[str, object]:
     """The limits of an environment variable, `warehouse=3,tag:etl=2`; what is no number stays as it is, to be refused."""
     pairs = [one.rpartition("=") if "=" in one else (one, "", "") for one in value.split(",") if one]
-    return {name.strip(): int(number) if number.strip().isdecimal() else number for name, _, number in pairs}
+    # A number of more digits is refused like any other text: to Python it would be an error of its own.
+    return {
+        name.strip(): int(number) if number.strip().isdecimal() and len(number) <= 100 else number
+        for name, _, number in pairs
+    }
 
 
 def _locations(value: str) -> dict[str, str]:
@@ -150,7 +163,10 @@ def _from_pyproject(root: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        hint = "mend its permissions, or change to another project"
+        raise SettingsError(f"pyproject.toml can't be read: {error.strerror}", where=str(path), hint=hint) from error
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of thousands of digits, lists in lists
         hint = "mend the file: a table begins with [tool.headwater], a text stands in quotes"
         raise SettingsError(f"pyproject.toml can't be read: {error}", where=str(path), hint=hint) from error
     found = dict(_table(_table(tables, "tool", path), "headwater", path, "tool."))

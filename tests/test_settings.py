@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,48 @@ def test_a_limit_of_the_environment_without_a_number_is_named(tmp_path: Path) ->
     with pytest.raises(SettingsError, match="the limit 'warehouse' is a number from 1") as caught:
         load(tmp_path, {"HEADWATER_LIMITS": "etl=2,warehouse"})
     assert caught.value.where == "the environment variable HEADWATER_LIMITS"
+
+
+NOBODY = "os.setuid(65534) if os.geteuid() == 0 else None"
+"""Only root may read what is closed."""
+
+
+@pytest.mark.parametrize(
+    ("before", "what", "hint"),
+    [
+        ("os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')", "can't be looked for: No such", "that is there"),
+        ("os.chmod('pyproject.toml', 0)", "pyproject.toml can't be read: Permission", "permissions"),
+        ("os.chmod('.', 0)", "can't be looked for: Permission", "may read"),
+    ],
+)
+@pytest.mark.parametrize("command", [["status"], ["doctor"], ["run", "flows.py:nightly"]])
+def test_a_project_out_of_reach_is_told_in_a_line(
+    tmp_path: Path, before: str, what: str, hint: str, command: list[str]
+) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(TABLE, encoding="utf-8")
+    # Whoever it becomes has imported it all while it could.
+    code = "import os, sys, tomllib; from headwater.cli import app, board, doctor, start; "
+    code += f"{before}; {NOBODY}; sys.exit(app.run({command}))"
+    for one in (folder, *folder.parents[:3]):
+        one.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    folder.chmod(0o755)
+    assert done.returncode == 2, done.stderr
+    assert what in done.stderr
+    assert hint in done.stderr
+    assert "where: " in done.stderr
+
+
+@pytest.mark.parametrize("text", ["openlineage_drain = " + "9" * 5_000, "modules = " + "[" * 5_000 + "]" * 5_000])
+def test_what_is_beyond_python_in_pyproject_is_told_with_its_place(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.headwater]\n{text}\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"pyproject\.toml can't be read") as caught:
+        load(tmp_path, {})
+    assert caught.value.where == str(tmp_path / "pyproject.toml")
+
+
+def test_a_limit_of_thousands_of_digits_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="the limit 'warehouse' is a number from 1"):
+        load(tmp_path, {"HEADWATER_LIMITS": "warehouse=" + "9" * 5_000})
