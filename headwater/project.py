@@ -84,10 +84,10 @@ class Project:
     @lazy
     def home(self) -> Home:
         """The home, made when it does not exist yet. Raises HomeError."""
-        from headwater.core.journal.home import Home
+        from headwater.core.journal.home import Home, is_there
 
         path = self.settings.home_path
-        if not self._create and not path.exists():
+        if not self._create and not is_there(path):
             from headwater.lineage.readonly import private_home
 
             return private_home(self)

@@ -33,8 +33,10 @@ def open_project(where: Where | None = WHERE, *, writes: bool = False, keeps: bo
     nothing was ever recorded and nothing is defined. One that `writes` makes a home anywhere; one that `keeps` what it finds,
     in a project alone.
     """
+    from headwater.core.journal.home import is_there
+
     settings = load()
-    has_home = writes or settings.home_path.exists()
+    has_home = writes or is_there(settings.home_path)
     found = project.Project(settings, create=has_home or keeps)
     if where is not None:
         define(found, where)

@@ -189,3 +189,19 @@ def test_the_file_system_is_the_one_of_the_innermost_mount(tmp_path: Path) -> No
     assert file_system(tmp_path / "a b" / "home", mounts) == "nfs4"
     assert file_system(tmp_path, mounts) == "ext4"
     assert file_system(tmp_path, tmp_path / "absent") is None
+
+
+def test_a_home_that_can_not_be_reached_fails_and_so_does_what_asks_of_it(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a folder of somebody else's: whether there is one nobody can tell, so it counts as no empty one."""
+    monkeypatch.setenv("HEADWATER_HOME", "x" * 300)
+    done = cli("doctor", "--json")
+    assert done.code == 1
+    assert {name for name, state in states(done).items() if state != "ok"} == {"home"}
+    assert "the home can't be used: File name too long" in texts(done, "home")
+    for command in (["status"], ["runs"], ["lineage"], ["freshness"]):
+        done = cli(*command)
+        assert (done.code, done.out) == (1, "")
+        assert "error: the home can't be used: File name too long" in done.err
+        assert "HEADWATER_HOME" in done.err

@@ -150,6 +150,14 @@ class Home:
         return next((folder for folder in folders if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)), None)
 
 
+def is_there(path: Path) -> bool:
+    """Whether something stands where a home should. Raises HomeError when nobody can tell: behind a folder that is closed to us."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
 INCOMPLETE = "a copy or a backup may have left it out: put it back; any other command makes it anew, empty"
 """What to do about a folder of a home that is not there."""
 _NOT_YOURS = "it belongs to another user or lies on a read-only disk: fix that, or set HEADWATER_HOME"
