@@ -54,7 +54,16 @@ def _no_module(name: str, root: Path) -> UsageError:
 def load_file(path: Path, root: Path) -> ModuleType:
     """Load a script for its definitions, without running its flows. Raises UsageError naming file and line."""
     path = path.absolute()
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+        text = path.read_bytes() if is_file else b""
+    except OSError as error:
+        raise UsageError(
+            f"{path.name} can't be read: {error.strerror}",
+            where=str(path),
+            hint="mend its permissions, or name another file",
+        ) from error
+    if not is_file:
         what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
         meant = Path(f"{path}.py")
         hint = f"did you mean {meant.name}?" if meant.is_file() else "name a Python file, such as my_flow.py"
@@ -75,7 +84,7 @@ def load_file(path: Path, root: Path) -> ModuleType:
         module.__package__ = package
         setattr(sys.modules[package], path.stem, module)
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        tree = ast.parse(text, filename=str(path))
     except SyntaxError as error:
         where = str(path) if error.lineno is None else f"{path}:{error.lineno}"
         hint = f"python -m py_compile {path.name} shows the place"

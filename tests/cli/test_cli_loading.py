@@ -241,6 +241,14 @@ def test_files_and_modules_that_are_not_there(cli: Cli, folder: Path) -> None:
     assert "'absent'" in done.json["error"]["message"]
 
 
+@pytest.mark.parametrize("command", [["status", "-f"], ["run"]])
+def test_a_file_that_can_not_be_read_is_named(cli: Cli, folder: Path, command: list[str]) -> None:
+    done = cli(*command, "x" * 300 + ".py")
+    assert done.code == 2
+    assert "x.py can't be read: File name too long\n  where: " in done.err
+    assert "hint: mend its permissions, or name another file" in done.err
+
+
 def test_nothing_here_is_said_and_no_home_is_made(cli: Cli, folder: Path) -> None:
     for command in (["status"], ["runs"], ["freshness"], ["lineage", "x"], ["verify"], ["backfill", "list"]):
         done = cli(*command, "--json")
