@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import logging
+import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import cookie_parser
@@ -18,7 +21,7 @@ from headwater.api.browsers import COOKIE, CSRF, Browsers, BrowserSession
 from headwater.api.pages import page
 from headwater.api.problems import MEDIA_TYPE, encoded, problem
 from headwater.api.tokens import Scope, Token, Tokens
-from headwater.errors import HeadwaterError
+from headwater.errors import HeadwaterError, UsageError
 from headwater.records import dataclass
 
 if TYPE_CHECKING:
@@ -132,7 +135,8 @@ class Guard:
         host = headers.all("host")[0].lower()
         for origin in headers.all("origin"):
             if origin.lower() not in (f"http://{host}", f"https://{host}"):
-                raise _Refused(403, "origin", "pages of other origins may not ask this server")
+                hint = "behind a proxy: have it pass on the Host that browsers ask for (nginx: proxy_set_header Host $http_host)"
+                raise _Refused(403, "origin", "pages of other origins may not ask this server", hint=hint)
         if method not in _SAFE and any(one not in ("same-origin", "none") for one in headers.all("sec-fetch-site")):
             raise _Refused(403, "origin", "pages of other sites may not change anything here")
 
@@ -196,6 +200,27 @@ def _host_name(text: str) -> str:
     if colon and not name.endswith(":") and (port.isdigit() or not port) and (":" not in name or name.endswith("]")):
         text = name
     return text.rstrip(".")
+
+
+def allowed_name(text: str) -> str:
+    """A name or an address that somebody allows, as it comes in a Host header; the port does not matter. Raises UsageError.
+
+    >>> allowed_name("Shop.example."), allowed_name("shop.example:8443"), allowed_name("fd00::5"), allowed_name("[fd00::5]:80")
+    ('shop.example', 'shop.example', '[fd00::5]', '[fd00::5]')
+    """
+    name = _host_name(text)
+    with suppress(ValueError):
+        return f"[{ipaddress.IPv6Address(name.strip('[]'))}]"
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{text[:80]!r} is no name or address of a server",
+            where="--allow-host",
+            hint="give it as it stands in the browser's address, without https:// and path: shop.example.com",
+        )
+    return name
+
+
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 
 
 def _cookie(headers: _Headers) -> str | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from headwater.api.guard import PATIENCE
+from headwater.api.guard import PATIENCE, allowed_name
 from headwater.errors import HeadwaterError, UsageError
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ def serve(
         )
     from headwater.api.app import create_app
 
+    names = [allowed_name(one) for one in allowed]
     project.home.check_writable()
     listening = _bound(host, port)
     try:
         name = f"[{host}]" if ":" in host else host
-        app = create_app(project, hosts=(name, *allowed), insecure=insecure, runs_work=runs_work)
+        app = create_app(project, hosts=(name, *names), insecure=insecure, runs_work=runs_work)
         url = f"http://{name}:{listening.getsockname()[1]}"
         _server(app, lambda: ready(url)).run(sockets=[listening])
     finally:

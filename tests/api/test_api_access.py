@@ -107,6 +107,8 @@ def test_foreign_hosts_and_origins_are_refused_everywhere(guarded: tuple[TestCli
             assert client.request(method, path, headers={**headers, "Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert client.get("/api/runs", headers={**headers, "Origin": BASE, "Host": "LOCALHOST:8421"}).status_code == 403
     assert client.get("/api/runs", headers={**headers, "Origin": BASE}).status_code == 200
+    proxied = client.post("/api/session", json={}, headers={"Origin": "https://shop.example.com"})
+    assert "have it pass on the Host" in proxied.json()["hint"]
     assert "access-control-allow-origin" not in client.get("/api/runs", headers={**headers, "Origin": BASE}).headers
 
 

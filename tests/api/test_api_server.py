@@ -227,3 +227,21 @@ def test_a_port_that_is_taken_is_told(
         port = str(taken.getsockname()[1])
         assert command_line.run(["serve", "--port", port]) == 1
         assert "--port" in capsys.readouterr().err
+
+
+def test_names_that_are_allowed_are_those_of_the_host_header(tmp_path: Path, past: Path) -> None:
+    folder = tmp_path / "shop"
+    shutil.copytree(past, folder)
+    allowed = [f"--allow-host={one}" for one in ("Shop.example:8443", "till.example.", "fd00::5")]
+    with serving(folder, *allowed) as server:
+        for host, status in {
+            "shop.example": 200,
+            "shop.example:8443": 200,
+            "till.example": 200,
+            "[fd00::5]:8421": 200,
+            "other.example": 421,
+        }.items():
+            connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=10)
+            with contextlib.closing(connection):
+                connection.request("GET", "/api/health", headers={"Host": host})
+                assert connection.getresponse().status == status, host

@@ -104,6 +104,16 @@ def test_numbers_that_mean_nothing_are_refused(cli: Cli, shop: Path, command: st
     assert "hint: give " in done.err
 
 
+@pytest.mark.parametrize(
+    "name", ["https://shop.example.com", "shop.example.com/headwater", "*", "", "a b", "é.example"]
+)
+def test_a_name_that_no_browser_sends_is_refused_by_the_server(cli: Cli, shop: Path, name: str) -> None:
+    done = cli("serve", "--port", "0", "--allow-host", name)
+    assert done.code == 2
+    assert f"{name!r} is no name or address of a server" in done.err
+    assert "where: --allow-host\n  hint: give it as it stands in the browser's address" in done.err
+
+
 def test_no_id_at_all_means_no_run_and_no_backfill(cli: Cli, shop: Path) -> None:
     assert cli("backfill", "sales", "--partition", "2024-01-05").code == 0
     for command in (["logs"], ["runs", "cancel"], ["runs", "resume"], ["backfill", "show"], ["backfill", "cancel"]):
