@@ -54,20 +54,7 @@ def _no_module(name: str, root: Path) -> UsageError:
 def load_file(path: Path, root: Path) -> ModuleType:
     """Load a script for its definitions, without running its flows. Raises UsageError naming file and line."""
     path = path.absolute()
-    try:
-        is_file = path.is_file()
-        text = path.read_bytes() if is_file else b""
-    except OSError as error:
-        raise UsageError(
-            f"{path.name} can't be read: {error.strerror}",
-            where=str(path),
-            hint="mend its permissions, or name another file",
-        ) from error
-    if not is_file:
-        what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
-        meant = Path(f"{path}.py")
-        hint = f"did you mean {meant.name}?" if meant.is_file() else "name a Python file, such as my_flow.py"
-        raise UsageError(what, where=str(path), hint=hint)
+    text = text_of(path)
     _on_path(root)
     _on_path(path.parent)
     name, package, top = module_of(path, root)
@@ -92,6 +79,20 @@ def load_file(path: Path, root: Path) -> ModuleType:
     with uncollected():
         _execute(tree, module, path)
     return module
+
+
+def text_of(path: Path) -> bytes:
+    """What stands in a script. Raises UsageError when it is not there, or can't be read."""
+    try:
+        if path.is_file():
+            return path.read_bytes()
+        what = f"{path.name or path} is a folder" if path.is_dir() else f"there is no file {path.name}"
+        meant = Path(f"{path}.py")
+        hint = f"did you mean {meant.name}?" if meant.is_file() else "name a Python file, such as my_flow.py"
+    except OSError as error:
+        hint = "mend its permissions, or name another file"
+        raise UsageError(f"{path.name} can't be read: {error.strerror}", where=str(path), hint=hint) from error
+    raise UsageError(what, where=str(path), hint=hint)
 
 
 def _same_file(module: ModuleType, path: Path) -> bool:

@@ -81,8 +81,13 @@ def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = 
     if limit is not None:
         check_limit(limit, "runs")
     from headwater.api.work import Worker
+    from headwater.loading import text_of
 
+    files = [file.absolute() for file in where.file]
+    for file in files:
+        text_of(file)  # it loads none of them: what it starts does, and would fail each time
     project = open_project(None, writes=True)
+    project.home.check_writable()
     over = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -91,7 +96,6 @@ def worker(*, limit: int | None = None, common: Common = COMMON, where: Where = 
     before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         emit({"pid": os.getpid()}, common.json, lambda: f"Headwater waits for work of {project.project}")
-        files = [file.absolute() for file in where.file]
         with _logging_to_standard_error():
             Worker(project, files, where.module, limit).work(over)
     finally:

@@ -114,6 +114,19 @@ def test_a_name_that_no_browser_sends_is_refused_by_the_server(cli: Cli, shop: P
     assert "where: --allow-host\n  hint: give it as it stands in the browser's address" in done.err
 
 
+def test_a_worker_that_could_start_nothing_says_so_at_once(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = cli("worker", "-f", "shpo.py")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no file shpo.py" in done.err
+    (shop / "taken").touch()
+    monkeypatch.setenv("HEADWATER_HOME", "taken/home")
+    done = cli("worker")
+    assert (done.code, done.out) == (1, "")
+    assert "error: the home can't be used: Not a directory" in done.err
+
+
 def test_no_id_at_all_means_no_run_and_no_backfill(cli: Cli, shop: Path) -> None:
     assert cli("backfill", "sales", "--partition", "2024-01-05").code == 0
     for command in (["logs"], ["runs", "cancel"], ["runs", "resume"], ["backfill", "show"], ["backfill", "cancel"]):
