@@ -105,10 +105,14 @@ def _prepared_key(key: str) -> tuple[str, str]:
 class CachedCall:
     """A call of a task on its way through the cache: `look_up` before its tries, `keep` after them, `close` at the end."""
 
-    __slots__ = ("_call", "_task", "_turn", "_uncommitted", "_use", "hit", "key", "value")
+    __slots__ = ("_call", "_is_async", "_task", "_turn", "_uncommitted", "_use", "hit", "key", "value")
 
     def __init__(self, task: Task[..., Any], call: TaskCall) -> None:
+        from headwater.core.concurrency import in_event_loop
+
         self._task, self._call = task, call
+        # A coroutine that runs in another process is waited for in a thread.
+        self._is_async = task.is_async and in_event_loop()
         self._turn: Turn | None = None
         self._use: Any = None
         self._uncommitted: CacheEntry | None = None
@@ -160,7 +164,7 @@ class CachedCall:
 
     def _away(self, do: Callable[..., Any], *args: Any) -> Invoke:
         """Reads, writes and hashes, which may take long: in a thread where an event loop would wait for them."""
-        return Invoke(_in_thread, (do, *args)) if self._task.is_async else Invoke(do, args)
+        return Invoke(_in_thread, (do, *args)) if self._is_async else Invoke(do, args)
 
     def _refreshes(self) -> bool:
         asked = self._task.options.refresh
@@ -211,11 +215,11 @@ class CachedCall:
         if name in _held.get():
             return  # a call within the call that computes it: that one can't be waited for
         run = self._call.context.run
-        turn = self._turn = Turn(run.root.runtime.locks, name, 1, is_async=self._task.is_async)
+        turn = self._turn = Turn(run.root.runtime.locks, name, 1, is_async=self._is_async)
         if not (yield Invoke(turn.start)):
             waits_for = f"cache:{self._task.name}"
             recording.task_awaits_slot(self._call, waits_for)
-            yield Invoke(turn.wait_async if self._task.is_async else turn.wait, (run,))
+            yield Invoke(turn.wait_async if self._is_async else turn.wait, (run,))
             recording.task_has_slot(self._call, waits_for)
         self._use = _held.set(_held.get() | {name})
 

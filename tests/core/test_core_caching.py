@@ -556,3 +556,29 @@ def test_a_script_whose_tasks_run_in_processes_finds_its_results_in_all_of_them(
         [sys.executable, "squares.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("True True\n", "")
+
+
+COROUTINES = """
+import os
+from headwater import flow, task
+
+@task(cache=True, once=True)
+async def square(number):
+    return {"square": number * number, "process": os.getpid()}
+
+@flow(runner="processes")
+def main():
+    first, again = square.submit(3).result(), square.submit(3).result()
+    at_once = square.map([4, 4, 4]).result()
+    print(first == again, first["process"] != os.getpid(), at_once[0] == at_once[1] == at_once[2])
+
+main()
+"""
+
+
+def test_a_coroutine_that_runs_in_another_process_is_cached(tmp_path: Path) -> None:
+    (tmp_path / "squares.py").write_text(COROUTINES)
+    done = subprocess.run(
+        [sys.executable, "squares.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True True True\n", "")
