@@ -98,6 +98,7 @@ class Run:
         "cancelled",
         "failure",
         "flow",
+        "gives_up_at",
         "handed_out",
         "holds",
         "is_async",
@@ -157,6 +158,8 @@ class Run:
         self.over = False
         """Whether its attempt has ended: what is called from then on is none of it."""
         self.suspended = False
+        self.gives_up_at: int | None = None
+        """Until when it waits for what does not stop, once it was asked to: microseconds of the machine's clock."""
         self.retries_left: int | None = None
         """How many retries its task runs may still make together; None when nothing bounds them."""
 
@@ -171,6 +174,7 @@ class Run:
         return True
 
     def _outwards(self) -> Iterator[Run]:
+        """This run and those around it."""
         run = self
         while True:
             yield run

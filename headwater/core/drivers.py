@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 8.0
 """Seconds that a run that was asked to stop waits for threads that are still in user code (Docker kills after 10)."""
-_POLL = 0.05
+_POLL_US = 50_000
 
 
 def drive_sync(steps: Steps, run: Run, sent: Any = None, thrown: BaseException | None = None) -> Any:
@@ -162,15 +162,31 @@ def _close_streams(run: Run) -> None:
 
 def settle(run: Run, among: Sequence[TaskFuture[Any]] | None = None) -> None:
     """Wait until what still runs in a cancelled run has stopped: so long, or until the next signal."""
+    until = _gives_up_at(run)
     with signals.closing(run.root):
-        for _ in range(int(PATIENCE / _POLL)):
-            waiting_for = _unsettled(run, among)
-            if not waiting_for or run.root.impatient:
+        while waiting_for := _unsettled(run, among):
+            left = min(until - clock.machine_us(), _POLL_US) / 1_000_000
+            if left <= 0 or run.root.impatient:
                 return
             if waiting_for[0] is None:
-                threading.Event().wait(_POLL)
+                threading.Event().wait(left)
             else:
-                waiting_for[0]._wait(_POLL)
+                waiting_for[0]._wait(left)
+
+
+def _gives_up_at(run: Run) -> int:
+    """Until when it is waited for, on the machine's clock: a run that was asked to stop has so long with all that it is in.
+
+    Each subflow and each transaction in it waits for its own, one after the other.
+    """
+    ends = clock.machine_us() + int(PATIENCE * 1_000_000)
+    if not run.cancelled.is_set():
+        return ends
+    while run.parent is not None and run.parent.run.cancelled.is_set():
+        run = run.parent.run
+    if run.gives_up_at is None:
+        run.gives_up_at = ends
+    return run.gives_up_at
 
 
 def _unsettled(run: Run, among: Sequence[TaskFuture[Any]] | None) -> list[TaskFuture[Any] | None]:
@@ -310,17 +326,18 @@ async def _notify_async(effect: Notify) -> None:
 async def _settle_async(run: Run, among: Sequence[TaskFuture[Any]] | None) -> None:
     import asyncio
 
+    until = _gives_up_at(run)
     with signals.closing(run.root):
         with contextlib.suppress(asyncio.CancelledError):
             # A boundary may have seen the signal before the cancellation that it asked for arrived here.
             await asyncio.sleep(0)
-        for _ in range(int(PATIENCE / _POLL)):
-            waiting_for = _unsettled(run, among)
-            if not waiting_for or run.root.impatient:
+        while waiting_for := _unsettled(run, among):
+            left = min(until - clock.machine_us(), _POLL_US) / 1_000_000
+            if left <= 0 or run.root.impatient:
                 return
             try:
                 running = [asyncio.wrap_future(future._done) for future in waiting_for if future is not None]
-                await (asyncio.wait(running, timeout=_POLL) if running else asyncio.sleep(_POLL))
+                await (asyncio.wait(running, timeout=left) if running else asyncio.sleep(left))
             except asyncio.CancelledError:
                 # Asked once more: whoever asks twice does not want to wait.
                 run.root.impatient = True

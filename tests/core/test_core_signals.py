@@ -294,6 +294,39 @@ def test_a_second_signal_does_not_wait_for_threads(script: Any) -> None:
     assert running.states() == {"hangs": ["Cancelled"]}
 
 
+LEVELS = """
+from headwater import transaction
+from headwater.core import drivers
+
+drivers.PATIENCE = 2.0
+
+@flow{options}
+def inner():
+    with transaction():
+        hangs.submit()
+
+@flow
+def middle():
+    inner()
+
+@flow
+def main():
+    middle()
+main()
+"""
+
+
+def test_subflows_and_transactions_wait_together_for_threads_that_do_not_stop(script: Any) -> None:
+    running = script(LEVELS.format(options=""))
+    running.ready()
+    began = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert running.end()[0] == 143
+    assert time.monotonic() - began < 5  # and not two seconds for each
+    assert {body["state"] for body in running.journal("run.ended")} == {"Cancelled"}
+    assert running.states() == {"hangs": ["Cancelled"]}
+
+
 ASYNC = """
 @task
 async def sleeps():
