@@ -165,7 +165,7 @@ class Run:
 
     def may_retry(self) -> bool:
         """Take a retry from the budgets of this run and of those around it; False when one is spent."""
-        runs = [run for run in self._outwards() if run.retries_left is not None]
+        runs = [run for run in self.outwards() if run.retries_left is not None]
         with self.root.lock:
             if any(run.retries_left == 0 for run in runs):
                 return False
@@ -173,7 +173,7 @@ class Run:
                 run.retries_left = (run.retries_left or 0) - 1
         return True
 
-    def _outwards(self) -> Iterator[Run]:
+    def outwards(self) -> Iterator[Run]:
         """This run and those around it."""
         run = self
         while True:

@@ -91,7 +91,7 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
     said = [] if context is None or context.run is not run else prints.unfinished(context)
     if run.parent is not None:
         run.cancelled.detach()
-        close_session(run, join=True)
+        close_session(run, join=not _given_up(run))
         recording.run_ended(run, state, error, *said)
         return
     with signals.closing(root):
@@ -103,6 +103,12 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
             root.closing = True
             signals.leave(root)
     root.runtime.run_ended()
+
+
+def _given_up(run: Run) -> bool:
+    """Whether a run that was asked to stop, and waited, still has task runs in it that did not."""
+    calls = list(run.root.open_tasks.values()) if run.cancelled.is_set() else ()
+    return any(run in call.context.run.outwards() for call in calls if not (call.suspended or call.is_over))
 
 
 def _left_open(run: Run) -> list[Any]:
