@@ -455,6 +455,11 @@ def _quietly(what: str, do: Callable[[], Any]) -> None:
         do()
     except (HeadwaterError, OSError, ImportError, MemoryError) as error:
         _log.warning("%s could not be brought up to date: %s", what, error)
+    except BaseException as error:
+        from headwater.core.signals import is_ctrl_c
+
+        if not is_ctrl_c(error):
+            raise
 
 
 def _keep_interruption() -> None:

@@ -102,3 +102,20 @@ def test_a_script_that_gave_up_what_its_exit_needs_is_told_in_a_line(folder: Pat
     assert "Traceback" not in done.stderr
     (folder / ".headwater").chmod(0o700)
     assert [run["state"] for run in ask(folder, "runs")["runs"]] == ["Completed", "Completed"]
+
+
+@pytest.mark.parametrize("how", ["KeyboardInterrupt", "RuntimeError('Query interrupted')"], ids=["python", "query"])
+def test_ctrl_c_at_the_exit_of_a_script_leaves_no_traceback(folder: Path, how: str) -> None:
+    lose = f"""
+import runpy
+from headwater.lineage.projection import Projection
+
+def interrupted(*_, **__):
+    raise {how}
+
+runpy.run_path("script.py", run_name="__main__")
+Projection.refresh = interrupted
+"""
+    done = subprocess.run([sys.executable, "-c", lose], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert [run["state"] for run in ask(folder, "runs")["runs"]] == ["Completed", "Completed"]

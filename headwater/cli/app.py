@@ -14,6 +14,7 @@ from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, RUNS, 
 from headwater.cli.long_work import Shown
 from headwater.cli.output import reserving, say, show_error
 from headwater.core.long_work import heard_by
+from headwater.core.signals import is_ctrl_c
 from headwater.errors import Cancelled, HeadwaterError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
                 show_error(_left(error), as_json)
             raise
         except BaseException as error:  # noqa: BLE001 - the one place where errors become messages; an engine's panic is one, too
-            if type(error) is RuntimeError and str(error) == _INTERRUPTED:
+            if is_ctrl_c(error):
                 return _stopped(error, as_json)
             if debug:
                 traceback.print_exception(error)
@@ -43,10 +44,6 @@ def run(arguments: Sequence[str]) -> int:
             show_error(found, as_json)
             return found.exit_code
     return code if isinstance(code, int) else 0
-
-
-_INTERRUPTED = "Query interrupted"
-"""What DuckDB says when Ctrl-C comes in the middle of a query: the interruption itself is gone by then."""
 
 
 def _stopped(error: BaseException, as_json: bool) -> int:

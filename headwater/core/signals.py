@@ -41,6 +41,19 @@ class Terminated(Cancelled, SystemExit):
         return "stopped by SIGTERM"
 
 
+_INTERRUPTED = "Query interrupted"
+"""What DuckDB says when Ctrl-C comes in the middle of a query: the interruption itself is gone by then."""
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether an error is what became of Ctrl-C.
+
+    >>> is_ctrl_c(KeyboardInterrupt()), is_ctrl_c(RuntimeError("Query interrupted")), is_ctrl_c(RuntimeError("no"))
+    (True, True, False)
+    """
+    return isinstance(error, KeyboardInterrupt) or (type(error) is RuntimeError and str(error) == _INTERRUPTED)
+
+
 def interruptible(fn: F) -> F:
     """Mark a function of core in which a signal may raise: one that calls user code, or waits."""
     _interruptible.add(fn.__code__)
