@@ -22,6 +22,7 @@ from headwater.assets.facts import Facts
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LockTimeout, UnknownNameError
 from headwater.records import dataclass
+from headwater.wording import command
 
 __all__ = [
     "Outcome",
@@ -144,5 +145,6 @@ def check_producible(definitions: Mapping[str, AssetDefinition], names: Iterable
         if name not in producers:
             raise UnknownNameError(
                 f"nothing in the loaded modules produces '{name}'",
-                hint="name the file that defines its function: -f my_flow.py, or list it in [tool.headwater] modules",
+                hint="name the file that defines its function: -f my_flow.py, or list it in [tool.headwater] modules; "
+                f"when it is gone for good: {command('retire', name)}",
             )

@@ -42,7 +42,11 @@ def test_an_asset_that_nothing_defines_any_more_is_retired(folder: Path, made: C
     assert (refused.code, "is defined in the modules" in refused.err) == (2, True)
     (folder / "flows.py").write_text(FLOWS[: FLOWS.index("@materialize(below")].replace("below = ", "# "))
     assert names(made) == {"old", "below"}
+    assert made("materialize", "old", "--partition", "*").code == 0
+    refused = made("materialize", "*")
+    assert (refused.code, "when it is gone for good: headwater retire below" in refused.err) == (2, True)
     assert made("retire", "below").code == 0
+    assert made("materialize", "*").code == 0
     assert made("retire", "nothing").code == 2
     assert names(made) == {"old"}
     assert names(made, "old+") == {"old"}
