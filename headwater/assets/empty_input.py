@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets.events import AssetRef
+from headwater.assets.forms import frame_form
+from headwater.assets.location import OF_TABLES
 from headwater.assets.protocols import Form, SqlRelation, Target
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LocationError
@@ -32,9 +34,14 @@ class NoRows:
 
 
 def empty_value(runtime: AssetRuntime, target: Target, form: Form) -> Any:
-    """No rows in this form, with the columns that the asset has; without columns when it was never made."""
+    """No rows in this form, with the columns that the asset has; without columns when it was never made.
+
+    None where no table is asked for and the place may hold anything.
+    """
     if form == "path":
         return ()
+    if form == "any" and target.asset.kind not in OF_TABLES:
+        return None
     from polars.io.plugins import register_io_source
 
     schema = _schema(runtime, target)
@@ -57,7 +64,11 @@ def _schema(runtime: AssetRuntime, target: Target) -> pl.Schema:
     import polars as pl
 
     try:
-        schema: pl.Schema = runtime.materializer(target.asset).load(target, None, "lazy").collect_schema()
+        whole = runtime.materializer(target.asset).load(target, None, "lazy")
     except LocationError:
         return pl.Schema()
+    # Partitions in memory that are no tables come as they are: to ask for one of them as a table says so.
+    schema: pl.Schema = (
+        whole if frame_form(whole) else runtime.convert(next(iter(whole.values())), "lazy")
+    ).collect_schema()
     return schema

@@ -605,6 +605,41 @@ def test_what_lies_in_memory_is_given_to_an_annotation_of_its_own_class() -> Non
         assert predict() == [2.0, 4.0]
 
 
+def test_what_is_no_table_is_none_where_no_partition_of_it_is_read() -> None:
+    with project():
+        model = Asset("model", at="memory://model", partitions=days)
+        seen: list[object] = []
+
+        @materialize(model, inputs={"before": model.window(-1, -1)})
+        def train(before: dict[str, float]) -> dict[str, float]:
+            seen.append(before)
+            return {"slope": before["slope"] + 1 if before else 1.0}
+
+        for day in ("2024-01-01", "2024-01-02", "2024-01-01"):
+            train.at(day)()
+        assert seen == [None, {"slope": 1.0}, None]
+
+
+def test_what_is_no_table_is_no_table_where_no_partition_of_it_is_read() -> None:
+    with project():
+        model = Asset("model", at="memory://model", partitions=days)
+        shown = Asset("shown", at="memory://shown", partitions=days)
+
+        @materialize(model)
+        def train() -> dict[str, float]:
+            return {"slope": 1.0}
+
+        @materialize(shown, inputs={"before": model.window(-1, -1)})
+        def show(before: pl.DataFrame) -> pl.DataFrame:
+            return before
+
+        train.at("2024-01-01")()
+        train.at("2024-01-02")()
+        for day in ("2024-01-02", "2024-01-01"):
+            with pytest.raises(ReturnTypeError, match="can't be"):
+                show.at(day)()
+
+
 def test_an_asset_without_partitions_has_no_past_to_read() -> None:
     kept = Asset("kept", at="memory://kept")
 
