@@ -153,9 +153,12 @@ class Home:
 def is_there(path: Path) -> bool:
     """Whether something stands where a home should. Raises HomeError when nobody can tell: behind a folder that is closed to us."""
     try:
-        return path.exists()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         raise _unusable(path, error) from error
+    return True
 
 
 INCOMPLETE = "a copy or a backup may have left it out: put it back; any other command makes it anew, empty"
