@@ -247,6 +247,12 @@ def _locations(project: Project) -> Iterator[Finding]:
 
 
 def _openlineage(project: Project) -> Iterator[Finding]:
+    if file := project.settings.openlineage_file:
+        path = project.root / file
+        there = os.path.exists(path) and not path.is_file()  # noqa: PTH110 - as in _nearest
+        if wrong := f"{path} is no file" if there else _unusable(path, writes=True):
+            hint = "mend its permissions, or name another with the setting openlineage_file; nothing is lost meanwhile"
+            yield Finding(name="openlineage", state="fail", text=f"events can't be written: {wrong}", hint=hint)
     exporters = project.exporters()
     try:
         exporters += project.trace_exporters()

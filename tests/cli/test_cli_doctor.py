@@ -205,3 +205,17 @@ def test_a_home_that_can_not_be_reached_fails_and_so_does_what_asks_of_it(
         assert (done.code, done.out) == (1, "")
         assert "error: the home can't be used: File name too long" in done.err
         assert "HEADWATER_HOME" in done.err
+
+
+@pytest.mark.parametrize("file", ["lake", "flows.py/events.ndjson", "/dev/full"])
+def test_a_file_that_can_not_take_events_fails(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    (shop / "lake").mkdir(exist_ok=True)
+    (shop / "flows.py").touch()
+    monkeypatch.setenv("HEADWATER_OPENLINEAGE_FILE", file)
+    done = cli("doctor", "--json")
+    assert states(done)["openlineage"] == "fail"
+    assert "events can't be written" in texts(done, "openlineage")
+    monkeypatch.setenv("HEADWATER_OPENLINEAGE_FILE", "new/events.ndjson")
+    assert states(cli("doctor", "--json"))["openlineage"] == "ok"
