@@ -19,7 +19,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_told(given == ["--version"]))
     from headwater.cli.app import run
 
-    sys.exit(run(given))
+    sys.exit(_flushed(run(given)))
+
+
+def _flushed(code: int) -> int:
+    """Send what user code has printed and nobody has sent yet, which the interpreter would fail at when it ends; the exit code."""
+    from headwater.cli.output import flush, show_error
+    from headwater.errors import HeadwaterError
+
+    try:
+        flush()
+    except HeadwaterError as error:
+        if not code:  # else it is known what has failed
+            show_error(error, False)
+            return error.exit_code
+    return code
 
 
 def _told(version: bool) -> int:

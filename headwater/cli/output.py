@@ -139,6 +139,12 @@ def _write(text: str, stream: TextIO) -> bool:
     return True
 
 
+def flush() -> None:
+    """Send what stands in the buffer of standard output. Raises OutputError."""
+    if not sys.stdout.closed:
+        _write("", sys.stdout)
+
+
 def _leave(stream: TextIO) -> None:
     # Python would complain again when it closes it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -274,6 +274,21 @@ def test_what_can_not_be_written_is_said(shop: Path, full: IO[str], command: lis
     assert done.stderr.count("\n") == 3
 
 
+def test_what_a_task_printed_and_can_not_be_written_is_said(shop: Path, full: IO[str]) -> None:
+    text = "from headwater import task\n\n@task\ndef tell():\n    print('done')\n"
+    (shop / "telling.py").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "headwater", "run", "telling.py:tell"],
+        stdout=full,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: what was to be printed can't be written: No space left on device\n")
+    assert done.stderr.count("\n") == 3
+
+
 @pytest.mark.parametrize(("command", "code"), [("--version", 0), ("status", 0), ("status --json", 0), ("status x", 2)])
 def test_closed_outputs_are_no_error(shop: Path, command: str, code: int) -> None:
     for closed in (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"):
