@@ -111,10 +111,10 @@ def on_freshness(*given: Any) -> Any:
     ...     if change.verdict == "late":
     ...         print(f"{change.asset} is late")
     """
-    hooks = registry.current().freshness_hooks
+    definitions = registry.current()
     if len(given) == 1 and not isinstance(given[0], Asset) and callable(given[0]):
         check_takes_one(given[0], "a FreshnessChange")
-        hooks.setdefault(None, []).append(given[0])
+        definitions.add_hook(None, given[0])
         return given[0]
     if not given or not all(isinstance(one, Asset) for one in given):
         raise DefinitionError(
@@ -125,7 +125,7 @@ def on_freshness(*given: Any) -> Any:
     def decorate(fn: F) -> F:
         check_takes_one(fn, "a FreshnessChange")
         for asset in given:
-            hooks.setdefault(asset.name, []).append(fn)
+            definitions.add_hook(asset.name, fn)
         return fn
 
     return decorate

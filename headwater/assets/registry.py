@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from headwater.errors import DefinitionError
@@ -51,6 +52,8 @@ class Registry:
     observers: dict[str, Any] = field(default_factory=dict)
     freshness_hooks: dict[str | None, list[Callable[[FreshnessChange], Any]]] = field(default_factory=dict)
     """By the name of the asset that they are for; None is all."""
+    _heard: dict[FunctionType, _Module] = field(default_factory=dict)
+    """Where each of these hooks is defined."""
     made_elsewhere: set[str] = field(default_factory=set)
     _modules: dict[str, _Module] = field(default_factory=dict)
     """Where each asset is defined."""
@@ -108,6 +111,15 @@ class Registry:
         self.changes += 1
         self.checks.setdefault(asset.name, {})[check.name] = check
 
+    def add_hook(self, name: str | None, fn: Callable[[FreshnessChange], Any]) -> None:
+        """Register what hears of the verdicts of an asset, or of all. A function that is defined anew takes its own place."""
+        hooks = self.freshness_hooks.setdefault(name, [])
+        if isinstance(fn, FunctionType):
+            here = _Module.of(fn.__module__)
+            hooks[:] = [one for one in hooks if not (one in self._heard and _again(one, self._heard[one], fn, here))]
+            self._heard[fn] = here
+        hooks.append(fn)
+
     def take_over(self, asset: Asset, checks: Mapping[str, Check], *, is_made: bool) -> None:
         """Know of an asset that another process has defined; it stands for whatever was known by its name or at its place."""
         self.changes += 1
@@ -132,6 +144,7 @@ class Registry:
         self.observers.update(other.observers)
         for name, hooks in other.freshness_hooks.items():
             self.freshness_hooks.setdefault(name, []).extend(hooks)
+        self._heard.update(other._heard)
         self._modules.update(other._modules)
         self._makers.update(other._makers)
         self._places.update(other._places)
@@ -141,6 +154,18 @@ class Registry:
         asset, found = self.assets.get(name), self.checks.get(name)
         declared: tuple[Check, ...] = tuple(asset.checks) if asset is not None else ()
         return (*declared, *found.values()) if found else declared
+
+
+def _again(known: Any, there: _Module, fn: FunctionType, here: _Module) -> bool:
+    """Whether a function is another one defined anew: in a notebook's cell that is run again, in a module that is loaded again."""
+    name = fn.__qualname__
+    passing = "<locals>" in name or "<lambda>" in name  # nobody can tell whether these are the same
+    if (known.__module__, known.__qualname__) != (fn.__module__, name) or passing or not there.replaceable(here):
+        return False
+    # One file may define several of a name (`def _`) one below the other.
+    before, now = known.__code__, fn.__code__
+    elsewhere = before.co_firstlineno != now.co_firstlineno
+    return there.spec is not here.spec or before.co_filename != now.co_filename or not elsewhere
 
 
 _current = Registry()

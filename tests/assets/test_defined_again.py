@@ -63,3 +63,37 @@ def test_a_module_that_is_imported_defines_a_name_once(shop: Path, more: str, wh
     loaded(shop, SHOP)  # mended, and imported again
     with pytest.raises(DefinitionError, match=what):
         loaded(shop, f"{SHOP}\n{more}\n")
+
+
+HOOKED = """
+from headwater import Asset, Freshness, on_freshness
+
+orders = Asset("orders", at="parquet://lake/orders", freshness=Freshness(max_lag="1h"))
+
+
+@on_freshness
+def every(change): ...
+
+
+@on_freshness(orders)
+def _(change): ...
+
+
+@on_freshness(orders)
+def _(change): ...
+"""
+
+
+def test_a_hook_that_is_defined_again_hears_once(shop: Path) -> None:
+    """Of a module that is reloaded and of a cell that is run again; two of one name in one file are two."""
+    loaded(shop, HOOKED)
+    module = loaded(shop, "\n\n" + HOOKED)
+    hooks = registry.current().freshness_hooks
+    assert hooks[None] == [module.every]
+    assert (len(hooks["orders"]), hooks["orders"][-1]) == (2, module._)
+    hooks.clear()
+    cells = {"__name__": "__main__"}
+    for cell in ("cell 1", "cell 1", "cell 2"):
+        exec(compile(HOOKED, cell, "exec"), cells)
+    assert hooks[None] == [cells["every"]]
+    assert (len(hooks["orders"]), hooks["orders"][-1]) == (2, cells["_"])
