@@ -111,7 +111,6 @@ def finished(result: Any, *, keep: bool = True) -> Any:
     if inspect.isgenerator(result):
         return list(result) if keep else deque(result, 0)
     if inspect.isasyncgen(result) or inspect.isawaitable(result):
-        import asyncio
 
         async def finish() -> Any:
             if inspect.isawaitable(result):
@@ -121,7 +120,16 @@ def finished(result: Any, *, keep: bool = True) -> Any:
                 items.append(item)
             return list(items)
 
-        return asyncio.run(finish())
+        awaited = finish()
+        try:
+            import asyncio
+
+            return asyncio.run(awaited)
+        finally:
+            # Ctrl-C may come before anything has begun: Python tells of each coroutine that was never awaited.
+            awaited.close()
+            if inspect.iscoroutine(result):
+                result.close()
     return result
 
 

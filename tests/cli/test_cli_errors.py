@@ -339,6 +339,33 @@ def test_a_flow_that_is_interrupted_is_cancelled(cli: Cli, folder: Path) -> None
     assert (run["flow"], run["state"], run["tasks"]) == ("main", "Cancelled", {"Cancelled": 1})
 
 
+def test_ctrl_c_before_an_async_flow_has_begun_leaves_no_warning(cli: Cli, folder: Path) -> None:
+    # Python says on standard error of a coroutine that nobody awaited, when it is let go.
+    (folder / "begins.py").write_text(
+        """
+import asyncio
+from headwater import flow
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+asyncio.run = interrupted
+
+@flow
+async def main(): ...
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "headwater", "run", "begins.py:main"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "cancelled\n")
+
+
 def test_ctrl_c_in_the_middle_of_a_query_cancels_too(cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As DuckDB tells it, which has taken the interruption itself for its own.
     def interrupted(*_: object) -> None:
