@@ -243,6 +243,11 @@ def _zone(value: tzinfo | None) -> Any:
     name = getattr(value, "key", None)
     if (type(value).__module__, type(value).__name__) == ("zoneinfo", "ZoneInfo") and _ZONE.fullmatch(name or ""):
         return {"zone": name}
+    if (type(value).__module__.partition(".")[0], type(value).__name__) == ("pydantic_core", "TzInfo"):
+        # The zone of every time that was read from text with an offset: of a flow's parameter, of a field of a model.
+        ahead = value.utcoffset(None)
+        if ahead is not None and not ahead.microseconds:
+            return {"offset": ahead // timedelta(seconds=1)}
     raise Unstorable(f"has a time zone that can't be stored: {_shown(value)}")
 
 
@@ -251,6 +256,10 @@ def _zone_of(node: Any) -> tzinfo | None:
         return None if node is None else UTC
     if isinstance(node, list):
         return timezone(timedelta(*node))
+    if "offset" in node:
+        from pydantic_core import TzInfo
+
+        return TzInfo(node["offset"])
     name = node["zone"]
     if not _ZONE.fullmatch(name):
         raise ResultError(f"{name[:40]!r} is no time zone")

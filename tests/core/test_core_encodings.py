@@ -23,7 +23,7 @@ import orjson
 import polars as pl
 import pytest
 from hypothesis import given
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from tried import tried_on
 
 from headwater.core.encodings import Encoded, Refused, decode, encode
@@ -146,6 +146,8 @@ def test_the_same_value_is_the_same_bytes(value: Any) -> None:
         PurePosixPath("a/b"),
         dt.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")),
         dt.time(1, 2, tzinfo=dt.timezone(dt.timedelta(hours=-3, minutes=-30))),
+        TypeAdapter(dt.datetime).validate_python("2024-01-05T06:00:00Z"),
+        TypeAdapter(dt.time).validate_python("06:00:00-03:30"),
         Decimal("1.20"),
         Decimal("sNaN"),
         uuid.UUID(int=7),

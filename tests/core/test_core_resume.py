@@ -627,6 +627,23 @@ def test_parameters_come_back_as_they_were(project: Project, world: World) -> No
     assert got[2] == (datetime.date(2024, 1, 5), (1, {2}), 1, float("inf"))
 
 
+def test_a_time_that_was_given_as_text_with_an_offset_comes_back(project: Project, world: World) -> None:
+    got: list[datetime.datetime] = []
+
+    @flow
+    def main(since: datetime.datetime) -> None:
+        got.append(since)
+        if world.broken:
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        main("2024-01-05T06:00:00+02:00")  # type: ignore[arg-type]  # as the command line gives it
+    world.broken = False
+    main.resume(newest(project)["id"])
+    assert repr(got[0]) == repr(got[1])
+    assert got[1].utcoffset() == datetime.timedelta(hours=2)
+
+
 def test_what_was_not_kept_must_be_given(project: Project, world: World) -> None:
     got: list[Any] = []
     default = object()
