@@ -228,6 +228,13 @@ def _not_known(name: str, version: str) -> None:
     return None
 
 
+ReadAsInputs: TypeAlias = Callable[[str, frozenset[str]], Mapping[tuple[str | None, str], tuple[str, ...]]]
+
+
+def _nothing_read(name: str, besides: frozenset[str]) -> Mapping[tuple[str | None, str], tuple[str, ...]]:
+    return NONE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Definitions and facts of assets, by name."""
@@ -243,6 +250,10 @@ class Facts:
     earlier_code: EarlierCode = field(default=_not_known, compare=False, repr=False)
     """Tells what the versions of the code are made of that made what is in place; asked when that has changed."""
 
+    read_as_inputs: ReadAsInputs = field(default=_nothing_read, compare=False, repr=False)
+    """Tells of what is in place of an asset, by partition and version, from which assets besides these the inputs of its function
+    were read; asked of what has read an asset that is no input of it."""
+
     def of(self, name: str) -> AssetFacts:
         """The facts of an asset; none when nothing is known of it."""
         return self.assets.get(name, _NOTHING)
@@ -250,6 +261,22 @@ class Facts:
     def is_source(self, name: str) -> bool:
         """Whether nothing here makes it; of an asset that nobody defines that is not known, and it is none."""
         return name in self.definitions and self.definitions[name].is_source
+
+    def exchanged(self, name: str) -> dict[str | None, tuple[str, ...]]:
+        """The partitions that the code of now made of assets that it is not given any more, and these assets.
+
+        What a flow passed is nothing that it was given. A `version` says that nothing else counts.
+        """
+        definition = self.definitions[name]
+        if definition.code_version is None or "version" in definition.code:
+            return {}
+        read = self.read_as_inputs(name, frozenset(used.asset for used in definition.inputs))
+        made = self.of(name).made if read else NONE
+        return {
+            key: read[key, one.version]
+            for key, one in made.items()
+            if one.code_version == definition.code_version and (key, one.version) in read
+        }
 
     def failed(self, name: str) -> list[Failure]:
         """The newest attempts at an asset that did not publish, without those at what is no partition any more."""

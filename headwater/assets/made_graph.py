@@ -82,18 +82,24 @@ class MadeGraph:
             sources: tuple[int, ...] = ()
             if is_made[kind]:
                 definition, there = self.definitions[number], self.outlines[number]
+                inputs, place = self._inputs(number, definition, there)
                 if (
                     not there.settled
                     or there.mixed
                     or there.code not in (None, definition.code_version)
                     or self.reads_told_source(definition, there)
+                    or (inputs is None and self.reads_others(definition, there))
                 ):
                     self.suspects.append(number)
-                inputs, place = self._inputs(number, definition, there)
                 sources = self._sources(definition, there) if inputs is None else inputs
             self.inputs.append(inputs)
             self.sources.append(sources)
             self.likeness.append(numbers.setdefault(place, len(numbers)))
+
+    def reads_others(self, definition: AssetDefinition, there: Outline) -> bool:
+        """Whether it has read what is no input of it: a flow may have passed it, or it was one."""
+        inputs = {used.asset for used in definition.inputs}
+        return not inputs.issuperset(there.reads)
 
     def reads_told_source(self, definition: AssetDefinition, there: Outline) -> bool:
         """Whether what it has read, or would read, may have been observed since."""

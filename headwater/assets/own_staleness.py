@@ -33,11 +33,14 @@ class OwnStaleness:
         """What is to be said of an asset."""
         divided, causes = self._divisions.of(definition), list[Cause]()
         current = (None, definition.code_version)
+        changed: list[str | None] = []
         if there.mixed or there.code not in current:
             stands = last_said(self._facts.of(name))
-            changed = tuple([key for key, one in stands.items() if one.code_version not in current])
-            if where := divided.set_of(changed):
-                causes.append(Cause("code_changed", where))
+            changed += [key for key, one in stands.items() if one.code_version not in current]
+        if self._graph.reads_others(definition, there):
+            changed += self._facts.exchanged(name)
+        if changed and (where := divided.set_of(tuple(changed))):
+            causes.append(Cause("code_changed", where))
         settled = there.settled and not self._graph.reads_told_source(definition, there)
         updated, reads = ({}, there.reads) if settled else self._consumed(name)
         for used in definition.inputs:

@@ -47,8 +47,10 @@ class StaleReasons:
         if cause.kind == "input_updated":
             return reason
         stands = last_said(self._facts.of(name))
-        versions = dict.fromkeys(stands[key].code_version for key in islice(cause.partitions.keys(), _LOOKED_AT))
-        every = (one for version in versions for one in self._code_changes(name, version))
+        keys = list(islice(cause.partitions.keys(), _LOOKED_AT))
+        versions = dict.fromkeys(stands[key].code_version for key in keys)
+        every = [one for version in versions for one in self._code_changes(name, version)]
+        every += self._no_inputs(name, keys)
         return replace(reason, because=tuple(dict.fromkeys(every)))
 
     def _since(self, name: str, keys: Iterable[str | None]) -> str:
@@ -61,6 +63,17 @@ class StaleReasons:
         definition = self._facts.definitions[name]
         before = None if version is None else self._facts.earlier_code(name, version)
         return code_changes(before, version, definition.code, definition.code_version)
+
+    def _no_inputs(self, name: str, keys: Iterable[str | None]) -> list[Reason]:
+        """Which assets the code of now was given when it made these partitions, and is not any more."""
+        current, stands = self._facts.definitions[name].code_version, last_said(self._facts.of(name))
+        alike = [key for key in keys if stands[key].code_version == current]
+        read = self._facts.exchanged(name) if alike else {}
+        return [
+            Reason("dropped", f"it read {asset}, which is no input any more")
+            for key in alike
+            for asset in read.get(key, ())
+        ]
 
     def why(self, name: str, number: int, depth: int) -> Reason:
         """Why a partition is stale or not."""
@@ -89,7 +102,9 @@ class StaleReasons:
         if cause.kind == "code_changed":
             stands = last_said(self._facts.of(name))[key]
             text = f"its code changed since it was {self._since(name, [key])}{_producer(self._facts.definitions[name])}"
-            return Reason(cause.kind, text, self._code_changes(name, stands.code_version))
+            return Reason(
+                cause.kind, text, (*self._code_changes(name, stands.code_version), *self._no_inputs(name, [key]))
+            )
         asset = cause.asset or name
         example = cause.examples.get(key)
         if cause.kind == "input_updated":

@@ -10,7 +10,7 @@ from headwater.assets.checks.history import PastVersion
 from headwater.assets.definition_json import definition_from_json
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.events import AssetRef, ColumnSchema, FreshnessJudged
-from headwater.assets.facts import EarlierCode, Facts, FailedCheck
+from headwater.assets.facts import EarlierCode, Facts, FailedCheck, ReadAsInputs
 from headwater.assets.made_graph import MadeGraph
 from headwater.assets.returned import Returned
 from headwater.assets.staleness import Staleness, staleness
@@ -69,6 +69,7 @@ class ProjectionCatalog:
                 failed_checks=failed_checks,
                 returned=_returned(session),
                 earlier_code=self._earlier_code(names),
+                read_as_inputs=self._read_as_inputs(names),
             )
 
     def definitions(self) -> dict[str, AssetDefinition]:
@@ -85,7 +86,12 @@ class ProjectionCatalog:
             if are_pending(session):
                 return staleness(self.facts(), as_of)
             kept = self._outlined(session)
-            facts = Facts(definitions=kept.definitions, assets=kept.first, returned=kept.returned)
+            facts = Facts(
+                definitions=kept.definitions,
+                assets=kept.first,
+                returned=kept.returned,
+                read_as_inputs=self._read_as_inputs(kept.names),
+            )
             return staleness(facts, as_of, kept.graph)
 
     def _outlined(self, session: Session) -> _Kept:
@@ -178,6 +184,33 @@ class ProjectionCatalog:
                         if (namespace, dataset) in names:
                             known[names[namespace, dataset], code] = orjson.loads(parts) if parts else {}
             return known.get((name, version))
+
+        return found
+
+    def _read_as_inputs(self, names: Mapping[Dataset, str]) -> ReadAsInputs:
+        """Looks up what inputs of functions were read from: of all assets when somebody asks for the first, and of one
+        by partition when that was anything besides."""
+        pairs: dict[str, set[str]] = {}
+        asked: list[bool] = []
+
+        def found(name: str, besides: frozenset[str]) -> Mapping[tuple[str | None, str], tuple[str, ...]]:
+            sql = statements("catalog.sql")
+            with self._projection.session() as session:
+                if not asked:
+                    asked.append(True)
+                    for namespace, dataset, *source in session.rows(sql["pairs_of_inputs"]):
+                        if (namespace, dataset) in names:
+                            pairs.setdefault(names[namespace, dataset], set()).add(_called(names, *source))
+                if besides.issuperset(pairs.get(name, ())):
+                    return {}
+                places = chosen([place for place, one in names.items() if one == name])
+                rows = session.rows(sql["read_as_inputs"], places)
+            read: dict[tuple[str | None, str], dict[str, None]] = {}
+            for partition, version, *source in rows:
+                asset = _called(names, *source)
+                if asset not in besides:
+                    read.setdefault((partition, version), {})[asset] = None
+            return {key: tuple(assets) for key, assets in read.items()}
 
         return found
 
@@ -278,6 +311,11 @@ class _Definitions:
         if namespace is not None and dataset is not None:
             return namespace, dataset
         return self.now.by_name.get(name)
+
+
+def _called(names: Mapping[Dataset, str], said: str, namespace: str, dataset: str) -> str:
+    """The name of what was read; a dataset that no name stands for goes by what it was called then."""
+    return names.get((namespace, dataset), said)
 
 
 def _pairs(session: Session) -> dict[Dataset, list[Dataset]]:

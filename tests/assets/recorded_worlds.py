@@ -71,6 +71,7 @@ class RecordedWorld(World):
     def _outcome(self, name, made, state, **told):
         id_ = f"m{len(self.events)}"
         refs = {asset: one.ref for asset, one in self.definitions.items()}
+        declared = {used.asset for used in self.definitions[name].inputs}
         inputs = tuple(
             InputVersion(
                 asset=used.asset,
@@ -78,6 +79,7 @@ class RecordedWorld(World):
                 dataset=refs[used.asset].dataset,
                 partition=used.partition,
                 version=used.version,
+                via="load" if used.asset in declared else "value",
             )
             for used in made.inputs
         )

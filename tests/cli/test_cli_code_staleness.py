@@ -207,3 +207,79 @@ def test_impact_leaves_out_what_only_code_between_read_that_was_taken_back(folde
         (folder / "flows.py").write_text(code)
         assert cli("materialize", "*").code == 0
     assert (reached(cli, "raw.y"), reached(cli, "raw.x")) == ([], ["clean.x"])
+
+
+EXCHANGED = """
+import sys
+from headwater import Asset, DailyPartitions, flow, materialize
+
+days = DailyPartitions("2024-01-01", "2024-01-03")
+first = Asset("first", at="parquet://lake/first", partitions=days)
+second = Asset("second", at="parquet://lake/second", partitions=days)
+table = Asset("table", at="csv://table.csv")
+daily = Asset("daily", at="parquet://lake/daily", partitions=days)
+pinned = Asset("pinned", at="parquet://lake/pinned", partitions=days)
+passed = Asset("passed", at="parquet://lake/passed")
+whole = Asset("whole", at="parquet://lake/whole")
+
+@materialize(first)
+def make_first(partition):
+    return [{"x": 1}]
+
+@materialize(second)
+def make_second(partition):
+    return [{"x": 2}]
+
+@materialize(daily, inputs={"rows": first})
+def make_daily(rows):
+    return rows
+
+@materialize(pinned, inputs={"rows": first}, version="1")
+def make_pinned(rows):
+    return rows
+
+@materialize(passed, inputs={"rows": first.all()})
+def make_passed(rows):
+    return rows
+
+@materialize(whole, inputs={"rows": table})
+def make_whole(rows):
+    return rows
+
+@flow
+def by_hand():
+    make_passed(rows=make_pinned.at("2024-01-01")())
+"""
+
+
+def test_what_was_made_of_another_asset_than_the_input_is_now_is_stale(folder: Path, cli: Cli) -> None:
+    (folder / "pyproject.toml").write_text('[tool.headwater]\nproject = "code"\nmodules = ["flows"]\n')
+    (folder / "flows.py").write_text(EXCHANGED)
+    for name in ("table", "other"):
+        (folder / f"{name}.csv").write_text(f"name\n{name}\n")
+    for selection in ("first or second", "not passed"):
+        assert cli("materialize", selection).code == 0
+    assert cli("run", "flows.py:by_hand").code == 0
+    assert stale(cli) == {}
+    # The text of no function is another one; nothing that is read now is newer than what was made.
+    edit(folder, "flows", '(daily, inputs={"rows": first}', '(daily, inputs={"rows": second}')
+    edit(folder, "flows", '(pinned, inputs={"rows": first}', '(pinned, inputs={"rows": second}')
+    edit(folder, "flows", 'Asset("table", at="csv://table.csv")', 'Asset("other", at="csv://other.csv")')
+    gone = {one: [f"it read {one}, which is no input any more"] for one in ("first", "table")}
+    assert stale(cli) == {"daily": gone["first"], "whole": gone["table"]}
+    assert cli("status", "--count", "--json").json["stale"] == 2
+    assert gone["first"][0] in cli("explain", "daily@2024-01-02").out
+    assert cli("materialize", "daily", "--partition", "2024-01-01").code == 0
+    assert cli("explain", "daily@2024-01-01").out.startswith("daily@2024-01-01 is up to date")
+    assert stale(cli) == {"daily": gone["first"], "whole": gone["table"]}
+    assert cli("materialize", "*", "--only", "stale").code == 0
+    assert stale(cli) == {}
+    # A name is no other asset.
+    edit(
+        folder,
+        "flows",
+        'Asset("second", at="parquet://lake/second"',
+        'Asset("next", renamed_from="second", at="parquet://lake/next"',
+    )
+    (folder / "lake" / "second").rename(folder / "lake" / "next")
+    assert stale(cli) == {}

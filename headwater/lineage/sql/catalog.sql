@@ -78,6 +78,22 @@ WHERE (namespace, dataset, definition ->> '$.code_version') IN (
 )
 GROUP BY ALL;
 
+-- name: pairs_of_inputs
+-- From which datasets the inputs of functions were read when the versions in place were made.
+SELECT DISTINCT target_namespace, target_dataset, source, source_namespace, source_dataset
+FROM facts.inputs
+SEMI JOIN state.latest USING (id)
+WHERE via = 'load';
+
+-- name: read_as_inputs
+-- The same of each version of these datasets.
+SELECT DISTINCT l.partition, l.version, i.source, i.source_namespace, i.source_dataset
+FROM facts.inputs AS i
+JOIN state.latest AS l USING (id)
+WHERE i.via = 'load'
+  AND ($everything OR (l.namespace, l.dataset) IN (SELECT (unnest($namespaces::VARCHAR[]), unnest($datasets::VARCHAR[]))))
+ORDER BY ALL;
+
 -- name: consumed_pairs
 -- Which datasets the versions in place were made of, and what was read by calls that left out what they make.
 SELECT DISTINCT target_namespace, target_dataset, source_namespace, source_dataset
