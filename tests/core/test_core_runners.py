@@ -550,3 +550,28 @@ def test_what_a_runner_does_not_take_has_failed(project: Any) -> None:
 
     with pytest.raises(OSError, match="no room"):
         main()
+
+
+def test_a_task_that_submits_twice_is_not_left_waiting_by_a_thread_too_many() -> None:
+    together = threading.Barrier(2)
+
+    @task
+    def child(number: int) -> int:
+        if number:
+            together.wait(10)
+        return number
+
+    @task
+    def parent() -> int:
+        first = child.map([1, 1]).result()  # in two more threads, while this one waits
+        time.sleep(0.1)
+        one_more = child.submit(0)
+        time.sleep(0.1)  # a thread is woken for it, and there is one too many
+        return sum(first) + one_more.result(timeout=5)
+
+    @flow(max_workers=2)
+    def main() -> int:
+        return parent.submit().result()
+
+    with project_of(in_memory=True):
+        assert main() == 2

@@ -90,6 +90,9 @@ class ThreadPool:
                 # A job that forked comes back here in the child, too, where its thread is nobody's worker.
                 if many or worker not in self._threads or (self._closed and not self._jobs):
                     self._threads.discard(worker)
+                    if self._jobs:
+                        # It may have been the one that was woken for a job: another one takes that.
+                        self._changed.notify()
                     return None
                 if self._jobs:
                     return self._jobs.popleft()
