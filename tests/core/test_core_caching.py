@@ -528,7 +528,7 @@ def test_a_task_without_cache_knows_nothing_of_it(world: World) -> None:
     assert world.store.kept == {}
 
 
-SCRIPT = """
+FUNCTIONS = """
 import os
 from headwater import flow, task
 
@@ -550,14 +550,6 @@ main()
 """
 
 
-def test_a_script_whose_tasks_run_in_processes_finds_its_results_in_all_of_them(tmp_path: Path) -> None:
-    (tmp_path / "squares.py").write_text(SCRIPT)
-    done = subprocess.run(
-        [sys.executable, "squares.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.stdout, done.stderr) == ("True True\n", "")
-
-
 COROUTINES = """
 import os
 from headwater import flow, task
@@ -576,9 +568,12 @@ main()
 """
 
 
-def test_a_coroutine_that_runs_in_another_process_is_cached(tmp_path: Path) -> None:
-    (tmp_path / "squares.py").write_text(COROUTINES)
+@pytest.mark.parametrize(("text", "said"), [(FUNCTIONS, "True True\n"), (COROUTINES, "True True True\n")])
+def test_a_script_whose_tasks_run_in_processes_finds_its_results_in_all_of_them(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "squares.py").write_text(text)
     done = subprocess.run(
         [sys.executable, "squares.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
     )
-    assert (done.stdout, done.stderr) == ("True True True\n", "")
+    assert (done.stdout, done.stderr) == (said, "")
