@@ -85,8 +85,8 @@ class Again:
 class Earlier:
     """The calls of a run's earlier attempts, to be asked for one by one.
 
-    Of calls that are alike, the n-th one gets what the n-th one returned, in the newest attempt that had so many. `again`
-    says, by task run, why a call that completed is to be made again.
+    Of calls that are alike, the n-th one gets what the n-th one that completed returned, in the newest attempt that had so
+    many. `again` says, by task run, why a call that completed is to be made again.
     """
 
     def __init__(
