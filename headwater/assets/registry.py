@@ -159,13 +159,14 @@ class Registry:
 def _again(known: Any, there: _Module, fn: FunctionType, here: _Module) -> bool:
     """Whether a function is another one defined anew: in a notebook's cell that is run again, in a module that is loaded again."""
     name = fn.__qualname__
-    passing = "<locals>" in name or "<lambda>" in name  # nobody can tell whether these are the same
-    if (known.__module__, known.__qualname__) != (fn.__module__, name) or passing or not there.replaceable(here):
+    if "<locals>" in name or "<lambda>" in name:
+        return False  # nobody can tell whether these are the same
+    if (known.__module__, known.__qualname__) != (fn.__module__, name) or not there.replaceable(here):
         return False
-    # One file may define several of a name (`def _`) one below the other.
+    # One file may define several of a name (`def _`), one below the other.
     before, now = known.__code__, fn.__code__
-    elsewhere = before.co_firstlineno != now.co_firstlineno
-    return there.spec is not here.spec or before.co_filename != now.co_filename or not elsewhere
+    instead = before.co_filename != now.co_filename or before.co_firstlineno == now.co_firstlineno
+    return instead or there.spec is not here.spec
 
 
 _current = Registry()

@@ -147,7 +147,7 @@ def _disk(project: Project) -> Iterator[Finding]:
 def _journal(project: Project) -> Iterator[Finding]:
     from headwater.core.journal.files import carrier_of
 
-    if not os.path.exists(project.settings.home_path):  # noqa: PTH110 - one that is out of reach was named above
+    if not _has_home(project):
         return
     carrier = carrier_of(_opened(project))
     writers = carrier.writers()
@@ -165,7 +165,7 @@ def _projection(project: Project) -> Iterator[Finding]:
     from headwater.lineage.condition import condition
     from headwater.lineage.store import check_path
 
-    if not os.path.exists(project.settings.home_path):  # noqa: PTH110 - one that is out of reach was named above
+    if not _has_home(project):
         return
     home = _opened(project)
     check_path(home.database)
@@ -261,7 +261,7 @@ def _openlineage(project: Project) -> Iterator[Finding]:
     if not exporters:
         yield Finding(name="openlineage", state="ok", text="no destination is configured")
         return
-    if not os.path.exists(project.settings.home_path):  # noqa: PTH110 - one that is out of reach was named above
+    if not _has_home(project):
         yield Finding(name="openlineage", state="ok", text=f"{len(exporters)} destinations, nothing to deliver yet")
         return
     _opened(project)
@@ -324,6 +324,11 @@ def _opened(project: Project) -> Home:
     if not path.is_dir():
         raise HomeError("the home is not a folder", where=str(path), hint="remove it, or set HEADWATER_HOME")
     return Home.open(path, create=False)
+
+
+def _has_home(project: Project) -> bool:
+    """Whether there is a home to look into; one that is out of reach is a finding of its own."""
+    return os.path.exists(project.settings.home_path)  # noqa: PTH110 - as in _nearest
 
 
 def _unusable(path: Path, *, writes: bool) -> str | None:

@@ -344,6 +344,11 @@ class TaskCall:
         steps = None if self.steps is None else self.steps()
         return steps is None or steps.gi_frame is None
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether something still runs it: one that is suspended waits for its reader."""
+        return not (self.suspended or self.is_over)
+
     def release(self) -> None:
         """Let go of the arguments: a future that somebody keeps must not keep them alive."""
         self.args, self.kwargs, self.upstream, self.wait_for = (), {}, (), ()

@@ -198,7 +198,7 @@ def _unsettled(run: Run, among: Sequence[TaskFuture[Any]] | None) -> list[TaskFu
     futures: list[TaskFuture[Any] | None] = [future for future in pending if not future.done()]
     if futures or run.parent is not None or among is not None:
         return futures
-    return [None] if any(not (call.suspended or call.is_over) for call in list(run.root.open_tasks.values())) else []
+    return [None] if any(call.goes_on for call in list(run.root.open_tasks.values())) else []
 
 
 async def drive_async(steps: Steps, run: Run, sent: Any = None, thrown: BaseException | None = None) -> Any:

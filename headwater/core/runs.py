@@ -108,7 +108,7 @@ def end(run: Run, state: State, error: BaseException | ErrorInfo | None) -> None
 def _given_up(run: Run) -> bool:
     """Whether a run that was asked to stop, and waited, still has task runs in it that did not."""
     calls = list(run.root.open_tasks.values()) if run.cancelled.is_set() else ()
-    return any(run in call.context.run.outwards() for call in calls if not (call.suspended or call.is_over))
+    return any(call.goes_on and run in call.context.run.outwards() for call in calls)
 
 
 def _left_open(run: Run) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
 from headwater.assets.checks.history import PastVersion
@@ -171,39 +172,40 @@ class ProjectionCatalog:
 
     def _earlier_code(self, names: Mapping[Dataset, str]) -> EarlierCode:
         """Looks up what earlier code was made of, all at once when somebody asks for the first of it."""
-        known: dict[tuple[str, str], Mapping[str, str]] = {}
-        asked: list[bool] = []
 
-        def found(name: str, version: str) -> Mapping[str, str] | None:
+        @cache
+        def known() -> dict[tuple[str, str], Mapping[str, str]]:
             import orjson
 
-            if not asked:
-                asked.append(True)
-                with self._projection.session() as session:
-                    for namespace, dataset, code, parts in session.rows(statements("catalog.sql")["earlier_code"]):
-                        if (namespace, dataset) in names:
-                            known[names[namespace, dataset], code] = orjson.loads(parts) if parts else {}
-            return known.get((name, version))
+            with self._projection.session() as session:
+                return {
+                    (names[namespace, dataset], code): orjson.loads(parts) if parts else {}
+                    for namespace, dataset, code, parts in session.rows(statements("catalog.sql")["earlier_code"])
+                    if (namespace, dataset) in names
+                }
 
-        return found
+        return lambda name, version: known().get((name, version))
 
     def _read_as_inputs(self, names: Mapping[Dataset, str]) -> ReadAsInputs:
         """Looks up what inputs of functions were read from: of all assets when somebody asks for the first, and of one
-        by partition when that was anything besides."""
-        pairs: dict[str, set[str]] = {}
-        asked: list[bool] = []
+        by partition when that was anything besides. Asked again it knows."""
+        sql = statements("catalog.sql")
 
-        def found(name: str, besides: frozenset[str]) -> Mapping[tuple[str | None, str], tuple[str, ...]]:
-            sql = statements("catalog.sql")
+        @cache
+        def pairs() -> dict[str, set[str]]:
+            read: dict[str, set[str]] = {}
             with self._projection.session() as session:
-                if not asked:
-                    asked.append(True)
-                    for namespace, dataset, *source in session.rows(sql["pairs_of_inputs"]):
-                        if (namespace, dataset) in names:
-                            pairs.setdefault(names[namespace, dataset], set()).add(_called(names, *source))
-                if besides.issuperset(pairs.get(name, ())):
-                    return {}
-                places = chosen([place for place, one in names.items() if one == name])
+                for namespace, dataset, *source in session.rows(sql["pairs_of_inputs"]):
+                    if (namespace, dataset) in names:
+                        read.setdefault(names[namespace, dataset], set()).add(_called(names, *source))
+            return read
+
+        @cache
+        def found(name: str, besides: frozenset[str]) -> Mapping[tuple[str | None, str], tuple[str, ...]]:
+            if besides.issuperset(pairs().get(name, ())):
+                return {}
+            places = chosen([place for place, one in names.items() if one == name])
+            with self._projection.session() as session:
                 rows = session.rows(sql["read_as_inputs"], places)
             read: dict[tuple[str | None, str], dict[str, None]] = {}
             for partition, version, *source in rows:
