@@ -145,7 +145,11 @@ class Reach:
             end = self._end_of(node)
             there = moment(end.at) if end.at is not None else ""
             held = label(end.held[0], end.held[1]) if end.held is not None else ""
-            text = _SENTENCES[end.kind].format(what=label(node[0], node[1]), there=there, held=held)
+            name, partition, version = node
+            what = label(name, partition)
+            if version is not None:
+                what = f"the version of {what} that was read"
+            text = _SENTENCES[end.kind].format(what=what, there=there, held=held)
             self._said[node] = Reason(end.kind, text)
         return self._said[node]
 
@@ -464,7 +468,7 @@ _SENTENCES = {
     "too_early": "{what} was made before its own time began",
     "unknown_inputs": "{what} was made of something that is not known",
     "input_unknown": "{what} was made of {held}, and how far that reaches is not known",
-    "replaced": "the version of {what} that was read has been replaced, and how far it reached is not known",
+    "replaced": "{what} has been replaced, and how far it reached is not known",
     "cycle": "{what} was made of itself, by way of {held}",
 }
 

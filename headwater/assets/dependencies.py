@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from headwater.assets.components import components
@@ -149,21 +149,27 @@ def reachable(start: Iterable[str], edges: Edges, depth: int | None = None) -> f
 
 
 def _cycle(definitions: Mapping[str, AssetDefinition], inputs: Edges, left: set[str]) -> DefinitionError:
-    """The error that names one cycle among the assets that never became ready."""
-    # Each of these waits for another of them, so walking upstream must come round.
-    path, seen = [min(left)], {min(left): 0}
-    while True:
-        name = min(inputs[path[-1]] & left)
-        if name in seen:
-            circle = [*path[seen[name] :], name]
-            divided = [partitioning(definitions[one]) for one in circle]
-            earlier = "read earlier partitions through it: .window(-1, -1)"
-            if definitions[name].partitions is None or not all(one.aligned(divided[0]) for one in divided):
-                earlier = f"give all of them the same partitions, such as DailyPartitions(…), and {earlier}"
-            return DefinitionError(
-                f"assets read each other in a circle: {' <- '.join(circle)}",
-                where="the inputs of " + ", ".join(sorted(set(circle))),
-                hint=f"take one of these inputs away, or {earlier}",
-            )
-        seen[name] = len(path)
-        path.append(name)
+    """The error that names one circle among the assets that never became ready: one that is refused by itself."""
+    circle = next(_refused(definitions, {name: inputs[name] & left for name in left}))
+    divided = [partitioning(definitions[one]) for one in circle]
+    earlier = "read earlier partitions through it: .window(-1, -1)"
+    if definitions[circle[0]].partitions is None or not all(one.aligned(divided[0]) for one in divided):
+        earlier = f"give all of them the same partitions, such as DailyPartitions(…), and {earlier}"
+    return DefinitionError(
+        f"assets read each other in a circle: {' <- '.join([*circle, circle[0]])}",
+        where="the inputs of " + ", ".join(sorted(circle)),
+        hint=f"take one of these inputs away, or {earlier}",
+    )
+
+
+def _refused(definitions: Mapping[str, AssetDefinition], inputs: Edges) -> Iterator[list[str]]:
+    """Circles that hold no order by themselves. Others, through the past, may be part of the same group: they lead round to one."""
+    import networkx as nx  # type: ignore[import-untyped]
+
+    group = next(one for one in components(sorted(inputs), lambda name: sorted(inputs[name])) if len(one) > 1)
+    graph = nx.DiGraph([(name, other) for name in sorted(group) for other in sorted(inputs[name] & set(group))])
+    for name, other in graph.edges:
+        circle = [name, *nx.shortest_path(graph, other, name)[:-1]]
+        edges = {one: frozenset([above]) for one, above in zip(circle, [*circle[1:], name], strict=True)}
+        if len(_ordered(_of_now(definitions, edges))) < len(edges):
+            yield circle

@@ -334,6 +334,16 @@ def test_a_circle_through_the_past_and_the_future_is_refused(mapping):
         plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
 
 
+def test_the_circle_that_is_named_is_the_one_that_is_refused():
+    """b reads a's past, which is fine by itself; what it reads as a whole, made of all of a, is not."""
+    world = World().asset("b", partitions=SHORT).asset("a", ("b", WindowMapping(-1, -1)), partitions=SHORT)
+    world.asset("whole", "a").asset("b", "a", "whole", partitions=SHORT)
+    with pytest.raises(DefinitionError, match="in a circle: b <- whole <- a <- b") as caught:
+        plan(world.facts(), BackfillRequest(targets=("a",)), NOW)
+    assert "give all of them the same partitions" in caught.value.hint
+    assert plan(world.asset("b", "a", partitions=SHORT).facts(), BackfillRequest(targets=("a", "b")), NOW).total > 0
+
+
 def test_an_input_that_is_missing_and_not_planned_is_noted():
     world = river().make("flights", *keys(SHORT, "2013-01-01", "2013-01-08"))
     found = plan(world.facts(), BackfillRequest(targets=("delays",)), NOW)
