@@ -138,12 +138,15 @@ class World:
         return self
 
     def read(self, definition, divided, key):
+        """Everything in the mapped windows that is in place, in the order in which a projection gives it."""
+        found = set()
         for used in definition.inputs:
             above = partitioning(self.definitions[used.asset])
             for part in used.mapping.upstream(divided.set_of([key]), above):
                 version = self.version(used.asset, part.key)
                 if version is not None:
-                    yield Consumed(asset=used.asset, partition=part.key, version=version)
+                    found.add(Consumed(asset=used.asset, partition=part.key, version=version))
+        return sorted(found, key=lambda one: (one.asset, one.partition or ""))
 
     def version(self, name, key=None):
         facts = self.facts_of(name)
