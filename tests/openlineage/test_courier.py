@@ -120,6 +120,28 @@ def test_while_all_rest_no_courier_starts(tmp_path: Path) -> None:
         assert list(folder.glob("rest.json")) == []
 
 
+def test_a_run_tells_that_the_configuration_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yml").write_text("transport:\n  type: http\n   url: http://localhost:1\n")
+    (tmp_path / "script.py").write_text("from headwater import flow\n\n@flow\ndef nightly():\n    pass\n\nnightly()\n")
+    environment = clean_environment(tmp_path, OPENLINEAGE_CONFIG="wrong.yml", HEADWATER_OPENLINEAGE_DRAIN="20")
+
+    def told() -> str:
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stderr
+
+    first, second = told(), told()
+    assert first.startswith(
+        "OpenLineage events wait: wrong.yml is no YAML, from line 3, column 7 on (wrong.yml); it is "
+    )
+    assert second == first, "the second looks at no configuration: what was found a moment ago is told again"
+    (tmp_path / "wrong.yml").write_text("transport:\n  type: file\n  log_file_path: events\n  append: true\n")
+    (tmp_path / ".headwater/openlineage/rest.json").unlink()  # its time is over
+    assert told() == ""
+    assert len((tmp_path / "events").read_text().splitlines()) == 6
+
+
 def test_what_is_left_goes_with_the_next_process(tmp_path: Path) -> None:
     with running() as collector:
         run_flows(tmp_path, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -171,6 +172,8 @@ def _of_client() -> Sequence[Destination]:
 
     from headwater.lineage.openlineage.transport import TransportDestination
 
+    # It warns of what it then raises.
+    logging.getLogger("openlineage.client.utils").setLevel(logging.ERROR)
     with _synchronous():
         client = OpenLineageClient()
         named = client.config.transport or {}

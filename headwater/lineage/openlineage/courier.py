@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from headwater.core.journal.home import Home
     from headwater.lineage.openlineage.exporter import Exporter
 
+_log = logging.getLogger("headwater")
 _LOOK = 0.2
 """Seconds between two looks at what is new."""
 _TURN = 0.1
@@ -49,7 +51,10 @@ class Courier:
 
     def start(self) -> None:
         """Start it, unless all destinations are to be left alone for now. What can't be started is no error: events wait."""
-        if self._pid is not None or not sys.executable or self._rest.holds():
+        if self._pid is not None or not sys.executable:
+            return
+        if self._rest.holds():
+            self._warn()
             return
         read, write = os.pipe()
         try:
@@ -84,8 +89,14 @@ class Courier:
                 if time.monotonic() >= until:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
-                    return
+                    break
                 time.sleep(0.002)
+        self._warn()
+
+    def _warn(self) -> None:
+        """Say what a courier found wrong with the configuration: it has no output of its own."""
+        if trouble := self._rest.trouble():
+            _log.warning("OpenLineage events wait: %s", trouble)
 
     def _forget(self) -> None:
         # As long as somebody holds the pipe, the courier believes that its process is there.
@@ -104,14 +115,16 @@ class _Rest:
         self._path = home / "openlineage" / "rest.json"
 
     def holds(self) -> bool:
-        try:
-            until = json.loads(self._path.read_bytes())["until"]
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-        # No pause is that long: a damaged file must not keep everything waiting.
-        return isinstance(until, int) and 0 < until - clock.now_us() < _LONGEST_REST
+        return self._read() is not None
 
-    def set(self, until: int | None) -> None:
+    def trouble(self) -> str | None:
+        """What is wrong with the configuration, when it holds because of that, and when that is looked at again."""
+        found = self._read() or {}
+        if not isinstance(why := found.get("why"), str):
+            return None
+        return f"{why}; it is looked at again at {clock.rfc3339(found['until'])[:19]}Z"
+
+    def set(self, until: int | None, why: str | None = None) -> None:
         # A hint: it need not survive a power loss, and what can't be written costs a courier that finds nothing to do.
         with contextlib.suppress(OSError):
             if until is None:
@@ -119,8 +132,17 @@ class _Rest:
             else:
                 self._path.parent.mkdir(mode=0o700, exist_ok=True)
                 draft = self._path.with_suffix(".draft")
-                draft.write_text(json.dumps({"until": until}))
+                draft.write_text(json.dumps({"until": until, "why": why}))
                 draft.replace(self._path)
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads(self._path.read_bytes())
+            until = found["until"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        # No pause is that long: a damaged file must not keep everything waiting.
+        return found if isinstance(until, int) and 0 < until - clock.now_us() < _LONGEST_REST else None
 
 
 def wake(home: Home) -> None:
@@ -202,8 +224,8 @@ def _exporters(job: dict[str, Any]) -> Sequence[Exporter]:
     home = Home.open(Path(job["home"]), create=False)
     try:
         found = destinations(Path(job["root"]))
-    except SettingsError:
-        _Rest(home.path).set(clock.now_us() + int(_MISCONFIGURED * 1_000_000))
+    except SettingsError as error:
+        _Rest(home.path).set(clock.now_us() + int(_MISCONFIGURED * 1_000_000), f"{error.message} ({error.where})")
         raise
     return [Exporter(home, carrier_of(home), one, namespace=job["namespace"]) for one in found]
 
