@@ -8,7 +8,7 @@ from dataclasses import replace
 from asset_worlds import DAY, World, keys_of
 from hypothesis import given
 from hypothesis import strategies as st
-from test_staleness_oracle import START, WEEK, worlds
+from test_staleness_oracle import START, WEEK, is_in_order, worlds
 from tried import tried_on
 
 from headwater.assets.backfill import BackfillPlan, BackfillRequest, Progress, plan
@@ -68,7 +68,7 @@ def reads_as_declared(world: World) -> bool:
 
 
 @tried_on(50)
-@given(worlds().filter(reads_as_declared), st.booleans())
+@given(worlds().filter(is_in_order).filter(reads_as_declared), st.booleans())
 def test_what_is_announced_is_made_and_then_nothing_is_stale(world: World, is_left_out: bool) -> None:
     before, found = announced(world), planned(world)
     made = units(found)
@@ -82,7 +82,7 @@ def test_what_is_announced_is_made_and_then_nothing_is_stale(world: World, is_le
 
 
 @tried_on(30)
-@given(worlds().filter(reads_as_declared))
+@given(worlds().filter(is_in_order).filter(reads_as_declared))
 def test_where_nothing_was_never_made_exactly_what_is_announced_is_made(world: World) -> None:
     for name, one in world.definitions.items():
         stands = last_said(world.facts().of(name))

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from tried import tried_on
 
 from headwater.assets.definitions import InputDefinition
+from headwater.assets.dependencies import in_turns
 from headwater.assets.facts import Consumed
 from headwater.assets.made_graph import MadeGraph
 from headwater.assets.mappings import AllMapping, WindowMapping
 from headwater.assets.partitions import DailyPartitions, partitioning
 from headwater.assets.staleness import staleness
+from headwater.errors import DefinitionError
 
 WEEK = DailyPartitions("2013-01-01", "2013-01-08")
 OPEN = DailyPartitions("2013-01-01")
@@ -44,6 +46,15 @@ def worlds(draw, kind=World):
     # Modules define assets in any order: also what reads before what is read.
     world.definitions = {name: world.definitions[name] for name in draw(st.permutations(names))}
     return world
+
+
+def is_in_order(world):
+    """Whether its assets can be planned: not where one reads the past of another, that reads it by way of an undivided one."""
+    try:
+        in_turns(world.definitions)
+    except DefinitionError:
+        return False
+    return True
 
 
 def _some(names):
