@@ -148,7 +148,7 @@ COMMANDS: dict[str, Command] = {
         group="Look",
         place="history:runs_app",
         help="What ran; stopping what runs, and resuming what ended early.",
-        examples=("runs", "runs --flow nightly --limit 5", "runs cancel 0198a2", "runs resume 0198a2"),
+        examples=("runs", "runs --flow nightly --state failed", "runs show 0198a2", "runs resume 0198a2"),
     ),
     "logs": Command(
         group="Look",
@@ -279,6 +279,12 @@ BACKFILL: dict[str, Command] = {
 """The commands under `backfill`."""
 
 RUNS: dict[str, Command] = {
+    "show": Command(
+        group="Commands",
+        place="one_run:show",
+        help="What came of a run: its error, its task runs, and what it made.",
+        examples=("runs show 0198a2", "runs show 0198a2 --state failed"),
+    ),
     "cancel": Command(
         group="Commands",
         place="cancelling:cancel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,7 @@ from headwater.cli.options import COMMON, Common, RunId, check_limit
 from headwater.cli.output import ago, duration, emit, emit_pages, instant, say, show
 from headwater.cli.tables import table
 from headwater.cli.terminal import cut
-from headwater.core.states import TERMINAL
+from headwater.core.states import TERMINAL, State
 from headwater.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SHAPES = {
     "Running": "▶ Running",
 }
 """A run's state with its shape: what a colour says must also be seen without it."""
-_COLOURS = {
+STATE_COLOURS = {
     SHAPES["Completed"]: "green",
     SHAPES["Failed"]: "red",
     SHAPES["Crashed"]: "red",
@@ -46,19 +46,22 @@ _COLOURS = {
 }
 
 
-def runs(*, flow: str | None = None, limit: int = 50, common: Common = COMMON) -> int:
+def runs(*, flow: str | None = None, state: State | None = None, limit: int = 50, common: Common = COMMON) -> int:
     """List the runs, the newest first.
 
     Parameters
     ----------
     flow
         Only runs of this flow.
+    state
+        Only runs in this state.
     limit
         At most so many.
     """
     check_limit(limit, "runs")
-    value = open_project(None).reader.runs(limit=limit, flow=flow)
-    emit(value, common.json, lambda: _runs_text(value))
+    value = open_project(None).reader.runs(limit=limit, flow=flow, state=None if state is None else str(state))
+    none = "no runs yet" if state is None else f"no run is {state}"
+    emit(value, common.json, lambda: runs_text(value["runs"]) if value["runs"] else none)
     return 0
 
 
@@ -133,12 +136,11 @@ def _follow(reader: Reader, run_id: str, level: int) -> None:
         clock.sleep(_PAUSE)
 
 
-def _runs_text(value: Mapping[str, Any]) -> str:
-    if not value["runs"]:
-        return "no runs yet"
+def runs_text(found: Sequence[Mapping[str, Any]]) -> str:
+    """Runs as `Reader.runs` tells them, as a table."""
     now = clock.rfc3339(clock.now_us())
-    several = any(row["attempt"] > 1 for row in value["runs"])
-    named = any(row["name"] for row in value["runs"])
+    several = any(row["attempt"] > 1 for row in found)
+    named = any(row["name"] for row in found)
     rows = [
         (
             row["id"],
@@ -150,18 +152,19 @@ def _runs_text(value: Mapping[str, Any]) -> str:
             ago(row["started"], now),
             duration(row["duration"]),
             ", ".join(f"{count} {state}" for state, count in sorted(row["tasks"].items())) or None,
-            _error(row.get("error")),
+            error_line(row.get("error")),
         )
-        for row in value["runs"]
+        for row in found
     ]
     sometimes = (*(("name",) if named else ()), "state", *(("attempt",) if several else ()))
     headers = ("run", "flow", *sometimes, "started", "", "took", "tasks", "error")
     return table(
-        headers, rows, numbers=("attempt", "", "took"), spare=("started", "tasks", "took", ""), colours=_COLOURS
+        headers, rows, numbers=("attempt", "", "took"), spare=("started", "tasks", "took", ""), colours=STATE_COLOURS
     )
 
 
-def _error(found: Any) -> str | None:
+def error_line(found: Any) -> str | None:
+    """The first line of an error as the projection tells it: a text, or its type and message."""
     if not found:
         return None
     text = f"{found['type']}: {found['message']}" if isinstance(found, Mapping) else str(found)
