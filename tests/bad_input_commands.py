@@ -165,7 +165,7 @@ NAMES = (
         does="headwater status --jsn",
         code=2,
         what="Unknown option: --jsn. Did you mean --json?",
-        hint="headwater COMMAND --help explains one",
+        hint="headwater status --help says what it takes",
         engine=True,
     ),
 )
@@ -340,7 +340,7 @@ OPTIONS = (
         does="headwater materialize totals --only old",
         code=2,
         what='Invalid value "old" for --only. Choose from: "missing", "failed", "stale".',
-        hint="headwater COMMAND --help explains one",
+        hint="headwater materialize --help says what it takes",
         engine=True,
     ),
     Mistake(

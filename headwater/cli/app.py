@@ -84,7 +84,10 @@ def _explained(error: BaseException) -> HeadwaterError:
                 f"{error.keyword} needs a value, and '{found}' begins with a hyphen, as options do",
                 hint=f"where that is its value: {error.keyword}={found}",
             )
-        hint = "headwater --help lists the commands, headwater COMMAND --help explains one"
+        command = " ".join((PROGRAM, *(error.command_chain or ())))
+        hint = f"{command} --help says what it takes"
+        if command == PROGRAM:
+            hint = f"{PROGRAM} --help lists the commands, {PROGRAM} COMMAND --help explains one"
         if isinstance(error, cyclopts.UnknownCommandError) and (first := (error.unused_tokens or [""])[0])[:1] == "-":
             return UsageError(
                 f"the option {first} stands where a command should",
