@@ -8,12 +8,22 @@ from headwater import clock
 from headwater.assets.definitions import AssetDefinition
 from headwater.cli.board import chosen, facts_for, no_assets
 from headwater.cli.common import open_project
-from headwater.cli.options import COMMON, WHERE, Common, Selection, Where
-from headwater.cli.output import emit
+from headwater.cli.history import error_line
+from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where, check_limit
+from headwater.cli.output import ago, emit, instant, size_of
 from headwater.cli.tables import Cell, table
+from headwater.errors import UsageError
 
 
-def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Where = WHERE) -> int:
+def assets(
+    selection: Selection = "*",
+    /,
+    *,
+    history: Flag = False,
+    limit: int | None = None,
+    common: Common = COMMON,
+    where: Where = WHERE,
+) -> int:
     """Print the definitions of assets, inputs before what reads them; of a single asset everything that it says.
 
     What is new among them is recorded, so that it can be asked for through a server before it was ever made.
@@ -22,7 +32,15 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
     ----------
     selection
         Which assets; see `headwater status --help`.
+    history
+        Of one asset all that was tried to make it, the newest first: when, what came of it, its version and its run.
+    limit
+        With --history at most so many rows; 50 if it is left out.
     """
+    if history:
+        return _history(selection, 50 if limit is None else limit, common, where)
+    if limit is not None:
+        raise UsageError("--limit is for --history", hint="a selection shows fewer assets")
     project = open_project(where, keeps=True)
     # A server loads no code: what it can be asked for is what stands in the journal.
     with project.recorded():
@@ -31,6 +49,38 @@ def assets(selection: Selection = "*", /, *, common: Common = COMMON, where: Whe
     rows = [_row(facts.definitions[name]) for name in names]
     emit({"assets": rows}, common.json, lambda: _text(rows, whole=selection in names) if rows else no_assets(facts))
     return 0
+
+
+def _history(name: str, limit: int, common: Common, where: Where) -> int:
+    check_limit(limit, "rows")
+    value = open_project(where).reader.materializations(name, limit=limit)
+    none = f"nothing tried to make {name} yet"
+    emit(value, common.json, lambda: _history_text(value["materializations"]) or none)
+    return 0
+
+
+def _history_text(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return ""
+    now = clock.rfc3339(clock.now_us())
+    cells: list[tuple[Cell, ...]] = [
+        (
+            instant(row["at"]),
+            ago(row["at"], now),
+            row["partition"],
+            row["state"],
+            row["rows"],
+            None if row["bytes"] is None else size_of(row["bytes"]),
+            row["version"],
+            row["run"],
+            error_line(row["error"]),
+        )
+        for row in rows
+    ]
+    headers = ("at", "", "partition", "state", "rows", "size", "version", "run", "error")
+    return table(
+        headers, cells, numbers=("", "rows", "size"), spare=("", "size", "version", "rows", "partition", "error")
+    )
 
 
 def _row(one: AssetDefinition) -> dict[str, Any]:

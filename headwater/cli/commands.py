@@ -101,7 +101,7 @@ COMMANDS: dict[str, Command] = {
         group="Look",
         place="assets:assets",
         help="What is defined: places, partitions, inputs, owners, code.",
-        examples=("assets", "assets delays", "assets owner:team:ops --json"),
+        examples=("assets", "assets delays", "assets delays --history", "assets owner:team:ops --json"),
     ),
     "freshness": Command(
         group="Look",

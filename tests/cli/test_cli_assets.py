@@ -64,3 +64,21 @@ def test_an_asset_that_reads_its_own_day_before(cli: Cli, folder):
     assert cli("materialize", "sums", "-f", "sums.py").code == 0
     rows = cli("status", "--json", "-f", "sums.py").json["assets"]
     assert (rows[0]["partitions"]["materialized"], rows[0]["stale"]["is_stale"]) == (3, False)
+
+
+def test_the_history_of_an_asset_tells_what_was_tried_and_what_came_of_it(shop, cli: Cli):
+    assert cli("assets", "sales", "--history").out == "nothing tried to make sales yet\n"
+    assert cli("materialize", "sales", "--partition", "2024-01-01").code == 0
+    (shop / "broken-2024-01-02").touch()
+    assert cli("materialize", "sales", "--partition", "2024-01-02").code == 1
+    header, failed, made = cli("assets", "sales", "--history").out.splitlines()
+    assert header.split() == ["at", "partition", "state", "rows", "size", "version", "run", "error"]
+    assert "2024-01-02  failed" in failed
+    assert "2024-01-01  published" in made
+    run = cli("runs", "--json").json["runs"][0]["id"]
+    assert run in failed
+    (newest,) = cli("assets", "sales", "--history", "--limit", "1", "--json").json["materializations"]
+    assert (newest["run"], newest["state"]) == (run, "failed")
+    wrong = cli("assets", "sale", "--history")
+    assert (wrong.code, wrong.err) == (2, "error: there is no asset 'sale'\n  hint: did you mean 'sales'?\n")
+    assert cli("assets", "--limit", "3").code == 2
