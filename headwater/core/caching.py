@@ -250,7 +250,7 @@ class CachedCall:
                 task_run_id=call.task_run_id,
                 run_id=context.run_id,
                 at=now,
-                expires=None if options.cache_for is None else now + _us(options.cache_for),
+                expires=_end(now, options.cache_for),
                 result=kept,
                 sources=tuple(runtime.sources_of(context, value)) or None,
             )
@@ -330,6 +330,12 @@ async def _in_thread(do: Callable[..., Any], *args: Any) -> Any:
 
 def _us(duration: timedelta) -> int:
     return duration // timedelta(microseconds=1)
+
+
+def _end(now: int, duration: timedelta | None) -> int | None:
+    """Until when something that is kept for so long may be used; None: for ever, also where that can't be written as a time."""
+    end = None if duration is None else now + _us(duration)
+    return end if end is not None and clock.is_time(end) else None
 
 
 def _written(entry: CacheEntry) -> bytes:

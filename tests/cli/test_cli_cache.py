@@ -190,3 +190,31 @@ def test_results_lie_where_the_setting_says(ran: Cli, folder: Path) -> None:
     assert len(list((folder / "elsewhere" / "kept").iterdir())) == 2
     assert not (folder / ".headwater" / "results").exists()
     assert len(ran("cache", "list", "--json").json["entries"]) == 2
+
+
+def test_what_is_kept_longer_than_time_can_be_written_is_kept_for_ever(cli: Cli, folder: Path) -> None:
+    (folder / "shop.py").write_text("""
+from datetime import timedelta
+from headwater import flow, task
+
+@task(cache_for=timedelta.max)
+def fetch() -> int:
+    return 1
+
+@task(cache_for="9999999d")
+def summary() -> int:
+    return 2
+
+@flow
+def nightly():
+    return fetch() + summary()
+""")
+    kept_by, used_by = run(cli), run(cli)
+    entries = cli("cache", "list", "--json").json["entries"]
+    assert [(one["task"], one["expires"], one["expired"]) for one in entries] == [
+        ("summary", None, False),
+        ("fetch", None, False),
+    ]
+    for task in ("fetch", "summary"):
+        assert "kept (" in explained(cli, f"{kept_by}/{task}")["reason"]["because"][-1]["text"]
+        assert explained(cli, f"{used_by}/{task}")["verdict"] == "hit"
