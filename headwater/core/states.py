@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -66,19 +65,3 @@ which is only ever inferred by others."""
 
 TERMINAL: frozenset[State] = frozenset(PRECEDENCE)
 """The states that nothing follows."""
-
-_RANK: dict[State, int] = {
-    state: rank
-    for rank, state in enumerate(reversed([*PRECEDENCE, *[s for s in reversed(State) if s not in TERMINAL]]))
-}
-
-
-def final_state(states: Iterable[State | str]) -> State:
-    """The state that holds when all of these were recorded for one attempt, whatever their order.
-
-    A terminal state beats one that is not; among terminal ones `PRECEDENCE` decides. Raises ValueError when there are none.
-
-    >>> final_state(["Crashed", "Completed", "Running"])
-    <State.COMPLETED: 'Completed'>
-    """
-    return max((State(state) for state in states), key=_RANK.__getitem__)

@@ -43,14 +43,16 @@ def step(diary: Diary) -> Any:
 
 def last_states(project: Any) -> dict[str, str]:
     """The state that holds for each task run, by task name and order."""
-    from headwater.core.states import final_state
+    from headwater.core.states import PRECEDENCE
 
     found: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for body in project.all("task.ended"):
         found.setdefault(body.task_run_id, []).append(body.state)
         names[body.task_run_id] = body.task
-    return {f"{names[one]}{place}": final_state(states).value for place, (one, states) in enumerate(found.items())}
+    return {
+        f"{names[one]}{place}": min(states, key=PRECEDENCE.index) for place, (one, states) in enumerate(found.items())
+    }
 
 
 def test_a_block_that_ends_well_commits_in_the_order_of_completing(project: Any, step: Any, diary: Diary) -> None:
