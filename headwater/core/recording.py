@@ -49,20 +49,19 @@ def task_ended(call: TaskCall, state: State, error: BaseException | None = None)
 
 def task_skipped(call: TaskCall, options: TaskOptions, why: str) -> None:
     """A task run ended before it began, because an upstream of it failed."""
-    call.state = State.SKIPPED
     call.started = clock.now_us()
     error = ErrorInfo(type="UpstreamFailed", message=why)
-    call.context.run.root.journal.append(_started(call, options), _ended(call, State.SKIPPED, error))
+    call.context.run.root.journal.append(_started(call, options), ended(call, State.SKIPPED, error))
 
 
 def task_waits(call: TaskCall, delay: float, error: BaseException) -> None:
     """A try failed, and the next one starts after so many seconds."""
-    _changed(call, State.AWAITING_RETRY, delay, error_info(error))
+    _change(call, State.AWAITING_RETRY, tries=call.tries, delay=delay, error=error_info(error))
 
 
 def task_tries_again(call: TaskCall) -> None:
     """The next try starts."""
-    _changed(call, State.RUNNING, None, None)
+    _change(call, State.RUNNING, tries=call.tries + 1)
 
 
 def task_awaits_slot(call: TaskCall, limit: str) -> None:
@@ -78,7 +77,18 @@ def task_has_slot(call: TaskCall, limit: str) -> None:
 def ended(call: TaskCall, state: State, error: BaseException | ErrorInfo | None = None) -> TaskEnded:
     """The end of a task run, as a body."""
     call.state = state
-    return _ended(call, state, _info(error))
+    context, record = call.context, call.record
+    return TaskEnded(
+        task_run_id=call.task_run_id,
+        run_id=context.run.run_id,
+        attempt=context.run.attempt,
+        task=context.task or "",
+        state=state.value,
+        tries=call.tries,
+        started=call.started,
+        error=_info(error),
+        **(_NO_RECORD if record is None else record.members()),
+    )
 
 
 def tasks_committed(calls: Iterable[TaskCall]) -> None:
@@ -88,7 +98,7 @@ def tasks_committed(calls: Iterable[TaskCall]) -> None:
         assert call.record is not None
         call.record.held = False
     if held:
-        held[0].context.journal.append(*(_ended(call, State.COMPLETED, None) for call in held))
+        held[0].context.journal.append(*(ended(call, State.COMPLETED) for call in held))
 
 
 def _started(call: TaskCall, options: TaskOptions) -> TaskStarted:
@@ -100,27 +110,6 @@ def _started(call: TaskCall, options: TaskOptions) -> TaskStarted:
         task=context.task or "",
         parent_task_run_id=call.outer,
         tags=options.tags,
-    )
-
-
-def _ended(call: TaskCall, state: State, error: ErrorInfo | None) -> TaskEnded:
-    context, record = call.context, call.record
-    return TaskEnded(
-        task_run_id=call.task_run_id,
-        run_id=context.run.run_id,
-        attempt=context.run.attempt,
-        task=context.task or "",
-        state=state.value,
-        tries=call.tries,
-        started=call.started,
-        error=error,
-        **(_NO_RECORD if record is None else record.members()),
-    )
-
-
-def _changed(call: TaskCall, state: State, delay: float | None, error: ErrorInfo | None) -> None:
-    _change(
-        call, state, tries=call.tries if state is State.AWAITING_RETRY else call.tries + 1, delay=delay, error=error
     )
 
 
