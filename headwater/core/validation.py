@@ -31,13 +31,7 @@ def hints_of(fn: Callable[..., Any]) -> dict[str, Any]:
     >>> hints_of(load)
     {'day': <class 'str'>, 'limit': <class 'int'>}
     """
-    try:
-        hints = typing.get_type_hints(fn, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        # One name that only a type checker sees spoils the whole call: what stands there as a type itself still counts.
-        hints = {name: hint for name, hint in inspect.get_annotations(fn).items() if not isinstance(hint, str)}
-    hints.pop("return", None)
-    return hints
+    return {name: hint for name, hint in _resolved(fn).items() if name != "return"}
 
 
 def return_hint_of(fn: Callable[..., Any]) -> Any:
@@ -47,11 +41,15 @@ def return_hint_of(fn: Callable[..., Any]) -> Any:
     >>> return_hint_of(load)
     list[int]
     """
+    return _resolved(fn).get("return")
+
+
+def _resolved(fn: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(fn, include_extras=True).get("return")
+        return typing.get_type_hints(fn, include_extras=True)
     except (NameError, TypeError, AttributeError):
-        hint = inspect.get_annotations(fn).get("return")
-        return None if isinstance(hint, str) else hint
+        # One name that only a type checker sees spoils the whole call: what stands there as a type itself still counts.
+        return {name: hint for name, hint in inspect.get_annotations(fn).items() if not isinstance(hint, str)}
 
 
 def converted(
