@@ -48,7 +48,7 @@ class Task(Definition[P, R]):
         if self.is_async:
             return cast("R", self._named(self._call_async(args, dict(kwargs))))
         try:
-            run, steps = self._start(args, kwargs)
+            run, _, steps = self._begin(args, kwargs)
             value: R = drive_sync(steps, run)
         except BaseException as error:
             # The engine's frames between the caller and the function tell nobody anything.
@@ -60,17 +60,13 @@ class Task(Definition[P, R]):
 
     async def _call_async(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
-            run, steps = self._start(args, kwargs)
+            run, _, steps = self._begin(args, kwargs)
             if current_open() is None:
                 return await drive_outermost(steps, run)
             return await drive_async(steps, run)
         except BaseException as error:
             error.with_traceback(shown(error))
             raise
-
-    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, Steps]:
-        run, _, steps = self._begin(args, kwargs)
-        return run, steps
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Run, TaskCall, Steps]:
         context = current_open()
