@@ -169,15 +169,8 @@ def spread(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[tuple[t
     >>> [found for found, _ in spread(([1, 2], "x", unmapped([9])), {})]
     [(1, 'x', [9]), (2, 'x', [9])]
     """
-    columns: dict[int | str, list[Any]] = {}
-    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    for key, value in given:
-        items = _items(value)
-        if items is not None:
-            columns[key] = items
+    columns = {key: list(items) for key, items in _gone_through(args, kwargs).items()}
     lengths = {key: len(items) for key, items in columns.items()}
-    if not lengths:
-        raise UsageError("there is nothing to map over", hint="pass a list, or call .submit(…) for a single call")
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{_called(key)}: {length}" for key, length in lengths.items())
         raise UsageError(f"the lengths to map over differ ({told})", hint="wrap what is the same in unmapped(…)")
@@ -197,11 +190,7 @@ def spread_lazily(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[
     >>> next(rows)
     ((1, 'x'), {})
     """
-    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
-    columns = {key: items for key, value in given if (items := _iterable(value)) is not None}
-    if not columns:
-        raise UsageError("there is nothing to map over", hint="pass a list, or call .submit(…) for a single call")
-    iterators = {key: iter(items) for key, items in columns.items()}
+    iterators = {key: iter(items) for key, items in _gone_through(args, kwargs).items()}
     while True:
         row = {key: next(items, _END) for key, items in iterators.items()}
         ended = [key for key, item in row.items() if item is _END]
@@ -219,9 +208,12 @@ def spread_lazily(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[
 _END = object()
 
 
-def _items(value: Any) -> list[Any] | None:
-    items = _iterable(value)
-    return None if items is None else list(items)
+def _gone_through(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, Iterable[Any]]:
+    given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+    found = {key: items for key, value in given if (items := _iterable(value)) is not None}
+    if not found:
+        raise UsageError("there is nothing to map over", hint="pass a list, or call .submit(…) for a single call")
+    return found
 
 
 def _iterable(value: Any) -> Iterable[Any] | None:
