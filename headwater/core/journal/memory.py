@@ -157,7 +157,7 @@ class MemoryWriter:
 
     def _open(self) -> _Segment:
         if self._segment is None:
-            with self._shared.changed:
+            with self._shared.guard:
                 if self._process in self._shared.dead:
                     raise _killed(self._id)
                 self._segment = self._shared.segments[self._id] = _Segment(self._id, self._process)
@@ -190,10 +190,9 @@ class MemoryLock:
 
     def release(self) -> None:
         """Free it; nothing happens if it is not held any more."""
-        with self._shared.changed:
+        with self._shared.guard:
             if self.held:
                 del self._shared.held[self.name, self.slot]
-                self._shared.changed.notify_all()
 
     def __del__(self) -> None:
         self.release()
@@ -222,7 +221,7 @@ class MemoryLocks:
 
     def try_hold(self, name: str, *, among: int | None = None, slots: int = 1) -> MemoryLock | None:
         """The lock, or None if somebody else holds it or waits for it. Raises JournalError when this process was killed."""
-        with self._shared.changed:
+        with self._shared.guard:
             return None if self._shared.lines.get(name) else self._take(name, slots)
 
     @contextlib.contextmanager
@@ -242,13 +241,13 @@ class MemoryLocks:
 
     def waiting(self, name: str, *, elsewhere: bool = False) -> int:
         """How many wait for the lock; with `elsewhere`, in other processes."""
-        with self._shared.changed:
+        with self._shared.guard:
             places = list(self._shared.lines.get(name, ()))
         return sum(place.many for place in places if not (elsewhere and place.process is self._process))
 
     def seen(self) -> list[SeenLock]:
         """The locks that are held and of which their holders have told something, by name and slot."""
-        with self._shared.changed:
+        with self._shared.guard:
             held = sorted(self._shared.held.items(), key=lambda item: item[0])
         pid = os.getpid()
         return [SeenLock(name=name, slot=slot, pid=pid, told=grip.told) for (name, slot), grip in held if grip.told]
@@ -259,7 +258,7 @@ class MemoryLocks:
 
     def _in_line(self, name: str, timeout: float | None, slots: int) -> Generator[float, int | None, MemoryLock]:
         place, came, looks = _Place(self._process), clock.machine_us(), 0
-        with self._shared.changed:
+        with self._shared.guard:
             self._shared.lines.setdefault(name, deque()).append(place)
         try:
             while (lock := self._turn(name, place, slots)) is None:
@@ -274,11 +273,11 @@ class MemoryLocks:
                 place.many = (yield delay if timeout is None else min(delay, timeout - waited)) or place.many
             return lock
         finally:
-            with self._shared.changed:
+            with self._shared.guard:
                 self._shared.lines[name].remove(place)
 
     def _turn(self, name: str, place: _Place, slots: int) -> MemoryLock | None:
-        with self._shared.changed:
+        with self._shared.guard:
             return self._take(name, slots) if self._shared.lines[name][0] is place else None
 
     def _take(self, name: str, slots: int) -> MemoryLock | None:
@@ -311,7 +310,7 @@ class _Shared:
     """What all processes of a journal in memory see."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.guard = threading.RLock()
         self.segments: dict[str, _Segment] = {}
         self.held: dict[tuple[str, int], _Grip] = {}
         self.lines: dict[str, deque[_Place]] = {}
@@ -321,13 +320,12 @@ class _Shared:
         return [segment for writer, segment in sorted(self.segments.copy().items()) if writer not in skip]
 
     def bury(self, process: MemoryCarrier) -> None:
-        with self.changed:
+        with self.guard:
             self.dead.add(process)
             for segment in self.listed():
                 if segment.process is process:
                     segment.free()
             self.held = {key: grip for key, grip in self.held.items() if grip.process is not process}
-            self.changed.notify_all()
 
 
 class _Segment:
