@@ -9,9 +9,10 @@ from types import CodeType
 
 Chain = tuple[str, ...]
 
-_GLOBAL = {opcode.opmap[name] for name in ("LOAD_GLOBAL",) if name in opcode.opmap}
+_GLOBAL = opcode.opmap["LOAD_GLOBAL"]
 _NAME = {opcode.opmap[name] for name in ("LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS") if name in opcode.opmap}
-_METHOD = {opcode.opmap[name] for name in ("LOAD_METHOD",) if name in opcode.opmap}
+_METHOD = opcode.opmap.get("LOAD_METHOD")
+"""Since Python 3.12 no code has it: there it is a kind of LOAD_ATTR."""
 _ATTRIBUTE = opcode.opmap["LOAD_ATTR"]
 _EXTENDED = opcode.opmap["EXTENDED_ARG"]
 _NOTHING = {opcode.opmap[name] for name in ("CACHE", "NOP") if name in opcode.opmap} | {0}
@@ -39,7 +40,7 @@ def chains(code: CodeType) -> tuple[Chain, ...]:
             continue
         if chain and operation == _ATTRIBUTE:
             chain = (*chain, names[given >> _SHIFT])
-        elif chain and operation in _METHOD:
+        elif chain and operation == _METHOD:
             chain = (*chain, names[given])
         else:
             if chain:
@@ -53,7 +54,7 @@ def chains(code: CodeType) -> tuple[Chain, ...]:
 
 
 def _loaded(operation: int, given: int, names: tuple[str, ...]) -> Chain:
-    if operation in _GLOBAL:
+    if operation == _GLOBAL:
         return (names[given >> 1],)
     return (names[given],) if operation in _NAME else ()
 

@@ -189,7 +189,7 @@ class _Walk:
             if self._is_of_project(fn.__globals__):
                 self._todo.append(fn)
                 module = fn.__globals__.get("__name__", "")
-                name = fn.__code__.co_qualname if hasattr(fn.__code__, "co_qualname") else fn.__qualname__
+                name = fn.__code__.co_qualname
                 self._keep(f"code of {name}" if module == self._module else f"code of {module}.{name}", hash_of(fn))
 
     def _add_constant(self, label: str, value: Any) -> None:
