@@ -37,8 +37,6 @@ class CachePolicy:
         return bool(self.parts or self.functions)
 
     def __add__(self, other: object) -> CachePolicy:
-        if other is None:
-            return self
         more = policy_of(other)
         if more is None:
             return self

@@ -27,12 +27,10 @@ def outer_run(environ: Mapping[str, str] | None = None) -> OuterRun | None:
     >>> outer_run({})
     """
     environ = os.environ if environ is None else environ
-    said = environ.get(_PARENT, "").strip()
-    parent = _read(_PARENT, said) if said else None
+    parent = _read(_PARENT, environ.get(_PARENT, "").strip())
     if parent is None:
         return None
-    said = environ.get(_ROOT, "").strip()
-    root = (_read(_ROOT, said) if said else None) or parent
+    root = _read(_ROOT, environ.get(_ROOT, "").strip()) or parent
     return OuterRun(
         namespace=parent[0],
         job=parent[1],
@@ -46,7 +44,6 @@ def outer_run(environ: Mapping[str, str] | None = None) -> OuterRun | None:
 @functools.lru_cache(maxsize=16)
 def _read(variable: str, said: str) -> tuple[str, ...] | None:
     found = _FORM.fullmatch(said)
-    if found is None:
+    if found is None and said:
         _log.warning("%s is not namespace/name/runId with a UUID, so that it is left out: %r", variable, said)
-        return None
-    return found.groups()
+    return None if found is None else found.groups()
