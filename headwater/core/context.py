@@ -101,7 +101,6 @@ class Run:
         "gives_up_at",
         "handed_out",
         "holds",
-        "is_async",
         "over",
         "parameters",
         "parent",
@@ -130,10 +129,9 @@ class Run:
         attempt: int = 1,
         parent: RunContext | None = None,
         source: SourceCode | None = None,
-        is_async: bool = False,
     ) -> None:
         self.root, self.run_id, self.flow, self.type, self.attempt = root, run_id, flow, type, attempt
-        self.parent, self.source, self.is_async = parent, source, is_async
+        self.parent, self.source = parent, source
         self.parameters: Mapping[str, Any] = {}
         """The arguments that its function was called with, by name."""
         self.pid = os.getpid()

@@ -168,7 +168,7 @@ def _described(call: TaskCall) -> dict[str, Any]:
     run: Run | None = call.context.run
     while run is not None:
         outer = run.parent
-        members = ("run_id", "flow", "type", "attempt", "source", "is_async", "started", "holds")
+        members = ("run_id", "flow", "type", "attempt", "source", "started", "holds")
         runs.append(
             {name: getattr(run, name) for name in members}
             | {"task_run_id": outer.task_run_id if outer else None, "task": outer.task if outer else None}

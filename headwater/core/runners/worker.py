@@ -268,7 +268,6 @@ def _context(described: Mapping[str, Any]) -> RunContext:
             attempt=one["attempt"],
             parent=outer,
             source=one["source"],
-            is_async=one["is_async"],
         )
         run.started, run.holds = one["started"], one["holds"]
         outer = RunContext(run)
