@@ -107,12 +107,8 @@ class RunLimits:
         if options.run_key is not None:
             key = yield Invoke(options.run_key, (), self._parameters)
             name += f":{key}"
-        outer = self._run.parent
-        while outer is not None:
-            if outer.run.holds == name:
-                return  # a flow that calls itself waits for nobody
-            outer = outer.run.parent
-        self._lock = name
+        if not any(run.holds == name for run in self._run.outwards()):  # a flow that calls itself waits for nobody
+            self._lock = name
 
     def _needed(self) -> Slots:
         options, context = self._flow.options, RunContext(self._run)

@@ -164,18 +164,9 @@ def _bare(task: Task[..., Any]) -> Task[..., Any]:
 
 
 def _described(call: TaskCall) -> dict[str, Any]:
-    runs = []
-    run: Run | None = call.context.run
-    while run is not None:
-        outer = run.parent
-        members = ("run_id", "flow", "type", "attempt", "source", "started", "holds")
-        runs.append(
-            {name: getattr(run, name) for name in members}
-            | {"task_run_id": outer.task_run_id if outer else None, "task": outer.task if outer else None}
-        )
-        run = outer.run if outer else None
+    members = ("run_id", "flow", "type", "attempt", "source", "started", "holds")
     return {
-        "runs": runs,
+        "runs": [{name: getattr(run, name) for name in members} for run in call.context.run.outwards()],
         "root_attempt": call.context.run.root.attempt,
         "started_by": call.context.run.root.started_by,
         "task_run_id": call.task_run_id,

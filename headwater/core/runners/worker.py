@@ -186,7 +186,8 @@ class Worker:
         unseen = next((one for one in failed if (one.error is error if returned else not one.looked_at)), None)
         if unseen is not None and returned:
             error, value = None, returned[0]
-        close_session(_outermost(run), join=not root.abandoned)
+        *_, outermost = run.outwards()
+        close_session(outermost, join=not root.abandoned)
         root.journal.append(*prints.unfinished(call.context))
         outcome = _outcome(failure=run.failure)
         if unseen is not None and unseen.error is not None:
@@ -300,12 +301,6 @@ class _Ended(FutureLike):
 
     def __init__(self, annotations: dict[str, Any]) -> None:
         self.annotations = annotations
-
-
-def _outermost(run: Run) -> Run:
-    while run.parent is not None:
-        run = run.parent.run
-    return run
 
 
 def _take_over(setup: Mapping[str, Any]) -> None:
