@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headwater import clock
 from headwater.core import recording, results
 from headwater.core.cache_keys import CacheKey, Uncached, key_of
+from headwater.core.context import running_loop
 from headwater.core.decisions import is_cancellation
 from headwater.core.effects import Invoke
 from headwater.core.encodings import Encoded, encode
@@ -108,11 +109,9 @@ class CachedCall:
     __slots__ = ("_call", "_is_async", "_task", "_turn", "_uncommitted", "_use", "hit", "key", "value")
 
     def __init__(self, task: Task[..., Any], call: TaskCall) -> None:
-        from headwater.core.concurrency import in_event_loop
-
         self._task, self._call = task, call
         # A coroutine that runs in another process is waited for in a thread.
-        self._is_async = task.is_async and in_event_loop()
+        self._is_async = task.is_async and running_loop() is not None
         self._turn: Turn | None = None
         self._use: Any = None
         self._uncommitted: CacheEntry | None = None

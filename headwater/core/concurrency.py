@@ -7,13 +7,12 @@ nobody waits for somebody who waits for them.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater import clock
 from headwater.core import recording, runtime
-from headwater.core.context import current
+from headwater.core.context import current, running_loop
 from headwater.core.decisions import is_cancellation
 from headwater.core.effects import Invoke, Steps
 from headwater.core.engine import tell
@@ -245,7 +244,7 @@ def limited(task: Task[..., Any], call: TaskCall, steps: Steps) -> Steps:
         return (yield from steps)
     rates = [(task.name if name is None else name, rate) for name, rate in options.rate]
     # A coroutine that runs in another process is waited for in a thread.
-    is_async = task.is_async and in_event_loop()
+    is_async = task.is_async and running_loop() is not None
     slots = Slots.of(needs, settings, rates=rates, context=context, is_async=is_async)
     try:
         for turn in slots.waits():
@@ -270,12 +269,6 @@ def needs_of(options: TaskOptions, settings: Mapping[str, int]) -> Needs:
         return options.limits
     tags = [(f"tag:{tag}", None) for tag in options.tags if f"tag:{tag}" in settings]
     return tuple(sorted({**dict(tags), **dict(options.limits)}.items(), key=lambda one: one[0]))
-
-
-def in_event_loop() -> bool:
-    """Whether this code runs in an event loop, which nothing may hold up."""
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 def smallest(name: str, *numbers: int | None) -> int:

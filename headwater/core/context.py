@@ -1,8 +1,9 @@
-"""Which run the current code belongs to: a context variable that threads, asyncio tasks and subflows inherit."""
+"""Which run the current code belongs to, by a context variable that threads, asyncio tasks and subflows inherit; and which loop."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -396,3 +397,14 @@ def current_open() -> RunContext | None:
     while context is not None and context.run.over and not context.run.cancelled.is_set():
         context = context.run.parent
     return context
+
+
+def running_loop() -> AbstractEventLoop | None:
+    """The event loop that this code runs in, which nothing may hold up.
+
+    >>> running_loop() is None
+    True
+    """
+    asyncio = sys.modules.get("asyncio")  # who has not imported it, which takes 30 ms, has no loop
+    loop: AbstractEventLoop | None = None if asyncio is None else asyncio._get_running_loop()
+    return loop

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headwater import ids
 from headwater.core.arguments import WaitFor, find, waited_for
-from headwater.core.context import Run, RunContext, TaskCall, current_open
+from headwater.core.context import Run, RunContext, TaskCall, current_open, running_loop
 from headwater.core.drivers import drive_async, drive_sync
 from headwater.core.effects import Steps
 from headwater.core.engine import run_task
@@ -68,14 +67,14 @@ def submit(
     context = current_open()
     if context is None:
         run, call = alone(task, args, kwargs, wait_for)
-        loop = _running_loop() if task.is_async else None
+        loop = running_loop() if task.is_async else None
         future: TaskFuture[Any] = TaskFuture(call, task.name, loop)
         job = _Job(run, run_alone(task, run, call), future, task.is_async)
         start: Callable[[], object] = job.in_loop if loop is not None else job.in_new_thread
     else:
         run, call = context.run, new_call(task, context, args, kwargs, wait_for)
         call.place = place = _place_of(task, call)
-        loop = _running_loop() if task.is_async and context.is_async and place is None else None
+        loop = running_loop() if task.is_async and context.is_async and place is None else None
         future = TaskFuture(call, task.name, loop)
         run.pending[call.task_run_id] = future
         if call.transaction is not None:
@@ -124,12 +123,6 @@ def _after(futures: list[TaskFuture[Any]], start: Callable[[], object]) -> None:
         future._done.add_done_callback(one_ended)
 
 
-def _running_loop() -> AbstractEventLoop | None:
-    asyncio = sys.modules.get("asyncio")
-    loop: AbstractEventLoop | None = asyncio._get_running_loop() if asyncio is not None else None
-    return loop
-
-
 class _Job:
     """A submitted task run on its way to where it runs."""
 
@@ -160,7 +153,7 @@ class _Job:
         """Run in the event loop of the future."""
         loop = self._future.loop
         assert loop is not None
-        if _running_loop() is loop:
+        if running_loop() is loop:
             self._create_task()
             return
         try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.core import signals
-from headwater.core.context import current
+from headwater.core.context import current, running_loop
 from headwater.core.effects import (
     Close,
     CloseStreams,
@@ -134,7 +134,7 @@ def _ensure(effect: Ensure) -> BaseException | None:
         if inspect.iscoroutine(found):
             import asyncio
 
-            if asyncio._get_running_loop() is not None:
+            if running_loop() is not None:
                 found.close()
                 raise UsageError("an async function can't be awaited here", hint="write it with def, or async with")
             asyncio.run(found)

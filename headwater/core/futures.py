@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import queue
-import sys
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ov
 
 from headwater import clock
 from headwater.core.arguments import FutureLike, allow_failure, unmapped
+from headwater.core.context import running_loop
 from headwater.core.decisions import is_cancellation
 from headwater.core.runners import waiting
 from headwater.core.signals import interruptible, raise_pending, raise_unheard
@@ -224,10 +224,7 @@ class TaskFuture(FutureLike, Generic[R]):
         self.fail(self._error or UsageError(error, hint="wait for it there, or call the task here"))
 
     def _refuse_to_block(self) -> None:
-        if self.loop is None:
-            return
-        asyncio = sys.modules["asyncio"]
-        if asyncio._get_running_loop() is self.loop:
+        if self.loop is not None and running_loop() is self.loop:
             raise UsageError(
                 f"waiting for the async task '{self.task}' here would block the event loop that it runs in",
                 hint="await the future, or use `async for future in as_completed(…)`",

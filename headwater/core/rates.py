@@ -327,9 +327,10 @@ def rate_limit(name: str, rate: str, *, timeout: float | None = None) -> Awaitab
     False
     """
     found, timeout = Rate.of(rate), clock.patience(timeout)
-    from headwater.core.concurrency import Slots, in_event_loop
+    from headwater.core.concurrency import Slots
+    from headwater.core.context import running_loop
 
-    slots = Slots.of((), {}, rates=((name, found),), is_async=in_event_loop())
+    slots = Slots.of((), {}, rates=((name, found),), is_async=running_loop() is not None)
     if slots.is_async:
         return slots.pass_async(timeout)
     slots.take(timeout)

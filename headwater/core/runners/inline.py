@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from headwater.core.context import running_loop
 
 if TYPE_CHECKING:
     from headwater.core.runners.remote import Place
@@ -18,8 +19,7 @@ class Inline:
 
     def submit(self, job: Callable[[], object]) -> None:
         """Call it; in a thread beside where an event loop runs here, which can't be entered twice."""
-        asyncio = sys.modules.get("asyncio")
-        if asyncio is None or asyncio._get_running_loop() is None:
+        if running_loop() is None:
             job()
             return
         beside = threading.Thread(target=job, name="headwater-inline")
