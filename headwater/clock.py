@@ -72,6 +72,20 @@ def machine_us() -> int:
     return time.monotonic_ns() // 1_000
 
 
+def deadline(seconds: float | None) -> int | None:
+    """When so many seconds are over, in microseconds of the machine's own steady clock; None: never."""
+    return None if seconds is None else machine_us() + int(seconds * 1e6)
+
+
+def left(until: int | None) -> float | None:
+    """Seconds until a deadline, 0 once it is past; None: there is none.
+
+    >>> left(deadline(-1)), left(deadline(None))
+    (0.0, None)
+    """
+    return None if until is None else max(0.0, (until - machine_us()) / 1e6)
+
+
 def sleep(seconds: float) -> None:
     """Wait for so many seconds of the current clock."""
     _clock.sleep(seconds)

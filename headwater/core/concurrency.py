@@ -142,12 +142,12 @@ class Slots:
 
     def take(self, timeout: float | None = None) -> None:
         """Take them all, waiting in this thread. Raises LockTimeout or TimeLimitExceeded, and then holds none."""
-        context, patience = current(), _Patience(timeout)
+        context, until = current(), clock.deadline(timeout)
         try:
             for turn in self.waits():
                 with _awaiting(context, turn):
-                    if not turn.wait(None if context is None else context.run, patience.left()):
-                        raise _too_long(turn, patience)
+                    if not turn.wait(None if context is None else context.run, clock.left(until)):
+                        raise _too_long(turn, timeout)
             # A signal that arrived meanwhile is only marked, and the block may last.
             raise_pending()
         except BaseException:
@@ -156,12 +156,12 @@ class Slots:
 
     async def take_async(self, timeout: float | None = None) -> None:
         """The same in a coroutine, without holding up its loop."""
-        context, patience = current(), _Patience(timeout)
+        context, until = current(), clock.deadline(timeout)
         try:
             for turn in self.waits():
                 with _awaiting(context, turn):
-                    if not await turn.wait_async(None if context is None else context.run, patience.left()):
-                        raise _too_long(turn, patience)
+                    if not await turn.wait_async(None if context is None else context.run, clock.left(until)):
+                        raise _too_long(turn, timeout)
         except BaseException:
             self.free()
             raise
@@ -297,18 +297,6 @@ def told(name: str, slots: int, context: RunContext | None) -> str:
     ).text()
 
 
-class _Patience:
-    """How long somebody is willing to wait for everything."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
-        self._now = clock.machine_us
-        self._began = clock.machine_us()
-
-    def left(self) -> float | None:
-        return None if self.seconds is None else max(0.0, self.seconds - (self._now() - self._began) / 1e6)
-
-
 class _awaiting:
     """The task run that this code belongs to is AwaitingSlot meanwhile, and Running again afterwards."""
 
@@ -328,10 +316,10 @@ class _awaiting:
             recording.task_has_slot(self._call, self._turn.limit)
 
 
-def _too_long(turn: Turn | RateTurn, patience: _Patience) -> LockTimeout | TimeLimitExceeded:
+def _too_long(turn: Turn | RateTurn, seconds: float | None) -> LockTimeout | TimeLimitExceeded:
     if not isinstance(turn, Turn):
         return TimeLimitExceeded(
-            f"the rate limit '{turn.name.partition(':')[2]}' lets nothing through within {patience.seconds:g} s",
+            f"the rate limit '{turn.name.partition(':')[2]}' lets nothing through within {seconds:g} s",
             hint="wait longer with timeout=…, or call less often",
         )
     name = turn.name.partition(":")[2]
@@ -339,7 +327,7 @@ def _too_long(turn: Turn | RateTurn, patience: _Patience) -> LockTimeout | TimeL
     what = f"all {turn.slots} slots of the limit '{name}' are" if turn.slots > 1 else f"the limit '{name}' is"
     people = ", ".join(sorted(f"{_who(Holder.of(lock.told))}process {lock.pid}" for lock in seen)) or "somebody else"
     return LockTimeout(
-        f"{what} held by {people}; waited {patience.seconds:g} s",
+        f"{what} held by {people}; waited {seconds:g} s",
         hint="headwater limits shows who holds them; they are freed when their process ends",
     )
 

@@ -307,10 +307,9 @@ def wait(futures: Iterable[TaskFuture[R]] | TaskFuture[R], timeout: float | None
     >>> wait([])
     Waited(done=set(), not_done=set())
     """
-    futures, timeout = _several("wait", futures), clock.patience(timeout)
-    until = None if timeout is None else clock.machine_us() + int(timeout * 1e6)
+    futures, until = _several("wait", futures), clock.deadline(clock.patience(timeout))
     for future in futures:
-        future.wait(None if until is None else max(0.0, (until - clock.machine_us()) / 1e6))
+        future.wait(clock.left(until))
     done = {future for future in futures if future.done()}
     return Waited(done, set(futures) - done)
 
@@ -343,13 +342,12 @@ class as_completed(Generic[R]):
         ended: queue.SimpleQueue[TaskFuture[R]] = queue.SimpleQueue()
         for future in self._futures:
             future.add_done_callback(ended.put)
-        until = None if self._timeout is None else clock.machine_us() + int(self._timeout * 1e6)
+        until = clock.deadline(self._timeout)
         for _ in self._futures:
             found: list[TaskFuture[R]] = []
             with waiting():
                 raise_pending()
-                left = None if until is None else max(0.0, (until - clock.machine_us()) / 1e6)
-                clock.in_slices(partial(_take, ended, found), left)
+                clock.in_slices(partial(_take, ended, found), clock.left(until))
             if not found:
                 raise self._too_late()
             found[0].looked_at = True

@@ -290,10 +290,10 @@ class Turn:
 
     def wait(self, run: Run | None, seconds: float | None = None) -> bool:
         """Wait in this thread for so many seconds at most; whether there is a slot now. Raises when the run is to stop."""
-        until = _until(seconds)
+        until = clock.deadline(seconds)
         with self._stoppable(run), waiting():
             while not self._step():
-                left = _left(until)
+                left = clock.left(until)
                 if left == 0:
                     return False
                 assert isinstance(self._bell, ThreadBell)
@@ -303,10 +303,10 @@ class Turn:
 
     async def wait_async(self, run: Run | None, seconds: float | None = None) -> bool:
         """The same in a coroutine, without holding up its loop."""
-        until = _until(seconds)
+        until = clock.deadline(seconds)
         with self._stoppable(run), waiting():
             while not self._step():
-                left = _left(until)
+                left = clock.left(until)
                 if left == 0:
                     return False
                 assert isinstance(self._bell, LoopBell)
@@ -353,14 +353,6 @@ def check(run: Run | None) -> None:
     """Raises when a run was asked to stop."""
     if run is not None and run.cancelled.is_set():
         raise interruption(run)
-
-
-def _until(seconds: float | None) -> int | None:
-    return None if seconds is None else clock.machine_us() + int(seconds * 1e6)
-
-
-def _left(until: int | None) -> float | None:
-    return None if until is None else max(0.0, (until - clock.machine_us()) / 1e6)
 
 
 def _least(one: float | None, other: float | None) -> float | None:
