@@ -7,7 +7,6 @@ import threading
 
 from headwater.core import prints
 from headwater.core.context import current
-from headwater.core.events import LogWritten
 from headwater.core.signals import raise_unheard
 from headwater.forks import free_in_child
 
@@ -48,16 +47,7 @@ class _JournalHandler(logging.Handler):
         if context is None or record.name.startswith("headwater.core"):
             return
         try:
-            context.journal.append(
-                LogWritten(
-                    run_id=context.run_id,
-                    attempt=context.attempt,
-                    task_run_id=context.task_run_id,
-                    level=record.levelno,
-                    logger=record.name,
-                    message=self.format(record),
-                )
-            )
+            context.journal.append(prints.log_record(context, record.levelno, record.name, self.format(record)))
         except Exception:  # noqa: BLE001 - logging must not break what it tells of: the standard way out
             self.handleError(record)
         if context.run.root.unheard:

@@ -65,16 +65,19 @@ def _record(context: RunContext, line: str) -> list[LogWritten]:
     shown = _shown(line)
     if not shown.strip():
         return []
-    return [
-        LogWritten(
-            run_id=context.run_id,
-            attempt=context.attempt,
-            task_run_id=context.task_run_id,
-            level=logging.INFO,
-            logger=LOGGER,
-            message=shown[:_LONGEST],
-        )
-    ]
+    return [log_record(context, logging.INFO, LOGGER, shown[:_LONGEST])]
+
+
+def log_record(context: RunContext, level: int, logger: str, message: str) -> LogWritten:
+    """A log record of the run, or of the task run in it, as a body."""
+    return LogWritten(
+        run_id=context.run_id,
+        attempt=context.attempt,
+        task_run_id=context.task_run_id,
+        level=level,
+        logger=logger,
+        message=message,
+    )
 
 
 def _shown(line: str) -> str:

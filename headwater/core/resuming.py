@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.core import recording
 from headwater.core.decisions import is_cancellation
 from headwater.core.effects import Invoke
-from headwater.core.events import LogWritten
+from headwater.core.prints import log_record
 from headwater.core.states import State
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 from headwater.records import dataclass
@@ -260,16 +260,7 @@ def _say_again(call: TaskCall, earlier: Earlier, reason: str) -> None:
 
 
 def _log(call: TaskCall, message: str) -> None:
-    context = call.context
-    line = LogWritten(
-        run_id=context.run_id,
-        attempt=context.attempt,
-        task_run_id=call.task_run_id,
-        level=_INFO,
-        logger=LOGGER,
-        message=message,
-    )
-    context.journal.append(line)
+    call.context.journal.append(log_record(call.context, _INFO, LOGGER, message))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
