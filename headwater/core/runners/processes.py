@@ -21,6 +21,7 @@ from headwater.core.runners.wire import Kind, Wire
 from headwater.errors import DefinitionError, WorkerDied
 
 if TYPE_CHECKING:
+    from socket import socket
     from typing import Self
 
 
@@ -136,7 +137,7 @@ class Workers:
             if kill or worker.order is not None:
                 worker.kill()
             else:
-                worker.let_go()
+                worker.wire.hang_up()
         for worker in workers:
             worker.join()
         self.nursery.close()
@@ -170,7 +171,7 @@ class Workers:
         try:
             worker = _Worker(self, *self.nursery.start())
             with self._lock:
-                worker.begin()
+                worker.listener.start()
                 self._starting -= 1
                 self._workers.add(worker)
                 worker.order = worker.sending = order
@@ -240,9 +241,9 @@ class Workers:
 class _Worker:
     """A worker process as its coordinator has it, and the thread that listens to it."""
 
-    def __init__(self, workers: Workers, pid: int, end: object) -> None:
+    def __init__(self, workers: Workers, pid: int, end: socket) -> None:
         self.pid = pid
-        self.wire = Wire(end)  # type: ignore[arg-type]
+        self.wire = Wire(end)
         self.order: _Order | None = None
         self.sending: _Order | None = None
         """An order that is still on its way to it."""
@@ -250,10 +251,7 @@ class _Worker:
         self._workers = workers
         self._alive = threading.Lock()
         self._gone = False
-        self._thread = threading.Thread(target=self._listen, name=f"headwater-worker-{pid}", daemon=True)
-
-    def begin(self) -> None:
-        self._thread.start()
+        self.listener = threading.Thread(target=self._listen, name=f"headwater-worker-{pid}", daemon=True)
 
     def take(self, order: _Order) -> None:
         try:
@@ -274,14 +272,11 @@ class _Worker:
             if not self._gone:  # its process id is its own until it is reaped
                 os.kill(self.pid, signal.SIGKILL)
 
-    def let_go(self) -> None:
-        self.wire.hang_up()
-
     def join(self) -> None:
-        self._thread.join(PATIENCE)
-        if self._thread.is_alive():
+        self.listener.join(PATIENCE)
+        if self.listener.is_alive():
             self.kill()
-            self._thread.join()
+            self.listener.join()
 
     def _listen(self) -> None:
         while (frame := self.wire.receive()) is not None:
