@@ -151,7 +151,7 @@ class TaskOptions:
             found["hooks"] = hooks_of(found["hooks"])
         for name in found.keys() & {"on_commit", "on_rollback"}:
             found[name] = transaction_hooks(name, found[name])
-        if not _CACHING.isdisjoint(found):
+        if not CACHING.isdisjoint(found):
             from headwater.core.cache_policies import cache_options
 
             found = cache_options(self.cache, found)
@@ -219,7 +219,8 @@ def _check_runs(most: object, when_full: object, key: object) -> None:
         raise DefinitionError("when_full and run_key say nothing without max_runs", hint="write max_runs=1")
 
 
-_CACHING = frozenset({"cache", "cache_for", "refresh", "once"})
+CACHING = frozenset({"cache", "cache_for", "refresh", "once"})
+"""The options that say what is cached."""
 
 
 def _check_results(persist: object, encoding: object) -> None:

@@ -22,7 +22,7 @@ from headwater.core.context import TaskCall
 from headwater.core.effects import Invoke
 from headwater.core.futures import TaskFuture
 from headwater.core.main_module import main_name
-from headwater.core.options import TaskOptions
+from headwater.core.options import CACHING, TaskOptions
 from headwater.core.runners import carry, failures, layers
 from headwater.core.runners.conversation import Conversation
 from headwater.core.runners.threads import ThreadPool
@@ -150,8 +150,7 @@ def _payload(task: Task[..., Any], call: TaskCall, setup: str) -> bytes:
     return pickle.dumps({"setup": setup, "call": _described(call), "parcel": tuple(parcel)}, protocol=5)
 
 
-_CACHING = ("cache", "cache_for", "once", "refresh")
-_DECIDED_HERE = ("hooks", "retry_if", "retry_delay", "on_commit", "on_rollback", *_CACHING)
+_DECIDED_HERE = ("hooks", "retry_if", "retry_delay", "on_commit", "on_rollback", *CACHING)
 
 
 def _bare(task: Task[..., Any]) -> Task[..., Any]:
