@@ -92,10 +92,7 @@ def expiring(path: Path, kinds: Collection[str], before: int) -> int:
     """How many events of some kinds are older than a moment. Raises JournalError."""
     query = f"SELECT count(*) FROM {_READ} WHERE {_EXPIRES}"  # noqa: S608 - values are parameters
     with _connected(path.parent) as connection:
-        row = connection.execute(
-            query, {"path": literal_glob(str(path)), "kinds": list(kinds), "before": before}
-        ).fetchone()
-        return int(row[0]) if row else 0
+        return _one(connection, query, {"path": literal_glob(str(path)), "kinds": list(kinds), "before": before})
 
 
 def staying(path: Path, kinds: Collection[str], before: int) -> Iterator[list[Row]]:
@@ -126,7 +123,7 @@ def salvage(path: Path, footer: bytes, tmp: Path) -> Iterator[list[Row]]:
     with _readable(path, footer, tmp) as copy, _connected(copy.parent) as connection:
         name = literal_glob(str(copy))
         try:
-            count = _one(connection, "SELECT num_rows FROM parquet_file_metadata($path)", name)
+            count = _one(connection, "SELECT num_rows FROM parquet_file_metadata($path)", {"path": name})
         except duckdb.Error:
             return
         query = f"SELECT writer, seq, {_LINE} FROM {_NUMBERED}"  # noqa: S608 - our own text
@@ -197,8 +194,8 @@ def format_of(path: Path) -> str | None:
         return str(row[0]) if row else None
 
 
-def _one(connection: DuckDBPyConnection, query: str, path: str) -> int:
-    row = connection.execute(query, {"path": path}).fetchone()
+def _one(connection: DuckDBPyConnection, query: str, parameters: Parameters) -> int:
+    row = connection.execute(query, parameters).fetchone()
     return int(row[0]) if row else 0
 
 
