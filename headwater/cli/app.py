@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import cyclopts
 
 import headwater
-from headwater.cli.commands import ABOUT, COMMANDS, OPENLINEAGE, PROGRAM, RUNS, Command
+from headwater.cli.commands import ABOUT, COMMANDS, PROGRAM, RUNS
 from headwater.cli.long_work import Shown
 from headwater.cli.output import reserving, say, show_error
+from headwater.cli.trees import add
 from headwater.core.long_work import heard_by
 from headwater.core.signals import is_ctrl_c
 from headwater.errors import Cancelled, HeadwaterError, UsageError
@@ -137,19 +138,5 @@ def build() -> cyclopts.App:
     order = dict.fromkeys(command.group for command in COMMANDS.values())
     groups = {name: cyclopts.Group(name, sort_key=place) for place, name in enumerate(order)}
     for name, command in COMMANDS.items():
-        if name == "openlineage":
-            nested = cyclopts.App(
-                name=name, help=command.help, help_epilogue=command.epilogue, group=groups[command.group]
-            )
-            for inner, one in OPENLINEAGE.items():
-                _add(nested, inner, one, None)
-            app.command(nested)
-        else:
-            _add(app, name, command, groups[command.group])
+        add(app, name, command, groups[command.group])
     return app
-
-
-def _add(app: cyclopts.App, name: str, command: Command, group: cyclopts.Group | None) -> None:
-    # A command that is a tree of its own brings its epilogue along.
-    more = {} if command.place.endswith("_app") else {"help_epilogue": command.epilogue}
-    app.command(f"headwater.cli.{command.place}", name=name, help=command.help, group=group, **more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from headwater import clock
 from headwater.assets import backfilling
@@ -15,11 +15,12 @@ from headwater.assets.definitions import AssetDefinition
 from headwater.cli.backfill_text import backfill_text
 from headwater.cli.board import facts_upstream
 from headwater.cli.carrying import Intent, Several, carry_out, check_parallel, drive, made, nothing, parse
-from headwater.cli.commands import BACKFILL, COMMANDS
+from headwater.cli.commands import BACKFILL
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, WHERE, BackfillId, Common, Flag, Selection, Where, check_limit
 from headwater.cli.output import emit
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.errors import UsageError
 from headwater.lineage.backfills import BackfillRecord, backfill_record
 from headwater.project import Project
@@ -252,8 +253,5 @@ def _list_text(found: Sequence[Mapping[str, Any]]) -> str:
 _COLOURS = {"completed": "green", "failed": "red", "cancelled": "yellow", "paused": "yellow"}
 
 
-backfill_app = App(name="backfill", help=COMMANDS["backfill"].help, help_epilogue=COMMANDS["backfill"].epilogue)
+backfill_app = tree("backfill", BACKFILL, backfill)
 """`backfill` itself, and the commands under it."""
-backfill_app.default(backfill)
-for _name, _one in BACKFILL.items():
-    backfill_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

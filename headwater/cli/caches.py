@@ -6,15 +6,16 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from headwater import clock
 from headwater.assets.durations import parse_duration
-from headwater.cli.commands import CACHE, COMMANDS
+from headwater.cli.commands import CACHE
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, Duration, Flag
 from headwater.cli.output import emit, instant, size_of
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.core.cache_entries import Cleared, Kept, clear, entries
 from headwater.errors import UnknownNameError, UsageError
 from headwater.wording import counted
@@ -148,7 +149,5 @@ def _cleared(found: Cleared, dry_run: bool) -> str:
     return "\n".join([*lines, f"{size_of(found.bytes)} {does}, in {counted(found.files, 'file')} beside the entries"])
 
 
-cache_app = App(name="cache", help=COMMANDS["cache"].help, help_epilogue=COMMANDS["cache"].epilogue)
+cache_app = tree("cache", CACHE)
 """The commands under `cache`."""
-for _name, _one in CACHE.items():
-    cache_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

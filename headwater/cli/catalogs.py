@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from headwater import clock
-from headwater.cli.common import COMMON, Common, moment, open_project
+from headwater.cli.commands import OPENLINEAGE
+from headwater.cli.common import moment, open_project
+from headwater.cli.options import COMMON, Common
 from headwater.cli.output import emit, instant, say
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.errors import ExportError, SettingsError, UnknownNameError, UsageError
 from headwater.wording import counted
 
@@ -304,3 +307,7 @@ def _named(exporter: Exporter, event: dict[str, Any]) -> dict[str, Any]:
     if exporter.what == "traces":
         return {"event": "span", "job": event["name"], "run": event["attributes"].get("headwater.run.id")}
     return {"event": event["eventType"], "job": event["job"]["name"], "run": event["run"]["runId"]}
+
+
+openlineage_app = tree("openlineage", OPENLINEAGE)
+"""The commands under `openlineage`."""

@@ -228,7 +228,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "openlineage": Command(
         group="Catalogs",
-        place="",
+        place="catalogs:openlineage_app",
         help="Exchange lineage with catalogs.",
         examples=("openlineage export --to events.ndjson", "openlineage status"),
     ),

@@ -9,9 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from headwater import clock, project
-from headwater.cli.options import COMMON as COMMON
 from headwater.cli.options import WHERE, Where
-from headwater.cli.options import Common as Common
 from headwater.core import runtime
 from headwater.errors import HomeError, UsageError
 from headwater.settings import load

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import App
-
-from headwater.cli.commands import COMMANDS, LINEAGE
+from headwater.cli.commands import LINEAGE
 from headwater.cli.common import moment, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Selection, Where
 from headwater.cli.output import emit, instant
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.errors import UsageError
 from headwater.lineage.names import column_id
 
@@ -193,8 +192,5 @@ def lineage_path(source: Selection, target: Selection, /, *, common: Common = CO
     return 0 if path else 1
 
 
-lineage_app = App(name="lineage", help=COMMANDS["lineage"].help, help_epilogue=COMMANDS["lineage"].epilogue)
+lineage_app = tree("lineage", LINEAGE, lineage)
 """`lineage` itself, and the commands under it."""
-lineage_app.default(lineage)
-for _name, _one in LINEAGE.items():
-    lineage_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

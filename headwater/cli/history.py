@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from headwater import clock
-from headwater.cli.commands import COMMANDS, RUNS
+from headwater.cli.commands import RUNS
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, RunId, check_limit
 from headwater.cli.output import ago, duration, emit, emit_pages, instant, say, show
 from headwater.cli.tables import table
 from headwater.cli.terminal import cut
+from headwater.cli.trees import tree
 from headwater.core.states import TERMINAL, State
 from headwater.errors import UnknownNameError, UsageError
 
@@ -177,8 +178,5 @@ def _log_line(row: Mapping[str, Any]) -> str:
     return f"{instant(row['at'])}  {level:<8} {row['logger']}  {row['message']}"
 
 
-runs_app = App(name="runs", help=COMMANDS["runs"].help, help_epilogue=COMMANDS["runs"].epilogue)
+runs_app = tree("runs", RUNS, runs)
 """`runs` itself, and the commands under it."""
-runs_app.default(runs)
-for _name, _one in RUNS.items():
-    runs_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from headwater.assets import registry
 from headwater.assets.dynamic_keys import KnownKeys, add, remove
 from headwater.assets.partitions import DynamicPartitions, ProductPartitions
-from headwater.cli.commands import COMMANDS, PARTITIONS
+from headwater.cli.commands import PARTITIONS
 from headwater.cli.common import define, open_project
 from headwater.cli.options import COMMON, WHERE, Common, Flag, Where
 from headwater.cli.output import emit
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +136,5 @@ def _changed(name: str, how: str, keys: tuple[str, ...], found: KnownKeys, commo
     return 0
 
 
-partitions_app = App(name="partitions", help=COMMANDS["partitions"].help, help_epilogue=COMMANDS["partitions"].epilogue)
+partitions_app = tree("partitions", PARTITIONS)
 """The commands under `partitions`."""
-for _name, _one in PARTITIONS.items():
-    partitions_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

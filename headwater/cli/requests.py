@@ -6,15 +6,16 @@ import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from headwater import clock
 from headwater.api.commands import command
-from headwater.cli.commands import COMMANDS, REQUESTS
+from headwater.cli.commands import REQUESTS
 from headwater.cli.common import open_project, who
 from headwater.cli.options import COMMON, Common, Flag, RequestId, check_limit
 from headwater.cli.output import ago, emit, instant
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 from headwater.errors import UnknownNameError
 from headwater.lineage.asking import cancel_request
 
@@ -83,8 +84,5 @@ def _asked(row: Mapping[str, Any]) -> str:
 _COLOURS = {"done": "green", "failed": "red", "cancelled": "yellow", "running": "bold"}
 
 
-requests_app = App(name="requests", help=COMMANDS["requests"].help, help_epilogue=COMMANDS["requests"].epilogue)
+requests_app = tree("requests", REQUESTS, requests)
 """`requests` itself, and the commands under it."""
-requests_app.default(requests)
-for _name, _one in REQUESTS.items():
-    requests_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

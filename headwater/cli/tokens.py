@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclopts import App
-
 from headwater import clock
 from headwater.assets.durations import parse_duration
-from headwater.cli.commands import COMMANDS, TOKENS
+from headwater.cli.commands import TOKENS
 from headwater.cli.common import open_project, who
 from headwater.cli.options import COMMON, Common, Duration
 from headwater.cli.output import emit, instant, say
 from headwater.cli.tables import table
+from headwater.cli.trees import tree
 
 if TYPE_CHECKING:
     from headwater.api.tokens import Token, Tokens
@@ -96,7 +95,5 @@ def _text(rows: Sequence[dict[str, Any]]) -> str:
     return table(("id", "name", "scope", "state", "created", "expires"), cells, spare=("created",))
 
 
-token_app = App(name="token", help=COMMANDS["token"].help, help_epilogue=COMMANDS["token"].epilogue)
+token_app = tree("token", TOKENS)
 """The commands under `token`."""
-for _name, _one in TOKENS.items():
-    token_app.command(f"headwater.cli.{_one.place}", name=_name, help=_one.help, help_epilogue=_one.epilogue)

@@ -10,15 +10,35 @@ import pytest
 from cli_project import Cli
 
 from headwater.cli.app import build
-from headwater.cli.commands import BACKFILL, COMMANDS, LINEAGE, OPENLINEAGE, REQUESTS, RUNS, overview
+from headwater.cli.commands import (
+    BACKFILL,
+    CACHE,
+    COMMANDS,
+    LINEAGE,
+    OPENLINEAGE,
+    PARTITIONS,
+    REQUESTS,
+    RUNS,
+    TOKENS,
+    overview,
+)
 
 EVERY = {
     **{(name,): command for name, command in COMMANDS.items()},
-    **{("backfill", name): command for name, command in BACKFILL.items()},
-    **{("lineage", name): command for name, command in LINEAGE.items()},
-    **{("runs", name): command for name, command in RUNS.items()},
-    **{("requests", name): command for name, command in REQUESTS.items()},
-    **{("openlineage", name): command for name, command in OPENLINEAGE.items()},
+    **{
+        (tree, name): command
+        for tree, under in {
+            "backfill": BACKFILL,
+            "cache": CACHE,
+            "lineage": LINEAGE,
+            "openlineage": OPENLINEAGE,
+            "partitions": PARTITIONS,
+            "requests": REQUESTS,
+            "runs": RUNS,
+            "token": TOKENS,
+        }.items()
+        for name, command in under.items()
+    },
 }
 EXAMPLES = sorted({example for command in EVERY.values() for example in command.examples})
 
