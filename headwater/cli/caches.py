@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING, Any
 
 from headwater import clock
 from headwater.assets.durations import parse_duration
@@ -47,7 +45,7 @@ def cache_clear(
     /,
     *,
     older_than: Duration | None = None,
-    all: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    all: Flag = False,
     dry_run: Flag = False,
     common: Common = COMMON,
 ) -> int:

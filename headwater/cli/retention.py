@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from headwater.assets.durations import moment, parse_duration
 from headwater.cli.common import open_project
 from headwater.cli.options import COMMON, Common, Duration, Flag
@@ -18,7 +14,7 @@ from headwater.wording import counted
 def prune(
     *,
     older_than: Duration,
-    logs: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    logs: Flag = False,
     dry_run: Flag = False,
     common: Common = COMMON,
 ) -> int:
