@@ -18,7 +18,7 @@ from headwater.assets.partitions import PartitionSet
 from headwater.cli.board import asks, known_of
 from headwater.cli.options import Common
 from headwater.cli.output import duration, emit, say
-from headwater.cli.progress import watching
+from headwater.cli.progress import ended_in, watching
 from headwater.cli.tables import table
 from headwater.errors import Cancelled, HeadwaterError, PartitionError, RefusedError, UsageError
 from headwater.project import Project
@@ -118,17 +118,13 @@ def _report(outcome: backfilling.Outcome, request: backfilling.Request, common: 
     if outcome.stopped_by is not None:
         say(f"it was {outcome.state} by {outcome.stopped_by}")
     say(f"what is left, and what failed, is run by: headwater backfill resume {outcome.backfill_id}")
-    return RefusedError.exit_code if counts["failed"] == 0 and counts["blocked"] and not _left(counts) else 1
+    is_over = ended_in(counts) == counts["requested"]
+    return RefusedError.exit_code if is_over and counts["blocked"] and not counts["failed"] else 1
 
 
 def _unnested(error: HeadwaterError) -> dict[str, str]:
     found: dict[str, str] = error.to_json()["error"]
     return {"message": found.pop("message"), **found}
-
-
-def _left(counts: Mapping[str, int]) -> int:
-    ended = sum(counts[state] for state in ("completed", "failed", "skipped", "blocked"))
-    return counts["requested"] - ended
 
 
 def nothing(common: Common) -> int:

@@ -46,7 +46,7 @@ class Pace:
 
     def of(self, counts: Mapping[str, int]) -> tuple[float, float | None]:
         """Units a second, and the seconds that are left; None as long as nobody can tell."""
-        ended = _ended(counts)
+        ended = ended_in(counts)
         if self._before is None:
             self._before = ended
         rate = (ended - self._before) / max(clock.now_us() - self._began, 1) * 1_000_000
@@ -61,7 +61,7 @@ class _Lines:
         self._lock = threading.Lock()
 
     def tell(self, told: Told) -> None:
-        counts, ended = told.counts, _ended(told.counts)
+        counts, ended = told.counts, ended_in(told.counts)
         now = clock.now_us()
         with self._lock:
             _, left = self._pace.of(counts)
@@ -102,12 +102,12 @@ def board(told: Told, total: int, pace: Pace, columns: int, lines: int) -> Table
     found = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("asset", "", "done", "running", "failed", "blocked"):
         found.add_column(name, justify="left" if name in ("asset", "") else "right", no_wrap=True)
-    open_first = sorted(told.assets.items(), key=lambda one: _ended(one[1]) == one[1]["requested"])
+    open_first = sorted(told.assets.items(), key=lambda one: ended_in(one[1]) == one[1]["requested"])
     most = max(1, lines - _AROUND)
     rows = [*open_first[:most], ("all", told.counts)] if len(told.assets) > 1 else open_first
     bar = max(4, min(_BAR, (columns - _BESIDE) // 2))
     for name, counts in rows:
-        ended, wanted = _ended(counts), counts["requested"]
+        ended, wanted = ended_in(counts), counts["requested"]
         filled = ended * bar // max(wanted, 1)
         colour = "red" if counts["failed"] + counts["blocked"] else "green"
         numbers = [f"{counts[one]:,}" if counts[one] else "" for one in ("running", "failed", "blocked")]
@@ -132,5 +132,6 @@ def _bad(counts: Mapping[str, int]) -> str:
     return "".join(f", {counts[state]} {state}" for state in ("failed", "blocked") if counts[state])
 
 
-def _ended(counts: Mapping[str, int]) -> int:
+def ended_in(counts: Mapping[str, int]) -> int:
+    """How many units have ended, of counts by state."""
     return sum(counts[state] for state in ("completed", "failed", "skipped", "blocked"))
