@@ -95,8 +95,8 @@ class Gate:
     def __init__(self, locks: LockTable, name: str) -> None:
         self.name = name
         self._locks = locks
-        self.users = 0
-        self._numbers: Counter[int] = Counter()
+        self.numbers: Counter[int] = Counter()
+        """How many ask for one of so many slots."""
         self.clear()
 
     def clear(self) -> None:
@@ -110,18 +110,18 @@ class Gate:
 
     def join(self, number: int) -> None:
         """Somebody wants one of so many slots; among different numbers the smallest holds."""
-        self._numbers[number] += 1
+        self.numbers[number] += 1
 
     def part(self, number: int) -> None:
         """Who wanted one of so many is done."""
-        self._numbers[number] -= 1
-        if not self._numbers[number]:
-            del self._numbers[number]
+        self.numbers[number] -= 1
+        if not self.numbers[number]:
+            del self.numbers[number]
 
     @property
     def slots(self) -> int:
         """How many may hold it at once."""
-        return min(self._numbers)
+        return min(self.numbers)
 
     def steps(self, told: str, bell: Callable[[], Bell]) -> Generator[float | None, None, HeldLock]:
         """A slot, in steps: each gives the seconds until the next one at the latest (None: when the bell rings).
@@ -249,7 +249,6 @@ class _Registry:
             gate = self._gates.get((locks, name))
             if gate is None:
                 gate = self._gates[locks, name] = Gate(locks, name)
-            gate.users += 1
             gate.join(number)
             return gate
 
@@ -257,8 +256,7 @@ class _Registry:
         """Who entered is done with it."""
         with self.guard:
             gate.part(number)
-            gate.users -= 1
-            if not gate.users and self._gates.get((locks, gate.name)) is gate:
+            if not gate.numbers and self._gates.get((locks, gate.name)) is gate:
                 del self._gates[locks, gate.name]
 
 
