@@ -51,11 +51,6 @@ class Writer:
         self._lock = threading.RLock()
 
     @property
-    def home(self) -> Home:
-        """Where it writes."""
-        return self._home
-
-    @property
     def id(self) -> str:
         """The id of its segment: another one in a forked child, after `close`, and when a segment is full."""
         return self._id
