@@ -33,10 +33,11 @@ if TYPE_CHECKING:
         WeeklyPartitions,
     )
     from headwater.assets.sql import sql
+    from headwater.core.arguments import allow_failure, unmapped
     from headwater.core.cache_policies import INPUTS, NO_CACHE, PARAMETERS, RUN, SOURCE, CachePolicy
     from headwater.core.concurrency import concurrency
     from headwater.core.flow import flow
-    from headwater.core.futures import TaskFuture, allow_failure, as_completed, unmapped, wait
+    from headwater.core.futures import TaskFuture, as_completed, wait
     from headwater.core.hooks import StateChange, TaskOutcome
     from headwater.core.logs import get_logger
     from headwater.core.options import exponential_backoff
@@ -80,7 +81,7 @@ _WHERE = {
     "TaskOutcome": "core.hooks",
     "ThreadRunner": "core.runners.runner",
     "WeeklyPartitions": "assets.partitions",
-    "allow_failure": "core.futures",
+    "allow_failure": "core.arguments",
     "as_completed": "core.futures",
     "check": "assets.checks.functions",
     "column_max": "assets.observers",
@@ -104,7 +105,7 @@ _WHERE = {
     "task": "core.task",
     "transaction": "core.transactions",
     "try_rate_limit": "core.rates",
-    "unmapped": "core.futures",
+    "unmapped": "core.arguments",
     "wait": "core.futures",
 }
 

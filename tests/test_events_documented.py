@@ -20,7 +20,8 @@ from headwater.core import events as core_events
 from headwater.core import request_events
 from headwater.core.journal.events import Body, from_plain
 from headwater.core.journal.home import Home
-from headwater.core.journal.reader import Reader, decode
+from headwater.core.journal.lines import decode
+from headwater.core.journal.reader import Reader
 from headwater.core.journal.writer import Writer
 
 MODULES = (core_events, request_events, asset_events, backfill_events)

@@ -30,7 +30,7 @@ from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
 from headwater.core.decisions import is_cancellation
 from headwater.core.drivers import PATIENCE
-from headwater.core.flow import open_run
+from headwater.core.runs import open_run
 from headwater.core.tracebacks import in_users_words
 from headwater.errors import Cancelled, HeadwaterError, PartitionsFailed, RefusedError
 from headwater.records import dataclass

@@ -22,7 +22,7 @@ from headwater.assets.tracking import as_value
 from headwater.assets.writing import Identity
 from headwater.core import context as core_context
 from headwater.core.arguments import find, resolve
-from headwater.core.flow import open_run
+from headwater.core.runs import open_run
 from headwater.errors import DefinitionError, LocationError, PartitionError, UsageError
 from headwater.records import dataclass
 

@@ -1,4 +1,4 @@
-"""`@flow`: a function whose calls are runs, and `open_run`, a run without a function."""
+"""`@flow`: a function whose calls are runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from headwater.core.definition import Definition, place_of
 from headwater.core.drivers import drive_async, drive_outermost, drive_sync
 from headwater.core.effects import Invoke
 from headwater.core.options import FlowOptions, FlowOptionValues, TaskOptions
-from headwater.core.runs import new_run, open_run, run_flow
+from headwater.core.runs import new_run, run_flow
 from headwater.core.signals import raise_pending
 from headwater.core.tracebacks import shown
 from headwater.core.validation import converted
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from headwater.core.context import Run
     from headwater.core.effects import Steps
     from headwater.core.resuming import Resumption
-
-__all__ = ["Flow", "flow", "open_run"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")

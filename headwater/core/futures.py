@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from headwater import clock
-from headwater.core.arguments import FutureLike, allow_failure, unmapped
+from headwater.core.arguments import FutureLike
 from headwater.core.context import running_loop
 from headwater.core.decisions import is_cancellation
 from headwater.core.runners import waiting
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from headwater.core.context import TaskCall
-
-__all__ = ["Futures", "TaskFuture", "Waited", "allow_failure", "as_completed", "unmapped", "wait"]
 
 _log = logging.getLogger(__name__)
 

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from headwater.core.journal.carrier import Carrier, HeldLock
-    from headwater.core.journal.reader import Batch, Damage, Position
+    from headwater.core.journal.reader import Batch, Position
     from headwater.core.journal.recovery import Settler
+    from headwater.core.journal.scan import Damage
     from headwater.core.long_work import Work
 
 EVERY = 0.2

@@ -22,8 +22,9 @@ from headwater.core.journal import descriptors
 from headwater.core.journal.files import carrier_of
 from headwater.core.journal.index import remove_leftovers
 from headwater.core.journal.locks import Lock, Locks, driven
-from headwater.core.journal.reader import Batch, Damage, Position
+from headwater.core.journal.reader import Batch, Position
 from headwater.core.journal.recovery import Settler
+from headwater.core.journal.scan import Damage
 from headwater.core.long_work import BYTES, Work, working
 from headwater.errors import JournalError, LockTimeout, ProjectionError
 from headwater.ids import new_id

@@ -29,8 +29,8 @@ from headwater.records import dataclass
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from headwater.core.journal.archive import Archive
     from headwater.core.journal.home import Home
+    from headwater.core.journal.index import Archive
     from headwater.core.journal.reader import Batch
     from headwater.lineage.projection import Projection
 
@@ -248,7 +248,7 @@ def _judged(home: Home, before: int) -> tuple[list[Archive], list[Archive]]:
     """The archives with something old, those that are sound and those that are damaged: nothing of these expires."""
     sound: list[Archive] = []
     damaged: list[Archive] = []
-    for one in archive.archives(home):
+    for one in index.archives(home):
         if one.first < before:
             whole = one.path.exists() and index.checksum_of(one.path) == one.checksum
             (sound if whole else damaged).append(one)
@@ -292,12 +292,12 @@ def _leaving(home: Home) -> _Leaving:
 def _segments(home: Home, skip: Collection[str] = (), damaged: Collection[Archive] = ()) -> Iterator[Batch]:
     """What stands in segments, without those of the writers to skip, and in damaged archives."""
     read = {one.id for one in damaged}
-    archived = {name for one in archive.archives(home) if one.id not in read for name in (one.id, *one.writers)}
+    archived = {name for one in index.archives(home) if one.id not in read for name in (one.id, *one.writers)}
     return Reader(home).read(skip=archived.union(skip))
 
 
 def _guess(home: Home, leaving: _Leaving, expiring: int) -> int:
-    archives = archive.archives(home)
+    archives = index.archives(home)
     events = leaving.events + sum(one.events for one in archives)
     kept = 1 - expiring / events if events else 1
     archived = sum(one.size for one in archives)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from headwater.core.arguments import allow_failure
 from headwater.core.context import current
 from headwater.core.flow import flow
-from headwater.core.futures import allow_failure, as_completed
+from headwater.core.futures import as_completed
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.errors import CheckFailed, DefinitionError, ReturnTypeError, UsageError

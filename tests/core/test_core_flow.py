@@ -14,7 +14,8 @@ import pytest
 
 from headwater.core import runtime
 from headwater.core.context import current
-from headwater.core.flow import flow, open_run
+from headwater.core.flow import flow
+from headwater.core.runs import open_run
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.core.transactions import transaction

@@ -25,7 +25,8 @@ PREAMBLE = """
 import asyncio, dataclasses, json, os, signal, sys, threading, time
 from pathlib import Path
 from headwater.core import runtime
-from headwater.core.flow import flow, open_run
+from headwater.core.flow import flow
+from headwater.core.runs import open_run
 from headwater.core.task import task
 from headwater.core.futures import *
 from headwater.core.context import current

@@ -14,11 +14,13 @@ import pytest
 from journal_cases import until
 
 from headwater import clock, concurrency, rate_limit
+from headwater.core.arguments import allow_failure, unmapped
 from headwater.core.context import Run, current
-from headwater.core.flow import flow, open_run
-from headwater.core.futures import allow_failure, as_completed, unmapped, wait
+from headwater.core.flow import flow
+from headwater.core.futures import as_completed, wait
 from headwater.core.hooks import StateChange
 from headwater.core.journal.memory import MemoryCarrier
+from headwater.core.runs import open_run
 from headwater.core.states import State
 from headwater.core.task import task
 from headwater.core.transactions import transaction

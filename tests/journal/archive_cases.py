@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from journal_cases import log, run_ended, run_started
 
-from headwater.core.journal.archive import Archive, compact
+from headwater.core.journal.archive import compact
 from headwater.core.journal.home import Home
+from headwater.core.journal.index import Archive
 from headwater.core.journal.reader import Position, Reader
 from headwater.core.journal.writer import Writer
 

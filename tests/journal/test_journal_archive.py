@@ -20,10 +20,11 @@ from headwater import clock, ids
 from headwater.core.journal import archive as archive_module
 from headwater.core.journal import parquet, unpack
 from headwater.core.journal import segment as segment_module
-from headwater.core.journal.archive import archives, compact, expire, is_due
+from headwater.core.journal.archive import compact, expire, is_due
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT, encode, head_of, is_whole
-from headwater.core.journal.reader import Position, Reader, decode
+from headwater.core.journal.index import archives
+from headwater.core.journal.lines import REBOOT, decode, encode, head_of, is_whole
+from headwater.core.journal.reader import Position, Reader
 from headwater.core.journal.recovery import recover
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer

@@ -12,9 +12,9 @@ from journal_cases import events, segments
 
 from headwater import clock
 from headwater.core.journal import parquet
-from headwater.core.journal.archive import archives, compact, expire
+from headwater.core.journal.archive import compact, expire
 from headwater.core.journal.home import Home
-from headwater.core.journal.index import index_path, load, remove_leftovers
+from headwater.core.journal.index import archives, index_path, load, remove_leftovers
 from headwater.core.journal.mending import mend
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.verify import verify_journal

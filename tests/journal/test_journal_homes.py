@@ -11,8 +11,8 @@ from archive_cases import lines
 from journal_cases import segments
 
 from headwater.core.journal import archive as archive_module
-from headwater.core.journal.archive import archives
 from headwater.core.journal.home import Home
+from headwater.core.journal.index import archives
 from headwater.core.journal.verify import verify_journal
 from headwater.errors import FormatError
 from headwater.lineage.compare import graph_hash

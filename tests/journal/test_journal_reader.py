@@ -13,8 +13,8 @@ from tried import tried_on
 from headwater.core.journal import reader as reader_module
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import REBOOT, encode, head_of
-from headwater.core.journal.reader import Batch, Position, Reader, decode
+from headwater.core.journal.lines import REBOOT, decode, encode, head_of
+from headwater.core.journal.reader import Batch, Position, Reader
 from headwater.core.journal.scan import Scan
 from headwater.core.journal.verify import verify_journal
 from headwater.core.journal.writer import Writer

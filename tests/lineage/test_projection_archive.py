@@ -14,10 +14,10 @@ from archive_cases import Follower, files, lines, scripts
 from journal_cases import ROOT, dead_writer, events, log, run_ended, run_started, segments
 
 from headwater.core.journal import archive as archive_module
-from headwater.core.journal.archive import archives, compact, expire
+from headwater.core.journal.archive import compact, expire
 from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
-from headwater.core.journal.index import index_path
+from headwater.core.journal.index import archives, index_path
 from headwater.core.journal.segment import segment_path
 from headwater.core.journal.writer import Writer
 from headwater.lineage.compare import graph_hash
@@ -254,7 +254,8 @@ def test_an_export_that_is_stopped_in_a_thinned_archive_goes_on_where_it_was(hom
 
 KILLED = """
 import sys
-from headwater.core.journal.archive import archives, compact, expire
+from headwater.core.journal.archive import compact, expire
+from headwater.core.journal.index import archives
 from headwater.core.journal.home import Home
 from headwater.core.journal.locks import Locks
 home = Home.open(sys.argv[1], create=False)

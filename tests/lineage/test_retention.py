@@ -22,7 +22,8 @@ from headwater.core.events import KINDS, LogWritten, TaskStarted
 from headwater.core.journal.events import Body, Event
 from headwater.core.journal.files import FileCarrier
 from headwater.core.journal.home import Home
-from headwater.core.journal.reader import Position, decode
+from headwater.core.journal.lines import decode
+from headwater.core.journal.reader import Position
 from headwater.core.journal.reader import Reader as JournalReader
 from headwater.core.journal.writer import Writer
 from headwater.errors import DefinitionError, ProjectionError

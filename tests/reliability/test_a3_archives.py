@@ -9,8 +9,9 @@ from journal_cases import events
 from lineage_world import hash_of, story, write
 from test_a3_replay import chapter, shuffled
 
-from headwater.core.journal.archive import archives, compact
+from headwater.core.journal.archive import compact
 from headwater.core.journal.home import Home
+from headwater.core.journal.index import archives
 from headwater.core.journal.reader import Batch, Reader
 from headwater.lineage.compare import graph_hash
 from headwater.lineage.projection import Projection

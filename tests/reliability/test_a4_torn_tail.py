@@ -9,7 +9,7 @@ from journal_cases import assert_sound, dead_writer, events, kinds, log, run_end
 
 from headwater.core.journal.events import Body
 from headwater.core.journal.home import Home
-from headwater.core.journal.reader import decode
+from headwater.core.journal.lines import decode
 from headwater.core.journal.recovery import recover
 from headwater.core.journal.verify import verify_journal
 

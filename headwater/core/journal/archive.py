@@ -18,14 +18,12 @@ from typing import IO
 from headwater import failpoints, ids
 from headwater.core.journal import descriptors, index, parquet
 from headwater.core.journal.home import Home, sync_file, sync_folder
-from headwater.core.journal.index import Archive, Member, archives
+from headwater.core.journal.index import Archive, Member
 from headwater.core.journal.reader import Reader
 from headwater.core.journal.scan import Scan
 from headwater.core.journal.segment import is_closed, segment_path
 from headwater.errors import JournalError
 from headwater.records import dataclass
-
-__all__ = ["Archive", "Member", "archives", "compact", "expire"]
 
 MANY = 256
 """So many closed segments are worth an archive: a session opens about as fast with this many as with none."""

@@ -20,8 +20,6 @@ from headwater.errors import JournalError
 from headwater.records import dataclass
 from headwater.wording import remedy
 
-__all__ = ["Batch", "Damage", "Position", "Reader", "decode"]
-
 _ID = re.compile(r"[0-9a-f-]{36}")
 
 

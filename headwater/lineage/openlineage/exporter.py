@@ -10,8 +10,8 @@ from headwater import clock
 from headwater.core.journal.carrier import Carrier, HeldLock
 from headwater.core.journal.events import Event
 from headwater.core.journal.home import Home
-from headwater.core.journal.lines import head_of, sequence_of
-from headwater.core.journal.reader import Batch, Position, decode
+from headwater.core.journal.lines import decode, head_of, sequence_of
+from headwater.core.journal.reader import Batch, Position
 from headwater.errors import ExportError
 from headwater.lineage.openlineage.backoff import LONGEST_ASKED
 from headwater.lineage.openlineage.cursor import Cursor, CursorFile, Step
