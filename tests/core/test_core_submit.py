@@ -802,3 +802,21 @@ def test_what_is_waited_for_is_a_future_or_several(project: Any) -> None:
                 waits(wrong)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="'soon' is no number of seconds"):
             waits([], timeout="soon")  # type: ignore[arg-type]
+
+
+def test_values_may_be_nested_more_deeply_than_functions_may_call_each_other(project: Any) -> None:
+    @task
+    def same(value: Any) -> Any:
+        return value
+
+    value: Any = 0
+    for _ in range(10_000):
+        value = {"inner": (value,)}
+
+    @flow
+    def main() -> Any:
+        assert same(value) is same.submit(value).result() is value
+        return value
+
+    assert main() is value
+    assert project.all("run.ended")[-1].state == "Completed"
