@@ -249,6 +249,9 @@ def plain(value: Any) -> Any:
     """A result as JSON, or the beginning of its repr."""
     try:
         json.dumps(value)
-    except (TypeError, ValueError):
-        return repr(value)[:1_000]
+    except (TypeError, ValueError, RecursionError):
+        try:
+            return repr(value)[:1_000]
+        except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything, and its run has completed
+            return f"<{type(value).__name__}>"
     return value

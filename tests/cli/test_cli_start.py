@@ -370,6 +370,13 @@ def test_a_result_that_is_no_json_is_shown_as_text(cli: Cli, shop: Path) -> None
     (shop / "odd.py").write_text("from headwater import flow\n\n@flow\ndef odd():\n    return {1, 2}\n")
     assert cli("run", "odd.py", "--json").json["result"] == "{1, 2}"
     (shop / "odd.py").write_text("from headwater import flow\n\n@flow\ndef odd():\n    return [float('nan'), 2**70]\n")
+    (shop / "mute.py").write_text(
+        "from headwater import flow\n\nclass Mute:\n    def __repr__(self):\n        raise KeyError('name')\n\n"
+        "@flow\ndef mute():\n    return Mute()\n\n"
+        "@flow\ndef deep():\n    found = []\n    for _ in range(10_000):\n        found = [found]\n    return found\n"
+    )
+    assert cli("run", "mute.py:mute", "--json").json["result"] == "<Mute>"
+    assert cli("run", "mute.py:deep", "--json").json["result"] == "<list>"
     done = cli("run", "odd.py", "--json")
     assert "NaN" not in done.out
     assert done.json["result"] == [None, 2**70]
