@@ -151,6 +151,24 @@ def test_a_worker_that_was_killed_while_idle_is_replaced(journal: MemoryCarrier)
     assert first != second
 
 
+def test_what_starts_workers_is_started_again_when_it_was_killed(journal: MemoryCarrier) -> None:
+    @task(retries=1)
+    def both() -> tuple[int, int]:
+        return os.getpid(), os.getppid()
+
+    @flow(runner=ProcessRunner(max_workers=1))
+    def main() -> tuple[int, int]:
+        worker, first = both.submit().result()
+        for one in (worker, first):
+            os.kill(one, signal.SIGKILL)
+        wait_until(lambda: not is_alive(worker))
+        return first, both.submit().result()[1]
+
+    first, second = main()
+    assert first != second
+    assert {one.state for one in journal.records(TaskEnded)} == {"Completed"}
+
+
 def test_nested_tasks_and_subflows_of_a_worker_that_died_are_crashed(journal: MemoryCarrier) -> None:
     @flow
     def inner() -> None:

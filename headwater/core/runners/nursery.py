@@ -38,6 +38,8 @@ class Nursery:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
+        self._children: set[int] = set()
+        """The workers that the process has started, and nobody has reaped."""
         descriptors.watch(self)
 
     def open(self) -> None:
@@ -50,12 +52,17 @@ class Nursery:
         ours, theirs = socket.socketpair()
         try:
             with self._lock:
-                pid = self._ask(self._order, 0, theirs)
-            if pid < 0:
-                raise WorkerDied(
-                    f"a worker process can't be started: {os.strerror(-pid)}",
-                    hint="end other processes, or start fewer with max_workers=…",
-                )
+                try:
+                    pid = _asked(self._opened(), self._order, 0, theirs)
+                except WorkerDied:
+                    self._end()  # somebody has killed it: with it its workers are gone
+                    pid = _asked(self._opened(), self._order, 0, theirs)
+                if pid < 0:
+                    raise WorkerDied(
+                        f"a worker process can't be started: {os.strerror(-pid)}",
+                        hint="end other processes, or start fewer with max_workers=…",
+                    )
+                self._children.add(pid)
         except BaseException:
             ours.close()
             raise
@@ -66,13 +73,20 @@ class Nursery:
     def reap(self, pid: int) -> int:
         """How a worker ended that has hung up: its exit code, negative for a signal's number. Ends one that goes on."""
         with self._lock:
-            return self._ask(b"r", pid)
+            if pid not in self._children or self._socket is None:
+                raise WorkerDied("what started it has ended, and it has with that")
+            self._children.remove(pid)
+            return _asked(self._socket, b"r", pid)
 
     def close(self) -> None:
         """End the process; its workers must have been reaped."""
         with self._lock:
-            end, self._socket = self._socket, None
-            process, self._process = self._process, None
+            self._end()
+
+    def _end(self) -> None:
+        end, self._socket = self._socket, None
+        process, self._process = self._process, None
+        self._children.clear()
         if end is not None:
             end.close()
         if process is not None:
@@ -90,22 +104,8 @@ class Nursery:
         if self._process is not None:
             self._process.returncode = 0  # nobody here may wait for it
         self._process = None
+        self._children.clear()
         self._lock = threading.Lock()
-
-    def _ask(self, order: bytes, number: int, given: socket.socket | None = None) -> int:
-        end = self._opened()
-        try:
-            socket.send_fds(end, [_ORDER.pack(order, number)], [] if given is None else [given.fileno()])
-            reply = end.recv(_REPLY.size, socket.MSG_WAITALL)
-        except OSError:
-            reply = b""
-        if len(reply) < _REPLY.size:
-            raise WorkerDied(
-                "worker processes can't be started: what starts them has ended",
-                hint="its error stands on standard error, if it could say anything",
-            )
-        found: int = _REPLY.unpack(reply)[0]
-        return found
 
     def _opened(self) -> socket.socket:
         if self._socket is not None:
@@ -123,6 +123,21 @@ class Nursery:
             )
         self._socket = ours
         return ours
+
+
+def _asked(end: socket.socket, order: bytes, number: int, given: socket.socket | None = None) -> int:
+    try:
+        socket.send_fds(end, [_ORDER.pack(order, number)], [] if given is None else [given.fileno()])
+        reply = end.recv(_REPLY.size, socket.MSG_WAITALL)
+    except OSError:
+        reply = b""
+    if len(reply) < _REPLY.size:
+        raise WorkerDied(
+            "worker processes can't be started: what starts them has ended",
+            hint="its error stands on standard error, if it could say anything",
+        )
+    found: int = _REPLY.unpack(reply)[0]
+    return found
 
 
 def _flags() -> list[str]:
