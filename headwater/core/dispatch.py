@@ -134,7 +134,7 @@ class _Job:
         self._task: Any = None
 
     def in_runner(self) -> None:
-        """Run in a thread of the root run."""
+        """Run where the runner of its run lets it."""
         if self._run.cancelled.is_set():
             # Its threads may be gone already.
             self._future.fail(Cancelled("the run was asked to stop"))

@@ -21,12 +21,13 @@ MOST_BYTES = 1 << 23
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """Something in a segment that is not as it was written.
+    """Something in a segment, or of an archive, that is not as it was written.
 
     `kind` is "record" (its checksum does not fit: set aside, the rest goes on), "repeated" (a sequence number that was
     there before: set aside), "foreign" (another writer's record: set aside), "gap" (records are missing), "torn" (the end
-    of a dead writer's segment is less than a record) or "unreadable" (the system refuses to read the file). `seq` is the
-    sequence number that was expected there, `offset` and `length` say which bytes; `missing` counts the records of a gap.
+    of a dead writer's segment is less than a record), "unreadable" (the system refuses to read the file), "archive" (its file
+    is not what was written) or "index" (the archive's is lost or damaged). `seq` is the sequence number that was expected
+    there, `offset` and `length` say which bytes; `missing` counts the missing records.
     """
 
     writer: str
