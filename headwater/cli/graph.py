@@ -68,13 +68,12 @@ def lineage(
             "--as-of": as_of is not None,
         }
         _check_drift(asset, [name for name, given in around.items() if given], format)
-    project = open_project(where)
-    if drift or asset is None:
+        project = open_project(where)
         with project.recorded():
             value = project.reader.drift()
         emit(value, common.json or format == "json", lambda: _drift_text(value))
         return 0
-    both = up == down
+    project, both = open_project(where), up == down
     from headwater.lineage.drawing import Walk
     from headwater.lineage.questions import Questions, tagged
 
