@@ -140,27 +140,32 @@ def _change(
 
 def run_started(run: Run, parameters: dict[str, Any], fields: dict[str, Any]) -> None:
     """An attempt of a run begins; returns when that is on disk."""
-    outer = run.parent
-    members: dict[str, Any] = {
+    members = _members(run) | {"parameters": parameters}
+    if run.parent is not None:
+        members["parent_task_run_id"] = run.parent.task_run_id
+    elif run.root.request_id is not None:
+        members["request_id"] = run.root.request_id
+    run.root.journal.append(RunStarted(**members | fields))
+
+
+def _members(run: Run) -> dict[str, Any]:
+    """What the start and the end of an attempt say alike."""
+    outer, root = run.parent, run.root
+    return {
         "run_id": run.run_id,
         "attempt": run.attempt,
         "flow": run.flow,
         "type": run.type,
         "parent_run_id": outer.run_id if outer else None,
-        "parent_task_run_id": outer.task_run_id if outer else None,
         "parent_flow": outer.flow if outer else None,
         "parent_attempt": outer.attempt if outer else 1,
-        "root_run_id": run.root.run_id,
-        "root_flow": run.root.flow,
-        "root_attempt": run.root.attempt,
-        "started_by": run.root.started_by,
-        "project": run.root.project,
-        "parameters": parameters,
+        "root_run_id": root.run_id,
+        "root_flow": root.flow,
+        "root_attempt": root.attempt,
+        "started_by": root.started_by,
+        "project": root.project,
         "source": run.source,
     }
-    if outer is None and run.root.request_id is not None:
-        members["request_id"] = run.root.request_id
-    run.root.journal.append(RunStarted(**{**members, **fields}))
 
 
 def run_changed(run: Run, state: State, limit: str | None = None) -> None:
@@ -175,28 +180,8 @@ def run_ended(run: Run, state: State, error: BaseException | ErrorInfo | None, *
             "a forked child left the run of '%s', which only its parent ends: end it with os._exit(0)", run.flow
         )
         return
-    outer = run.parent
-    run.root.journal.append(
-        *before,
-        RunEnded(
-            run_id=run.run_id,
-            attempt=run.attempt,
-            flow=run.flow,
-            type=run.type,
-            state=state.value,
-            started=run.started,
-            parent_run_id=outer.run_id if outer else None,
-            parent_flow=outer.flow if outer else None,
-            parent_attempt=outer.attempt if outer else 1,
-            root_run_id=run.root.run_id,
-            root_flow=run.root.flow,
-            root_attempt=run.root.attempt,
-            started_by=run.root.started_by,
-            project=run.root.project,
-            error=_info(error),
-            source=run.source,
-        ),
-    )
+    end = RunEnded(**_members(run), state=state.value, started=run.started, error=_info(error))
+    run.root.journal.append(*before, end)
 
 
 def _info(error: BaseException | ErrorInfo | None) -> ErrorInfo | None:
