@@ -115,6 +115,21 @@ def test_what_a_failed_run_said(viewer: Viewer) -> None:
     expect(page.get_by_text("Nothing in the log like that")).to_be_visible()
 
 
+def test_the_field_of_a_list_says_what_the_list_is_narrowed_by(viewer: Viewer) -> None:
+    page = settled(viewer.go("/runs"))
+    field, runs = page.get_by_label("Part of a flow's name"), page.get_by_role("list", name="Runs")
+    field.press_sequentially("nightly_imp", delay=5)
+    expect(page).to_have_url(re.compile("q=nightly_imp$"))
+    expect(field).to_have_value("nightly_imp")
+    page.get_by_role("link", name="Runs").click()
+    expect(runs).to_contain_text("carrier_scorecard")
+    expect(field).to_have_value("")
+    field.fill("no flow is called so")
+    page.get_by_role("link", name="Show all runs").click()
+    expect(runs).to_contain_text("carrier_scorecard")
+    expect(field).to_have_value("")
+
+
 def test_the_keyboard_finds_assets_columns_and_runs(viewer: Viewer) -> None:
     page = settled(viewer.go("/"))
     options = page.get_by_role("dialog", name="Search").get_by_role("option")

@@ -4,6 +4,7 @@ import type { InfiniteData, UseInfiniteQueryResult } from "@tanstack/react-query
 import { type JSX, type ReactNode, useEffect, useRef } from "react";
 import { mayGoOn, nextPage, PageFailure } from "@/kit/NextPage";
 import { Failure, Loading } from "@/kit/Notice";
+import { SearchField } from "@/kit/SearchField";
 import { words } from "@/kit/State";
 import type { Change } from "@/kit/usePage";
 import "@/kit/listing.css";
@@ -70,13 +71,12 @@ interface FilterProps {
 export function ListFilters({ parameters, change, named, states, children }: FilterProps): JSX.Element {
   return (
     <search className="listing-filters">
-      <input
-        className="field"
-        type="search"
-        aria-label={`Part of ${named}'s name`}
+      <SearchField
+        label={`Part of ${named}'s name`}
         placeholder="Part of a name"
-        defaultValue={parameters.get("q") ?? ""}
-        onChange={(event) => change({ q: event.target.value })}
+        name="q"
+        parameters={parameters}
+        change={change}
       />
       {children}
       <select

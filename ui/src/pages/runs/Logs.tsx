@@ -4,6 +4,7 @@ import { keepPreviousData, useInfiniteQuery, useQuery, useQueryClient } from "@t
 import { type JSX, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { nextPage, PageFailure } from "@/kit/NextPage";
 import { Failure, Loading } from "@/kit/Notice";
+import { SearchField } from "@/kit/SearchField";
 import type { Change } from "@/kit/usePage";
 import { get } from "@/lib/api";
 import { useSettled } from "@/lib/settled";
@@ -78,13 +79,12 @@ export function Logs({ run, isOpen, parameters, change }: Props): JSX.Element {
           </button>
         ) : null}
         <search className="logs-tools">
-          <input
-            className="field"
-            type="search"
-            aria-label="Search the log"
+          <SearchField
+            label="Search the log"
             placeholder="Search the log"
-            defaultValue={text ?? ""}
-            onChange={(event) => change({ log: event.target.value })}
+            name="log"
+            parameters={parameters}
+            change={change}
           />
           <select
             className="field"
