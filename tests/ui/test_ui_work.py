@@ -165,6 +165,25 @@ def test_what_becomes_of_a_resumption_is_told_where_it_was_asked_for(
                 worker.wait()
 
 
+def test_what_was_asked_of_one_run_is_not_told_of_another(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "hangs.py").write_text(HANGS)
+    for _ in range(2):
+        subprocess.run([sys.executable, "hangs.py"], cwd=tmp_path, capture_output=True, check=False)
+    with serving(tmp_path, "--insecure-local") as server:
+        asked, other = Client(server.url).runs()["runs"]
+        for viewer in watching(browser, server.url):
+            page = settled(viewer.go(f"/runs/{other['id']}"))
+            page.keyboard.press("/")
+            page.get_by_role("combobox", name="Search assets").press_sequentially(asked["id"])
+            page.get_by_role("dialog", name="Search").get_by_role("option").first.click()
+            page.get_by_role("button", name="Resume", exact=True).click()
+            expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
+            page.go_back()
+            expect(page.get_by_role("button", name=other["id"], exact=True)).to_be_visible()
+            expect(page.get_by_text("Nobody has taken it yet.")).to_have_count(0)
+            expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
+
+
 def test_what_can_not_be_resumed_is_not_offered(browser: Browser, tmp_path: Path) -> None:
     breaking(tmp_path)
     assert subprocess.run([sys.executable, "breaks.py"], cwd=tmp_path, capture_output=True, check=False).returncode == 1
