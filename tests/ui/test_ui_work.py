@@ -165,6 +165,26 @@ def test_what_becomes_of_a_resumption_is_told_where_it_was_asked_for(
                 worker.wait()
 
 
+def test_a_double_click_asks_for_one_backfill(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            page = settled(viewer.go("/partitions?asset=single"))
+            button = page.get_by_role("button", name="Backfill 1 partition")
+            # However quick the answer to the first click is, the second one comes behind it.
+            with page.expect_response("**/api/backfills"):
+                button.click()
+            expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
+            expect(button).to_be_disabled()
+            page.get_by_label("downstream").check()
+            expect(button).to_be_enabled()
+            page.get_by_label("downstream").uncheck()
+            (asked,) = Client(server.url).work_requests()["requests"]
+            Client(server.url).cancel_request(asked["id"])
+            expect(button).to_be_enabled()
+
+
 def test_what_was_asked_of_one_run_is_not_told_of_another(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "hangs.py").write_text(HANGS)
     for _ in range(2):

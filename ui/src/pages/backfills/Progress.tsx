@@ -89,10 +89,12 @@ export function useRequest(asked: WorkRequest | undefined): WorkRequest | undefi
   return found.data;
 }
 
-export function usePicture(id: string) {
+export function usePicture(id: string | undefined) {
   return useQuery({
     queryKey: ["backfill", id],
-    queryFn: ({ signal }) => get<Picture>(`/api/backfills/${encodeURIComponent(id)}/picture`, {}, signal),
+    queryFn: ({ signal }) =>
+      get<Picture>(`/api/backfills/${encodeURIComponent(id ?? "")}/picture`, {}, signal),
+    enabled: id !== undefined,
     refetchInterval: (query) => (OPEN.has(query.state.data?.state ?? "") ? 2_000 : false),
   });
 }

@@ -7,7 +7,7 @@ import { change, Problem } from "@/lib/api";
 import { useSettled } from "@/lib/settled";
 import { count, counted, quoted, span } from "@/lib/text";
 import type { WorkRequest } from "@/lib/types";
-import { Progress } from "@/pages/backfills/Progress";
+import { OPEN, Progress, usePicture } from "@/pages/backfills/Progress";
 import type { Planned } from "@/pages/partitions/types";
 
 interface Props {
@@ -40,10 +40,13 @@ export function BackfillPanel({ asset, partition, text, started, start }: Props)
     retry: false,
   });
   const asking = useMutation({
-    mutationFn: () =>
-      change<WorkRequest>("POST", "/api/backfills", { ...(JSON.parse(body) as object), parallel }),
+    mutationFn: (wanted: string) =>
+      change<WorkRequest>("POST", "/api/backfills", { ...(JSON.parse(wanted) as object), parallel }),
     onSuccess: (request) => start(request.id),
   });
+  // A second click asks for nothing more while the same goes on.
+  const asked = usePicture(asking.data?.id);
+  const goesOn = asking.isSuccess && asking.variables === body && OPEN.has(asked.data?.state ?? "asked");
   const problem = asking.error ?? planned.error;
   const nothing = planned.data?.total === 0;
   return (
@@ -96,8 +99,8 @@ export function BackfillPanel({ asset, partition, text, started, start }: Props)
       <button
         type="button"
         className="button primary"
-        disabled={!mayRun || asking.isPending || nothing || planned.isError}
-        onClick={() => asking.mutate()}
+        disabled={!mayRun || asking.isPending || goesOn || nothing || planned.isError}
+        onClick={() => asking.mutate(body)}
         title={mayRun ? undefined : "Your token may look, not start work: ask for one of the scope run"}
       >
         {nothing ? "Nothing to make" : `Backfill ${text}`}
