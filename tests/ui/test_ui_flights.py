@@ -115,6 +115,12 @@ def test_what_a_failed_run_said(viewer: Viewer) -> None:
     expect(page.get_by_text("Nothing in the log like that")).to_be_visible()
 
 
+def test_the_board_of_a_moment_to_come_lags_behind_nothing(viewer: Viewer) -> None:
+    page = settled(viewer.go("/?as_of=2099-01-01T00:00:00Z"))
+    expect(page.get_by_role("table", name="Assets")).to_contain_text("flights")
+    expect(page.get_by_text("judged as of")).to_have_count(0)
+
+
 def test_the_field_of_a_list_says_what_the_list_is_narrowed_by(viewer: Viewer) -> None:
     page = settled(viewer.go("/runs"))
     field, runs = page.get_by_label("Part of a flow's name"), page.get_by_role("list", name="Runs")

@@ -32,7 +32,7 @@ export default function Board(): JSX.Element {
     queryKey: ["summary", { selection, q, asOf }],
     queryFn: ({ signal }) => get<Overview>("/api/assets/overview", { selection, q, as_of: asOf }, signal),
     placeholderData: keepPreviousData,
-    refetchInterval: ({ state }) => untilNext(state.data),
+    refetchInterval: ({ state }) => untilNext(state.data, asOf),
   });
   const problem = overview.error instanceof Problem ? overview.error : null;
   const groupings = overview.data?.groupings ?? [];
@@ -45,7 +45,7 @@ export default function Board(): JSX.Element {
       <div className="page-head board-head">
         <h1>Assets</h1>
         <span className="dim">{overview.data ? count(overview.data.assets) : null}</span>
-        {overview.data && isBehind(overview.data) ? (
+        {overview.data && isBehind(overview.data, asOf) ? (
           <span className="dim" title="So many assets are judged together, behind the page">
             judged as of <Time at={overview.data.judged_as_of} />
           </span>

@@ -28,7 +28,7 @@ export function Rows({ asked, asOf, hasFilter, inside = false }: Props): JSX.Ele
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     placeholderData: keepPreviousData,
-    refetchInterval: ({ state }) => untilNext(state.data?.pages[0]),
+    refetchInterval: ({ state }) => untilNext(state.data?.pages[0], asOf),
   });
   if (pages.data === undefined) {
     // What is wrong with a filter is told at its field.
