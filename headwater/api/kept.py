@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 PATIENCE = 10
 """What takes long is made anew so many times as rarely as it takes, by a thread of its own, while the last one is given out."""
+_QUICK = 1.0
+"""Seconds that even who is patient waits, where nobody has asked for long and the last one is as old as that."""
+_GRACE = 5.0
+"""Seconds beyond its turn after which the last one is old."""
 
 
 class Kept(Generic[T]):
@@ -25,12 +29,12 @@ class Kept(Generic[T]):
         self._making = threading.Lock()
 
     def get(self, key: object, make: Callable[[], T], *, patient: bool = False) -> T:
-        """The answer for a key; one of a little while ago for who is patient, if there is one."""
+        """The answer for a key; for who is patient the last one, unless that is old and another one is made quickly."""
         value = self._value
         if value is not None:
             if self._key == key:
                 return value
-            if patient:
+            if patient and not self._is_better_made():
                 self._wanted = (key, make)
                 return value
         return self._made(key, make)
@@ -41,6 +45,10 @@ class Kept(Generic[T]):
         if wanted is not None and clock.machine_us() - self._made_at > PATIENCE * self._took * 1e6:
             self._wanted = None
             self._made(*wanted)
+
+    def _is_better_made(self) -> bool:
+        age = (clock.machine_us() - self._made_at) / 1e6
+        return self._took <= _QUICK and age > PATIENCE * self._took + _GRACE
 
     def _made(self, key: object, make: Callable[[], T]) -> T:
         with self._making:

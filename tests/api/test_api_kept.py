@@ -12,9 +12,10 @@ class Slow:
     def __init__(self) -> None:
         self.at = 0
         self.made = 0
+        self.takes = 2_000_000
 
     def make(self) -> int:
-        self.at += 2_000_000
+        self.at += self.takes
         self.made += 1
         return self.made
 
@@ -41,3 +42,19 @@ def test_who_is_patient_gets_the_last_one_until_it_is_time() -> None:
         shelf.renew()
         assert slow.made == 2  # nobody has asked for anything else
         assert shelf.get("a", 3, slow.make) == 3
+
+
+def test_what_is_made_quickly_is_not_given_out_when_nobody_has_asked_for_long() -> None:
+    slow, kept = Slow(), Kept[int]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "machine_us", lambda: slow.at)
+        slow.takes = 500_000
+        assert kept.get(1, slow.make, patient=True) == 1
+        slow.at += 8_000_000
+        assert kept.get(2, slow.make, patient=True) == 1
+        slow.at += 3_000_000
+        assert kept.get(2, slow.make, patient=True) == 2
+        slow.takes = 2_000_000
+        assert kept.get(3, slow.make) == 3
+        slow.at += 10**12
+        assert kept.get(4, slow.make, patient=True) == 3  # who looks at the pages would wait for seconds

@@ -98,6 +98,18 @@ def test_a_cursor_of_another_list_is_refused(looked_at: Path, members: list[obje
         assert client.get("/api/assets", params={"cursor": cursor}).status_code == 400
 
 
+def test_who_asks_each_hour_hears_how_very_many_assets_stand_now(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "LARGE", 0)
+    with served(folder, insecure=True) as (client, _):
+        assert until(lambda: client.get("/api/ready").status_code == 200)
+        later = clock.now_us() + 3_600_000_000
+        now_us, machine_us = clock.now_us, clock.machine_us
+        monkeypatch.setattr(clock, "now_us", lambda: now_us() + 3_600_000_000)
+        monkeypatch.setattr(clock, "machine_us", lambda: machine_us() + 3_600_000_000)
+        found = client.get("/api/assets/summary").json()
+        assert datetime.fromisoformat(found["judged_as_of"]) >= clock.from_us(later)
+
+
 class Following:
     """A projection that takes something in whenever it is told to, and a catalog of one asset that is made or is not."""
 
