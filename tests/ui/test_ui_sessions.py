@@ -31,6 +31,21 @@ def test_a_token_lets_one_in_and_reading_changes_nothing(browser: Browser, fligh
             viewer.complaints.clear()
 
 
+def test_a_page_that_only_listens_asks_for_a_token_once_its_own_has_ended(browser: Browser, flights: Path) -> None:
+    token, made = tokens_of(flights).create("soon over", "read")
+    with serving(flights) as server:
+        for viewer in watching(browser, server.url):
+            page = viewer.go("/runs")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("list", name="Runs")).to_be_visible()
+            expect(page.locator(".shell-live")).to_have_attribute("data-connection", "live")
+            tokens_of(flights).revoke(made.name)
+            # The server looks every fifteen seconds at whether who listens still may.
+            expect(page.get_by_label("Token")).to_be_visible(timeout=40_000)
+            viewer.complaints.clear()
+
+
 def test_a_tab_goes_on_after_another_one_has_logged_in_anew(browser: Browser, flights: Path) -> None:
     token, _ = tokens_of(flights).create("two tabs", "run")
 

@@ -91,8 +91,10 @@ export function listen(
     source.addEventListener("error", () => {
       tell("lost");
       // The browser connects again by itself, where it was; not after an answer that is an error, as a proxy gives it while
-      // the server is started again.
-      if (source.readyState === EventSource.CLOSED) again = window.setTimeout(open, AGAIN);
+      // the server is started again, and the server itself once the session has ended.
+      if (source.readyState !== EventSource.CLOSED) return;
+      void client.invalidateQueries({ queryKey: ["session"] });
+      again = window.setTimeout(open, AGAIN);
     });
     on("reset", readAll);
     on("change", (event) => {
