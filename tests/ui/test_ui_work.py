@@ -61,6 +61,25 @@ if __name__ == "__main__":
 """
 
 
+CATCHES = """
+import asyncio
+from headwater import flow, task
+
+@task(timeout=0.01)
+async def hangs():
+    await asyncio.sleep(600)
+
+@flow
+async def catches():
+    try:
+        await hangs()
+    except TimeoutError:
+        pass
+
+asyncio.run(catches())
+"""
+
+
 def breaking(folder: Path) -> None:
     """A project whose asset can't be made as long as there is the file `broken`."""
     (folder / "breaks.py").write_text(BREAKS)
@@ -202,6 +221,17 @@ def test_what_was_asked_of_one_run_is_not_told_of_another(browser: Browser, tmp_
             expect(page.get_by_role("button", name=other["id"], exact=True)).to_be_visible()
             expect(page.get_by_text("Nobody has taken it yet.")).to_have_count(0)
             expect(page.get_by_role("button", name="Resume", exact=True)).to_be_enabled()
+
+
+def test_a_task_that_timed_out_is_told_though_its_flow_went_on(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "catches.py").write_text(CATCHES)
+    subprocess.run([sys.executable, "catches.py"], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        (run,) = Client(server.url).runs()["runs"]
+        assert run["state"] == "Completed"
+        for viewer in watching(browser, server.url):
+            page = viewer.go(f"/runs/{run['id']}")
+            expect(page.get_by_role("region", name="What failed")).to_contain_text("TimeLimitExceeded")
 
 
 def test_what_can_not_be_resumed_is_not_offered(browser: Browser, tmp_path: Path) -> None:

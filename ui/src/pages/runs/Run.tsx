@@ -22,6 +22,9 @@ import type { RunOne } from "@/pages/runs/types";
 import "@/pages/backfills/progress.css";
 import "@/pages/runs/run.css";
 
+/** What ended so has an error to tell; a flow may have caught that of a task, and gone on. */
+const FAILED = /^(Failed|Crashed|TimedOut)$/;
+
 export default function Run(): JSX.Element {
   const { id = "" } = useParams();
   const [parameters, change] = useParameters();
@@ -48,9 +51,7 @@ function Page({
   change: (change: Change) => void;
 }): JSX.Element {
   const isOpen = run.ended === null;
-  const hasFailed =
-    /^(Failed|Crashed|TimedOut)$/.test(run.state) ||
-    Object.keys(run.tasks).some((state) => state === "Failed");
+  const hasFailed = [run.state, ...Object.keys(run.tasks)].some((state) => FAILED.test(state));
   return (
     <div className="run-page">
       <Head run={run} isOpen={isOpen} />
