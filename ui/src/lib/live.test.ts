@@ -10,8 +10,8 @@ class Source extends EventTarget {
     super();
     Source.all.push(this);
   }
-  hear(type: string, id: string, kind: string): void {
-    const data = JSON.stringify({ changes: [{ kind, id: "r", event: "run.started" }] });
+  hear(type: string, id: string, kind: string, of = "r"): void {
+    const data = JSON.stringify({ changes: [{ kind, id: of, event: "run.started" }] });
     this.dispatchEvent(new MessageEvent(type, { data, lastEventId: id }));
   }
   close(): void {}
@@ -59,5 +59,40 @@ test("it goes on behind what was heard last, also after an answer that was an er
   await vi.advanceTimersByTimeAsync(3_000);
   expect(Source.all.map((one) => one.url)).toEqual(["/api/events?after=a-1", "/api/events?after=a-7"]);
   stop();
+  client.clear();
+});
+
+test("the page of a run that has ended asks again when that run changes, not with each other one", async () => {
+  const client = new QueryClient();
+  const asked: string[] = [];
+  const keys = [
+    ["run", "over"],
+    ["run", "over", "made"],
+    ["logs", "over"],
+    ["run", "open"],
+    ["logs", "open"],
+    ["runs"],
+  ];
+  const leave = keys.map((queryKey) => {
+    const name = queryKey.join(" ");
+    client.setQueryData(queryKey, { ended: queryKey[1] === "over" ? "2026-01-05T06:10:00Z" : null });
+    const queryFn = () => {
+      asked.push(name);
+      return { ended: null };
+    };
+    return new QueryObserver(client, { queryKey, queryFn, staleTime: 60_000 }).subscribe(() => {});
+  });
+  const stop = listen(client, "a-1", () => {});
+  const hears = async (kind: string, id: string) => {
+    asked.length = 0;
+    Source.all[0]?.hear("change", "a-2", kind, id);
+    await vi.advanceTimersByTimeAsync(2_000);
+    return asked.toSorted();
+  };
+  expect(await hears("run", "another")).toEqual(["run open", "runs"]);
+  expect(await hears("log", "open")).toEqual(["logs open"]);
+  expect(await hears("run", "over")).toEqual(["run open", "run over", "run over made", "runs"]);
+  stop();
+  for (const one of leave) one();
   client.clear();
 });

@@ -1,6 +1,6 @@
 /** Live updates: the server says what has changed, and what shows it is asked for again. */
 
-import type { QueryClient } from "@tanstack/react-query";
+import type { Query, QueryClient } from "@tanstack/react-query";
 import { address } from "@/lib/api";
 
 export interface Change {
@@ -40,6 +40,17 @@ export function touched(changes: readonly Change[]): Set<string> | null {
   return found;
 }
 
+/** Whether a query may answer otherwise now: `keys` are touched, and `runs` are those that changed or logged something. */
+function concerns(query: Query, keys: ReadonlySet<string>, runs: ReadonlySet<string>, client: QueryClient) {
+  const [name, id] = query.queryKey as readonly [string, unknown];
+  if (!keys.has(name)) return false;
+  if ((name !== "run" && name !== "logs") || typeof id !== "string") return true;
+  // The beginning of an id is enough in an address.
+  if ([...runs].some((run) => run.startsWith(id))) return true;
+  // Of a run that goes on, those that it calls count, too; a log is that of one run.
+  return name === "run" && client.getQueryData<{ ended: string | null }>(["run", id])?.ended == null;
+}
+
 export type Connection = "connecting" | "live" | "lost";
 
 /** Milliseconds after which is listened again where the browser has given up. */
@@ -55,6 +66,7 @@ export function listen(
   let last = since;
   let again: number | undefined;
   let pending = new Set<string>();
+  let runs = new Set<string>();
   /** The hashes of queries whose answers were on their way when something changed. */
   let underway = new Set<string>();
   let timer: number | undefined;
@@ -63,11 +75,11 @@ export function listen(
   // Many changes come at once while something runs: what shows them is asked for again twice a second at most.
   const flush = () => {
     timer = undefined;
-    const [keys, all, before] = [pending, everything, underway];
-    [pending, everything, underway] = [new Set(), false, new Set()];
+    const [keys, changed, all, before] = [pending, runs, everything, underway];
+    [pending, runs, everything, underway] = [new Set(), new Set(), false, new Set()];
     const idle = new Set<string>();
     for (const query of client.getQueryCache().getAll())
-      if (all || keys.has(String(query.queryKey[0])) || before.has(query.queryHash))
+      if (all || concerns(query, keys, changed, client) || before.has(query.queryHash))
         // An answer on its way may have been made before the change: it is let come, and then asked for again.
         (query.state.fetchStatus === "idle" ? idle : underway).add(query.queryHash);
     void client.invalidateQueries({ predicate: (query) => idle.has(query.queryHash) });
@@ -102,6 +114,7 @@ export function listen(
       const keys = touched(changes);
       if (keys === null) everything = true;
       else for (const one of keys) pending.add(one);
+      for (const one of changes) if (one.kind === "run" || one.kind === "log") runs.add(one.id);
       soon();
     });
   };
