@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 
 
 class Origin(NamedTuple):
-    """A value on its way: its sources, and of a lazy frame those of the leaves of its plan, in their order."""
+    """A value on its way: its sources, and of a lazy frame those of the leaves of its plan, in their order, with the
+    names that the sources have for what lies in memory.
+    """
 
     value: Any
     sources: Sources | None
-    leaves: tuple[Sources | None, ...] | None = None
+    leaves: tuple[tuple[Sources, Mapping[str, str]] | None, ...] | None = None
 
 
 class Known(NamedTuple):
@@ -65,7 +67,8 @@ def _origins(run: runtime.AssetRuntime, track: Tracker, values: Any) -> Iterable
     for one in walk(values):
         own = track.of(one)
         if frame_form(one) == "lazy":
-            yield Origin(one, own, tuple(track.of_leaf(leaf) for leaf in run.columns.leaves(one)))
+            known = ((track.of_leaf(leaf), track.names_of(leaf)) for leaf in run.columns.leaves(one))
+            yield Origin(one, own, tuple(None if sources is None else (sources, names) for sources, names in known))
         elif own is not None:
             yield Origin(one, own)
 
@@ -87,12 +90,13 @@ def arrived(context: RunContext, note: Mapping[str, Any], *, back: bool) -> None
 def _remember_leaves(run: runtime.AssetRuntime, track: Tracker, origin: Origin) -> None:
     leaves = run.columns.leaves(origin.value)
     if origin.leaves is not None and len(leaves) == len(origin.leaves):
-        for leaf, sources in zip(leaves, origin.leaves, strict=True):
-            if sources is None:
+        for leaf, known in zip(leaves, origin.leaves, strict=True):
+            if known is None:
                 continue
+            sources, names = known
             if leaf.buffers:
                 # The frame holds them: as long as it is known, their addresses are theirs.
-                track.add_frame(origin.value, leaf.buffers, sources, size=0)
+                track.add_frame(origin.value, {**dict.fromkeys(names), **leaf.buffers}, sources, size=0, names=names)
             else:
                 track.add_leaf(leaf, sources)
     if origin.sources is not None:

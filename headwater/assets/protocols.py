@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from headwater.assets.events import AssetRef, ColumnSchema, UnknownColumn
 from headwater.records import dataclass
@@ -136,6 +136,16 @@ class Leaf:
     buffers: Mapping[str, int] = field(default_factory=dict)
 
 
+class Held(NamedTuple):
+    """A source whose columns a frame in memory holds: what it calls each of them, by the frame's own names.
+
+    A column of the frame that is not among the names was put into it by somebody else.
+    """
+
+    source: Hashable
+    names: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEdge:
     """A column edge whose source is still the key that `resolve` (or the schema given) answered with."""
@@ -180,7 +190,10 @@ class ColumnLineage(Protocol):
     """Reads column lineage off plans and queries. Never guesses: what it does not understand is unknown."""
 
     def of_frame(self, frame: Any, resolve: Callable[[Leaf], Hashable | None]) -> PlanLineage:
-        """The lineage of a polars.LazyFrame, from its plan, without executing it."""
+        """The lineage of a polars.LazyFrame, from its plan, without executing it.
+
+        `resolve` says which source a leaf is: several together are a frozenset, one with other names `Held`.
+        """
         ...
 
     def leaves(self, frame: Any) -> Sequence[Leaf]:

@@ -190,7 +190,8 @@ def remember(
                 column = min((value[name] for name in buffers), key=lambda series: series.estimated_size())
                 value = value.with_columns(column.gather(pl.int_range(len(column), eager=True)))
                 buffers = runtime.columns.buffers(value)
-            tracker.add_frame(value, buffers, sources, size=int(value.estimated_size()))
+            held = {**dict.fromkeys(value.columns), **buffers}
+            tracker.add_frame(value, held, sources, size=int(value.estimated_size()))
     elif kind == "relation":
         columns = tuple(
             ColumnSchema(name=name, type=str(of)) for name, of in zip(value.columns, value.types, strict=True)

@@ -44,7 +44,9 @@ _DEPTH = 12
 class _Frame:
     frame: Any
     addresses: frozenset[int]
-    columns: Mapping[str, int]
+    columns: Mapping[str, int | None]
+    names: Mapping[str, str]
+    """What its source calls the columns."""
     sources: Sources
     size: int
 
@@ -132,25 +134,34 @@ class Tracker:
                 return raw, followed
         return None
 
-    def add_frame(self, frame: Any, addresses: Mapping[str, int], sources: Sources, *, size: int) -> None:
+    def add_frame(
+        self,
+        frame: Any,
+        columns: Mapping[str, int | None],
+        sources: Sources,
+        *,
+        size: int,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         """Remember the columns of a frame in memory (by address), so that lazy frames made of it are known by their leaf.
 
+        A column without memory of its own has None for an address. `names` are those of the source, where they are others.
         An address says nothing once its memory has been freed: so the frame is held, up to a bound on all of them.
         """
+        addresses = frozenset(number for number in columns.values() if number is not None)
         if not addresses or size > FRAMES_AT_MOST:
             return
+        own = {name: name for name in columns} if names is None else dict(names)
         with self._lock:
             self._forget_frame(id(frame))
-            added = self._frames[id(frame)] = _Frame(
-                frame, frozenset(addresses.values()), dict(addresses), sources, size
-            )
+            added = self._frames[id(frame)] = _Frame(frame, addresses, dict(columns), own, sources, size)
             self._frames_size += size
             for address in added.addresses:
                 self._holding.setdefault(address, {})[id(frame)] = added
             while self._frames_size > FRAMES_AT_MOST or len(self._frames) > MANY_FRAMES:
                 self._forget_frame(next(iter(self._frames)))
 
-    def columns_of(self, frame: Any) -> Mapping[str, int] | None:
+    def columns_of(self, frame: Any) -> Mapping[str, int | None] | None:
         """Where the columns of this very frame lay when it was added, or None when it is not held."""
         found = self._frames.get(id(frame))
         return found.columns if found is not None and found.frame is frame else None
@@ -195,12 +206,27 @@ class Tracker:
             return self._of_paths(leaf.paths)
         if leaf.io_source is not None:
             return self.of(leaf.io_source)
+        held = self._frame_of(leaf)
+        return None if held is None else held.sources
+
+    def names_of(self, leaf: Leaf) -> Mapping[str, str]:
+        """What the source of a leaf in memory calls its columns: those lie where they lay, under whatever name."""
+        held = self._frame_of(leaf)
+        if held is None:
+            return {}
+        at = {number: name for name, number in held.columns.items()}
+        meant = {name: name for name, number in held.columns.items() if number is None}
+        for name, number in leaf.buffers.items():
+            meant[name] = name if held.columns.get(name) == number else at[number]
+        return {name: held.names[own] for name, own in meant.items() if own in held.names}
+
+    def _frame_of(self, leaf: Leaf) -> _Frame | None:
         wanted = frozenset(leaf.buffers.values())
         found = self._frames_with(wanted)
         # Frames share columns: the one with these very columns is meant; if there is none, only a single one is sure.
         exact = [one for one in found if one.addresses == wanted]
         chosen = exact[-1:] or (found if len(found) == 1 else [])
-        return chosen[0].sources if chosen else None
+        return chosen[0] if chosen else None
 
     def _of_paths(self, paths: tuple[str, ...]) -> Sources | None:
         """The sources of a scan, or of several that Polars made one of, as it does of those that are concatenated."""

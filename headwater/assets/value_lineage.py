@@ -13,7 +13,7 @@ from headwater.assets.events import ColumnEdge, ColumnSchema, InputVersion, Unkn
 from headwater.assets.forms import frame_form
 from headwater.assets.mappings import mapping_of
 from headwater.assets.partitions import UNPARTITIONED, Partition
-from headwater.assets.protocols import Leaf, PlanLineage, SqlQuery, SqlRelation
+from headwater.assets.protocols import Held, Leaf, PlanLineage, SqlQuery, SqlRelation
 from headwater.assets.reading import BoundInput
 from headwater.assets.runtime import AssetRuntime
 from headwater.assets.sql import Sql
@@ -100,7 +100,7 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
     found: dict[Any, None] = {}
     unknown: list[str] = []
 
-    def resolve(leaf: Leaf) -> Dataset | frozenset[Dataset] | None:
+    def resolve(leaf: Leaf) -> Dataset | frozenset[Dataset] | Held | None:
         sources = tracker.of_leaf(leaf)
         if sources is None:
             unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
@@ -113,7 +113,8 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
         if leaf.paths:
             # Several assets are in one scan when their scans were concatenated.
             return _datasets(sources) or None
-        return _dataset(sources)
+        dataset = _dataset(sources)
+        return Held(dataset, tracker.names_of(leaf)) if dataset is not None and leaf.buffers else dataset
 
     plan = run.columns.of_frame(frame, resolve)
     return plan, tuple(found), tuple(dict.fromkeys(unknown))
@@ -137,7 +138,7 @@ def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) 
         reason = "the frame was made of several assets" if dataset is None else "derived_from does not say how"
         return ValueLineage(value=frame, sources=known, unknown_columns=(UnknownColumn(column=None, reason=reason),))
     before, now = tracker.columns_of(frame), run.columns.buffers(frame)
-    changed = {column for column in frame.columns if before is not None and before.get(column) != now.get(column)}
+    changed = {column for column in frame.columns if before is not None and before.get(column, 0) != now.get(column)}
     reason = "the column was changed in the frame that was loaded"
     edges = tuple(
         ColumnEdge(

@@ -150,6 +150,32 @@ def test_lineage_is_the_same_on_each_runner(processes: ProcessRunner, tmp_path: 
         assert told == shown, name
 
 
+def test_columns_in_memory_under_other_names_are_known_in_another_process(processes: ProcessRunner) -> None:
+    @materialize("parquet://lake/orders")
+    def load() -> pl.DataFrame:
+        return pl.DataFrame({"item": ["a", "b"], "amount": [1, 2], "tax": [3, 4], "nothing": [None, None]})
+
+    @materialize("parquet://lake/kept")
+    def keep(rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows
+
+    @flow(runner=processes)
+    def main() -> None:
+        rows = load().rename({"amount": "tax", "tax": "amount"}).with_columns(late=pl.lit(False))
+        keep.submit(rows.select("amount", "tax", "nothing", "late").lazy()).wait()
+
+    with project_of(carrier=(journal := MemoryCarrier())):
+        main()
+    (evidence,) = (one.evidence for one in journal.records(MaterializationEnded) if one.started.asset.name == "kept")
+    assert evidence is not None
+    assert [(one.column, one.source_column) for one in evidence.column_edges] == [
+        ("amount", "tax"),
+        ("tax", "amount"),
+        ("nothing", "nothing"),
+    ]
+    assert {one.column for one in evidence.unknown_columns} == {"late"}
+
+
 def board(project: Project) -> Any:
     """What the projection knows, without what differs from run to run."""
     with project.projection.session() as session:

@@ -214,6 +214,7 @@ def test_an_eager_frame_that_was_changed_in_place_keeps_what_still_lies_where_it
     @materialize("parquet://lake/changed", inputs={"rows": source})
     def changed(rows: pl.DataFrame) -> pl.DataFrame:
         rows.insert_column(1, pl.Series("made", [7, 8, 9]))
+        rows.insert_column(1, pl.Series("nothing", [None] * 3))
         rows.replace_column(rows.get_column_index("amount"), pl.Series("amount", [0.0, 0.0, 0.0]))
         return rows
 
@@ -222,7 +223,7 @@ def test_an_eager_frame_that_was_changed_in_place_keeps_what_still_lies_where_it
         ("id", "orders", "id", "IDENTITY"),
         ("customer", "orders", "customer", "IDENTITY"),
     }
-    assert set(unknown(shop, "changed")) == {"made", "amount"}
+    assert set(unknown(shop, "changed")) == {"made", "nothing", "amount"}
 
 
 def test_an_eager_frame_whose_columns_changed_names_in_place_is_not_mistaken(shop: Project) -> None:
@@ -236,6 +237,39 @@ def test_an_eager_frame_whose_columns_changed_names_in_place_is_not_mistaken(sho
     swapped()
     assert edges(shop, "swapped") == {("amount", "orders", "amount", "IDENTITY")}
     assert set(unknown(shop, "swapped")) == {"customer", "id"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "added"),
+    [
+        (lambda rows: rows.rename({"amount": "total"}), {"id": "id", "customer": "customer", "total": "amount"}, set()),
+        (
+            lambda rows: rows.rename({"id": "customer", "customer": "id"}).drop("amount"),
+            {"customer": "id", "id": "customer"},
+            set(),
+        ),
+        (lambda rows: rows.select("customer", id="customer"), {"id": "customer", "customer": "customer"}, set()),
+        (lambda rows: rows.select("id", twin="id"), {"id": "id", "twin": "id"}, set()),
+        (lambda rows: rows.select("id", amount=None), {"id": "id"}, {"amount"}),
+        (lambda rows: rows.with_columns(late=pl.lit(False)).select("id", "late"), {"id": "id"}, {"late"}),
+        (lambda rows: rows.with_columns(pl.col("id").cast(pl.Duration)), {}, {"id", "customer", "amount"}),
+    ],
+    ids=["renamed", "swapped", "overwritten", "twice", "emptied", "added without memory", "cast in place"],
+)
+def test_a_column_of_an_eager_frame_is_known_by_where_it_lies_and_not_by_its_name(
+    shop: Project, change: Any, expected: dict[str, str], added: set[str]
+) -> None:
+    source = orders("parquet://lake/orders")
+
+    @materialize("parquet://lake/changed", inputs={"rows": source})
+    def changed(rows: pl.DataFrame) -> pl.LazyFrame:
+        found: pl.DataFrame = change(rows)
+        return found.lazy()
+
+    changed()
+    found = {column: of for column, _, of, _ in edges(shop, "changed")}
+    assert found == expected
+    assert set(unknown(shop, "changed")) - {None} == added
 
 
 @pytest.mark.parametrize("form", ["pandas", "eager", "lazy", "relation"])

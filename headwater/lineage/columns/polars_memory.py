@@ -77,7 +77,8 @@ def _number(series: pl.Series) -> int | None:
     chunks = tuple(_chunks(series))
     if not chunks or any(not chunk or _shared() & set(chunk[:-2]) for chunk in chunks):
         return None
-    return hash(chunks) & 0x7FFF_FFFF_FFFF_FFFF
+    # With the type: a cast may copy nothing, and gives other values all the same.
+    return hash((series.dtype, chunks)) & 0x7FFF_FFFF_FFFF_FFFF
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headwater.assets.protocols import Leaf, PlanLineage
+from headwater.assets.protocols import Held, Leaf, PlanLineage
 from headwater.lineage.columns import polars_joins
 from headwater.lineage.columns.algebra import (
     AGGREGATION,
@@ -100,6 +100,9 @@ def _hidden(message: str) -> str:
     return f"a plan node that Polars does not show: {message[:60]}"
 
 
+_ADDED = "the column was put into a frame in memory, outside of the plan"
+
+
 class _TooLarge(Exception):
     """The plan has more nodes than are looked at."""
 
@@ -186,14 +189,18 @@ class _Walk:
         return merge(self._read(expression, table, kind) for expression in expressions)
 
     def _leaf(self, leaf: Leaf, schema: Sequence[str], what: str, made_up: Iterable[str | None] = ()) -> Relation:
-        source = self._resolve(leaf)
+        found = self._resolve(leaf)
+        source, names = found if isinstance(found, Held) else (found, {name: name for name in schema})
         sources = sorted(source, key=str) if isinstance(source, frozenset) else [source]
         self._found.update(dict.fromkeys(sources))
         if source is None:
             self.unresolved.add(reason := f"{what} is no known asset")
             columns = dict.fromkeys(schema, unknown(reason))
         else:
-            columns = {name: merge(of_source(one, name) for one in sources) for name in schema}
+            columns = {
+                name: merge(of_source(one, names[name]) for one in sources) if name in names else unknown(_ADDED)
+                for name in schema
+            }
         columns.update({name: NOTHING for name in made_up if name is not None})
         return relation(columns)
 
