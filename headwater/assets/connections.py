@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from headwater.assets import runtime, value_lineage
-from headwater.assets.events import ColumnSchema
+from headwater.assets.events import ColumnSchema, UnknownColumn
 from headwater.assets.protocols import PlanLineage, StatementLineage
 from headwater.assets.scope import scope, tracker
 from headwater.assets.tracking import Sources
@@ -36,12 +36,14 @@ class Followed:
 
     script: StatementLineage
     sources: Sources
+    unknown: tuple[UnknownColumn, ...] = ()
     marks: _Marks = field(default_factory=dict)
 
     def lineage(self, raw: Any, query: str) -> PlanLineage:
         """The column lineage of a query on the connection, as it stands."""
         self.check(raw)
-        return self.script.of_query(query)
+        plan = self.script.of_query(query)
+        return replace(plan, unknown=(*plan.unknown, *self.unknown))
 
     def check(self, raw: Any) -> None:
         """Look whether a relation of the connection has changed a table: its methods are not seen here."""
@@ -116,7 +118,7 @@ def sql_connection(**inputs: Any) -> SqlConnection:
     found = value_lineage.query_inputs(run, track, MappingProxyType(inputs), partition, where="sql_connection(…)")
     if outer is not None:
         outer.read.update(dict.fromkeys(found.sources))
-    followed = Followed(run.columns.script(found.tables), found.sources)
+    followed = Followed(run.columns.script(found.tables), found.sources, found.unknown_columns)
     raw = run.connect(found.inputs)
     track.add_connection(raw, followed)
     return SqlConnection(raw, followed)

@@ -99,6 +99,7 @@ def plan_sources(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[Sourc
 def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLineage, Sources, tuple[str, ...]]:
     found: dict[Any, None] = {}
     unknown: list[str] = []
+    unsaid: dict[UnknownColumn, None] = {}
 
     def resolve(leaf: Leaf) -> Dataset | frozenset[Dataset] | Held | None:
         sources = tracker.of_leaf(leaf)
@@ -106,6 +107,9 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
             unknown.append(f"the plan reads {_describe(leaf)}, which no asset is known to have given")
             return None
         found.update(dict.fromkeys(sources))
+        if _is_derived(sources):
+            unsaid[_UNSAID] = None
+            return None
         if isinstance(leaf.io_source, NoRows):
             # No version of it was read: its columns are known all the same, as those of an input of a query are.
             asset = leaf.io_source.asset
@@ -117,6 +121,7 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
         return Held(dataset, tracker.names_of(leaf)) if dataset is not None and leaf.buffers else dataset
 
     plan = run.columns.of_frame(frame, resolve)
+    plan = replace(plan, unknown=(*plan.unknown, *unsaid)) if unsaid else plan
     return plan, tuple(found), tuple(dict.fromkeys(unknown))
 
 
@@ -134,11 +139,10 @@ def _of_plan(run: AssetRuntime, tracker: Tracker, frame: Any) -> ValueLineage:
 def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) -> ValueLineage:
     """An eager frame that is an input itself: each column that still lies where it lay is that input's."""
     dataset = _dataset(known)
-    if dataset is None or any(source.via == "derived" for source in known):
-        reason = "the frame was made of several assets" if dataset is None else "derived_from does not say how"
-        return ValueLineage(value=frame, sources=known, unknown_columns=(UnknownColumn(column=None, reason=reason),))
-    before, now = tracker.columns_of(frame), run.columns.buffers(frame)
-    changed = {column for column in frame.columns if before is not None and before.get(column, 0) != now.get(column)}
+    if dataset is None or _is_derived(known):
+        several = UnknownColumn(column=None, reason="the frame was made of several assets")
+        return ValueLineage(value=frame, sources=known, unknown_columns=(several if dataset is None else _UNSAID,))
+    changed = _changed(run, tracker, frame)
     reason = "the column was changed in the frame that was loaded"
     edges = tuple(
         ColumnEdge(
@@ -157,6 +161,19 @@ def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) 
     return ValueLineage(value=frame, sources=as_value(known, "value"), edges=edges, unknown_columns=unknown)
 
 
+def _changed(run: AssetRuntime, tracker: Tracker, frame: Any) -> set[str]:
+    """The columns of an eager frame that was loaded which do not lie where they lay."""
+    before, now = tracker.columns_of(frame), run.columns.buffers(frame)
+    return {column for column in frame.columns if before is not None and before.get(column, 0) != now.get(column)}
+
+
+_UNSAID = UnknownColumn(column=None, reason="derived_from does not say how")
+
+
+def _is_derived(sources: Sources) -> bool:
+    return any(source.via == "derived" for source in sources)
+
+
 def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partition | None) -> ValueLineage:
     given = query_inputs(run, tracker, query.inputs, partition, where=query.text[:80])
     text = query.text.format_map({name: _quoted(name) for name in query.inputs})
@@ -166,7 +183,7 @@ def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partitio
         sources=given.sources,
         unknown_inputs=given.unknown,
         edges=_edges(plan),
-        unknown_columns=plan.unknown,
+        unknown_columns=(*plan.unknown, *given.unknown_columns),
         sql=text,
     )
 
@@ -179,6 +196,8 @@ class QueryInputs:
     tables: dict[str, tuple[Dataset | None, tuple[ColumnSchema, ...]]]
     sources: Sources
     unknown: tuple[str, ...]
+    unknown_columns: tuple[UnknownColumn, ...] = ()
+    """What nobody can tell of whatever reads an input whose columns are not its asset's."""
 
 
 def query_inputs(
@@ -189,6 +208,7 @@ def query_inputs(
     tables: dict[str, tuple[Dataset | None, tuple[ColumnSchema, ...]]] = {}
     sources: list[Any] = []
     unknown: list[str] = []
+    unknown_columns: list[UnknownColumn] = []
     for name, value in given.items():
         bound = _bound(run, value, partition)
         if bound is not None:
@@ -208,8 +228,19 @@ def query_inputs(
             unknown.append(f"the query reads '{name}', a {type(value).__name__} of unknown origin")
         else:
             sources.extend(as_value(known, "sql"))
-            tables[name] = (_dataset(known), frame_schema(value))
-    return QueryInputs(inputs=inputs, tables=tables, sources=tuple(dict.fromkeys(sources)), unknown=tuple(unknown))
+            if _is_derived(known):
+                unknown_columns.append(_UNSAID)
+            elif frame_form(value) == "eager" and _changed(run, tracker, value):
+                unknown_columns.append(UnknownColumn(column=None, reason=f"'{name}' was changed since it was loaded"))
+            else:
+                tables[name] = (_dataset(known), frame_schema(value))
+    return QueryInputs(
+        inputs=inputs,
+        tables=tables,
+        sources=tuple(dict.fromkeys(sources)),
+        unknown=tuple(unknown),
+        unknown_columns=tuple(dict.fromkeys(unknown_columns)),
+    )
 
 
 def _of_relation(run: AssetRuntime, tracker: Tracker, relation: Any) -> ValueLineage:

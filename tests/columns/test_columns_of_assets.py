@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from headwater import Asset, flow, materialize, sql
+from headwater import Asset, derived_from, flow, materialize, sql, sql_connection
 from headwater.assets.events import InputVersion
 from headwater.assets.reading import remember
 from headwater.assets.tracking import Sources, Tracker
@@ -270,6 +270,38 @@ def test_a_column_of_an_eager_frame_is_known_by_where_it_lies_and_not_by_its_nam
     found = {column: of for column, _, of, _ in edges(shop, "changed")}
     assert found == expected
     assert set(unknown(shop, "changed")) - {None} == added
+
+
+@pytest.mark.parametrize("way", ["lazy", "sql", "connection"])
+@pytest.mark.parametrize("changed", [False, True], ids=["derived", "changed in place"])
+def test_what_python_made_of_an_eager_frame_is_unknown_in_a_plan_and_in_a_query(
+    shop: Project, way: str, changed: bool
+) -> None:
+    source = orders("parquet://lake/orders")
+
+    def made(rows: pl.DataFrame) -> Any:
+        if changed:
+            rows.columns = ["customer", "id", "amount"]
+        else:
+            rows = derived_from(pl.DataFrame({"id": [1], "customer": [3], "amount": [2.0]}), rows)
+        if way == "lazy":
+            return rows.lazy().select("id", "customer")
+        text = "SELECT id, customer FROM {rows}"
+        return sql(text, rows=rows) if way == "sql" else sql_connection(rows=rows).sql(text.format(rows="rows"))
+
+    materialize("duckdb://shop.duckdb/main.made", inputs={"rows": source})(made)()
+    if changed and way == "lazy":
+        assert edges(shop, "made") == {
+            ("id", "orders", "customer", "IDENTITY"),
+            ("customer", "orders", "id", "IDENTITY"),
+        }
+        assert not unknown(shop, "made")
+    else:
+        assert edges(shop, "made") == set()
+        assert unknown(shop, "made")[None] == (
+            "'rows' was changed since it was loaded" if changed else "derived_from does not say how"
+        )
+    assert [one.source for one in shop.reader.graph("made").edges] == ["orders"]
 
 
 @pytest.mark.parametrize("form", ["pandas", "eager", "lazy", "relation"])
