@@ -47,6 +47,8 @@ class Followed:
 
     def check(self, raw: Any) -> None:
         """Look whether a relation of the connection has changed a table: its methods are not seen here."""
+        if self.script.lost:
+            return
         now = _marks(raw)
         for name, mark in self.marks.items():
             if now.get(name) != mark or (mark[1] and raw.cursor().execute(_UPDATED, [name]).fetchone()[0]):
@@ -95,6 +97,10 @@ class SqlConnection:
 
     def _note(self, statement: str) -> None:
         script = self._followed.script
+        if (
+            script.lost
+        ):  # its table may be one that a cursor does not see: temporary, in a transaction, in another schema
+            return
         name = script.table_of(statement)
         # By a cursor: the rows of the statement are still to be fetched.
         described = [] if name is None else self._raw.cursor().execute(f"DESCRIBE {name}").fetchall()

@@ -169,6 +169,11 @@ class PlanLineage:
 class StatementLineage(Protocol):
     """Follows what the statements of a connection make of its tables."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether something happened to the connection that can't be followed: all is unknown from there on."""
+        ...
+
     def table_of(self, statement: str) -> str | None:
         """The table or view that a statement makes or changes, as it is written; None of any other statement."""
         ...

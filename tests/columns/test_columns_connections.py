@@ -129,6 +129,10 @@ UNSEEN: dict[str, Step] = {
     ),
     "variable": lambda con: con.execute("SET VARIABLE top = (SELECT max(amount) FROM orders)"),
     "with": lambda con: con.execute("WITH x AS (SELECT 1) INSERT INTO kept SELECT id, id, id FROM orders"),
+    "temporary table": lambda con: con.execute("CREATE TEMP TABLE t (id BIGINT); INSERT INTO t SELECT id FROM orders"),
+    "transaction": lambda con: con.execute("BEGIN; CREATE TABLE t AS SELECT id FROM kept; DROP TABLE t; COMMIT"),
+    "schema": lambda con: con.execute("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT id FROM kept").sql("FROM s.t"),
+    "another schema": lambda con: con.execute("CREATE SCHEMA s; USE s; CREATE TABLE t (id BIGINT); USE memory.main"),
 }
 
 

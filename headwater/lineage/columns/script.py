@@ -66,6 +66,11 @@ class Script:
     _made: dict[str, _Made] = field(default_factory=dict)
     _lost: str | None = None
 
+    @property
+    def lost(self) -> bool:
+        """Whether something happened to the connection that can't be followed: all is unknown from there on."""
+        return self._lost is not None
+
     @staticmethod
     def table_of(statement: str) -> str | None:
         """The table or view that a statement makes or changes, as it is written; None of any other statement."""
