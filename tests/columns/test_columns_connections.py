@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tried import tried_on
 
-from headwater import Asset, materialize, sql_connection
+from headwater import Asset, materialize, sql, sql_connection
 from headwater.assets.events import ColumnSchema
 from headwater.errors import DefinitionError
 from headwater.lineage.columns import Columns
@@ -73,6 +73,40 @@ def test_tables_and_views_on_the_way_are_followed(shop: Project, at: str) -> Non
         (None, "orders", "amount", "FILTER"),
     }
     assert not reasons(shop, "spent")
+
+
+def test_statements_with_comments_between_them_are_followed(shop: Project) -> None:
+    source = orders()
+
+    @materialize("duckdb://shop.duckdb/main.large", inputs={"rows": source})
+    def large(rows: Asset) -> duckdb.DuckDBPyRelation:
+        con = sql_connection(orders=rows)
+        con.execute("""
+            -- Where they are kept; until then
+            CREATE TABLE kept (id BIGINT, twice DOUBLE); -- update me
+            /* All of them */ INSERT INTO kept SELECT id, amount * 2 FROM orders;
+            CREATE VIEW named AS SELECT id AS "größe; -- no", twice FROM kept WHERE id > 1;
+
+            -- Nobody reads this one
+            DROP VIEW IF EXISTS other; -- the end
+        """)
+        return con.sql("SELECT * FROM named; -- done")
+
+    @materialize("duckdb://shop.duckdb/main.all_of_it", inputs={"rows": source})
+    def all_of_it(rows: Asset) -> Any:
+        return sql("SELECT max(COLUMNS(*)) FROM {rows}; -- the end", rows=rows)
+
+    large()
+    assert edges(shop, "large") == {
+        ("größe; -- no", "orders", "id", "IDENTITY"),
+        ("twice", "orders", "amount", "TRANSFORMATION"),
+        (None, "orders", "id", "FILTER"),
+    }
+    all_of_it()
+    assert {(column, of) for column, _, of, _ in edges(shop, "all_of_it")} == {
+        (name, name) for name in ("id", "customer", "amount")
+    }
+    assert not {**reasons(shop, "large"), **reasons(shop, "all_of_it")}
 
 
 def test_what_is_inserted_and_replaced_is_followed(shop: Project) -> None:

@@ -11,7 +11,7 @@ from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import PlanLineage
 from headwater.lineage.columns import duckdb_plan, sqlglot_walk
 from headwater.lineage.columns.algebra import nothing_known
-from headwater.lineage.columns.sql_tables import Names, Tables
+from headwater.lineage.columns.sql_tables import Names, Tables, bare
 
 _Given: TypeAlias = tuple[tuple[str, Hashable, tuple[ColumnSchema, ...]], ...]
 
@@ -22,6 +22,7 @@ def of_sql(text: str, tables: Tables, *, dialect: str) -> PlanLineage:
     The text says more exactly than a plan which part of the output a nested query acts on, so it is read first. Where
     it leaves something unknown, or where DuckDB sees a column behind an output that the text did not show, the plan holds.
     """
+    text = bare(text, dialect=dialect)
     return _read(text, tuple((name, source, tuple(columns)) for name, (source, columns) in tables.items()), dialect)
 
 

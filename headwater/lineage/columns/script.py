@@ -11,7 +11,7 @@ from headwater.assets.protocols import PlanLineage
 from headwater.lineage.columns.algebra import NOTHING, Trace, merge, nothing_known, plan_lineage, relation
 from headwater.lineage.columns.duckdb_types import quoted
 from headwater.lineage.columns.queries import of_sql
-from headwater.lineage.columns.sql_tables import Tables
+from headwater.lineage.columns.sql_tables import Tables, bare
 from headwater.records import dataclass
 
 _NAME = r'(?P<name>"(?:[^"]|"")+"|[A-Za-z_]\w*)'
@@ -74,7 +74,8 @@ class Script:
     @staticmethod
     def table_of(statement: str) -> str | None:
         """The table or view that a statement makes or changes, as it is written; None of any other statement."""
-        found = _matched(_CREATE, statement) or _matched(_DECLARE, statement) or _matched(_INSERT, statement)
+        statement = bare(statement, dialect="duckdb")
+        found = _CREATE.fullmatch(statement) or _DECLARE.fullmatch(statement) or _INSERT.fullmatch(statement)
         return None if found is None else found["name"]
 
     def lose(self, what: str) -> None:
@@ -83,15 +84,16 @@ class Script:
 
     def executed(self, statement: str, columns: Sequence[ColumnSchema] = ()) -> None:
         """A statement was executed; `columns` are those of its table, of which it has made or changed something."""
-        if created := _matched(_CREATE, statement):
+        statement = bare(statement, dialect="duckdb")
+        if created := _CREATE.fullmatch(statement):
             self._create(created, tuple(columns))
-        elif (declared := _matched(_DECLARE, statement)) and not _MADE_BY_EXPRESSION.search(declared["columns"]):
+        elif (declared := _DECLARE.fullmatch(statement)) and not _MADE_BY_EXPRESSION.search(declared["columns"]):
             self._put(
                 declared["name"], _Made(columns=tuple(columns), lineage=PlanLineage(sources=(), edges=(), unknown=()))
             )
-        elif inserted := _matched(_INSERT, statement):
+        elif inserted := _INSERT.fullmatch(statement):
             self._insert(inserted, tuple(columns))
-        elif dropped := _matched(_DROP, statement):
+        elif dropped := _DROP.fullmatch(statement):
             self._made.pop(_folded(dropped["name"]), None)
         elif not _HARMLESS.match(statement) or _CHANGES.search(statement):
             self.lose(f"'{' '.join(statement.split())[:60]}'")
@@ -126,7 +128,7 @@ class Script:
             self._put(created["name"], _Made(columns=columns, lineage=lineage))
 
     def _insert(self, inserted: re.Match[str], columns: tuple[ColumnSchema, ...]) -> None:
-        query, table = inserted["query"].rstrip("; \t\r\n"), inserted["name"]
+        query, table = inserted["query"], inserted["name"]
         if not inserted["named"]:
             listed = inserted["columns"] or ", ".join(quoted(column.name) for column in columns)
             query = f"SELECT * FROM (\n{query}\n) AS headwater_new({listed})"  # noqa: S608 - it is read, never executed
@@ -140,10 +142,6 @@ class Script:
 
     def _put(self, name: str, made: _Made) -> None:
         self._made[_folded(name)] = made
-
-
-def _matched(form: re.Pattern[str], statement: str) -> re.Match[str] | None:
-    return form.fullmatch(statement.rstrip("; \t\r\n"))
 
 
 def _folded(name: str) -> str:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 
+import sqlglot
 from sqlglot import Dialect, MappingSchema, exp
 from sqlglot.dialects.dialect import NormalizationStrategy
+from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import traverse_scope
 
 from headwater.assets.events import ColumnSchema
 from headwater.records import dataclass
 
 Tables = Mapping[str, tuple[Hashable, Sequence[ColumnSchema]]]
+
+
+def bare(text: str, *, dialect: str) -> str:
+    """One statement without the semicolons and comments after it, which not every reader takes for its end.
+
+    >>> bare("SELECT ';' AS a; -- all of them", dialect="duckdb")
+    "SELECT ';' AS a"
+    """
+    try:
+        tokens = sqlglot.tokenize(text, read=dialect)
+    except SqlglotError:
+        return text
+    while tokens and tokens[-1].token_type.name == "SEMICOLON":
+        tokens.pop()
+    return text[: tokens[-1].end + 1] if tokens else text
 
 
 class Names:
