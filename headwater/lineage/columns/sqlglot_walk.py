@@ -277,11 +277,10 @@ class _Walk:
         return self._ordered(scope, subquery, self.relation(inner))
 
     def _table_function(self, scope: Scope, expression: exp.Expr) -> Relation:
-        """UNNEST and the like: each column is made of all arguments, and so is the number of rows."""
+        """UNNEST and the like: each column is made of all arguments, and so is the number of rows. VALUES are written out."""
         names = expression.alias_column_names
         if isinstance(expression, exp.Values):
-            made = merge(self._read(scope, each, TRANSFORMATION) for each in expression.expressions)
-            return Relation(columns=tuple((name, made) for name in names or [_OPEN]), rows=NOTHING)
+            return self._values(scope, expression, names)
         if isinstance(expression, exp.Lateral) and expression.find(exp.Query):
             return self._lateral(expression)
         if not isinstance(expression, (exp.Unnest, exp.Lateral)):
@@ -289,6 +288,13 @@ class _Walk:
         arguments = [expression.this] if isinstance(expression, exp.Lateral) else expression.expressions
         made = merge(self._read(scope, each, TRANSFORMATION) for each in arguments)
         return Relation(columns=tuple((name, made) for name in [*names, _OPEN]), rows=made.through(JOIN))
+
+    def _values(self, scope: Scope, values: exp.Values, names: list[str]) -> Relation:
+        """Rows that are written out: each column is made of what stands in its place. Whoever has no name may be any of them."""
+        rows = [each.expressions if isinstance(each, exp.Tuple) else [each] for each in values.expressions]
+        made = [merge(self._read(scope, each, TRANSFORMATION) for each in place) for place in zip(*rows, strict=True)]
+        found = tuple(zip(names, made, strict=False))
+        return Relation(columns=found if len(found) == len(made) else (*found, (_OPEN, merge(made))), rows=NOTHING)
 
     def _lateral(self, lateral: exp.Lateral) -> Relation:
         query = lateral.this
