@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from headwater import clock
 from headwater.core.signals import interruptible
@@ -19,7 +21,7 @@ class Cancellation:
     True
     """
 
-    __slots__ = ("_callbacks", "_event", "_flag", "_lock", "_parent")
+    __slots__ = ("_asked", "_callbacks", "_event", "_flag", "_lock", "_parent")
 
     def __init__(self, parent: Cancellation | None = None) -> None:
         self._flag = False
@@ -27,6 +29,7 @@ class Cancellation:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._callbacks: dict[int, Callable[[], object]] = {}
+        self._asked: concurrent.futures.Future[None] | None = None
         if parent is not None:
             parent.subscribe(self, self.set)
 
@@ -57,6 +60,17 @@ class Cancellation:
                 return True
             asked = asked._parent
         return clock.wait(_Look(self), seconds)
+
+    @property
+    def asked(self) -> concurrent.futures.Future[None]:
+        """Done once it was asked to stop, for who waits for something else as well; made when somebody does."""
+        if self._asked is None:
+            made: concurrent.futures.Future[None] = concurrent.futures.Future()
+            with self._lock:
+                found = self._asked = self._asked or made
+            if found is made:
+                self.subscribe(made, partial(made.set_result, None))
+        return self._asked
 
     def subscribe(self, key: object, callback: Callable[[], object]) -> None:
         """Call this once when it is asked to stop; at once when it has been already."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 8.0
 """Seconds that a run that was asked to stop waits for threads that are still in user code (Docker kills after 10)."""
+_MARGIN_US = 1_000_000
 _POLL_US = 50_000
 
 
@@ -109,7 +110,7 @@ def _perform(effect: Effect, run: Run) -> BaseException | None:
             raise interruption(run)
     elif isinstance(effect, Gather):
         for future in effect.futures:
-            future._wait()
+            future._wait(hears=True)
         if run.cancelled.is_set():
             raise interruption(run)
     elif isinstance(effect, Settle):
@@ -162,7 +163,7 @@ def _close_streams(run: Run) -> None:
 
 def settle(run: Run, among: Sequence[TaskFuture[Any]] | None = None) -> None:
     """Wait until what still runs in a cancelled run has stopped: so long, or until the next signal."""
-    until = _gives_up_at(run)
+    until = _gives_up_at(run, among)
     with signals.closing(run.root):
         while waiting_for := _unsettled(run, among):
             left = min(until - clock.machine_us(), _POLL_US) / 1_000_000
@@ -174,19 +175,21 @@ def settle(run: Run, among: Sequence[TaskFuture[Any]] | None = None) -> None:
                 waiting_for[0]._wait(left)
 
 
-def _gives_up_at(run: Run) -> int:
+def _gives_up_at(run: Run, among: Sequence[TaskFuture[Any]] | None) -> int:
     """Until when it is waited for, on the machine's clock: a run that was asked to stop has so long with all that it is in.
 
-    Each subflow and each transaction in it waits for its own, one after the other.
+    Each subflow and each transaction in it waits for its own, and gives up a little earlier: what it does then counts, too.
     """
     ends = clock.machine_us() + int(PATIENCE * 1_000_000)
     if not run.cancelled.is_set():
         return ends
-    while run.parent is not None and run.parent.run.cancelled.is_set():
-        run = run.parent.run
-    if run.gives_up_at is None:
-        run.gives_up_at = ends
-    return run.gives_up_at
+    outermost = run
+    while outermost.parent is not None and outermost.parent.run.cancelled.is_set():
+        outermost = outermost.parent.run
+    if outermost.gives_up_at is None:
+        outermost.gives_up_at = ends
+    is_all = outermost is run and among is None
+    return outermost.gives_up_at - (0 if is_all else _MARGIN_US)
 
 
 def _unsettled(run: Run, among: Sequence[TaskFuture[Any]] | None) -> list[TaskFuture[Any] | None]:
@@ -326,7 +329,7 @@ async def _notify_async(effect: Notify) -> None:
 async def _settle_async(run: Run, among: Sequence[TaskFuture[Any]] | None) -> None:
     import asyncio
 
-    until = _gives_up_at(run)
+    until = _gives_up_at(run, among)
     with signals.closing(run.root):
         with contextlib.suppress(asyncio.CancelledError):
             # A boundary may have seen the signal before the cancellation that it asked for arrived here.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, ov
 
 from headwater import clock
 from headwater.core.arguments import FutureLike
-from headwater.core.context import running_loop
+from headwater.core.context import current, running_loop
 from headwater.core.decisions import is_cancellation
 from headwater.core.runners import waiting
-from headwater.core.signals import interruptible, raise_pending, raise_unheard
+from headwater.core.signals import interruptible, interruption, raise_pending, raise_unheard
 from headwater.core.states import State
 from headwater.core.tracebacks import shown
 from headwater.errors import Cancelled, UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import asyncio
     from asyncio import AbstractEventLoop
 
-    from headwater.core.context import TaskCall
+    from headwater.core.context import Run, TaskCall
 
 _log = logging.getLogger(__name__)
 
@@ -128,10 +128,11 @@ class TaskFuture(FutureLike, Generic[R]):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has ended, at most so many seconds; says whether it has."""
         self.looked_at = True
-        return self._wait(clock.patience(timeout))
+        return self._wait(clock.patience(timeout), hears=True)
 
     @interruptible
-    def _wait(self, timeout: float | None = None) -> bool:
+    def _wait(self, timeout: float | None = None, *, hears: bool = False) -> bool:
+        """Wait; who `hears` that the run is asked to stop is told so, in whatever thread."""
         if self._ended:
             # With the very signal, perhaps, that this thread has not heard of yet.
             raise_unheard(self._call.context.run.root)
@@ -139,7 +140,17 @@ class TaskFuture(FutureLike, Generic[R]):
         self._refuse_to_block()
         with waiting():
             raise_pending()
-            return clock.in_slices(self._ended_within, timeout)
+            # In the main thread signals raise, as this does elsewhere.
+            deaf = not hears or threading.current_thread() is threading.main_thread()
+            return clock.in_slices(self._ended_within if deaf else self._ended_or_stopped, timeout)
+
+    @interruptible
+    def _ended_or_stopped(self, seconds: float | None) -> bool:
+        run = _run_of(self)
+        concurrent.futures.wait((self._done, run.cancelled.asked), seconds, concurrent.futures.FIRST_COMPLETED)
+        if not self._ended and run.cancelled.is_set():
+            raise interruption(run)
+        return self._ended
 
     @interruptible
     def _ended_within(self, seconds: float | None) -> bool:
@@ -312,8 +323,16 @@ def wait(futures: Iterable[TaskFuture[R]] | TaskFuture[R], timeout: float | None
     return Waited(done, set(futures) - done)
 
 
+def _run_of(future: TaskFuture[Any]) -> Run:
+    """The run that waits for a future: in a thread of the user's own it is that of the future."""
+    context = current()
+    return (future._call.context if context is None else context).run
+
+
 @interruptible
-def _take(ended: queue.SimpleQueue[TaskFuture[R]], found: list[TaskFuture[R]], seconds: float | None) -> bool:
+def _take(
+    ended: queue.SimpleQueue[TaskFuture[R] | None], found: list[TaskFuture[R] | None], seconds: float | None
+) -> bool:
     try:
         found.append(ended.get(timeout=seconds))
     except queue.Empty:
@@ -337,19 +356,30 @@ class as_completed(Generic[R]):
         for future in self._futures:
             if not future.done():
                 future._refuse_to_block()
-        ended: queue.SimpleQueue[TaskFuture[R]] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[TaskFuture[R] | None] = queue.SimpleQueue()
         for future in self._futures:
             future.add_done_callback(ended.put)
         until = clock.deadline(self._timeout)
         for _ in self._futures:
-            found: list[TaskFuture[R]] = []
+            future = self._next_ended(ended, until)
+            future.looked_at = True
+            yield future
+
+    @interruptible
+    def _next_ended(self, ended: queue.SimpleQueue[TaskFuture[R] | None], until: int | None) -> TaskFuture[R]:
+        run, found = _run_of(self._futures[0]), list[TaskFuture[R] | None]()
+        run.cancelled.subscribe(found, partial(ended.put, None))
+        try:
             with waiting():
                 raise_pending()
                 clock.in_slices(partial(_take, ended, found), clock.left(until))
-            if not found:
-                raise self._too_late()
-            found[0].looked_at = True
-            yield found[0]
+        finally:
+            run.cancelled.unsubscribe(found)
+        if not found:
+            raise self._too_late()
+        if found[0] is None:
+            raise interruption(run)
+        return found[0]
 
     async def __aiter__(self) -> AsyncIterator[TaskFuture[R]]:
         import asyncio

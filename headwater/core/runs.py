@@ -372,7 +372,7 @@ def _block(run: Run, context: RunContext) -> Generator[RunContext, None, BaseExc
         try:
             while left := [future for future in tuple(run.pending.values()) if not future.done()]:
                 for future in left:
-                    future._wait()
+                    future._wait(hears=True)
         except BaseException as raised:  # noqa: BLE001 - recorded, then raised
             error = raised
     if error is not None and is_cancellation(error):

@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 
 from headwater import flow, task
+from headwater.core.context import current
+from headwater.errors import Cancelled
 
 PREAMBLE = """
 import asyncio, dataclasses, json, os, signal, sys, threading, time
@@ -328,6 +330,94 @@ def test_subflows_and_transactions_wait_together_for_threads_that_do_not_stop(sc
     assert time.monotonic() - began < 5
     assert {body["state"] for body in running.journal("run.ended")} == {"Cancelled"}
     assert running.states() == {"hangs": ["Cancelled"]}
+
+
+WAITS = """
+from headwater import transaction
+from headwater.core import drivers
+
+drivers.PATIENCE = 3.0
+
+def undo(txn):
+    Path("undone").touch()
+
+@task(on_rollback=undo)
+def step():
+    pass
+
+@flow
+def inner():
+    {waits}
+
+@task
+def outer():
+    with transaction():
+        step()
+        inner()
+
+@flow
+def main():
+    outer.submit()
+    time.sleep(60)
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "hangs.submit().result()",
+        "hangs.submit().wait(40)",
+        "list(as_completed([hangs.submit()]))",
+        "hangs.submit()",
+        "with transaction(): hangs.submit()",
+    ],
+)
+def test_who_waits_in_a_thread_hears_of_the_stop_and_takes_back_what_was_done(script: Any, waits: str) -> None:
+    running = script(WAITS.format(waits=waits))
+    running.ready()
+    began = time.monotonic()
+    running.signal(signal.SIGTERM)
+    assert running.end()[0] == 143
+    assert time.monotonic() - began < 6
+    assert (running.folder / "undone").exists()
+    assert {(body["flow"], body["state"]) for body in running.journal("run.ended")} == {
+        ("main", "Cancelled"),
+        ("inner", "Cancelled"),
+    }
+    states = running.states()
+    assert (states["outer"], states["hangs"], states["step"][-1]) == (["Cancelled"], ["Cancelled"], "RolledBack")
+
+
+def test_a_wait_of_a_thread_is_woken_when_its_run_is_stopped(project: Any) -> None:
+    """At once, though what it waits for goes on for a while."""
+    free, heard = threading.Event(), threading.Event()
+
+    @task
+    def busy() -> None:
+        free.wait(20)
+
+    @task
+    def waits(known: list[Any]) -> None:
+        try:
+            known[0]().result()
+        finally:
+            heard.set()
+
+    @flow
+    def main() -> None:
+        future = busy.submit()
+        waiting = waits.submit([lambda: future])
+        while waiting.state.value != "Running":
+            time.sleep(0.01)
+        run = current()
+        assert run is not None
+        threading.Timer(0.2, run.cancelled.set).start()
+        assert heard.wait(10)
+        free.set()
+
+    with pytest.raises(Cancelled):
+        main()
 
 
 ASYNC = """
