@@ -168,6 +168,11 @@ def _aggregated(node: exp.Expr) -> Iterator[Part]:
     return _all(node, AGGREGATION)
 
 
+def _number_of_set(_: exp.Expr) -> Iterator[Part]:
+    """grouping(x) says by which columns this row was grouped, and nothing of their values."""
+    return iter(())
+
+
 _Parts: TypeAlias = Callable[[exp.Expr], Iterator[Part]]
 
 _PARTS: tuple[tuple[tuple[type, ...], _Parts], ...] = (
@@ -179,6 +184,7 @@ _PARTS: tuple[tuple[tuple[type, ...], _Parts], ...] = (
     ((exp.Coalesce,), _coalesce),
     ((exp.Lag, exp.Lead), _transformed),
     ((exp.CombinedAggFunc, exp.CombinedParameterizedAgg), _combined),
+    ((exp.Grouping, exp.GroupingId), _number_of_set),
     ((exp.AggFunc,), _aggregated),
     ((exp.Anonymous,), _called),
     ((exp.Paren, exp.Alias, exp.Ordered, exp.Distinct, exp.IgnoreNulls, exp.RespectNulls), _same),
