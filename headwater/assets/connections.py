@@ -97,10 +97,8 @@ class SqlConnection:
 
     def _note(self, statement: str) -> None:
         script = self._followed.script
-        if (
-            script.lost
-        ):  # its table may be one that a cursor does not see: temporary, in a transaction, in another schema
-            return
+        if script.lost:
+            return  # its table may be one that a cursor does not see: temporary, in a transaction, in another schema
         name = script.table_of(statement)
         # By a cursor: the rows of the statement are still to be fetched.
         described = [] if name is None else self._raw.cursor().execute(f"DESCRIBE {name}").fetchall()
