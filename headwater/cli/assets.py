@@ -78,9 +78,7 @@ def _history_text(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     headers = ("at", "", "partition", "state", "rows", "size", "version", "run", "error")
-    return table(
-        headers, cells, numbers=("", "rows", "size"), spare=("", "size", "version", "rows", "partition", "error")
-    )
+    return table(headers, cells, numbers=("", "rows", "size"), spare=("", "size", "version", "rows", "error"))
 
 
 def _row(one: AssetDefinition) -> dict[str, Any]:
