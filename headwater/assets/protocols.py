@@ -175,11 +175,11 @@ class StatementLineage(Protocol):
         ...
 
     def table_of(self, statement: str) -> str | None:
-        """The table or view that a statement makes or changes, as it is written; None of any other statement."""
+        """The table or view that a statement makes or changes, as it is called afterwards; None of any other statement."""
         ...
 
-    def executed(self, statement: str, columns: Sequence[ColumnSchema] = ()) -> None:
-        """A statement was executed, which left the table that it is about with these columns."""
+    def executed(self, statement: str, columns: Sequence[ColumnSchema] = (), *, existed: bool = False) -> None:
+        """A statement was executed, of whose table these are the columns now, and which `existed` before it."""
         ...
 
     def lose(self, what: str) -> None:

@@ -153,18 +153,40 @@ def test_several_inputs_meet_on_one_connection(shop: Project) -> None:
 
 Step = Callable[[Any], object]
 UNSEEN: dict[str, Step] = {
-    "UPDATE": lambda con: con.execute("UPDATE kept SET amount = id"),
     "executemany": lambda con: con.executemany("INSERT INTO kept VALUES (?, ?, ?)", [[7, 7, 7.0]]),
     "insert_into": lambda con: con.sql("SELECT id, id, id FROM orders").insert_into("kept"),
     "update": lambda con: con.table("kept").update({"amount": 1.0}, condition="id = 2"),
+    "update of what was updated": lambda con: (
+        con.execute("UPDATE kept SET amount = 2 WHERE id = 1").table("kept").update({"amount": 1.0})
+    ),
+    "insert in a transaction": lambda con: (con.begin(), con.sql("FROM orders").insert_into("kept"), con.commit()),
+    "update in a transaction": lambda con: (
+        con.begin().execute("CREATE OR REPLACE TABLE kept AS SELECT * FROM orders"),
+        con.table("kept").update({"amount": 1.0}),
+        con.execute("COMMIT"),
+    ),
+    "update of what is temporary": lambda con: (
+        con.execute("CREATE TEMP TABLE x AS FROM kept; CREATE TEMP VIEW y AS FROM x"),
+        con.table("x").update({"amount": 1.0}),
+    ),
+    "two of one name": lambda con: con.execute("CREATE TEMP TABLE kept AS SELECT id, customer, amount FROM orders"),
     "macro": lambda con: con.execute("CREATE MACRO least() AS (SELECT min(amount) FROM orders)"),
     "replaced view": lambda con: con.sql("SELECT 1 AS id, 2 AS customer, 3 AS amount").create_view(
         "seen", replace=True
     ),
     "variable": lambda con: con.execute("SET VARIABLE top = (SELECT max(amount) FROM orders)"),
-    "with": lambda con: con.execute("WITH x AS (SELECT 1) INSERT INTO kept SELECT id, id, id FROM orders"),
-    "temporary table": lambda con: con.execute("CREATE TEMP TABLE t (id BIGINT); INSERT INTO t SELECT id FROM orders"),
-    "transaction": lambda con: con.execute("BEGIN; CREATE TABLE t AS SELECT id FROM kept; DROP TABLE t; COMMIT"),
+    "search path": lambda con: con.execute("SET search_path = 'main'"),
+    "trigger": lambda con: con.execute(
+        "CREATE TABLE x AS FROM kept; CREATE TRIGGER more AFTER INSERT ON x FOR EACH STATEMENT INSERT INTO kept FROM x"
+    ),
+    "generated column": lambda con: con.execute("CREATE TABLE x (id BIGINT, twice BIGINT AS (id * 2))"),
+    "conflict with any key": lambda con: con.execute(
+        "CREATE TABLE x (id BIGINT PRIMARY KEY); INSERT OR REPLACE INTO x SELECT id FROM orders"
+    ),
+    "change in a query": lambda con: con.execute(
+        "WITH x AS (DELETE FROM kept RETURNING id) SELECT * FROM x"
+    ).fetchall(),
+    "explained change": lambda con: con.execute("EXPLAIN ANALYZE DELETE FROM kept"),
     "schema": lambda con: con.execute("CREATE SCHEMA s; CREATE TABLE s.t AS SELECT id FROM kept").sql("FROM s.t"),
     "another schema": lambda con: con.execute("CREATE SCHEMA s; USE s; CREATE TABLE t (id BIGINT); USE memory.main"),
 }
@@ -185,6 +207,49 @@ def test_what_can_not_be_followed_is_unknown(shop: Project, step: Step) -> None:
     assert edges(shop, "after") == set()
     assert None in reasons(shop, "after")
     assert [edge.source for edge in shop.reader.graph("after").edges] == ["orders"], "the asset is known to be read"
+
+
+def test_a_reason_names_the_statement(shop: Project) -> None:
+    source = orders()
+
+    @materialize("parquet://lake/after", inputs={"rows": source})
+    def after(rows: Asset) -> duckdb.DuckDBPyRelation:
+        con = sql_connection(orders=rows)
+        con.execute("CREATE TABLE kept (id BIGINT PRIMARY KEY)")
+        con.execute("INSERT INTO kept SELECT id FROM orders ON CONFLICT DO NOTHING; INSERT INTO kept VALUES (9)")
+        return con.sql("FROM kept")
+
+    after()
+    assert reasons(shop, "after") == {
+        None: "the connection executed 'INSERT INTO kept SELECT id FROM orders ON CONFLICT DO NOTHIN', which is not understood"
+    }
+
+
+def test_what_fails_and_what_is_still_to_be_fetched_change_nothing(shop: Project) -> None:
+    source = orders()
+
+    @materialize("parquet://lake/after", inputs={"rows": source})
+    def after(rows: Asset) -> duckdb.DuckDBPyRelation:
+        con = sql_connection(orders=rows)
+        con.begin().execute("CREATE TEMP TABLE kept AS SELECT amount FROM orders")
+        assert con.execute("INSERT INTO kept SELECT id FROM orders RETURNING amount").fetchall() == [
+            (1.0,),
+            (2.0,),
+            (3.0,),
+        ]
+        con.rollback().begin().execute("CREATE TEMP TABLE kept AS SELECT customer AS amount FROM orders")
+        with pytest.raises(duckdb.ConversionException):
+            con.execute("UPDATE kept SET amount = 'much'")
+        con.rollback().execute("CREATE TEMP TABLE kept AS SELECT amount FROM orders")
+        con.execute("FROM range(1000000)")
+        found = con.sql("FROM kept")
+        assert con.fetchone() == (0,)
+        con.execute("ANALYZE")
+        return found
+
+    after()
+    assert edges(shop, "after") == {("amount", "orders", "amount", "IDENTITY")}
+    assert not reasons(shop, "after")
 
 
 def test_rows_that_were_fetched_keep_the_asset_and_lose_the_columns(shop: Project) -> None:
@@ -233,7 +298,15 @@ class _Author:
             table = self._random.choice(into)
             query = f"SELECT {', '.join(self._expression(columns) for _ in self._tables[table])} FROM ({query})"
             return f"INSERT INTO {table} {query}"
-        kind = self._random.choice(["TABLE", "VIEW"])
+        if into and self._random.random() < 0.5:
+            table = self._random.choice(into)
+            one, value, *sides = (
+                self._random.choice(self._tables[table]),
+                *(self._expression(self._tables[table]) for _ in "123"),
+            )
+            where = f"WHERE {' > '.join(sides)}"
+            return self._random.choice([f"UPDATE {table} SET {one} = {value} {where}", f"DELETE FROM {table} {where}"])
+        kind = self._random.choice(["TABLE", "VIEW", "TEMP TABLE"])
         name = f"v{name}" if kind == "VIEW" else name
         self._tables[name] = columns
         return f"CREATE {kind} {name} AS {query}"

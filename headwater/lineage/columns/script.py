@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import field
 
@@ -12,26 +11,8 @@ from headwater.lineage.columns.algebra import NOTHING, Trace, merge, nothing_kno
 from headwater.lineage.columns.duckdb_types import quoted
 from headwater.lineage.columns.queries import of_sql
 from headwater.lineage.columns.sql_tables import Tables, bare
+from headwater.lineage.columns.statements import Changed, Dropped, Made, Renamed, Transaction, effect_of, table_of
 from headwater.records import dataclass
-
-_NAME = r'(?P<name>"(?:[^"]|"")+"|[A-Za-z_]\w*)'
-_CREATE = re.compile(
-    rf"\s*CREATE\s+(?P<replace>OR\s+REPLACE\s+)?(?P<kind>TABLE|VIEW)\s+{_NAME}\s+AS\s+(?P<query>.+)", re.I | re.S
-)
-_DECLARE = re.compile(rf"\s*CREATE\s+TABLE\s+{_NAME}\s*\((?P<columns>.+)\)\s*", re.I | re.S)
-_INSERT = re.compile(
-    rf"\s*INSERT\s+INTO\s+{_NAME}\s*(?:\((?P<columns>[^()]*)\))?\s+(?P<named>BY\s+NAME\s+)?(?P<query>(?:SELECT|FROM|WITH|VALUES)\b.+)",
-    re.I | re.S,
-)
-_DROP = re.compile(rf"\s*DROP\s+(?:TABLE|VIEW)\s+(?:IF\s+EXISTS\s+)?{_NAME}\s*", re.I)
-_HARMLESS = re.compile(
-    r"\s*(?:SELECT|FROM|WITH|VALUES|PIVOT|UNPIVOT|SUMMARIZE|DESCRIBE|SHOW|EXPLAIN|"
-    r"SET\s+(?!VARIABLE|SCHEMA|SEARCH_PATH)(?:(?:GLOBAL|SESSION|LOCAL)\s+)?(?!SCHEMA|SEARCH_PATH)\w+\s*(?:=|TO))\b",
-    re.I,
-)
-"""Statements that change no table that is known here; WITH in front of an INSERT is seen by `_changes`."""
-_CHANGES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|MERGE|CREATE|TRUNCATE)\b", re.I)
-_MADE_BY_EXPRESSION = re.compile(r"\b(?:AS|DEFAULT|GENERATED)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +45,8 @@ class Script:
 
     given: Tables
     _made: dict[str, _Made] = field(default_factory=dict)
+    _before: dict[str, _Made] = field(default_factory=dict)
+    """What was made when the transaction began."""
     _lost: str | None = None
 
     @property
@@ -73,30 +56,34 @@ class Script:
 
     @staticmethod
     def table_of(statement: str) -> str | None:
-        """The table or view that a statement makes or changes, as it is written; None of any other statement."""
-        statement = bare(statement, dialect="duckdb")
-        found = _CREATE.fullmatch(statement) or _DECLARE.fullmatch(statement) or _INSERT.fullmatch(statement)
-        return None if found is None else found["name"]
+        """The table or view that a statement makes or changes, as it is called afterwards; None of any other statement."""
+        return table_of(bare(statement, dialect="duckdb"))
 
     def lose(self, what: str) -> None:
         """Something happened to the connection that can't be followed."""
         self._lost = self._lost or f"the connection executed {what}, which is not understood"
 
-    def executed(self, statement: str, columns: Sequence[ColumnSchema] = ()) -> None:
-        """A statement was executed; `columns` are those of its table, of which it has made or changed something."""
-        statement = bare(statement, dialect="duckdb")
-        if created := _CREATE.fullmatch(statement):
-            self._create(created, tuple(columns))
-        elif (declared := _DECLARE.fullmatch(statement)) and not _MADE_BY_EXPRESSION.search(declared["columns"]):
-            self._put(
-                declared["name"], _Made(columns=tuple(columns), lineage=PlanLineage(sources=(), edges=(), unknown=()))
-            )
-        elif inserted := _INSERT.fullmatch(statement):
-            self._insert(inserted, tuple(columns))
-        elif dropped := _DROP.fullmatch(statement):
-            self._made.pop(_folded(dropped["name"]), None)
-        elif not _HARMLESS.match(statement) or _CHANGES.search(statement):
-            self.lose(f"'{' '.join(statement.split())[:60]}'")
+    def executed(self, statement: str, columns: Sequence[ColumnSchema] = (), *, existed: bool = False) -> None:
+        """A statement was executed, of whose table these are the columns now, and which `existed` before it."""
+        effect = effect_of(bare(statement, dialect="duckdb"), [column.name for column in columns])
+        match effect:
+            case None:
+                self.lose(f"'{' '.join(statement.split())[:60]}'")
+            case Made():
+                if not (effect.if_missing and existed):
+                    self._make(effect, tuple(columns))
+            case Changed():
+                before = self.of_query(f"SELECT * FROM {quoted(effect.table)}")  # noqa: S608 - read, never executed
+                self._put(effect.table, tuple(columns), [before, *map(self.of_query, effect.queries)])
+            case Renamed():
+                before = self.of_query(f"SELECT * FROM {quoted(effect.before)}")  # noqa: S608
+                self._put(effect.now, tuple(columns), [before])
+                self._made.pop(effect.before, None)
+            case Dropped():
+                for name in effect.tables:
+                    self._made.pop(name, None)
+            case Transaction(word):
+                self._transaction(word)
 
     def of_query(self, query: str) -> PlanLineage:
         """The column lineage of a query on this connection, as its tables are now."""
@@ -120,32 +107,25 @@ class Script:
         finally:
             self._made[name] = made
 
-    def _create(self, created: re.Match[str], columns: tuple[ColumnSchema, ...]) -> None:
-        if created["kind"].upper() == "VIEW":
-            self._put(created["name"], _Made(columns=columns, view=created["query"]))
+    def _make(self, made: Made, columns: tuple[ColumnSchema, ...]) -> None:
+        if made.view:
+            self._made[made.table] = _Made(columns=columns, view=made.query)
         else:
-            lineage = _fitting(self.of_query(created["query"]), columns)
-            self._put(created["name"], _Made(columns=columns, lineage=lineage))
+            self._put(made.table, columns, [] if made.query is None else [self.of_query(made.query)])
 
-    def _insert(self, inserted: re.Match[str], columns: tuple[ColumnSchema, ...]) -> None:
-        query, table = inserted["query"], inserted["name"]
-        if not inserted["named"]:
-            listed = inserted["columns"] or ", ".join(quoted(column.name) for column in columns)
-            query = f"SELECT * FROM (\n{query}\n) AS headwater_new({listed})"  # noqa: S608 - it is read, never executed
-        before, new = self.of_query(f"SELECT * FROM {table}"), self.of_query(query)  # noqa: S608
+    def _put(self, name: str, columns: tuple[ColumnSchema, ...], found: Sequence[PlanLineage]) -> None:
         together = PlanLineage(
-            sources=tuple(dict.fromkeys((*before.sources, *new.sources))),
-            edges=tuple(dict.fromkeys((*before.edges, *new.edges))),
-            unknown=tuple(dict.fromkeys((*before.unknown, *new.unknown))),
+            sources=tuple(dict.fromkeys(source for each in found for source in each.sources)),
+            edges=tuple(dict.fromkeys(edge for each in found for edge in each.edges)),
+            unknown=tuple(dict.fromkeys(one for each in found for one in each.unknown)),
         )
-        self._put(table, _Made(columns=columns, lineage=_fitting(together, columns)))
+        self._made[name] = _Made(columns=columns, lineage=_fitting(together, columns))
 
-    def _put(self, name: str, made: _Made) -> None:
-        self._made[_folded(name)] = made
-
-
-def _folded(name: str) -> str:
-    return (name[1:-1].replace('""', '"') if name.startswith('"') else name).lower()
+    def _transaction(self, word: str) -> None:
+        if word == "BEGIN":
+            self._before = dict(self._made)
+        elif word == "ROLLBACK":
+            self._made = self._before
 
 
 def _fitting(lineage: PlanLineage, columns: tuple[ColumnSchema, ...]) -> PlanLineage:

@@ -80,7 +80,7 @@ class KnownTables:
         """Rename the known tables of a query, in place; the name that it used becomes the alias."""
         written: set[tuple[str, str]] = set()
         for table in _real_tables(tree):
-            place = self._given.get(_dotted(table).lower()) or self._given.get(_plain(table))
+            place = self._given.get(_dotted(table).lower()) or self._given.get(self._plain(table))
             if place is None:
                 continue
             if table.db:
@@ -95,6 +95,13 @@ class KnownTables:
             if (column.db.lower(), column.table.lower()) in written:
                 column.set("db", None)
                 column.set("catalog", None)
+
+    def _plain(self, table: exp.Table) -> str:
+        """The name alone, of a table where such names are looked up; the same name elsewhere is another table."""
+        database, schema = table.catalog.lower(), table.db.lower()
+        if not database and schema in _DATABASES and self._dialect == "duckdb":
+            database, schema = schema, ""
+        return table.name.lower() if schema in _DEFAULTS and database in ("", *_DATABASES) else ""
 
     def place(self, table: exp.Table) -> Place | None:
         """The known table that a table node of the renamed query stands for."""
@@ -122,12 +129,8 @@ def _dotted(table: exp.Table) -> str:
 
 _DEFAULTS = frozenset({"", "main", "public", "dbo"})
 """Schemas in which engines look for names without one: DuckDB, PostgreSQL, SQL Server."""
-
-
-def _plain(table: exp.Table) -> str:
-    """The name alone, of a table in a schema where such names are looked up; the same name elsewhere is another table."""
-    here = table.db.lower() in _DEFAULTS and table.catalog.lower() in ("", "memory", "temp")
-    return table.name.lower() if here else ""
+_DATABASES = ("memory", "temp")
+"""DuckDB's own, which can stand in the place of a schema."""
 
 
 def _real_tables(tree: exp.Expr) -> list[exp.Table]:
