@@ -135,13 +135,18 @@ def _coalesce(node: exp.Expr) -> Iterator[Part]:
 
 
 def _merged_by_using(node: exp.Expr) -> Iterable[exp.Expr]:
-    """The sides that a USING column takes its values from: the one whose rows are all kept, otherwise all."""
+    """The sides that a USING column takes its values from, join by join: the one whose rows are all kept, or all."""
     select = node.find_ancestor(exp.Select)
-    sides = {join.side for join in select.args.get("joins") or ()} if select is not None else {"FULL"}
+    sides = {join.alias_or_name: join.side for join in select.args.get("joins") or ()} if select is not None else {}
     arguments = [node.this, *node.expressions]
-    if not sides & {"FULL", "RIGHT"}:
-        return arguments[:1]
-    return arguments[1:] if sides == {"RIGHT"} and len(arguments) == 2 else arguments
+    kept = arguments[:1]
+    for number, each in enumerate(arguments[1:], 2):
+        side = sides.get(each.text("table"), "FULL")
+        if side == "RIGHT":
+            kept = [each]
+        elif side == "FULL" or len(kept) > 1:
+            kept = arguments[:number]
+    return kept
 
 
 def _called(node: exp.Expr) -> Iterator[Part]:
