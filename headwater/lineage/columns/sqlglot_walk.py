@@ -301,6 +301,8 @@ class _Walk:
         inner = self._scopes.get(id(query.unnest())) if isinstance(query, exp.Subquery) else None
         if inner is None:
             return _unreadable("a LATERAL subquery")
+        if isinstance(inner.expression, exp.Values):
+            return self._values(inner, inner.expression, lateral.alias_column_names)
         found = self.relation(inner)
         names = lateral.alias_column_names or found.names
         if len(names) != len(found.columns):
