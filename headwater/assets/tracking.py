@@ -8,6 +8,7 @@ numbers, texts) are never followed: two unrelated ones would look alike.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -17,6 +18,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headwater.assets.events import ColumnSchema, InputVersion
+from headwater.assets.forms import frame_form
 from headwater.assets.protocols import Leaf
 from headwater.records import dataclass
 
@@ -58,6 +60,7 @@ _Version: TypeAlias = tuple[str, str, str | None, str | None]
 class _Entry:
     alive: Callable[[], Any]
     sources: Sources
+    before: Any = None
 
 
 class Tracker:
@@ -99,7 +102,7 @@ class Tracker:
                 alive: Callable[[], Any] = weakref.ref(value, self._forgetter(key))
             except TypeError:
                 alive = self._hold(key, value)
-            self._values[key] = _Entry(alive, sources)
+            self._values[key] = _Entry(alive, sources, _as_it_is(value))
 
     def add_leaf(self, leaf: Leaf, sources: Sources) -> None:
         """Remember the sources of a lazy plan's leaf: its files, its io source, or its columns in memory."""
@@ -165,6 +168,11 @@ class Tracker:
         """Where the columns of this very frame lay when it was added, or None when it is not held."""
         found = self._frames.get(id(frame))
         return found.columns if found is not None and found.frame is frame else None
+
+    def before(self, frame: Any) -> Any:
+        """This very pandas frame as it was when it was added, or None when nobody knows."""
+        entry = self._values.get(id(frame))
+        return entry.before if entry is not None and entry.alive() is frame else None
 
     def add_scan(self, scan: Any, sources: Sources) -> None:
         """Keep a lazy frame over the files of these versions, whose leaves are known: who reads them next is given the like."""
@@ -272,6 +280,14 @@ class Tracker:
                 found._values.pop(key, None)
 
         return forget
+
+
+def _as_it_is(value: Any) -> Any:
+    """A pandas frame with the columns of this one, which stay as they are: pandas copies them before it writes, since version 3."""
+    if frame_form(value) != "pandas":
+        return None
+    version = sys.modules["pandas"].__version__
+    return value.copy(deep=False) if int(version.partition(".")[0]) >= 3 else None
 
 
 def _versions(sources: Sources) -> tuple[_Version, ...]:

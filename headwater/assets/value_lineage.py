@@ -162,9 +162,19 @@ def _passed_on(run: AssetRuntime, tracker: Tracker, frame: Any, known: Sources) 
 
 
 def _changed(run: AssetRuntime, tracker: Tracker, frame: Any) -> set[str]:
-    """The columns of an eager frame that was loaded which do not lie where they lay."""
-    before, now = tracker.columns_of(frame), run.columns.buffers(frame)
-    return {column for column in frame.columns if before is not None and before.get(column, 0) != now.get(column)}
+    """The columns of a frame that was loaded which are not as they were: those of polars lie elsewhere when they are others."""
+    kind = frame_form(frame)
+    if kind == "pandas":
+        before = tracker.before(frame)
+        return {
+            name
+            for name in frame.columns
+            if before is None or name not in before or not frame[name].equals(before[name])
+        }
+    if kind != "eager":
+        return set()
+    held, now = tracker.columns_of(frame), run.columns.buffers(frame)
+    return {column for column in frame.columns if held is not None and held.get(column, 0) != now.get(column)}
 
 
 _UNSAID = UnknownColumn(column=None, reason="derived_from does not say how")
@@ -230,7 +240,7 @@ def query_inputs(
             sources.extend(as_value(known, "sql"))
             if _is_derived(known):
                 unknown_columns.append(_UNSAID)
-            elif frame_form(value) == "eager" and _changed(run, tracker, value):
+            elif _changed(run, tracker, value):
                 unknown_columns.append(UnknownColumn(column=None, reason=f"'{name}' was changed since it was loaded"))
             else:
                 tables[name] = (_dataset(known), frame_schema(value))

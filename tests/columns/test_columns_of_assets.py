@@ -323,6 +323,50 @@ def test_a_query_over_an_input_in_any_form(shop: Project, form: str) -> None:
     assert not unknown(shop, "made")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.__setitem__("customer", rows["id"] * 2),
+        lambda rows: rows.__setitem__("x", rows["amount"] * 2),
+        lambda rows: rows.loc.__setitem__((0, "amount"), 7.0),
+        lambda rows: setattr(rows, "columns", ["customer", "id", "amount"]),
+        lambda rows: rows.loc.__setitem__(3, [4, 2, 1.5]),
+    ],
+    ids=["column", "new column", "value", "exchanged", "more rows"],
+)
+@pytest.mark.parametrize("way", ["sql", "connection"])
+def test_a_pandas_frame_that_was_changed_in_place_is_unknown_in_a_query(shop: Project, change: Any, way: str) -> None:
+    pd = pytest.importorskip("pandas")
+    source = orders("parquet://lake/orders")
+
+    def made(rows: Any) -> Any:
+        change(rows)
+        text = "SELECT id, customer, amount FROM {rows}"
+        return sql(text, rows=rows) if way == "sql" else sql_connection(rows=rows).sql(text.format(rows="rows"))
+
+    made.__annotations__["rows"] = pd.DataFrame
+    materialize("duckdb://shop.duckdb/main.made", inputs={"rows": source})(made)()
+    assert edges(shop, "made") == set()
+    assert unknown(shop, "made")[None] == "'rows' was changed since it was loaded"
+    assert [one.source for one in shop.reader.graph("made").edges] == ["orders"]
+
+
+def test_a_pandas_frame_without_some_of_its_columns_keeps_the_others(shop: Project) -> None:
+    pd = pytest.importorskip("pandas")
+    source = orders("parquet://lake/orders")
+
+    def made(rows: Any) -> Any:
+        copied = rows[["id"]]
+        copied["id"] = 0
+        del rows["customer"]
+        return sql("SELECT id, amount FROM {rows}", rows=rows)
+
+    made.__annotations__["rows"] = pd.DataFrame
+    materialize("duckdb://shop.duckdb/main.made", inputs={"rows": source})(made)()
+    assert edges(shop, "made") == {("id", "orders", "id", "IDENTITY"), ("amount", "orders", "amount", "IDENTITY")}
+    assert not unknown(shop, "made")
+
+
 def test_tables_and_views_of_somebody_else_are_inputs_of_a_version_of_their_own(shop: Project) -> None:
     def elsewhere(statement: str) -> None:
         with duckdb.connect(str(shop.root / "theirs.duckdb")) as connection:
