@@ -109,27 +109,20 @@ def _window(node: Node) -> Iterator[Part]:
     made = AGGREGATION if node["type"] == "WINDOW_AGGREGATE" else TRANSFORMATION
     yield from _all(node.get("children", ()), made)
     yield from _all(node.get("partitions", ()), WINDOW)
-    yield from _all((each["expression"] for each in node.get("orders", ())), WINDOW)
+    yield from _all(ordered(node), WINDOW)
     yield from _all((node.get(name) for name in ("start_expr", "end_expr")), WINDOW)
     yield from _all((node.get(name) for name in ("offset_expr", "default_expr")), TRANSFORMATION)
     yield from _all([node.get("filters")], FILTER)
     yield from _all((each["expression"] for each in node.get("arg_orders", ())), SORT)
 
 
-def _unnest(node: Node) -> Iterator[Part]:
+def _child(node: Node) -> Iterator[Part]:
     yield node["child"], TRANSFORMATION
 
 
-def _between(node: Node) -> Iterator[Part]:
-    return _all((node.get(name) for name in ("input", "lower", "upper")), TRANSFORMATION)
-
-
-def _compared(node: Node) -> Iterator[Part]:
-    return _all((node.get(name) for name in ("left", "right")), TRANSFORMATION)
-
-
-def _cast(node: Node) -> Iterator[Part]:
-    yield node["child"], TRANSFORMATION
+def _members(*names: str) -> Callable[[Node], Iterator[Part]]:
+    """The members of these names, as far as a node has them."""
+    return lambda node: _all(map(node.get, names), TRANSFORMATION)
 
 
 def _none(_: Node) -> Iterator[Part]:
@@ -144,13 +137,13 @@ _PARTS: dict[str, Callable[[Node], Iterator[Part]]] = {
     "BOUND_FUNCTION": _transformed,
     "BOUND_CONJUNCTION": _transformed,
     "BOUND_OPERATOR": _transformed,
-    "BOUND_COMPARISON": _compared,
-    "BOUND_BETWEEN": _between,
-    "BOUND_CAST": _cast,
+    "BOUND_COMPARISON": _members("left", "right"),
+    "BOUND_BETWEEN": _members("input", "lower", "upper"),
+    "BOUND_CAST": _child,
     "BOUND_CASE": _case,
     "BOUND_AGGREGATE": _aggregate,
     "BOUND_WINDOW": _window,
-    "BOUND_UNNEST": _unnest,
+    "BOUND_UNNEST": _child,
 }
 """The parts of each kind of expression, with the step that leads to them."""
 

@@ -170,31 +170,14 @@ def _function(node: Node) -> Iterator[Part]:
             yield child, first
 
 
-def _same(attribute: str) -> Callable[[Node], Iterator[Part]]:
-    def parts(node: Node) -> Iterator[Part]:
-        yield getattr(node, attribute), IDENTITY
-
-    return parts
-
-
-def _binary(node: Node) -> Iterator[Part]:
-    yield node.left, TRANSFORMATION
-    yield node.right, TRANSFORMATION
-
-
-def _cast(node: Node) -> Iterator[Part]:
-    yield node.expr, TRANSFORMATION
+def _members(*parts: tuple[str, Kind]) -> Callable[[Node], Iterator[Part]]:
+    """The parts that stand in these attributes of a node, each with the step that leads to it."""
+    return lambda node: ((getattr(node, name), kind) for name, kind in parts)
 
 
 def _aggregate(node: Node) -> Iterator[Part]:
     for child in node.arguments:
         yield child, AGGREGATION
-
-
-def _ternary(node: Node) -> Iterator[Part]:
-    yield node.predicate, CONDITIONAL
-    yield node.truthy, IDENTITY
-    yield node.falsy, IDENTITY
 
 
 def _window(node: Node) -> Iterator[Part]:
@@ -205,40 +188,10 @@ def _window(node: Node) -> Iterator[Part]:
         yield node.order_by, WINDOW
 
 
-def _rolling(node: Node) -> Iterator[Part]:
-    yield node.function, IDENTITY
-    yield node.index_column, WINDOW
-
-
-def _filter(node: Node) -> Iterator[Part]:
-    yield node.input, IDENTITY
-    yield node.by, FILTER
-
-
-def _sort(node: Node) -> Iterator[Part]:
-    yield node.expr, IDENTITY
-    yield node.expr, SORT
-
-
 def _sort_by(node: Node) -> Iterator[Part]:
     yield node.expr, IDENTITY
     for child in node.by:
         yield child, SORT
-
-
-def _gather(node: Node) -> Iterator[Part]:
-    yield node.expr, IDENTITY
-    yield node.idx, FILTER
-
-
-def _slice(node: Node) -> Iterator[Part]:
-    yield node.input, IDENTITY
-    yield node.offset, FILTER
-    yield node.length, FILTER
-
-
-def _explode(node: Node) -> Iterator[Part]:
-    yield node.expr, TRANSFORMATION
 
 
 def _struct_eval(node: Node) -> Iterator[Part]:
@@ -247,26 +200,22 @@ def _struct_eval(node: Node) -> Iterator[Part]:
         yield child.node, TRANSFORMATION
 
 
-def _none(_: Node) -> Iterator[Part]:
-    return iter(())
-
-
 _PARTS: dict[str, Callable[[Node], Iterator[Part]]] = {
-    "Alias": _same("expr"),
-    "Cast": _cast,
-    "BinaryExpr": _binary,
+    "Alias": _members(("expr", IDENTITY)),
+    "Cast": _members(("expr", TRANSFORMATION)),
+    "BinaryExpr": _members(("left", TRANSFORMATION), ("right", TRANSFORMATION)),
     "Function": _function,
     "Agg": _aggregate,
-    "Ternary": _ternary,
+    "Ternary": _members(("predicate", CONDITIONAL), ("truthy", IDENTITY), ("falsy", IDENTITY)),
     "Window": _window,
-    "Rolling": _rolling,
-    "Filter": _filter,
-    "Sort": _sort,
+    "Rolling": _members(("function", IDENTITY), ("index_column", WINDOW)),
+    "Filter": _members(("input", IDENTITY), ("by", FILTER)),
+    "Sort": _members(("expr", IDENTITY), ("expr", SORT)),
     "SortBy": _sort_by,
-    "Gather": _gather,
-    "Slice": _slice,
-    "Explode": _explode,
+    "Gather": _members(("expr", IDENTITY), ("idx", FILTER)),
+    "Slice": _members(("input", IDENTITY), ("offset", FILTER), ("length", FILTER)),
+    "Explode": _members(("expr", TRANSFORMATION)),
     "StructEval": _struct_eval,
-    "Len": _none,
+    "Len": _members(),
 }
 """The parts of each kind of expression with the step that leads to them."""

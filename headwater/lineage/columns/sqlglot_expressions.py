@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from sqlglot import exp
@@ -130,7 +131,7 @@ def _extreme(node: exp.Expr) -> Iterator[Part]:
 def _coalesce(node: exp.Expr) -> Iterator[Part]:
     """COALESCE of the query's author is a transformation; one that sqlglot put in place of a USING column is not."""
     if node.meta.get(WRITTEN):
-        return _transformed(node)
+        return _all(node, TRANSFORMATION)
     return ((child, IDENTITY) for child in _merged_by_using(node))
 
 
@@ -161,18 +162,6 @@ def _combined(node: exp.Expr) -> Iterator[Part]:
     yield from ((each, FILTER) for each in chosen)
 
 
-def _same(node: exp.Expr) -> Iterator[Part]:
-    return _all(node, IDENTITY)
-
-
-def _transformed(node: exp.Expr) -> Iterator[Part]:
-    return _all(node, TRANSFORMATION)
-
-
-def _aggregated(node: exp.Expr) -> Iterator[Part]:
-    return _all(node, AGGREGATION)
-
-
 def _number_of_set(_: exp.Expr) -> Iterator[Part]:
     """grouping(x) says by which columns this row was grouped, and nothing of their values."""
     return iter(())
@@ -187,11 +176,14 @@ _PARTS: tuple[tuple[tuple[type, ...], _Parts], ...] = (
     ((exp.Order,), _ordered_values),
     ((exp.ArgMax, exp.ArgMin), _extreme),
     ((exp.Coalesce,), _coalesce),
-    ((exp.Lag, exp.Lead), _transformed),
+    ((exp.Lag, exp.Lead), partial(_all, kind=TRANSFORMATION)),
     ((exp.CombinedAggFunc, exp.CombinedParameterizedAgg), _combined),
     ((exp.Grouping, exp.GroupingId), _number_of_set),
-    ((exp.AggFunc,), _aggregated),
+    ((exp.AggFunc,), partial(_all, kind=AGGREGATION)),
     ((exp.Anonymous,), _called),
-    ((exp.Paren, exp.Alias, exp.Ordered, exp.Distinct, exp.IgnoreNulls, exp.RespectNulls), _same),
+    (
+        (exp.Paren, exp.Alias, exp.Ordered, exp.Distinct, exp.IgnoreNulls, exp.RespectNulls),
+        partial(_all, kind=IDENTITY),
+    ),
 )
 """Tried in this order; anything else transforms what is inside it."""
