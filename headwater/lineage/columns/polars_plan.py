@@ -337,16 +337,13 @@ class _Walk:
         """Fields stand where their struct stood: what remains of the output's names between the others is theirs."""
         kept = {name: trace for name, trace in step.input.columns if name not in structs}
         fields = [name for name in step.schema if name not in kept]
-        if len(structs) == 1:
-            trace = step.input.by_name[structs[0]].through(TRANSFORMATION)
-        else:
-            trace = merge(step.input.by_name[name] for name in structs).through(TRANSFORMATION)
+        trace = merge(step.input.by_name[name] for name in structs).through(TRANSFORMATION)
         columns = {**kept, **dict.fromkeys(fields, trace)}
         return step.output([columns[name] for name in step.schema])
 
-    def _unpivot(self, step: _Step, *arguments: Any) -> Relation:
-        first, second, variable, value = arguments
-        index, on = (first, second)
+    def _unpivot(
+        self, step: _Step, index: Sequence[str], on: Sequence[str] | None, variable: str, value: str
+    ) -> Relation:
         columns = step.input.by_name
         if on is None:
             on = [name for name in columns if name not in index]

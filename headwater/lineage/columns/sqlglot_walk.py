@@ -163,7 +163,7 @@ class _Walk:
         outputs = self._outputs.setdefault(id(scope), {})
         columns: list[tuple[str, Trace]] = []
         for projection in select.expressions:
-            name = _OPEN if is_open(_bare(projection)) else projection.alias_or_name
+            name = _OPEN if is_open(projection.unalias()) else projection.alias_or_name
             trace = self._read(scope, projection, IDENTITY)
             columns.append((name, trace))
             outputs.setdefault(name, trace)
@@ -384,10 +384,6 @@ class _Walk:
 def _unreadable(reason: str) -> Relation:
     """A relation whose columns and rows can't be told."""
     return Relation(columns=((_OPEN, unknown(reason)),), rows=unknown(reason))
-
-
-def _bare(projection: exp.Expr) -> exp.Expr:
-    return projection.unalias()
 
 
 def _multiplies(function: exp.Expr) -> bool:
