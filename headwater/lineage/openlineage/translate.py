@@ -68,22 +68,31 @@ def _run_event(
         "jobType": facets.job_type(_JOB_TYPES[body.get("type", "flow")]),
         "sourceCodeLocation": facets.source_code_location(body.get("source")),
     }
+    run = naming.run_id(body["run_id"], body.get("attempt", 1))
+    about = {"parent": _parent_of_run(body, namespace), **run_facets}
+    return _event(kind, at, (namespace, naming.job_name(body["flow"]), run), about, job)
+
+
+def _event(
+    kind: str,
+    at: int,
+    job_run: JobRun,
+    run_facets: Mapping[str, Facet | None],
+    job_facets: Mapping[str, Facet | None],
+    inputs: Iterable[Facet] = (),
+    outputs: Iterable[Facet] = (),
+) -> OpenLineageEvent:
+    namespace, name, run_id = job_run
     return {
         "eventType": kind,
         "eventTime": clock.rfc3339(at),
         "run": {
-            "runId": naming.run_id(body["run_id"], body.get("attempt", 1)),
-            "facets": _known(
-                {
-                    "processing_engine": facets.processing_engine(),
-                    "parent": _parent_of_run(body, namespace),
-                    **run_facets,
-                }
-            ),
+            "runId": run_id,
+            "facets": _known({"processing_engine": facets.processing_engine(), **run_facets}),
         },
-        "job": {"namespace": namespace, "name": naming.job_name(body["flow"]), "facets": _known(job)},
-        "inputs": [],
-        "outputs": [],
+        "job": {"namespace": namespace, "name": name, "facets": _known(job_facets)},
+        "inputs": list(inputs),
+        "outputs": list(outputs),
         "producer": facets.PRODUCER,
         "schemaURL": facets.EVENT_SCHEMA,
     }
@@ -111,62 +120,29 @@ def _outermost(outer: Plain) -> JobRun:
 
 
 def _materialization_started(event: Event, namespace: str) -> OpenLineageEvent:
-    started = event.body
-    inputs = _input_datasets(started.get("inputs", ()), ())
-    return _materialization(started, "START", event.time, namespace, inputs=inputs)
+    return _materialization("START", event.time, namespace, event.body, {})
 
 
 def _materialization_ended(event: Event, namespace: str) -> OpenLineageEvent:
     body = event.body
-    started = body["started"]
     kind = _MATERIALIZATION_ENDS.get(body["state"], "FAIL")
-    at = max(event.time, body["started_at"])
-    evidence = body.get("evidence") or {}
-    edges = evidence.get("column_edges", ())
-    inputs = _input_datasets((*evidence.get("inputs", ()), *started.get("inputs", ())), edges)
-    made = _materialization(
-        started, kind, at, namespace, inputs=inputs, evidence=evidence, published=body["state"] == "published"
-    )
-    error = facets.error_message(body.get("error"))
-    if error is not None:
-        made["run"]["facets"]["errorMessage"] = error
-    return made
+    return _materialization(kind, max(event.time, body["started_at"]), namespace, body["started"], body)
 
 
-def _materialization(
-    started: Plain,
-    kind: str,
-    at: int,
-    namespace: str,
-    *,
-    inputs: Mapping[Source, Facet],
-    evidence: Plain | None = None,
-    published: bool = False,
-) -> OpenLineageEvent:
-    evidence = evidence or {}
-    return {
-        "eventType": kind,
-        "eventTime": clock.rfc3339(at),
-        "run": {
-            "runId": started["materialization_id"],
-            "facets": _known(
-                {
-                    "processing_engine": facets.processing_engine(),
-                    "parent": _parent_of_materialization(started, namespace),
-                    "nominalTime": facets.nominal_time(started.get("partition_start"), started.get("partition_end")),
-                }
-            ),
-        },
-        "job": {
-            "namespace": namespace,
-            "name": naming.job_name(started["flow"], started["task"]),
-            "facets": _known(_job_facets(started, evidence, inputs, published=published)),
-        },
-        "inputs": list(inputs.values()),
-        "outputs": [_output_dataset(started, evidence, published=published)],
-        "producer": facets.PRODUCER,
-        "schemaURL": facets.EVENT_SCHEMA,
+def _materialization(kind: str, at: int, namespace: str, started: Plain, ended: Plain) -> OpenLineageEvent:
+    """`ended` is what its end says; nothing, at the start."""
+    evidence, published = ended.get("evidence") or {}, ended.get("state") == "published"
+    read = (*evidence.get("inputs", ()), *started.get("inputs", ()))
+    inputs = _input_datasets(read, evidence.get("column_edges", ()))
+    about = {
+        "parent": _parent_of_materialization(started, namespace),
+        "nominalTime": facets.nominal_time(started.get("partition_start"), started.get("partition_end")),
+        "errorMessage": facets.error_message(ended.get("error")),
     }
+    job = (namespace, naming.job_name(started["flow"], started["task"]), started["materialization_id"])
+    job_facets = _job_facets(started, evidence, inputs, published=published)
+    output = _output_dataset(started, evidence, published=published)
+    return _event(kind, at, job, about, job_facets, inputs.values(), [output])
 
 
 def _parent_of_materialization(started: Plain, namespace: str) -> Facet:
