@@ -18,7 +18,7 @@ from headwater.assets.staleness import Staleness, staleness
 from headwater.assets.uncollected import uncollected
 from headwater.lineage.called import NamesNow, all_loaded, by_definitions, names_now
 from headwater.lineage.known import chosen, is_much, known_assets
-from headwater.lineage.names import Dataset
+from headwater.lineage.names import Dataset, keys_of
 from headwater.lineage.outlined import OutlinesFirst, are_pending, current_outlines
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
@@ -156,8 +156,7 @@ class ProjectionCatalog:
         sql = statements("catalog.sql")
         with self._projection.session() as session:
             dataset = asset.namespace, asset.dataset
-            places = [dataset, *names_now(session, self._loaded()).once(dataset)]
-            place = {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
+            place = keys_of([dataset, *names_now(session, self._loaded()).once(dataset)])
             rows = session.rows(sql["past"], {**place, "before": before, "limit": limit})
             found = session.rows(sql["past_metrics"], {**place, "versions": [row[1] for row in rows]}) if rows else []
         metrics: dict[tuple[str | None, str], dict[str, float | None]] = {}

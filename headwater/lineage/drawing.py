@@ -10,7 +10,7 @@ from typing import Any
 
 from headwater.errors import UnknownNameError
 from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
-from headwater.lineage.names import Dataset, column_id, dataset_ids, split_column_id
+from headwater.lineage.names import Dataset, column_id, dataset_ids, keys_of, split_column_id
 from headwater.lineage.outlined import are_pending
 from headwater.lineage.session import Session, rfc3339
 from headwater.lineage.statements import statements
@@ -181,8 +181,7 @@ def types_of(session: Session, of: Iterable[Dataset] | None) -> list[tuple[str, 
     if of is None:
         return session.rows(statements("lineage.sql")["schemas"])
     given = list(of)
-    named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
-    return session.rows(statements("lineage.sql")["schemas_of"], named) if given else []
+    return session.rows(statements("lineage.sql")["schemas_of"], keys_of(given)) if given else []
 
 
 def asked_by(text: str | None, column: str | None) -> str:
@@ -199,8 +198,7 @@ def _names(
         found[_source(row)], found[_target(row)] = row["source"], row["target"]
     # What was only made stands at no edge: it is called what it was asked for by.
     found = {**root, **found}
-    given = {"namespaces": [one[0] for one in found], "datasets": [one[1] for one in found]}
-    for name, namespace, dataset in session.rows(sql["names_of"], given):
+    for name, namespace, dataset in session.rows(sql["names_of"], keys_of(found)):
         found[namespace, dataset] = name
     return found
 
@@ -270,8 +268,7 @@ def _column_rows(
 def _of_current_code(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The edges that are declared, or were seen since their target has been made by the code that made it last."""
     targets = {_target(row) for row in rows}
-    given = {"namespaces": [one[0] for one in targets], "datasets": [one[1] for one in targets]}
-    found = session.rows(statements("lineage.sql")["current_code"], given) if targets else []
+    found = session.rows(statements("lineage.sql")["current_code"], keys_of(targets)) if targets else []
     since = {(namespace, dataset): at for namespace, dataset, at in found}
     return [
         row

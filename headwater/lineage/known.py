@@ -20,7 +20,7 @@ from headwater.assets.facts import (
     Skipped,
     outlines_of,
 )
-from headwater.lineage.names import Dataset
+from headwater.lineage.names import Dataset, keys_of
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
@@ -257,12 +257,7 @@ def may_be_left_out(name: str | None, definitions: Mapping[str, AssetDefinition]
 
 def chosen(places: Collection[Dataset] | None) -> dict[str, object]:
     """The parameters of a statement that is about these datasets, or about all."""
-    given = () if places is None else places
-    return {
-        "everything": places is None,
-        "namespaces": [one[0] for one in given],
-        "datasets": [one[1] for one in given],
-    }
+    return {"everything": places is None, **keys_of(places or ())}
 
 
 _place = itemgetter(slice(2))

@@ -49,6 +49,16 @@ def dataset_ids(
     return ids
 
 
+def keys_of(datasets: Iterable[Dataset]) -> dict[str, list[str]]:
+    """Datasets as parameters of a statement, which takes them as two lists.
+
+    >>> keys_of([("f", "/a"), ("f", "/b")])
+    {'namespaces': ['f', 'f'], 'datasets': ['/a', '/b']}
+    """
+    places = list(datasets)
+    return {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
+
+
 def _quoted(part: str) -> str:
     return '"' + part.replace('"', '""') + '"' if "." in part or '"' in part else part
 

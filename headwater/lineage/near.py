@@ -12,7 +12,7 @@ from typing import Any
 
 from headwater.lineage.drawing import Sql, Walk, asked_by, column_ends, draw, root_of, types_of
 from headwater.lineage.graph import LineageGraph
-from headwater.lineage.names import Dataset, dataset_ids
+from headwater.lineage.names import Dataset, dataset_ids, keys_of
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 from headwater.records import dataclass
@@ -129,20 +129,14 @@ def unknown_of(session: Session, found: Near) -> dict[str, dict[str | None, str]
     """Why the origin of columns of these assets can't be told, by column (None: of all of them)."""
     names = {dataset: name for name, dataset in found.datasets.items()}
     reasons: dict[str, dict[str | None, str]] = {}
-    given = {"namespaces": [one[0] for one in names], "datasets": [one[1] for one in names]}
-    for namespace, dataset, column, reason in session.rows(statements("near.sql")["unknown_of"], given):
+    for namespace, dataset, column, reason in session.rows(statements("near.sql")["unknown_of"], keys_of(names)):
         reasons.setdefault(names[namespace, dataset], {})[column] = reason
     return reasons
 
 
 def joined(session: Session, groups: Mapping[Dataset, str]) -> Iterator[tuple[str, str, int]]:
     """How many edges lead from each group of datasets to each other one."""
-    given = {
-        "namespaces": [one[0] for one in groups],
-        "datasets": [one[1] for one in groups],
-        "groups": list(groups.values()),
-    }
-    yield from session.rows(Sql(session)["joined"], given)
+    yield from session.rows(Sql(session)["joined"], {**keys_of(groups), "groups": list(groups.values())})
 
 
 class _Walk:
@@ -208,9 +202,7 @@ def _between(walk: _Walk, at: dict[int, Dataset], root: Dataset | None, names: M
 
 
 def _places(session: Session, sql: Sql, datasets: Iterable[Dataset]) -> list[int]:
-    given = list(datasets)
-    named = {"namespaces": [one[0] for one in given], "datasets": [one[1] for one in given]}
-    return [row[0] for row in session.rows(sql["places"], named)]
+    return [row[0] for row in session.rows(sql["places"], keys_of(datasets))]
 
 
 def _named(walk: _Walk) -> tuple[dict[int, Dataset], dict[Dataset, str]]:

@@ -12,7 +12,7 @@ from headwater.lineage.difference import GraphDifference, difference
 from headwater.lineage.drawing import Names, Sql, Walk, draw, snapshot
 from headwater.lineage.graph import LineageGraph, LineageNode
 from headwater.lineage.impact import Change, CheckColumns, Impact, impact
-from headwater.lineage.names import Dataset
+from headwater.lineage.names import Dataset, keys_of
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
@@ -147,8 +147,8 @@ def _checks(session: Session, assets: Iterable[str]) -> list[CheckColumns]:
 def _unknown(session: Session) -> set[str]:
     sql = Sql(session)
     called = {(namespace, dataset): name for namespace, dataset, name in session.rows(sql["unknown_datasets"])}
-    given = {"namespaces": [one[0] for one in called], "datasets": [one[1] for one in called]}
-    called |= {(namespace, dataset): name for name, namespace, dataset in session.rows(sql["names_of"], given)}
+    names = session.rows(sql["names_of"], keys_of(called))
+    called |= {(namespace, dataset): name for name, namespace, dataset in names}
     return set(called.values())
 
 

@@ -10,6 +10,7 @@ from headwater.errors import UnknownNameError
 from headwater.lineage.called import names_now
 from headwater.lineage.drawing import Names, Walk, draw
 from headwater.lineage.graph import LineageGraph
+from headwater.lineage.names import keys_of
 from headwater.lineage.projection import Projection
 from headwater.lineage.run_lists import Wanted, is_whole_id, newest_runs, of_whole_id, worked_out_between
 from headwater.lineage.session import Session, plain, rfc3339, timed
@@ -151,7 +152,7 @@ class Reader:
         """`{namespaces, datasets}`: what an asset is, and was before it was renamed and moved. Raises UnknownNameError."""
         with self.projection.session() as session:
             places = names_now(session, self._loaded()).places(asset) or [Names(session).dataset(asset)]
-        return {"namespaces": [one[0] for one in places], "datasets": [one[1] for one in places]}
+        return keys_of(places)
 
     def usual_seconds(self, assets: Iterable[str]) -> dict[str, float]:
         """How long one partition of each asset usually takes, in seconds; those that were never made are left out."""

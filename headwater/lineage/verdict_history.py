@@ -12,7 +12,7 @@ from headwater.assets.events import FreshnessJudged
 from headwater.assets.facts import AssetFacts, Consumed, Facts, Made
 from headwater.assets.freshness import Standing, Verdict
 from headwater.assets.freshness_changes import Stood, Turn, furthest, turns
-from headwater.lineage.names import Dataset
+from headwater.lineage.names import Dataset, keys_of
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 
@@ -101,11 +101,7 @@ class _Past:
         names = {_place(one): name for name, one in facts.definitions.items()}
         names |= {old: names[place] for old, place in moved.items() if place in names}
         places = {place: name for place, name in names.items() if name in since}
-        keys = {
-            "namespaces": [place[0] for place in places],
-            "datasets": [place[1] for place in places],
-            "since": [since[name] for name in places.values()],
-        }
+        keys = {**keys_of(places), "since": [since[name] for name in places.values()]}
         sql = statements("catalog.sql")
         self._versions: dict[str, list[Made]] = {name: [] for name in since}
         for namespace, dataset, *row, inputs in session.rows(sql["versions_since"], keys):
