@@ -112,9 +112,7 @@ def root_of(session: Session, text: str) -> tuple[Dataset, str | None]:
     return Names(session).root(text)
 
 
-def snapshot(
-    session: Session, *, moment: int = _ALWAYS, run: str | None = None, newest: bool = False, declared: bool = True
-) -> LineageGraph:
+def snapshot(session: Session, *, moment: int = _ALWAYS, run: str | None = None, newest: bool = False) -> LineageGraph:
     """Everything as it was known at a moment (microseconds since the epoch), assets and columns; or of one run alone.
 
     With `newest`, what the last run that made each asset until then observed, and nothing from before.
@@ -124,22 +122,20 @@ def snapshot(
     edges = session.dicts(sql["edges_as_of"], given)
     column_edges = session.dicts(sql["column_edges_as_of"], given)
     names = Names(session).of
-    if declared and run is None:
-        edges += _declared(session, moment, {(_source(row), _target(row)) for row in edges})
+    definitions = session.rows(sql["definitions_as_of"], {"moment": moment}) if run is None else []
+    edges += _declared(definitions, {(_source(row), _target(row)) for row in edges})
     types = session.rows(sql["schemas_as_of"], {"moment": moment, "run": run})
     there = {_source(row) for row in edges} | {_target(row) for row in edges} | {(row[0], row[1]) for row in types}
-    if run is None:
-        there |= {(row[1], row[2]) for row in session.rows(sql["definitions_as_of"], {"moment": moment})}
+    there |= {(row[1], row[2]) for row in definitions}
     rows = _Rows(
         names={one: names.get(one, one[1]) for one in there}, edges=edges, column_edges=column_edges, types=types
     )
     return _Drawing(rows, None, None, every_column=True).graph()
 
 
-def _declared(session: Session, moment: int, observed: set[tuple[Dataset, Dataset]]) -> list[dict[str, Any]]:
-    """The inputs that definitions of that time declare, of those that were not observed until then."""
+def _declared(rows: Collection[tuple[Any, ...]], observed: set[tuple[Dataset, Dataset]]) -> list[dict[str, Any]]:
+    """The inputs that definitions of a time declare, of those that were not observed until then."""
     found: list[dict[str, Any]] = []
-    rows = session.rows(statements("lineage.sql")["definitions_as_of"], {"moment": moment})
     places = {name: (namespace, dataset) for name, namespace, dataset, _ in rows}
     for name, namespace, dataset, definition in rows:
         for one in json.loads(definition).get("inputs", ()):

@@ -103,12 +103,18 @@ def _columns(ranks: Mapping[str, int], edges: Sequence[Pair]) -> tuple[list[list
     return columns, links
 
 
+def _joined(links: Iterable[tuple[_Key, _Key]]) -> dict[_Key, list[_Key]]:
+    """What each is joined to, on either side."""
+    found: dict[_Key, list[_Key]] = {}
+    for one, other in links:
+        found.setdefault(one, []).append(other)
+        found.setdefault(other, []).append(one)
+    return found
+
+
 def _uncross(columns: list[list[_Key]], links: Sequence[tuple[_Key, _Key]]) -> None:
     """Order each layer by the mean place of what it is joined to, forth and back a few times."""
-    joined: dict[_Key, list[_Key]] = {}
-    for one, other in links:
-        joined.setdefault(one, []).append(other)
-        joined.setdefault(other, []).append(one)
+    joined = _joined(links)
     rank_of = {key: rank for rank, column in enumerate(columns) for key in column}
     place = {key: float(at) for column in columns for at, key in enumerate(column)}
     for sweep in range(_SWEEPS):
@@ -127,10 +133,7 @@ def _uncross(columns: list[list[_Key]], links: Sequence[tuple[_Key, _Key]]) -> N
 def _middles(
     columns: Sequence[Sequence[_Key]], links: Sequence[tuple[_Key, _Key]], heights: Mapping[_Key, float]
 ) -> dict[_Key, float]:
-    joined: dict[_Key, list[_Key]] = {}
-    for one, other in links:
-        joined.setdefault(one, []).append(other)
-        joined.setdefault(other, []).append(one)
+    joined = _joined(links)
     middle: dict[_Key, float] = {}
     for column in columns:
         _place(column, {}, heights, middle)

@@ -17,7 +17,7 @@ from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 from headwater.lineage.tags import Column, TagFacts, Tags, tags_of
-from headwater.lineage.walking import distances, steps
+from headwater.lineage.walking import Direction, distances, steps
 from headwater.records import dataclass
 
 
@@ -84,10 +84,10 @@ def around(graph: LineageGraph, subject: str | None, walk: Walk, *, columns: boo
     node = graph.node(subject)
     of_column = node.kind == "column"
     kept, edges = {node.id}, set()
-    for wanted, direction in ((walk.up, "up"), (walk.down, "down")):
+    ways: tuple[tuple[bool, Direction], ...] = ((walk.up, "up"), (walk.down, "down"))
+    for wanted, direction in ways:
         if wanted:
-            ahead = steps(graph, "up" if direction == "up" else "down", columns=of_column)
-            far = distances(ahead, node.id, depth=walk.depth)
+            far = distances(steps(graph, direction, columns=of_column), node.id, depth=walk.depth)
             kept |= far.keys()
             inner = {one for one, count in far.items() if walk.depth is None or count < walk.depth}
             edges |= {e for e in graph.edges if (e.target if direction == "up" else e.source) in inner}
@@ -100,8 +100,10 @@ def around(graph: LineageGraph, subject: str | None, walk: Walk, *, columns: boo
             if edge.subtype is not None and edge.source in own and edge.target in own | kept
         }
         kept |= {end for edge in edges for end in (edge.source, edge.target)}
-    nodes = tuple(one for one in graph.nodes if one.id in kept and (one.kind == "column" or not of_column or one.id in
-                  {edge.target for edge in edges}))  # fmt: skip
+    targets = {edge.target for edge in edges}
+    nodes = tuple(
+        one for one in graph.nodes if one.id in kept and (one.kind == "column" or not of_column or one.id in targets)
+    )
     return LineageGraph(root=node.id, nodes=nodes, edges=tuple(edge for edge in graph.edges if edge in edges))
 
 
