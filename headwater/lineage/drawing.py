@@ -88,9 +88,10 @@ def draw(session: Session, text: str | None, walk: Walk, *, columns: bool, curre
     names = Names(session).of if root is None else _names(session, sql, {root: name}, edges + column_edges)
     types = types_of(session, None if root is None else names) if column_edges or column is not None else []
     if root is not None and column is not None:
-        known = {row[2] for row in types if (row[0], row[1]) == root}
-        known |= {row["target_column"] for row in column_edges if _target(row) == root} - {None}
-        known |= {row["source_column"] for row in column_edges if _source(row) == root}
+        known = {row[2] for row in types if (row[0], row[1]) == root} | _columns_of(root, column_edges)
+        if column not in known:
+            # One that is in no schema any more, or that was only read, may stand at edges the other way alone.
+            known |= _columns_of(root, _column_rows(session, sql, root, column, Walk(depth=1)))
         if column not in known:
             raise UnknownNameError.of("column", column, known, where=f"the asset '{names.get(root, root[1])}'")
     if current:
@@ -259,6 +260,12 @@ def _column_rows(
                 row[f"{side}_key"]
             ]
     return _ordered(found.values())
+
+
+def _columns_of(dataset: Dataset, rows: Collection[dict[str, Any]]) -> set[str]:
+    """The columns of a dataset that stand at these edges."""
+    found = {row["target_column"] for row in rows if _target(row) == dataset} - {None}
+    return found | {row["source_column"] for row in rows if _source(row) == dataset}
 
 
 def _of_current_code(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -291,6 +291,15 @@ def test_the_graph_as_of_a_time_is_what_was_seen_until_then(home: Home, question
         assert ends(2**60, subject) == ends(None, subject)
 
 
+def test_a_column_that_was_only_read_is_there_whichever_way_is_asked(home: Home, questions: Questions) -> None:
+    write(home, [made("mails", None, "m", [("people", None, "p")], columns={"to": [("people", "email")]})])
+    for walk, far in ((Walk(down=False), 0), (Walk(up=False), 1), (Walk(depth=0), 0)):
+        found = questions.graph("people.email", walk, columns=True)
+        assert (found.root, len(found.edges)) == ("people.email", far)
+    with pytest.raises(UnknownNameError, match="nothing"):
+        questions.graph("people.nothing", Walk(down=False), columns=True)
+
+
 def test_two_runs_and_two_moments_differ_in_what_was_observed(home: Home, questions: Questions) -> None:
     world(home)
     at = moments(questions)
