@@ -10,14 +10,13 @@ from typing import Any
 from headwater.errors import UnknownNameError
 from headwater.lineage.difference import GraphDifference, difference
 from headwater.lineage.drawing import Names, Sql, Walk, draw, snapshot
-from headwater.lineage.graph import LineageGraph, LineageNode
+from headwater.lineage.graph import LineageEdge, LineageGraph, LineageNode
 from headwater.lineage.impact import Change, CheckColumns, Impact, impact
 from headwater.lineage.names import Dataset, keys_of
 from headwater.lineage.projection import Projection
 from headwater.lineage.session import Session
 from headwater.lineage.statements import statements
 from headwater.lineage.tags import Column, TagFacts, Tags, tags_of
-from headwater.lineage.walking import Direction, distances, steps
 from headwater.records import dataclass
 
 
@@ -83,28 +82,37 @@ def around(graph: LineageGraph, subject: str | None, walk: Walk, *, columns: boo
         return graph.part(kept)
     node = graph.node(subject)
     of_column = node.kind == "column"
-    kept, edges = {node.id}, set()
-    ways: tuple[tuple[bool, Direction], ...] = ((walk.up, "up"), (walk.down, "down"))
-    for wanted, direction in ways:
-        if wanted:
-            far = distances(steps(graph, direction, columns=of_column), node.id, depth=walk.depth)
-            kept |= far.keys()
-            inner = {one for one, count in far.items() if walk.depth is None or count < walk.depth}
-            edges |= {e for e in graph.edges if (e.target if direction == "up" else e.source) in inner}
-    edges = {edge for edge in edges if (edge.subtype is not None) == of_column and {edge.source, edge.target} <= kept}
+    edges = _edges_around(graph, node.id, walk, columns=of_column)
     if columns and not of_column:
-        own = {one.id for one in graph.nodes if one.asset in kept}
-        edges |= {
-            edge
-            for edge in graph.edges
-            if edge.subtype is not None and edge.source in own and edge.target in own | kept
-        }
-        kept |= {end for edge in edges for end in (edge.source, edge.target)}
-    targets = {edge.target for edge in edges}
-    nodes = tuple(
-        one for one in graph.nodes if one.id in kept and (one.kind == "column" or not of_column or one.id in targets)
-    )
+        edges |= _edges_around(graph, node.id, walk, columns=True)
+    kept = {node.id}.union(*((edge.source, edge.target) for edge in edges))
+    nodes = tuple(one for one in graph.nodes if one.id in kept)
     return LineageGraph(root=node.id, nodes=nodes, edges=tuple(edge for edge in graph.edges if edge in edges))
+
+
+def _edges_around(graph: LineageGraph, root: str, walk: Walk, *, columns: bool) -> set[LineageEdge]:
+    """The edges that `draw` finds: an asset as a whole stands with its columns, and is no step away from them."""
+    own: dict[str, set[str]] = {}
+    of = {node.id: node.asset for node in graph.nodes if node.asset is not None}
+    for name, asset in of.items():
+        own.setdefault(asset, set()).add(name)
+    found = set[LineageEdge]()
+    for here, there in walk.sides:
+        at: dict[str, list[LineageEdge]] = {}
+        for edge in graph.edges:
+            if (edge.subtype is not None) == columns:
+                at.setdefault(getattr(edge, here), []).append(edge)
+        left, seen, border = walk.steps, set[str](), {root}
+        while border and left > 0:
+            seen |= border
+            if columns:
+                border = border.union(*(own.get(one, ()) for one in border))
+                border |= {of.get(one, one) for one in border} if here == "target" else set()
+            met = [edge for one in border for edge in at.get(one, ())]
+            found.update(met)
+            border = {getattr(edge, there) for edge in met} - seen
+            left -= 1
+    return found
 
 
 def tagged(graph: LineageGraph, tags: Tags) -> LineageGraph:

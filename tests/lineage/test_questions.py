@@ -300,6 +300,24 @@ def test_a_column_that_was_only_read_is_there_whichever_way_is_asked(home: Home,
         questions.graph("people.nothing", Walk(down=False), columns=True)
 
 
+def test_the_graph_as_of_now_is_the_graph(home: Home, questions: Questions) -> None:
+    world(home)
+    columns: dict[str | None, list[tuple[str, str]]] = {"n": [("hashed", "copy")], None: [("hashed", "key")]}
+    read = [("hashed", None, "h2"), ("mails", None, "m2")]
+    write(home, [made("counts", None, "c1", read, columns={**columns, "m": [("mails", "id")]})])
+    everything = questions.graph(None, Walk(), columns=True)
+    assert {"hashed.key", "counts.n"} < {node.id for node in everything.nodes}
+    for subject in [node.id for node in everything.nodes]:
+        for walk in [Walk(up=up, down=not up, depth=depth) for up in (True, False) for depth in (0, 1, 2, None)]:
+            now, then = (questions.graph(subject, walk, columns=True, as_of=at) for at in (None, 2**60))
+            assert {node.id for node in then.nodes} == {node.id for node in now.nodes}, (subject, walk)
+            assert _told(then) == _told(now), (subject, walk)
+
+
+def _told(graph: LineageGraph) -> set[tuple[str, str, str | None]]:
+    return {(edge.source, edge.target, edge.subtype) for edge in graph.edges}
+
+
 def test_two_runs_and_two_moments_differ_in_what_was_observed(home: Home, questions: Questions) -> None:
     world(home)
     at = moments(questions)
