@@ -14,7 +14,6 @@ from headwater.assets import reading, runtime, writing
 from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.inputs import PARTITION
-from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import Partition
 from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, Scope, current_scope, scope, tracker
@@ -100,13 +99,9 @@ def partition_of(task: Materialization[Any, Any], outer: Scope | None) -> Partit
         return None
     if task.partition is not None:
         return asset.partitions.partition(task.partition)
-    if outer is not None and outer.partition is not None and outer.partition.definition is not None:
-        downstream = outer.partition.definition
-        mapping = next((spec.mapping for spec in outer.inputs if spec.asset.name == asset.name), None)
-        mapping = mapping or infer_mapping(asset.partitions, downstream)
-        wanted = mapping.upstream(downstream.set_of([outer.partition.key]), asset.partitions)
-        if len(wanted) == 1:
-            return wanted.first
+    wanted = None if outer is None else outer.reads_of(asset)
+    if wanted is not None and len(wanted) == 1:
+        return wanted.first
     raise PartitionError(
         f"the asset '{asset.name}' is partitioned, and no partition was given",
         where=task.fn.__qualname__,

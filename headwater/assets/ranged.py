@@ -13,7 +13,6 @@ from headwater import clock
 from headwater.assets import execution, reading, runtime, writing
 from headwater.assets.events import InputVersion
 from headwater.assets.inputs import PARTITIONS
-from headwater.assets.mappings import infer_mapping
 from headwater.assets.partitions import Partition, PartitionSet
 from headwater.assets.publications import hand_over
 from headwater.assets.scope import Consumed, Scope, current_scope, scope, tracker
@@ -64,11 +63,9 @@ def partitions_of(task: Materialization[Any, Any], outer: Scope | None) -> Parti
     assert divided is not None
     if task.partitions is not None:
         return task.partitions
-    if outer is not None and outer.partition is not None and outer.partition.definition is not None:
-        below = outer.partition.definition
-        mapping = next((spec.mapping for spec in outer.inputs if spec.asset.name == task.assets[0].name), None)
-        mapping = mapping or infer_mapping(divided, below)
-        return mapping.upstream(below.set_of([outer.partition.key]), divided)
+    wanted = None if outer is None else outer.reads_of(task.assets[0])
+    if wanted is not None:
+        return wanted
     sample = divided.write(divided.sample)
     raise PartitionError(
         f"'{task.name}' makes several partitions in one call, and was given none",

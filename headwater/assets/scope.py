@@ -8,10 +8,12 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from headwater.assets import runtime, value_lineage
+from headwater.assets.asset import Asset
 from headwater.assets.events import InputVersion
 from headwater.assets.forms import frame_form
 from headwater.assets.inputs import InputSpec
-from headwater.assets.partitions import Partition
+from headwater.assets.mappings import infer_mapping
+from headwater.assets.partitions import Partition, PartitionSet
 from headwater.assets.tracking import Sources, Tracker, as_value, walk
 from headwater.core.runners import layers
 from headwater.records import dataclass
@@ -32,6 +34,15 @@ class Scope:
     inputs: tuple[InputSpec, ...]
     partition: Partition | None
     read: dict[InputVersion, None] = field(default_factory=dict)
+
+    def reads_of(self, asset: Asset) -> PartitionSet | None:
+        """The partitions of a divided asset that the partition which is being made reads; None when nothing says it."""
+        if asset.partitions is None or self.partition is None or self.partition.definition is None:
+            return None
+        below = self.partition.definition
+        mapping = next((spec.mapping for spec in self.inputs if spec.asset.name == asset.name), None)
+        mapping = mapping or infer_mapping(asset.partitions, below)
+        return mapping.upstream(below.set_of([self.partition.key]), asset.partitions)
 
 
 current_scope: ContextVar[Scope | None] = ContextVar("headwater_materialization", default=None)
