@@ -92,7 +92,7 @@ class _Making:
         """Find what is read; partitions whose inputs are missing are set aside, with the reason."""
         for spec in self._task.inputs:
             if spec.parameter not in self._arguments:
-                found, lacking = reading.bind_range(self.run, spec.asset, spec.mapping, self.left, via="load")
+                found, lacking = reading.bind_range(self.run, spec.asset, spec.mapping, self.left)
                 self.bound[spec.parameter] = found
                 self._consumed.add(found.sources)
                 for key, error in lacking.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headwater.assets import registry
 from headwater.assets.asset import Asset
@@ -20,9 +20,6 @@ from headwater.core.context import open_transaction
 from headwater.errors import HeadwaterError, InputMissing, LocationError, UsageError
 from headwater.records import dataclass
 from headwater.wording import counted, listed
-
-if TYPE_CHECKING:
-    from headwater.core.transactions import Transaction
 
 _NAMED = 8
 _READING_ERRORS = frozenset(
@@ -54,40 +51,31 @@ def bind(
 
     Raises InputMissing naming the partitions that were never made, when more of them are missing than the mapping allows.
     """
-    target = runtime.definitions.target(asset)
-    materializer = runtime.materializer(target.asset)
-    transaction = open_transaction()
-    if transaction is not None:
-        wanted_keys = (None,) if asset.partitions is None else mapping.upstream(_as_set(partition), asset.partitions)
-        _refuse_unpublished(transaction, target, wanted_keys)
     if asset.partitions is None:
-        version = materializer.version(target, None)
+        target = runtime.definitions.target(asset)
+        _refuse_unpublished(target, (None,))
+        version = runtime.materializer(target.asset).version(target, None)
         if version is None:
             message = f"the input '{asset.name}' was never made" if _made_here(asset) else _absent(asset)
             raise InputMissing(message, where=asset.at, hint=_make(asset, None))
         return BoundInput(asset, None, (_source(runtime, asset, None, version, via),))
     wanted = mapping.upstream(_as_set(partition), asset.partitions)
-    found = {part: version for part in wanted if (version := materializer.version(target, part)) is not None}
+    bound, found = _in_place(runtime, asset, wanted, via)
     _require(asset, wanted, found, mapping)
-    sources = tuple(_source(runtime, asset, part.key, version, via) for part, version in found.items())
-    return BoundInput(asset, tuple(found), sources)
+    return bound
 
 
 def bind_range(
-    runtime: AssetRuntime, asset: Asset, mapping: PartitionMapping, wanted: PartitionSet, *, via: str
+    runtime: AssetRuntime, asset: Asset, mapping: PartitionMapping, wanted: PartitionSet
 ) -> tuple[BoundInput, dict[str | None, HeadwaterError]]:
     """What `bind` finds, for several partitions of what is made, and the errors of those whose inputs are missing, by key.
 
     Raises InputMissing for an input that is not divided and was never made.
     """
     if asset.partitions is None:
-        return bind(runtime, asset, mapping, None, via=via), {}
-    target = runtime.definitions.target(asset)
-    materializer, transaction = runtime.materializer(target.asset), open_transaction()
+        return bind(runtime, asset, mapping, None, via="load"), {}
     reads = mapping.upstream(wanted, asset.partitions)
-    if transaction is not None:
-        _refuse_unpublished(transaction, target, reads)
-    found = {part: version for part in reads if (version := materializer.version(target, part)) is not None}
+    bound, found = _in_place(runtime, asset, reads, "load")
     missing = reads - asset.partitions.set_of(part.key for part in found)
     lacking: dict[str | None, HeadwaterError] = {}
     # Where even all that is read would be too few, nothing needs to be missing.
@@ -99,13 +87,25 @@ def bind_range(
             _require(asset, own, {part: found[part] for part in own if part in found}, mapping)
         except InputMissing as error:
             lacking[one.key] = error
+    return bound, lacking
+
+
+def _in_place(
+    runtime: AssetRuntime, asset: Asset, wanted: PartitionSet, via: str
+) -> tuple[BoundInput, dict[Partition, str]]:
+    """What there is of these partitions of an asset: bound, and each with its version."""
+    target = runtime.definitions.target(asset)
+    _refuse_unpublished(target, wanted)
+    materializer = runtime.materializer(target.asset)
+    found = {part: version for part in wanted if (version := materializer.version(target, part)) is not None}
     sources = tuple(_source(runtime, asset, part.key, version, via) for part, version in found.items())
-    return BoundInput(asset, tuple(found), sources), lacking
+    return BoundInput(asset, tuple(found), sources), found
 
 
-def _refuse_unpublished(transaction: Transaction, target: Target, wanted: Iterable[Partition | None]) -> None:
-    """Refuse to read what this very transaction is about to replace: the data in place is the old one."""
-    ref, staged = target.asset, transaction.holds()
+def _refuse_unpublished(target: Target, wanted: Iterable[Partition | None]) -> None:
+    """Refuse to read what the transaction that is open is about to replace: the data in place is the old one."""
+    transaction = open_transaction()
+    ref, staged = target.asset, () if transaction is None else transaction.holds()
     for part in wanted if staged else ():
         key = None if part is None else part.key
         if (ref.namespace, ref.dataset, key) in staged:
