@@ -137,10 +137,7 @@ def record(
         through = _end_of(data_through, part)
         said = Observation(version=version, rows=rows)
         before = run.materializer(target.asset).version(target, part) if version is None else None
-        consumed = Consumed(tracker=tracker(core_context.current()))
-        given = _values(inputs)
-        _add_inputs(run, consumed, given)
-        reads = [one for one in given if isinstance(one, Asset)]
+        consumed, reads = _consumed(run, inputs)
         output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
         output.evidence = Evidence(
             version=version or before or output.version,
@@ -188,17 +185,9 @@ def materializing(
     found = as_made(asset, where="materializing(…)")
     run = runtime.current()
     with _identity(f"materializing {found.name}") as identity:
-        consumed = Consumed(tracker=tracker(core_context.current()))
-        given = _values(inputs)
-        _add_inputs(run, consumed, given)
-        output = writing.begin(
-            run,
-            [found],
-            given_partition(found, partition),
-            identity,
-            inputs=tuple(consumed.sources),
-            reads=[one for one in given if isinstance(one, Asset)],
-        )[0]
+        consumed, reads = _consumed(run, inputs)
+        part = given_partition(found, partition)
+        output = writing.begin(run, [found], part, identity, inputs=tuple(consumed.sources), reads=reads)[0]
         try:
             yield (block := Writing(run, output, consumed))
             if not block.written:
@@ -232,21 +221,20 @@ def derived_from(value: Any, *sources: Any) -> Any:
     return value
 
 
-def _values(inputs: Iterable[Any]) -> list[Any]:
+def _consumed(run: runtime.AssetRuntime, inputs: Iterable[Any]) -> tuple[Consumed, list[Asset]]:
+    """What stands behind what somebody says that an asset was made of: values, or assets as a whole; and these assets."""
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         problem = f"inputs must be a list of values or assets, not {inputs!r}"[:200]
         raise UsageError(problem, hint="write inputs=[orders]")
-    return list(inputs)
-
-
-def _add_inputs(run: runtime.AssetRuntime, consumed: Consumed, given: Iterable[Any]) -> None:
-    """Note what stands behind what somebody says that an asset was made of: values, or assets as a whole."""
-    for one in given:
+    consumed, assets = Consumed(tracker=tracker(core_context.current())), list[Asset]()
+    for one in inputs:
         if isinstance(one, Asset):
+            assets.append(one)
             ref = run.definitions.ref(one)
             consumed.add((InputVersion(asset=one.name, namespace=ref.namespace, dataset=ref.dataset, via="derived"),))
         else:
             consumed.add_value(run, "inputs", one)
+    return consumed, assets
 
 
 @contextmanager
