@@ -24,6 +24,7 @@ from headwater.errors import HeadwaterError, ResultError
 
 if TYPE_CHECKING:
     from headwater.assets.materialize import Materialization
+    from headwater.assets.partitions import Partition
     from headwater.core.context import RunContext, TaskCall
 
 _MEMBERS = tuple(field.name for field in fields(InputVersion))
@@ -38,28 +39,27 @@ def note(task: Materialization[Any, Any], call: TaskCall) -> None:
         return
     try:
         partition = execution.partition_of(task, scope())
-        read = _read(task, call)
+        read = _read(task, call, partition)
     except HeadwaterError as error:
         found: str | Unidentified = Unidentified(f"what it reads can't be told: {error.message}")
     else:
         key = None if partition is None else partition.key
         arguments = {**call.kwargs, "": (key, read)}
         known = partial(known_as, context)
-        found = identify(context.scope, task.name, call.args, arguments, known, whole=_whole(task))
+        found = identify(
+            context.scope, task.name, call.args, arguments, known, whole=task.options.persist_result is True
+        )
     context.scope = inner_scope(context.scope, task.name, found)
     identity, why = (None, found.reason) if isinstance(found, Unidentified) else (found, None)
     call.record = CallRecord(identity, why, task.compiled)
 
 
-def _whole(task: Materialization[Any, Any]) -> bool:
-    return task.options.persist_result is True
-
-
-def _read(task: Materialization[Any, Any], call: TaskCall) -> tuple[tuple[str | None, ...], ...]:
+def _read(
+    task: Materialization[Any, Any], call: TaskCall, partition: Partition | None
+) -> tuple[tuple[str | None, ...], ...]:
     """The versions of the inputs that it will read by itself."""
     run = runtime.current()
     passed = task.bind(call.args, call.kwargs)
-    partition = execution.partition_of(task, scope())
     bound = [
         reading.bind(run, spec.asset, spec.mapping, partition, via="load")
         for spec in task.inputs
