@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from headwater.assets import registry
 from headwater.assets.partitions import Partition
@@ -13,10 +13,8 @@ from headwater.records import dataclass
 if TYPE_CHECKING:
     from headwater.assets.backfilling import Request
     from headwater.assets.materialize import Materialization
+    from headwater.assets.progress import Unit
     from headwater.core.runners.runner import Runner
-
-Unit: TypeAlias = tuple[str, str | None]
-"""An asset's name and a partition's key."""
 
 
 @dataclass(slots=True, eq=False)

@@ -14,11 +14,11 @@ from typing import Any, Literal, TypeAlias, get_args
 from headwater import clock, failpoints, ids
 from headwater.assets import registry
 from headwater.assets.backfill import BackfillPlan
-from headwater.assets.backfill_calls import Unit
 from headwater.assets.backfill_events import BackfillRequested
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.driving import Driver, Outcome, Told, Watcher, made_by
 from headwater.assets.facts import Facts
+from headwater.assets.progress import Unit
 from headwater.assets.runtime import AssetRuntime
 from headwater.errors import LockTimeout, UnknownNameError
 from headwater.records import dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from headwater import clock, failpoints
 from headwater.assets import registry
-from headwater.assets.backfill_calls import Call, Unit, is_gone, most_of, runner_of
+from headwater.assets.backfill_calls import Call, is_gone, most_of, runner_of
 from headwater.assets.backfill_events import (
     BackfillAsked,
     BackfillPartitionEnded,
@@ -25,7 +25,7 @@ from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import Facts
 from headwater.assets.listening import listening
 from headwater.assets.partitions import Partition
-from headwater.assets.progress import Progress
+from headwater.assets.progress import Progress, Unit
 from headwater.assets.runtime import AssetRuntime
 from headwater.core.context import RunContext
 from headwater.core.decisions import is_cancellation

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from headwater.assets.definitions import AssetDefinition
 
 Unit: TypeAlias = tuple[str, str | None]
+"""An asset's name and a partition's key."""
 
 _OUTCOMES = ("completed", "skipped", "failed", "blocked")
 _COUNTED = ("requested", "completed", "failed", "running", "skipped", "blocked")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from headwater.assets.backfill_events import BackfillAsked
 from headwater.core.journal.carrier import Carrier
@@ -15,8 +15,8 @@ from headwater.lineage.projection import Projection
 from headwater.lineage.statements import statements
 from headwater.records import dataclass
 
-Unit: TypeAlias = tuple[str, str | None]
-"""An asset's name and a partition's key."""
+if TYPE_CHECKING:
+    from headwater.assets.progress import Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
