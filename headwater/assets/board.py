@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from headwater import clock
+from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import AssetFacts, Facts, FailedCheck, Failure
 from headwater.assets.freshness import FreshnessVerdict, board
@@ -119,8 +120,8 @@ def explain(facts: Facts, name: str, key: str | None, as_of: int, judged: Judged
             *_why(found, partition.key),
         )
         state = "stale" if found is not None and partition.key in found.stale else "up to date"
-        text = f"{name}@{partition.key} is {state}"
-        return _explained(f"{name}@{partition.key}", state, Reason("partition", text, because))
+        subject = label(name, partition.key)
+        return _explained(subject, state, Reason("partition", f"{subject} is {state}", because))
     verdict = (judged.verdicts if judged else board(facts, as_of))[name]
     state = "stale" if found is not None and found.is_stale else "up to date"
     parts = [verdict.reason, *_attempted(facts, name, None), *_checked(facts, name, None)]
@@ -170,8 +171,7 @@ def _made(facts: Facts, name: str, key: str | None) -> tuple[Reason, ...]:
         return () if key in facts.of(name).failed else (Reason("never_made", "it was never made"),)
     rows = "" if made.rows is None else f" with {counted(made.rows, 'row')}"
     inputs = tuple(
-        Reason("input", f"it read {one.asset}{'@' + one.partition if one.partition else ''} at version {one.version}")
-        for one in made.inputs
+        Reason("input", f"it read {label(one.asset, one.partition)} at version {one.version}") for one in made.inputs
     )
     return (Reason("made", f"made at {clock.rfc3339(made.at)}{rows} as version {made.version}", inputs),)
 

@@ -21,6 +21,7 @@ from headwater.assets.backfill_events import (
     BackfillPartitionLaunched,
     BackfillStopped,
 )
+from headwater.assets.data_through import label
 from headwater.assets.definitions import AssetDefinition
 from headwater.assets.facts import Facts
 from headwater.assets.listening import listening
@@ -320,7 +321,7 @@ class Driver:
     def _fail(self, asset: str, key: str | None, failure: BaseException) -> None:
         found = in_users_words(failure)
         self._settle(asset, key, "blocked" if isinstance(found, RefusedError) else "failed", found.message)
-        self._errors.append((asset + (f"@{key}" if key is not None else ""), found))
+        self._errors.append((label(asset, key), found))
         limit = self._request.max_failures
         if limit is not None and len(self._errors) >= limit:
             self._stopping = True
