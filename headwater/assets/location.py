@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -243,12 +243,8 @@ def _path(uri: str, path: str) -> str:
     return "/" + kept if path.startswith("/") else kept
 
 
-def _parse_parquet(uri: str, rest: str) -> Location:
-    return Location(scheme="parquet", path=_path(uri, rest))
-
-
-def _parse_csv(uri: str, rest: str) -> Location:
-    return Location(scheme="csv", path=_path(uri, rest))
+def _parse_file(scheme: str, uri: str, rest: str) -> Location:
+    return Location(scheme=scheme, path=_path(uri, rest))
 
 
 def _parse_memory(_uri: str, rest: str) -> Location:
@@ -271,10 +267,10 @@ def _parse_duckdb(uri: str, rest: str) -> Location:
 
 
 _PARSERS: dict[str, Callable[[str, str], Location]] = {
-    "csv": _parse_csv,
+    "csv": partial(_parse_file, "csv"),
     "duckdb": _parse_duckdb,
     "memory": _parse_memory,
-    "parquet": _parse_parquet,
+    "parquet": partial(_parse_file, "parquet"),
 }
 
 

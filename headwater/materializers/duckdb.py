@@ -12,6 +12,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -469,4 +470,4 @@ def _stage_query(query: SqlQuery, target: Target, partition: Partition | None, *
         return found
 
     staged = files.stage_file(write, target, partition, folder=folder, version=version, columns=described)
-    return files.with_staging(staged, types=tables.kept_types(columns))
+    return replace(staged, staging={**staged.staging, "types": tables.kept_types(columns)})

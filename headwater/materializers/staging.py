@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -192,11 +191,6 @@ def is_opaque(schema: pl.Schema) -> bool:
     take for bytes, and durations, which it would take for numbers.
     """
     return any(kind in str(dtype) for dtype in schema.values() for kind in ("Int128", "Duration"))
-
-
-def with_staging(staged: Staged, **more: Any) -> Staged:
-    """The same with more members in its record."""
-    return replace(staged, staging={**staged.staging, **more})
 
 
 @lru_cache(maxsize=1_024)
