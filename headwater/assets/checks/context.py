@@ -71,7 +71,7 @@ class CheckContext:
         if len(loaded) >= LOADED and len(found) < HISTORY:
             ref = self.runtime.definitions.ref(self.asset)
             found = list(self.runtime.catalog.history(ref, before=before, limit=HISTORY))
-        own = None if self.partition is None else self.key
+        own = self.key
         past = [one for one in found if one.version != self.version and (own is None or one.partition != own)]
         return tuple(past[:HISTORY])
 
