@@ -19,7 +19,7 @@ from headwater.api.partition_grids import Grids
 from headwater.api.problems import ApiError
 from headwater.api.stream import Hub
 from headwater.core import in_use, runtime
-from headwater.errors import HeadwaterError, UnknownNameError
+from headwater.errors import HeadwaterError, HomeError, UnknownNameError
 from headwater.lineage import asking
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class Service:
         self.finder = Finder(project.projection)
         self.warm_too: Callable[[], object] = lambda: None
         """What else takes long with many assets, and is worked out before the server is ready."""
+        self.lost: HeadwaterError | None = None
+        """Why there is nothing left to serve; None as long as there is."""
+        self.when_lost: Callable[[], None] = lambda: None
         self._runs_work = runs_work
         self._over = threading.Event()
         self._is_warm = False
@@ -72,13 +75,11 @@ class Service:
         """Follow the journal, deliver to catalogs, and start work if this server does; in threads of their own."""
         runtime.set_current(self.project)
         self._over.clear()
-        self.project.projection.follow(self.hub.publish)
+        self.project.projection.follow(self.hub.publish, self._lose)
         self._spawn("headwater-exporter", self._deliver)
         self._spawn("headwater-board", self._judge)
         if self._runs_work:
-            from headwater.api.work import Worker
-
-            self._spawn("headwater-worker", Worker(self.project).work)
+            self._spawn("headwater-worker", self._work)
 
     def stop(self) -> None:
         """End all that, and close the projection and the journal. What was started goes on by itself."""
@@ -182,6 +183,17 @@ class Service:
         thread = threading.Thread(target=do, args=(self._over,), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
+
+    def _lose(self, error: HeadwaterError) -> None:
+        self.lost = error
+        self.hub.close()
+        self.when_lost()
+
+    def _work(self, over: threading.Event) -> None:
+        from headwater.api.work import Worker
+
+        with contextlib.suppress(HomeError):  # the server notices that the home is gone by itself
+            Worker(self.project).work(over)
 
     def _judge(self, over: threading.Event) -> None:
         while not over.wait(_JUDGED):

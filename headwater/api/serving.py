@@ -41,7 +41,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is told the address. Port 0 takes any that is free.
 
-    Raises UsageError for what must not be, HeadwaterError when the address can't be used.
+    Raises UsageError for what must not be, HeadwaterError when the address can't be used, HomeError once the home is gone.
     """
     if insecure and not is_loopback(host):
         raise UsageError(
@@ -57,9 +57,13 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         app = create_app(project, hosts=(name, *names), insecure=insecure, runs_work=runs_work)
         url = f"http://{name}:{listening.getsockname()[1]}"
-        _server(app, lambda: ready(url)).run(sockets=[listening])
+        server, service = _server(app, lambda: ready(url)), app.state.service
+        service.when_lost = lambda: setattr(server, "should_exit", True)
+        server.run(sockets=[listening])
     finally:
         listening.close()
+    if service.lost is not None:
+        raise service.lost
 
 
 def is_loopback(host: str) -> bool:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from headwater import clock
 from headwater.api import commands
 from headwater.core.journal.following import Follower
+from headwater.core.journal.home import Standing, gone
 from headwater.core.journal.reader import Position
 from headwater.core.journal.segment import process_numbers
 from headwater.core.request_events import WorkAsked, WorkEnded, WorkStarted, WorkTaken
@@ -76,9 +77,18 @@ class Worker:
         self._look_at = 0
 
     def work(self, over: threading.Event) -> None:
-        """Go on until `over` is set. What was started then goes on by itself."""
+        """Go on until `over` is set. What was started then goes on by itself. Raises HomeError once the home is gone."""
+        with Standing(self._project.home) as standing:
+            try:
+                self._work(over, standing)
+            finally:
+                self._let_go()
+
+    def _work(self, over: threading.Event, standing: Standing) -> None:
         told = ""
         while True:
+            if standing.is_gone():
+                raise gone(self._project.home)
             try:
                 self.once()
                 told = ""
@@ -89,7 +99,6 @@ class Worker:
             except Exception:  # noqa: BLE001 - it must go on: what failed now may work again in a moment
                 _log.exception("no work can be taken now")
             if over.wait(EVERY):
-                self._let_go()
                 return
 
     def once(self) -> None:

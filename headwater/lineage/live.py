@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from headwater import clock
 from headwater.core.globs import literal_glob
-from headwater.core.journal.home import Home
+from headwater.core.journal.home import Home, Standing, gone
 from headwater.core.journal.locks import Locks
 from headwater.errors import HeadwaterError, ProjectionError
 from headwater.lineage import store
@@ -66,6 +66,7 @@ class LiveProjection(Projection):
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._heard: Callable[[Sequence[Change]], None] = lambda found: None
+        self._bereft: Callable[[HeadwaterError], None] = lambda error: None
         self.version = 0
         """Counts how often something new has come: who keeps an answer keeps this with it."""
         self.trouble: HeadwaterError | None = None
@@ -109,9 +110,16 @@ class LiveProjection(Projection):
         self.trouble, self.looked = None, clock.now_us()
         return True
 
-    def follow(self, heard: Callable[[Sequence[Change]], None] = lambda found: None) -> None:
-        """Keep up with the journal, from a thread of its own; `heard` gets what has changed, from that thread."""
-        self._heard = heard
+    def follow(
+        self,
+        heard: Callable[[Sequence[Change]], None] = lambda found: None,
+        lost: Callable[[HeadwaterError], None] = lambda error: None,
+    ) -> None:
+        """Keep up with the journal, from a thread of its own; `heard` gets what has changed, from that thread.
+
+        Once the home is gone there is nothing to follow: that ends it, and `lost` gets the error.
+        """
+        self._heard, self._bereft = heard, lost
         self._over.clear()
         self._thread = threading.Thread(target=self._follow_on, name="headwater-live", daemon=True)
         self._thread.start()
@@ -134,8 +142,16 @@ class LiveProjection(Projection):
         self._over.clear()
 
     def _follow_on(self) -> None:
+        with Standing(self.home) as standing:
+            self._follow_while(standing)
+
+    def _follow_while(self, standing: Standing) -> None:
         recover_at = 0
         while True:
+            if standing.is_gone():
+                self.trouble = gone(self.home)
+                self._bereft(self.trouble)
+                return
             try:
                 self.refresh()
                 if clock.steady_us() >= recover_at:

@@ -6,15 +6,18 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from api_world import Server, bearer, serving, tokens_of, until
+from api_world import PATIENCE, Server, bearer, serving, tokens_of, until
 
 from headwater.api.client import Client
 from headwater.api.serving import CONNECTIONS
 from headwater.cli import app as command_line
+from headwater.core.journal.home import Home
 from headwater.errors import HeadwaterError, UnknownNameError, UsageError
 
 CANARY = "canary-c4n4ry"
@@ -245,3 +248,36 @@ def test_names_that_are_allowed_are_those_of_the_host_header(tmp_path: Path, pas
             with contextlib.closing(connection):
                 connection.request("GET", "/api/health", headers={"Host": host})
                 assert connection.getresponse().status == status, host
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_server_ends_once_its_home_is_gone(shop: Path, anew: bool) -> None:
+    with serving(shop, "--insecure-local", "--run") as server, Listening(server, {}) as answer:
+        assert b"event: hello" in read_message(answer)
+        Client(server.url).backfill_create("sales", partition="2024-01-06")
+        home = (shop / ".headwater").rename(shop / "moved")
+        if anew:
+            Home.open(shop / ".headwater", create=True)
+        shutil.rmtree(home, ignore_errors=True)
+        while answer.readline():
+            pass
+        assert server.process.wait(PATIENCE) == 1
+        assert server.process.stdout is not None
+        told = json.loads(server.process.stdout.read())["error"]
+    assert told["message"] == "the home was deleted, moved or put back while it was in use"
+    assert "start this again" in told["hint"]
+    assert "Traceback" not in (shop / "serve.log").read_text()
+
+
+def test_a_worker_ends_once_its_home_is_gone(shop: Path) -> None:
+    command = [sys.executable, "-m", "headwater", "worker"]
+    with subprocess.Popen(command, cwd=shop, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert "waits for work" in worker.stdout.readline()
+            (shop / ".headwater").rename(shop / "moved")
+            _, said = worker.communicate(timeout=PATIENCE)
+        finally:
+            worker.kill()
+    assert worker.returncode == 1
+    assert "error: the home was deleted, moved or put back while it was in use" in said

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from headwater import failpoints
-from headwater.core.journal.descriptors import keep_standard
+from headwater.core.journal import descriptors
 from headwater.core.journal.lines import FORMAT
 from headwater.errors import FormatError, HomeError
 from headwater.ids import new_id
@@ -73,7 +73,7 @@ class Home:
         """
         home = cls(Path(path).absolute())
         try:
-            keep_standard()
+            descriptors.keep_standard()
             if create:
                 home._create()
             home._check()
@@ -148,6 +148,48 @@ class Home:
     def _unwritable(self) -> Path | None:
         folders = (self.path, self.journal, self.locks, self.tmp)
         return next((folder for folder in folders if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)), None)
+
+
+class Standing(contextlib.AbstractContextManager["Standing"]):
+    """Whether a home still stands where it was opened, for whoever lives long: people delete homes, move them and put them back.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     home = Home.open(Path(folder) / ".headwater", create=True)
+    ...     with Standing(home) as standing:
+    ...         before = standing.is_gone()
+    ...         moved = home.path.rename(Path(folder) / "old")
+    ...         again = Home.open(home.path, create=True)
+    ...         before, standing.is_gone()
+    (False, True)
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._folder = home.journal
+        self._descriptor: int | None = None
+        with contextlib.suppress(FileNotFoundError):
+            # Held open, so that the folder of another home can't get its number.
+            self._descriptor = descriptors.open_descriptor(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def is_gone(self) -> bool:
+        """Whether it was deleted or moved, be there another one in its place or not."""
+        try:
+            return self._descriptor is None or not descriptors.is_at(self._folder, self._descriptor)
+        except OSError:  # it can't be seen just now
+            return False
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            descriptors.close_descriptor(self._descriptor)
+
+
+def gone(home: Home) -> HomeError:
+    """The error for who has a home open that stands there no longer."""
+    return HomeError(
+        "the home was deleted, moved or put back while it was in use",
+        where=str(home.path),
+        hint="start this again: it opens the home that stands there then, or makes one; stop it before you do that",
+    )
 
 
 def is_there(path: Path) -> bool:
