@@ -230,3 +230,24 @@ def test_a_part_of_the_pages_that_did_not_come_is_asked_for_again(
         page.get_by_role("button", name=part).click()
     expect(page.get_by_label(shown).first).to_be_visible()
     viewer.complaints.clear()  # the browser itself tells of what it did not get
+
+
+def test_a_page_whose_answers_fail_says_that_it_is_not_up_to_date(browser: Browser, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", MEANWHILE], cwd=tmp_path, check=True)
+    problem = {"type": "urn:headwater:error:journal", "title": "no", "detail": "the journal can't be read"}
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            page = settled(viewer.go("/runs"))
+            live = page.locator(".shell-live")
+            expect(live).to_have_text("Live")
+            page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json=problem))
+            subprocess.run([sys.executable, "-c", MEANWHILE], cwd=tmp_path, check=True)
+            expect(live).to_have_text("Not up to date", timeout=20_000)
+            expect(live).to_have_attribute("title", "Not up to date: the journal can't be read")
+            # What was there stays; and it is asked for again though nothing more happens.
+            runs = page.get_by_role("list", name="Runs").get_by_role("listitem")
+            expect(runs).to_have_count(1)
+            page.unroute("**/api/runs?*")
+            expect(runs).to_have_count(2, timeout=20_000)
+            expect(live).to_have_text("Live")
+            viewer.complaints.clear()

@@ -8,6 +8,7 @@ import { Boundary } from "@/app/Boundary";
 import { links } from "@/app/links";
 import { useSession } from "@/app/session";
 import { Icon, type IconName } from "@/kit/Icon";
+import { useBehind } from "@/lib/behind";
 import { type Connection, listen } from "@/lib/live";
 import "@/app/shell.css";
 
@@ -30,7 +31,12 @@ const PAGES: readonly Page[] = [
   { to: links.checks(), name: "Checks", icon: "check" },
 ];
 
-const WORDS: Record<Connection, string> = { connecting: "Connecting…", live: "Live", lost: "Reconnecting…" };
+const WORDS: Record<Connection | "behind", string> = {
+  connecting: "Connecting…",
+  live: "Live",
+  lost: "Reconnecting…",
+  behind: "Not up to date",
+};
 
 export function Shell({ children }: { children: ReactNode }): JSX.Element {
   const client = useQueryClient();
@@ -42,6 +48,8 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
   const since = useRef(useSession().events);
   useEffect(() => listen(client, since.current, setConnection), [client]);
   useSearchKeys(setSearching);
+  const behind = useBehind();
+  const shown = connection === "live" && behind !== null ? "behind" : connection;
   return (
     <div className="shell">
       <a className="skip" href="#page">
@@ -69,8 +77,13 @@ export function Shell({ children }: { children: ReactNode }): JSX.Element {
           <span className="shell-search-words">Search</span>
           <kbd className="kbd">{/Mac|iPhone|iPad/.test(navigator.platform) ? "⌘K" : "Ctrl K"}</kbd>
         </button>
-        <span className="shell-live" data-connection={connection} role="status" title={WORDS[connection]}>
-          <span>{WORDS[connection]}</span>
+        <span
+          className="shell-live"
+          data-connection={shown}
+          role="status"
+          title={shown === "behind" ? `${WORDS.behind}: ${behind}` : WORDS[shown]}
+        >
+          <span>{WORDS[shown]}</span>
         </span>
         <Account />
       </header>
