@@ -271,3 +271,14 @@ def test_a_backfill_whose_process_died_before_it_began_is_resumed(browser: Brows
         for viewer in watching(browser, server.url):
             page = viewer.go(f"/backfills/{left['id']}")
             resume_to_its_end(page)
+
+
+def test_an_asset_without_partitions_is_chosen_as_a_whole(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        for viewer in watching(browser, server.url):
+            page = settled(viewer.go("/partitions?asset=single"))
+            expect(page.get_by_role("button", name="the whole: up to date", pressed=True)).to_be_visible()
+            expect(page.get_by_role("button", name="Backfill 1 partition")).to_be_visible()
+            expect(page.get_by_role("button", name="Choose nothing")).to_have_count(0)

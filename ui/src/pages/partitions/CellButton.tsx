@@ -18,6 +18,7 @@ interface Props {
 export const CellButton = memo(function CellButton(props: Props): JSX.Element {
   const { place, label, text, states, isChosen, isReachable, wide } = props;
   const { state, share, text: words } = look(states);
+  const name = `${label || "the whole"}: ${words}`;
   return (
     <button
       type="button"
@@ -25,8 +26,8 @@ export const CellButton = memo(function CellButton(props: Props): JSX.Element {
       data-cell={place}
       data-state={state}
       aria-pressed={isChosen}
-      aria-label={`${label}: ${words}`}
-      title={`${label}: ${words}`}
+      aria-label={name}
+      title={name}
       tabIndex={isReachable ? 0 : -1}
       style={
         share > 0 && share < 1 ? ({ "--share": `${Math.round(share * 100)}%` } as CSSProperties) : undefined

@@ -23,7 +23,8 @@ export function Chosen({
   started: string | null;
   change: (change: Change) => void;
   isDay: boolean;
-  clear: () => void;
+  /** Chooses nothing; null where there is no choice: what has no partitions is always chosen as a whole. */
+  clear: (() => void) | null;
 }): JSX.Element {
   const many = total(chosen.states);
   const label = /^(.{10})T?/.exec(chosen.text)?.[1] ?? "";
@@ -36,9 +37,11 @@ export function Chosen({
           </b>
           <span className="dim">{counted(many, "partition")}</span>
         </div>
-        <button type="button" className="button quiet" aria-label="Choose nothing" onClick={clear}>
-          ×
-        </button>
+        {clear ? (
+          <button type="button" className="button quiet" aria-label="Choose nothing" onClick={clear}>
+            ×
+          </button>
+        ) : null}
       </header>
       {chosen.isOne ? (
         <PartitionPanel asset={grid.asset} partition={chosen.partition} />

@@ -118,7 +118,7 @@ function Picture({ grid, parameters, change }: PictureProps): JSX.Element {
             started={parameters.get("started")}
             change={change}
             isDay={day === null && grid.kind !== "daily" && BY_DAY.has(grid.kind)}
-            clear={() => choose(null)}
+            clear={grid.kind === "unpartitioned" ? null : () => choose(null)}
           />
         ) : (
           <Hint grid={grid} />
