@@ -251,3 +251,16 @@ def test_a_page_whose_answers_fail_says_that_it_is_not_up_to_date(browser: Brows
             expect(runs).to_have_count(2, timeout=20_000)
             expect(live).to_have_text("Live")
             viewer.complaints.clear()
+
+
+def test_what_an_assets_columns_are_is_said_not_to_have_come(viewer: Viewer) -> None:
+    problem = {"type": "urn:headwater:error:journal", "title": "no", "detail": "the journal can't be read"}
+    page = viewer.page
+    page.route("**/api/assets/detail?*", lambda route: route.fulfill(status=503, json=problem))
+    viewer.go("/asset?name=route_risk")
+    expect(page.get_by_role("alert")).to_contain_text("the journal can't be read", timeout=20_000)
+    page.unroute("**/api/assets/detail?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Columns")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    viewer.complaints.clear()

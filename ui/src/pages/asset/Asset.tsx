@@ -7,7 +7,7 @@ import { links } from "@/app/links";
 import { useMayRun } from "@/app/session";
 import { Answer } from "@/kit/Answer";
 import { Icon } from "@/kit/Icon";
-import { Empty } from "@/kit/Notice";
+import { Empty, Failure } from "@/kit/Notice";
 import { State } from "@/kit/State";
 import { Time } from "@/kit/Time";
 import { useParameters, useTitle } from "@/kit/usePage";
@@ -73,6 +73,7 @@ function Shown({ asset, asOf }: { asset: AssetOne; asOf: string }): JSX.Element 
           </section>
           <HistoryList name={name} state={parameters.get("state") ?? ""} change={change} />
           {detail.data ? <Columns detail={detail.data} /> : null}
+          {detail.isLoadingError ? <Failure error={detail.error} again={() => void detail.refetch()} /> : null}
           <Checks name={name} />
         </div>
         <Facts asset={asset} detail={detail.data} />
