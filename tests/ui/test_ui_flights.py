@@ -194,6 +194,18 @@ def test_pages_are_accessible(viewer: Viewer) -> None:
     assert {where: what for where, what in found.items() if what} == {}
 
 
+def test_each_page_has_a_title_and_headings_below_it_in_order(viewer: Viewer) -> None:
+    nothing_there = ("/nowhere", "/asset", "/asset?name=none", "/partitions", "/runs/none", "/backfills/none")
+    for path in (*PAGES, *nothing_there):
+        page = settled(viewer.go(path))
+        levels = page.evaluate(
+            "Array.from(document.querySelectorAll('h1, h2, h3, h4'), (one) => Number(one.tagName[1]))"
+        )
+        assert levels.count(1) == 1, (path, levels)
+        assert all(after <= before + 1 for before, after in zip([0, *levels], levels, strict=False)), (path, levels)
+    viewer.complaints.clear()  # the browser itself tells of answers of 404
+
+
 def test_a_finger_chooses_days_sideways_and_scrolls_downward(phone: Viewer) -> None:
     page = settled(phone.go("/partitions?asset=weather"))
     hand = phone.context.new_cdp_session(page)

@@ -31,7 +31,7 @@ export function App(): JSX.Element {
             <Route path="/backfills" element={<Backfills />} />
             <Route path="/backfills/:id" element={<Backfill />} />
             <Route path="/checks" element={<Checks />} />
-            <Route path="*" element={<Empty title="There is no such page" />} />
+            <Route path="*" element={<Empty page title="There is no such page" />} />
           </Routes>
         </Suspense>
       </Shell>

@@ -38,6 +38,6 @@ export class Boundary extends Component<Props, Held> {
 
   override render(): ReactNode {
     if (this.state.error === null) return this.props.children;
-    return <Failure error={this.state.error} again={this.again} />;
+    return <Failure page error={this.state.error} again={this.again} />;
   }
 }

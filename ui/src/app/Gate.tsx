@@ -22,7 +22,12 @@ export function Gate({ children }: { children: ReactNode }): JSX.Element {
   // Also when it has ended while the page was open.
   if (session.error instanceof Problem && session.error.status === 401) return <Login />;
   if (session.data) return <SessionContext value={session.data}>{children}</SessionContext>;
-  if (session.isError) return <Failure error={session.error} again={() => void session.refetch()} />;
+  if (session.isError)
+    return (
+      <main>
+        <Failure page error={session.error} again={() => void session.refetch()} />
+      </main>
+    );
   return <Loading />;
 }
 

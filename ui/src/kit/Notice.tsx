@@ -3,20 +3,37 @@
 import type { JSX, ReactNode } from "react";
 import { Problem } from "@/lib/api";
 
-export function Empty({ title, children }: { title: string; children?: ReactNode }): JSX.Element {
+interface Whole {
+  /** Whether it stands for a whole page, whose title it has then. */
+  page?: boolean | undefined;
+}
+
+interface EmptyProps extends Whole {
+  title: string;
+  children?: ReactNode;
+}
+
+export function Empty({ title, page, children }: EmptyProps): JSX.Element {
+  const Title = page ? "h1" : "h2";
   return (
     <div className="notice">
-      <h2>{title}</h2>
+      <Title>{title}</Title>
       {children}
     </div>
   );
 }
 
-export function Failure({ error, again }: { error: unknown; again?: () => void }): JSX.Element {
+interface FailureProps extends Whole {
+  error: unknown;
+  again?: () => void;
+}
+
+export function Failure({ error, page, again }: FailureProps): JSX.Element {
   const problem = error instanceof Problem ? error : null;
+  const Title = page ? "h1" : "h2";
   return (
     <div className="notice" role="alert">
-      <h2>{problem?.message ?? "Something went wrong on this page"}</h2>
+      <Title>{problem?.message ?? "Something went wrong on this page"}</Title>
       <p>{problem?.hint ?? (problem ? null : String(error))}</p>
       {again ? (
         <button type="button" className="button" onClick={again}>

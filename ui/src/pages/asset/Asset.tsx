@@ -35,9 +35,14 @@ export default function Asset(): JSX.Element {
     enabled: name !== "",
     refetchInterval: 60_000,
   });
-  if (name === "") return <Empty title="Which asset?">The address names none.</Empty>;
+  if (name === "")
+    return (
+      <Empty page title="Which asset?">
+        The address names none.
+      </Empty>
+    );
   return (
-    <Answer of={asset} rows={8}>
+    <Answer page of={asset} rows={8}>
       {(found) => <Shown key={name} asset={found} asOf={asOf} />}
     </Answer>
   );
@@ -73,7 +78,9 @@ function Shown({ asset, asOf }: { asset: AssetOne; asOf: string }): JSX.Element 
           </section>
           <HistoryList name={name} state={parameters.get("state") ?? ""} change={change} />
           {detail.data ? <Columns detail={detail.data} /> : null}
-          {detail.isLoadingError ? <Failure error={detail.error} again={() => void detail.refetch()} /> : null}
+          {detail.isLoadingError ? (
+            <Failure error={detail.error} again={() => void detail.refetch()} />
+          ) : null}
           <Checks name={name} />
         </div>
         <Facts asset={asset} detail={detail.data} />

@@ -27,14 +27,14 @@ export default function Backfill(): JSX.Element {
   const found = picture.data?.backfill ?? null;
   useTitle(found ? `Backfill of ${found.assets.join(", ")}` : "Backfill");
   return (
-    <Answer of={picture} rows={8}>
+    <Answer page of={picture} rows={8}>
       {(one) =>
         one.backfill ? (
           <Page picture={one} one={one.backfill} />
         ) : one.request ? (
           <Asked request={one.request} />
         ) : (
-          <Empty title="Nothing is known of it" />
+          <Empty page title="Nothing is known of it" />
         )
       }
     </Answer>

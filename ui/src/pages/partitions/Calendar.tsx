@@ -23,7 +23,7 @@ export function Calendar({ label, cells, range, choose }: Props): JSX.Element {
     <div className="months" role="group" aria-label={label} ref={holder} {...handlers}>
       {drawn.map((month) => (
         <div key={month.key} className="month" role="group" aria-label={month.key}>
-          <h3>{month.name}</h3>
+          <h2>{month.name}</h2>
           <div className="month-days">
             {WEEKDAYS.map((day, place) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: the days of a week are always the same

@@ -41,7 +41,12 @@ export default function Partitions(): JSX.Element {
     placeholderData: keepPreviousData,
     enabled: asset !== "",
   });
-  if (!asset) return <Empty title="Which asset?">Open the partitions of an asset from its page.</Empty>;
+  if (!asset)
+    return (
+      <Empty page title="Which asset?">
+        Open the partitions of an asset from its page.
+      </Empty>
+    );
   return (
     <>
       <div className="page-head">

@@ -28,7 +28,7 @@ export function Strip({ label, cells, range, choose, group, short, wide }: Props
     <div className="strips" role="group" aria-label={label} ref={holder} {...handlers}>
       {[...groups].map(([name, members]) => (
         <div key={name} className="strip">
-          {name ? <h3>{name}</h3> : null}
+          {name ? <h2>{name}</h2> : null}
           <div className={wide ? "strip-cells wide" : "strip-cells"}>
             {members.map(({ cell, place }) => (
               <CellButton

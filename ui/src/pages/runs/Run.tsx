@@ -35,7 +35,7 @@ export default function Run(): JSX.Element {
   });
   useTitle(run.data ? `${run.data.flow ?? run.data.id}` : "Run");
   return (
-    <Answer of={run} rows={8}>
+    <Answer page of={run} rows={8}>
       {(found) => <Page key={found.id} run={found} parameters={parameters} change={change} />}
     </Answer>
   );
