@@ -282,3 +282,22 @@ def test_an_asset_without_partitions_is_chosen_as_a_whole(browser: Browser, tmp_
             expect(page.get_by_role("button", name="the whole: up to date", pressed=True)).to_be_visible()
             expect(page.get_by_role("button", name="Backfill 1 partition")).to_be_visible()
             expect(page.get_by_role("button", name="Choose nothing")).to_have_count(0)
+
+
+def test_a_backfill_that_nobody_takes_is_asked_for_when_it_changes(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "made.py").write_text(MADE)
+    subprocess.run([sys.executable, "made.py"], cwd=tmp_path, check=True)
+    with serving(tmp_path, "--insecure-local") as server:
+        waits = Client(server.url).backfill_create("single")["id"]
+        asked: list[str] = []
+        for viewer in watching(browser, server.url):
+            viewer.page.clock.install()
+            page = settled(viewer.go(f"/backfills/{waits}"))
+            expect(page.get_by_text("Nobody has taken it yet.")).to_be_visible()
+            expect(page.locator(".shell-live")).to_have_text("Live")
+            page.on("request", lambda request: asked.append(request.url))
+            page.clock.run_for(60_000)
+            page.evaluate("fetch('/favicon.svg').then((answer) => answer.text())")
+            assert [one for one in asked if "/api/" in one] == []
+            Client(server.url).cancel_request(waits)
+            expect(page.get_by_text("Cancelled")).to_be_visible()

@@ -25,7 +25,7 @@ const TOUCHED: Record<Change["kind"], readonly string[]> = {
     "search",
   ],
   backfill: ["backfills", "backfill"],
-  request: ["requests", "request", "backfills"],
+  request: ["requests", "request", "backfills", "backfill"],
   partitions: ["partitions", "asset"],
   everything: [],
 };

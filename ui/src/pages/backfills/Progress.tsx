@@ -13,6 +13,8 @@ import type { Backfill, WorkRequest } from "@/lib/types";
 import type { Picture } from "@/pages/backfills/types";
 
 export const OPEN = new Set(["running", "resuming", "pausing", "cancelling", "asked"]);
+/** Milliseconds after which one that goes on is asked for again: its pace changes with time. */
+const PACED = 2_000;
 
 /** A backfill's parts as shares of a bar. */
 export function shares(partitions: Backfill["partitions"]): Share[] {
@@ -95,7 +97,11 @@ export function usePicture(id: string | undefined) {
     queryFn: ({ signal }) =>
       get<Picture>(`/api/backfills/${encodeURIComponent(id ?? "")}/picture`, {}, signal),
     enabled: id !== undefined,
-    refetchInterval: (query) => (OPEN.has(query.state.data?.state ?? "") ? 2_000 : false),
+    // That somebody takes what was asked for, or takes it back, live updates say.
+    refetchInterval: (query) => {
+      const state = query.state.data?.state ?? "";
+      return OPEN.has(state) && state !== "asked" ? PACED : false;
+    },
   });
 }
 
