@@ -264,3 +264,24 @@ def test_what_an_assets_columns_are_is_said_not_to_have_come(viewer: Viewer) -> 
     expect(page.get_by_role("region", name="Columns")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
     viewer.complaints.clear()
+
+
+def test_what_failed_on_a_page_that_asks_no_more_is_asked_for_again(browser: Browser, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", MEANWHILE], cwd=tmp_path, check=True)
+    problem = {"type": "urn:headwater:error:journal", "title": "no", "detail": "the journal can't be read"}
+    with serving(tmp_path, "--insecure-local") as server:
+        (run,) = Client(server.url).runs()["runs"]
+        for viewer in watching(browser, server.url):
+            page = viewer.page
+            page.clock.install()
+            settled(viewer.go(f"/runs/{run['id']}"))
+            live = page.locator(".shell-live")
+            expect(live).to_have_text("Live")
+            page.route(f"**/api/runs/{run['id']}", lambda route: route.fulfill(status=503, json=problem))
+            page.clock.run_for(10_000)
+            page.evaluate("window.dispatchEvent(new Event('visibilitychange'))")  # as one who comes back to the tab
+            expect(live).to_have_text("Not up to date", timeout=20_000)
+            page.unroute(f"**/api/runs/{run['id']}")
+            page.clock.run_for(10_000)
+            expect(live).to_have_text("Live")
+            viewer.complaints.clear()

@@ -4,7 +4,6 @@ import { createRoot } from "react-dom/client";
 import { BrowserRouter } from "react-router";
 import { App } from "@/app/App";
 import { Problem } from "@/lib/api";
-import { askAgain } from "@/lib/behind";
 import { applyTheme, chosenTheme } from "@/lib/theme";
 import "@/app/tokens.css";
 import "@/kit/kit.css";
@@ -24,10 +23,8 @@ const client = new QueryClient({
   mutationCache: new MutationCache({ onError: askWhoLooks }),
   defaultOptions: {
     queries: {
-      // Live updates say when something is new; asking again by the clock is for verdicts, which change with time, and for
-      // what failed.
+      // Live updates say when something is new; asking again by the clock is for verdicts alone, which change with time.
       staleTime: 5_000,
-      refetchInterval: askAgain,
       refetchOnWindowFocus: true,
       retry: (failures, error) =>
         failures < 2 && !(error instanceof Problem && error.status >= 400 && error.status < 500),

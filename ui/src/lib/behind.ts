@@ -1,10 +1,10 @@
-/** What is shown of an earlier answer because asking again failed: it stays on the page, which says so. */
+/** What is shown of an earlier answer because asking again failed: it stays on the page, which says so, and is asked for again. */
 
 import { notifyManager, type Query, useQueryClient } from "@tanstack/react-query";
-import { useCallback, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { Problem } from "@/lib/api";
 
-/** Milliseconds after which what failed is asked for again. */
+/** Milliseconds after which what failed is asked for again: nothing may change that would be a reason to. */
 const AGAIN = 10_000;
 
 /** Whether an answer is older than it should be. Of a next page that did not come the list itself tells. */
@@ -12,19 +12,26 @@ function isBehind({ state }: Query): boolean {
   return state.status === "error" && state.data !== undefined && !state.fetchMeta?.fetchMore;
 }
 
-/** When to ask again by the clock: nothing may change that would be a reason to. What was refused is not tried again. */
-export function askAgain(query: Query): number | false {
+/** Whether asking once more may help: not where the answer was a refusal. */
+function mayCome(query: Query): boolean {
   const { error } = query.state;
-  const isRefused = error instanceof Problem && error.status >= 400 && error.status < 500;
-  return isBehind(query) && !isRefused ? AGAIN : false;
+  return isBehind(query) && !(error instanceof Problem && error.status >= 400 && error.status < 500);
 }
 
 /** Why something on the page is behind; null when nothing is. */
 export function useBehind(): string | null {
   const client = useQueryClient();
   const cache = client.getQueryCache();
-  return useSyncExternalStore(
+  const why = useSyncExternalStore(
     useCallback((heard) => cache.subscribe(notifyManager.batchCalls(heard)), [cache]),
     () => cache.findAll({ type: "active", predicate: isBehind })[0]?.state.error?.message ?? null,
   );
+  const isSome = why !== null;
+  useEffect(() => {
+    if (!isSome) return;
+    const ask = () => void client.refetchQueries({ type: "active", predicate: mayCome });
+    const timer = window.setInterval(ask, AGAIN);
+    return () => window.clearInterval(timer);
+  }, [client, isSome]);
+  return why;
 }
