@@ -73,3 +73,18 @@ def test_a_tab_goes_on_after_another_one_has_logged_in_anew(browser: Browser, fl
             log_out(page)
             log_out(other)  # from a session that is over already
             viewer.complaints.clear()
+
+
+def test_a_tab_that_asks_for_a_token_goes_on_once_another_one_has_logged_in(browser: Browser, flights: Path) -> None:
+    token, _ = tokens_of(flights).create("two that wait", "read")
+    with serving(flights) as server:
+        for viewer in watching(browser, server.url):
+            other = viewer.context.new_page()
+            other.goto(server.url + "/asset?name=weather")
+            expect(other.get_by_label("Token")).to_be_visible()
+            page = viewer.go("/")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("button", name="Account and theme")).to_be_visible()
+            expect(other.get_by_role("heading", name="weather")).to_be_visible()
+            viewer.complaints.clear()  # the browser itself tells of answers of 401

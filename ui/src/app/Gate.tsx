@@ -1,12 +1,15 @@
 /** Nobody sees a page without a session: who has none is asked for a token. */
 
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, type JSX, type ReactNode, useState } from "react";
+import { type QueryClient, useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, type JSX, type ReactNode, useEffect, useState } from "react";
 import { SessionContext } from "@/app/session";
 import { Failure, Loading } from "@/kit/Notice";
 import { change, get, keepCsrf, Problem } from "@/lib/api";
 import type { Session } from "@/lib/types";
 import "@/app/gate.css";
+
+/** Tabs share their session: who logs in says so to the others. */
+const others = new BroadcastChannel("headwater-session");
 
 export function Gate({ children }: { children: ReactNode }): JSX.Element {
   const session = useQuery({
@@ -19,6 +22,16 @@ export function Gate({ children }: { children: ReactNode }): JSX.Element {
     retry: false,
     staleTime: Number.POSITIVE_INFINITY,
   });
+  const client = useQueryClient();
+  useEffect(() => {
+    // Also where the answer that nobody is logged in is still on its way.
+    const hear = () => {
+      forget(client);
+      void client.invalidateQueries({ queryKey: ["session"] });
+    };
+    others.addEventListener("message", hear);
+    return () => others.removeEventListener("message", hear);
+  }, [client]);
   // Also when it has ended while the page was open.
   if (session.error instanceof Problem && session.error.status === 401) return <Login />;
   if (session.data) return <SessionContext value={session.data}>{children}</SessionContext>;
@@ -31,6 +44,11 @@ export function Gate({ children }: { children: ReactNode }): JSX.Element {
   return <Loading />;
 }
 
+/** What was asked for in a session before, and is not on the page, is no longer listened for. */
+function forget(client: QueryClient): void {
+  client.removeQueries({ type: "inactive" });
+}
+
 function Login(): JSX.Element {
   const client = useQueryClient();
   const [token, setToken] = useState("");
@@ -40,8 +58,8 @@ function Login(): JSX.Element {
     try {
       const found = await change<Session>("POST", "/api/session", { token });
       keepCsrf(found.csrf);
-      // What was asked for in a session before is no longer listened for.
-      client.removeQueries({ predicate: (query) => query.queryKey[0] !== "session" });
+      others.postMessage("entered");
+      forget(client);
       client.setQueryData(["session"], found);
     } catch (error) {
       setProblem(error as Problem);

@@ -1,1 +1,0 @@
-import{a as e}from"./Time-CkHYON9c.js";import{E as t}from"./index-D_u8EOFd.js";var n=t();function r({of:t}){let r=t.filter(([,e])=>e>0),i=r.map(([t,n])=>`${e(n)} ${t}`).join(`, `)||`none`;return(0,n.jsx)(`span`,{className:`shares`,role:`img`,"aria-label":i,title:i,children:r.map(([e,t,r])=>(0,n.jsx)(`span`,{"data-tone":r,style:{flexGrow:t}},e))})}export{r as t};

@@ -1,0 +1,1 @@
+import{a as e}from"./Time-Do8x7r3p.js";import{E as t}from"./index-B6L-V2Br.js";var n=t();function r({of:t}){let r=t.filter(([,e])=>e>0),i=r.map(([t,n])=>`${e(n)} ${t}`).join(`, `)||`none`;return(0,n.jsx)(`span`,{className:`shares`,role:`img`,"aria-label":i,title:i,children:r.map(([e,t,r])=>(0,n.jsx)(`span`,{"data-tone":r,style:{flexGrow:t}},e))})}export{r as t};
