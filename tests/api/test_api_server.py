@@ -264,7 +264,7 @@ def test_a_server_ends_once_its_home_is_gone(shop: Path, anew: bool) -> None:
         assert server.process.wait(PATIENCE) == 1
         assert server.process.stdout is not None
         told = json.loads(server.process.stdout.read())["error"]
-    assert told["message"] == "the home was deleted, moved or put back while it was in use"
+    assert told["message"] == "the home was deleted, or another one put in its place, while it was in use"
     assert "start this again" in told["hint"]
     assert "Traceback" not in (shop / "serve.log").read_text()
 
@@ -276,8 +276,9 @@ def test_a_worker_ends_once_its_home_is_gone(shop: Path) -> None:
             assert worker.stdout is not None
             assert "waits for work" in worker.stdout.readline()
             (shop / ".headwater").rename(shop / "moved")
+            Home.open(shop / ".headwater", create=True)
             _, said = worker.communicate(timeout=PATIENCE)
         finally:
             worker.kill()
     assert worker.returncode == 1
-    assert "error: the home was deleted, moved or put back while it was in use" in said
+    assert "error: the home was deleted, or another one put in its place, while it was in use" in said

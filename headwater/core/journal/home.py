@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from headwater import failpoints
@@ -151,16 +152,16 @@ class Home:
 
 
 class Standing(contextlib.AbstractContextManager["Standing"]):
-    """Whether a home still stands where it was opened, for whoever lives long: people delete homes, move them and put them back.
+    """Whether a home still is the one that was opened, for whoever lives long: people delete homes, and put others in their place.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     home = Home.open(Path(folder) / ".headwater", create=True)
     ...     with Standing(home) as standing:
-    ...         before = standing.is_gone()
     ...         moved = home.path.rename(Path(folder) / "old")
-    ...         again = Home.open(home.path, create=True)
-    ...         before, standing.is_gone()
+    ...         away = standing.is_gone()
+    ...         other = Home.open(home.path, create=True)
+    ...         away, standing.is_gone()
     (False, True)
     """
 
@@ -172,11 +173,15 @@ class Standing(contextlib.AbstractContextManager["Standing"]):
             self._descriptor = descriptors.open_descriptor(self._folder, os.O_RDONLY | os.O_DIRECTORY)
 
     def is_gone(self) -> bool:
-        """Whether it was deleted or moved, be there another one in its place or not."""
+        """Whether it was deleted, or another one stands in its place. One that was moved may come back."""
+        if self._descriptor is None:
+            return True
+        opened = os.fstat(self._descriptor)
         try:
-            return self._descriptor is None or not descriptors.is_at(self._folder, self._descriptor)
-        except OSError:  # it can't be seen just now
-            return False
+            there = self._folder.stat()
+        except OSError:
+            return opened.st_nlink == 0
+        return not os.path.samestat(there, opened) if stat.S_ISDIR(there.st_mode) else opened.st_nlink == 0
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:
@@ -186,7 +191,7 @@ class Standing(contextlib.AbstractContextManager["Standing"]):
 def gone(home: Home) -> HomeError:
     """The error for who has a home open that stands there no longer."""
     return HomeError(
-        "the home was deleted, moved or put back while it was in use",
+        "the home was deleted, or another one put in its place, while it was in use",
         where=str(home.path),
         hint="start this again: it opens the home that stands there then, or makes one; stop it before you do that",
     )
