@@ -10,6 +10,7 @@ from headwater.assets import runtime, value_lineage
 from headwater.assets.events import ColumnSchema, UnknownColumn
 from headwater.assets.protocols import PlanLineage, StatementLineage
 from headwater.assets.scope import scope, tracker
+from headwater.assets.sql import quoted
 from headwater.assets.tracking import Sources
 from headwater.core import context
 from headwater.records import dataclass
@@ -171,7 +172,7 @@ def _marks(raw: Any, known: _Marks, only: str = "") -> _Marks:
 def _mark(raw: Any, place: _Place, number: int, written: int | None) -> tuple[object, ...]:
     if written is None:
         return (number,)
-    table = ".".join(map(_quoted, place))
+    table = ".".join(map(quoted, place))
     ((rows, updated),) = raw.sql(_ROWS.format(table), params=[table]).fetchall()
     # Whoever has changed rows may do so again, which nothing tells but the rows.
     changed = updated or rows != written
@@ -180,13 +181,9 @@ def _mark(raw: Any, place: _Place, number: int, written: int | None) -> tuple[ob
 
 def _columns(raw: Any, name: str) -> list[ColumnSchema]:
     # Bound and not executed: the rows of the statement are still to be fetched.
-    found = raw.sql(f"FROM {_quoted(name)}")
+    found = raw.sql(f"FROM {quoted(name)}")
     return [ColumnSchema(name=column, type=str(of)) for column, of in zip(found.columns, found.types, strict=True)]
 
 
 def _folded(place: _Place) -> str:
     return place[-1].lower()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

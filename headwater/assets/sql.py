@@ -21,6 +21,15 @@ class Sql:
     inputs: Mapping[str, Any]
 
 
+def quoted(name: str) -> str:
+    """A name as an SQL identifier, in quotes.
+
+    >>> print(quoted('a"b'))
+    "a""b"
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
 def sql(text: str, /, **inputs: Any) -> Sql:
     """A query for the engine of the asset that the function makes; each `{name}` in it stands for the input of that name.
 

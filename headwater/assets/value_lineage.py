@@ -16,7 +16,7 @@ from headwater.assets.partitions import UNPARTITIONED, Partition
 from headwater.assets.protocols import Held, Leaf, PlanLineage, SqlQuery, SqlRelation
 from headwater.assets.reading import BoundInput
 from headwater.assets.runtime import AssetRuntime
-from headwater.assets.sql import Sql
+from headwater.assets.sql import Sql, quoted
 from headwater.assets.tracking import Sources, Tracker, as_value
 from headwater.errors import DefinitionError
 from headwater.records import dataclass
@@ -99,7 +99,6 @@ def plan_sources(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[Sourc
 def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLineage, Sources, tuple[str, ...]]:
     found: dict[Any, None] = {}
     unknown: list[str] = []
-    unsaid: dict[UnknownColumn, None] = {}
 
     def resolve(leaf: Leaf) -> Dataset | frozenset[Dataset] | Held | None:
         sources = tracker.of_leaf(leaf)
@@ -108,7 +107,6 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
             return None
         found.update(dict.fromkeys(sources))
         if _is_derived(sources):
-            unsaid[_UNSAID] = None
             return None
         if isinstance(leaf.io_source, NoRows):
             # No version of it was read: its columns are known all the same, as those of an input of a query are.
@@ -121,7 +119,7 @@ def _resolved(run: AssetRuntime, tracker: Tracker, frame: Any) -> tuple[PlanLine
         return Held(dataset, tracker.names_of(leaf)) if dataset is not None and leaf.buffers else dataset
 
     plan = run.columns.of_frame(frame, resolve)
-    plan = replace(plan, unknown=(*plan.unknown, *unsaid)) if unsaid else plan
+    plan = replace(plan, unknown=(*plan.unknown, _UNSAID)) if _is_derived(found) else plan
     return plan, tuple(found), tuple(dict.fromkeys(unknown))
 
 
@@ -180,13 +178,13 @@ def _changed(run: AssetRuntime, tracker: Tracker, frame: Any) -> set[str]:
 _UNSAID = UnknownColumn(column=None, reason="derived_from does not say how")
 
 
-def _is_derived(sources: Sources) -> bool:
+def _is_derived(sources: Iterable[InputVersion]) -> bool:
     return any(source.via == "derived" for source in sources)
 
 
 def _of_sql(run: AssetRuntime, tracker: Tracker, query: Sql, partition: Partition | None) -> ValueLineage:
     given = query_inputs(run, tracker, query.inputs, partition, where=query.text[:80])
-    text = query.text.format_map({name: _quoted(name) for name in query.inputs})
+    text = query.text.format_map({name: quoted(name) for name in query.inputs})
     plan = run.columns.of_sql(text, given.tables, dialect="duckdb")
     return ValueLineage(
         value=SqlQuery(text=query.text, inputs=given.inputs),
@@ -352,7 +350,3 @@ def _describe(leaf: Leaf) -> str:
     if leaf.io_source is not None:
         return f"the source {type(leaf.io_source).__name__}"
     return f"a frame in memory with the columns {', '.join(list(leaf.buffers)[:5])}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

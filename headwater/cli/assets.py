@@ -54,14 +54,12 @@ def assets(
 def _history(name: str, limit: int, common: Common, where: Where) -> int:
     check_limit(limit, "rows")
     value = open_project(where).reader.materializations(name, limit=limit)
-    none = f"nothing tried to make {name} yet"
-    emit(value, common.json, lambda: _history_text(value["materializations"]) or none)
+    rows, none = value["materializations"], f"nothing tried to make {name} yet"
+    emit(value, common.json, lambda: _history_text(rows) if rows else none)
     return 0
 
 
 def _history_text(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return ""
     now = clock.rfc3339(clock.now_us())
     cells: list[tuple[Cell, ...]] = [
         (
@@ -70,7 +68,7 @@ def _history_text(rows: list[dict[str, Any]]) -> str:
             row["partition"],
             row["state"],
             row["rows"],
-            None if row["bytes"] is None else size_of(row["bytes"]),
+            size_of(row["bytes"]),
             row["version"],
             row["run"],
             error_line(row["error"]),

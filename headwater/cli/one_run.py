@@ -44,9 +44,9 @@ def show(run_id: RunId, /, *, state: State | None = None, limit: int = 200, comm
 
 
 def _parts(value: Mapping[str, Any], limit: int) -> Iterator[str]:
-    told = [(name, text) for name, text in _told(value) if text]
-    yield table(("run", value["id"]), told, colours=STATE_COLOURS)
     error = value["attempts"][0]["error"] if value["attempts"] else None
+    told = [*_told(value), ("error", error_line(error))]
+    yield table(("run", value["id"]), [one for one in told if one[1]], colours=STATE_COLOURS)
     if error and error.get("traceback"):
         yield error["traceback"].rstrip("\n")
     if value["task_runs"]:
@@ -76,7 +76,6 @@ def _told(value: Mapping[str, Any]) -> Iterator[tuple[str, Cell]]:
     yield "task runs", ", ".join(f"{count:,} {state}" for state, count in sorted(value["tasks"].items()))
     if "pruned" in value:
         yield "expired", f"detail of before {instant(value['pruned'])} (headwater prune)"
-    yield "error", error_line(value["attempts"][0]["error"] if value["attempts"] else None)
 
 
 def _task_runs(rows: list[dict[str, Any]]) -> str:
@@ -111,7 +110,7 @@ def _made(rows: list[dict[str, Any]]) -> str:
             row["partition"],
             row["state"],
             row["rows"],
-            None if row["bytes"] is None else size_of(row["bytes"]),
+            size_of(row["bytes"]),
             error_line(row["message"]),
         )
         for row in rows

@@ -193,12 +193,14 @@ def duration(seconds: float | None) -> str:
     return " ".join(f"{count}{unit}" for count, unit in found if count)
 
 
-def size_of(count: int) -> str:
+def size_of(count: int | None) -> str:
     """So many bytes, in the unit that fits.
 
-    >>> size_of(0), size_of(2_048), size_of(12_345_678)
-    ('0 B', '2.05 kB', '12.3 MB')
+    >>> size_of(0), size_of(2_048), size_of(12_345_678), size_of(None)
+    ('0 B', '2.05 kB', '12.3 MB', '-')
     """
+    if count is None:
+        return "-"
     size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1_000:

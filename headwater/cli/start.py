@@ -21,6 +21,7 @@ from headwater.cli.options import COMMON, Common, Where
 from headwater.cli.output import emit
 from headwater.core.decisions import is_cancellation
 from headwater.core.flow import Flow
+from headwater.core.parameters import repr_of
 from headwater.core.task import Task
 from headwater.core.tracebacks import text_of, users_line
 from headwater.core.validation import convert, spelled
@@ -250,8 +251,5 @@ def plain(value: Any) -> Any:
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        try:
-            return repr(value)[:1_000]
-        except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything, and its run has completed
-            return f"<{type(value).__name__}>"
+        return repr_of(value)[:1_000]
     return value

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 PATIENCE = 8.0
 """Seconds that a run that was asked to stop waits for threads that are still in user code (Docker kills after 10)."""
 _MARGIN_US = 1_000_000
+"""So much earlier what is within a run gives up than the run itself, to end what it had begun."""
 _POLL_US = 50_000
 
 

@@ -92,8 +92,17 @@ def _is_secret(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
+    return _short(repr_of(value).encode("utf-8", "replace").decode(), LONGEST)
+
+
+def repr_of(value: Any) -> str:
+    """The repr of a value, or its type where that raises.
+
+    >>> repr_of(1j)
+    '1j'
+    """
     try:
-        return _short(repr(value).encode("utf-8", "replace").decode(), LONGEST)
+        return repr(value)
     except Exception:  # noqa: BLE001 - a repr of the user's own may raise anything, and must not stop the run
         return f"<{type(value).__name__}>"
 

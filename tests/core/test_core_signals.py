@@ -80,6 +80,14 @@ class Script:
         out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
 
+    def stopped(self) -> float:
+        """Seconds that it took to end when it got SIGTERM."""
+        self.ready()
+        began = time.monotonic()
+        self.signal(signal.SIGTERM)
+        assert self.end()[0] == 143
+        return time.monotonic() - began
+
     def journal(self, kind: str) -> list[dict[str, Any]]:
         lines = (self.folder / "journal.ndjson").read_text().splitlines()
         return [body for body in map(json.loads, lines) if body["kind"] == kind]
@@ -322,12 +330,8 @@ main()
 @pytest.mark.parametrize("options", ["", '(runner="threads")'])
 def test_subflows_and_transactions_wait_together_for_threads_that_do_not_stop(script: Any, options: str) -> None:
     running = script(LEVELS.format(options=options))
-    running.ready()
-    began = time.monotonic()
-    running.signal(signal.SIGTERM)
-    assert running.end()[0] == 143
     # And not two seconds for each, nor as long as the thread goes on, which a runner of the subflow's own would be joined for.
-    assert time.monotonic() - began < 5
+    assert running.stopped() < 5
     assert {body["state"] for body in running.journal("run.ended")} == {"Cancelled"}
     assert running.states() == {"hangs": ["Cancelled"]}
 
@@ -375,11 +379,7 @@ main()
 )
 def test_who_waits_in_a_thread_hears_of_the_stop_and_takes_back_what_was_done(script: Any, waits: str) -> None:
     running = script(WAITS.format(waits=waits))
-    running.ready()
-    began = time.monotonic()
-    running.signal(signal.SIGTERM)
-    assert running.end()[0] == 143
-    assert time.monotonic() - began < 6
+    assert running.stopped() < 6
     assert (running.folder / "undone").exists()
     assert {(body["flow"], body["state"]) for body in running.journal("run.ended")} == {
         ("main", "Cancelled"),

@@ -180,8 +180,10 @@ class Standing(contextlib.AbstractContextManager["Standing"]):
         try:
             there = self._folder.stat()
         except OSError:
+            there = None
+        if there is None or not stat.S_ISDIR(there.st_mode):
             return opened.st_nlink == 0
-        return not os.path.samestat(there, opened) if stat.S_ISDIR(there.st_mode) else opened.st_nlink == 0
+        return not os.path.samestat(there, opened)
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:

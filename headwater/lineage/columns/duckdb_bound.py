@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 
 from headwater.assets.events import ColumnSchema
-from headwater.lineage.columns.duckdb_types import duckdb_type, quoted
+from headwater.assets.sql import quoted
+from headwater.lineage.columns.duckdb_types import duckdb_type
 from headwater.records import dataclass
 
 _OUTPUT = "headwater_output"

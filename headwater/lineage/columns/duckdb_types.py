@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from headwater.assets.sql import quoted
+
 _OTHERS = {
     "Float64": "DOUBLE",
     "Float32": "FLOAT",
@@ -86,8 +88,3 @@ def _end_of_type(text: str, start: int) -> int:
         else:
             depth += (letter in "({[") - (letter in ")}]")
     return len(text)
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of DuckDB's."""
-    return '"' + name.replace('"', '""') + '"'

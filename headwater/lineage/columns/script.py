@@ -7,8 +7,8 @@ from dataclasses import field
 
 from headwater.assets.events import ColumnSchema
 from headwater.assets.protocols import PlanLineage
+from headwater.assets.sql import quoted
 from headwater.lineage.columns.algebra import NOTHING, Trace, merge, nothing_known, plan_lineage, relation
-from headwater.lineage.columns.duckdb_types import quoted
 from headwater.lineage.columns.queries import of_sql
 from headwater.lineage.columns.sql_tables import Tables, bare
 from headwater.lineage.columns.statements import Changed, Dropped, Made, Renamed, Transaction, effect_of, table_of

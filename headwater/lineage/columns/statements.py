@@ -11,7 +11,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from headwater.lineage.columns.duckdb_types import quoted
+from headwater.assets.sql import quoted
 from headwater.records import dataclass
 
 
